@@ -1,0 +1,43 @@
+"""What travels through the consumer: records in, outcomes out, each with its offset."""
+
+import msgspec
+
+from schemas import DeadLetter
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One Kafka record as it was consumed."""
+
+    topic: str
+    partition: int
+    offset: int
+    epoch: int
+    """Assignment epoch of the partition: a finish for a lost epoch commits nothing."""
+    timestamp_ms: int
+    """The record's own timestamp, Unix milliseconds."""
+    received_at: float
+    """Wall clock when it was taken up, Unix seconds."""
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that count towards the in-flight bound: key, value and header values."""
+        return (
+            len(self.key or b"")
+            + len(self.value or b"")
+            + sum(len(name) + len(value or b"") for name, value in self.headers)
+        )
+
+
+class Emit(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of a good record: one event, encoded and ready to publish."""
+
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+Outcome = Emit | DeadLetter
+"""A record ends as exactly one of these, or stays uncommitted."""

@@ -1,0 +1,97 @@
+"""The narrow seam between prompts and model servers."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from emollm.errors import ModelError
+
+
+class GenerateParams(msgspec.Struct, frozen=True, kw_only=True):
+    """How to answer. Always greedy: the same prompt gives the same answer."""
+
+    max_new_tokens: int
+    """At most 1,024: TGI answers in chunks of that."""
+    grammar: str | None = None
+    """A regular expression the answer must match; sent only where the server supports it."""
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """One question to a model, whole: wrapper, instruction and text."""
+
+    text: str
+    params: GenerateParams
+    task: str
+    """The task's name, for grouping and metrics: `V-reg`, `EI-reg`, …"""
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of a model."""
+
+    text: str
+    finish_reason: str | None = None
+    generated_tokens: int | None = None
+
+
+class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model server says of itself; None where it doesn't."""
+
+    dialect: str
+    """`tgi` or `openai`."""
+    model_id: str
+    model_revision: str | None = None
+    max_concurrent_requests: int | None = None
+    max_input_tokens: int | None = None
+    max_total_tokens: int | None = None
+    version: str | None = None
+
+
+class ModelClient(Protocol):
+    """One model server. No retry, breaker or limiter inside: those are the pool's."""
+
+    @property
+    def url(self) -> str:
+        """Base URL, without credentials."""
+
+    async def generate(
+        self, prompt: str, params: GenerateParams, *, timeout_s: float
+    ) -> Generation | ModelError:
+        """Answer one prompt, or say why not, within `timeout_s`. Never raises a ModelError.
+
+        Cancelling the call closes its connection, which frees the prompt's place on the GPU.
+        """
+
+    async def info(self, *, timeout_s: float) -> ServerInfo | ModelError:
+        """Ask the server what it serves."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+
+
+class ModelPool(Protocol):
+    """Several servers of one model as one: what the consumer asks."""
+
+    async def ask(self, prompts: Sequence[Prompt]) -> list["PoolAnswer | ModelError"]:
+        """Answer each prompt, in the prompts' order, retrying what can be retried.
+
+        While no server can take prompts this waits (consumption pauses; nothing is refused for
+        being unlucky). A prompt whose `GenerationFailed` repeats is asked alone before it counts
+        as Poison. Raises Stop when no server can be used until a human acts.
+        """
+
+    @property
+    def available(self) -> bool:
+        """Whether at least one server can take prompts: a breaker is closed."""
+
+    @property
+    def info(self) -> ServerInfo:
+        """Of the model that all servers serve."""
+
+
+class PoolAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer, and what it took."""
+
+    text: str
+    server: str
+    attempts: int

@@ -1,0 +1,1 @@
+"""What writes posts into Kafka: replay of files, load, the rated tweets."""

@@ -1,0 +1,30 @@
+"""A record that could not become an event, with the reason."""
+
+from datetime import datetime
+
+import msgspec
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One poison record: its own key, value and headers, and why it was refused.
+
+    On the dead-letter topic the value and key are the original's bytes, and what follows `headers`
+    below travels as `__emostream.errors.*` headers (see `schemas.headers`).
+    """
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    topic: str
+    partition: int
+    offset: int
+    stage: str
+    """Where on the way it failed: `decode`, `plan`, `infer`, `read` or `publish`."""
+    class_name: str
+    """Error class, one of the documented names."""
+    message: str
+    """For a human; never the post's text, a handle or a secret."""
+    attempts: int
+    model: str | None
+    first_seen: datetime
+    """When the consumer first took the record up (UTC)."""

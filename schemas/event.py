@@ -1,0 +1,69 @@
+"""What goes out: one affect event for one post."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+
+class Sentiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How positive or negative a text is. Absent means not asked, or not answered."""
+
+    valence: float | UnsetType = UNSET
+    """0 (most negative) to 1 (most positive): the task V-reg."""
+    class_: int | UnsetType = msgspec.field(name="class", default=UNSET)
+    """-3 (very negative) to 3 (very positive): the task V-oc, asked or derived."""
+
+
+class ModelRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which model said so, and where."""
+
+    id: str
+    revision: str | None = None
+    server: str | None = None
+    """Base URL of the model server, without credentials."""
+
+
+class AffectEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an EmoLLM read in one post (version 1).
+
+    A field that is absent was not asked or could not be answered (see `unanswered`): no value
+    is ever invented. A redelivered record gives an event with the same `id`.
+    """
+
+    version: Literal[1]
+    id: str
+    """UUIDv5 of topic, partition, offset, model id and revision, and task set."""
+    post_id: str
+    source: str | None = None
+    author: str | None = None
+    """Keyed hash (pseudonym) of the post's author; absent without a key in the configuration."""
+    created_at: datetime
+    lang: str | None = None
+    url: str | None = None
+    topics: tuple[str, ...] = ()
+    meta: dict[str, Any] = {}
+    text: str | None = None
+    """The post's text as it came; absent where the configuration drops it."""
+    text_truncated: bool = False
+    """True when the model saw a shortened text (cut at a word, from the end)."""
+    sentiment: Sentiment | UnsetType = UNSET
+    emotions: tuple[str, ...] | UnsetType = UNSET
+    """Labels found (the task E-c), alphabetical; empty means neutral or no emotion."""
+    intensity: dict[str, float] | UnsetType = UNSET
+    """Emotion to 0..1 (the task EI-reg)."""
+    intensity_class: dict[str, int] | UnsetType = UNSET
+    """Emotion to 0..3 (the task EI-oc)."""
+    custom: dict[str, Any] | UnsetType = UNSET
+    """Results of custom tasks by name."""
+    derived: tuple[str, ...] = ()
+    """Paths of values computed from another answer instead of asked, e.g. `sentiment.class`."""
+    unanswered: dict[str, str] = {}
+    """Task (`V-reg`, `EI-reg:anger`, …) to the reason why it has no value."""
+    model: ModelRef
+    processed_at: datetime
+    cached: bool = False
+    """True when every answer came from the cache: no prompt was sent for this post."""
+    prompts: int = 0
+    """How many prompts were sent for this post, repeats included."""
