@@ -1,8 +1,12 @@
 """A record that could not become an event, with the reason."""
 
 from datetime import datetime
+from typing import Annotated, TypeAlias
 
 import msgspec
+
+Headers: TypeAlias = tuple[tuple[str, bytes | None], ...]
+"""A record's headers, in their order; Kafka allows repeated names and null values."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,7 +18,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: Headers
     topic: str
     partition: int
     offset: int
@@ -26,5 +30,5 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """For a human; never the post's text, a handle or a secret."""
     attempts: int
     model: str | None
-    first_seen: datetime
+    first_seen: Annotated[datetime, msgspec.Meta(tz=True)]
     """When the consumer first took the record up (UTC)."""

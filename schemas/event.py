@@ -1,25 +1,56 @@
 """What goes out: one affect event for one post."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
+
+EMOTIONS = (
+    "anger",
+    "anticipation",
+    "disgust",
+    "fear",
+    "joy",
+    "love",
+    "optimism",
+    "pessimism",
+    "sadness",
+    "surprise",
+    "trust",
+)
+"""The labels of the task E-c (SemEval-2018 Task 1), alphabetical."""
+
+INTENSITY_EMOTIONS = ("anger", "fear", "joy", "sadness")
+"""The emotions of the tasks EI-reg and EI-oc."""
+
+# The labels stand in the JSON Schema and not in the type: what we write is enumerated, and a
+# reader of ours that meets a label of a later version carries it on instead of failing.
+Emotion: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": list(EMOTIONS)})]
+IntensityEmotion: TypeAlias = Annotated[
+    str, Meta(extra_json_schema={"enum": list(INTENSITY_EMOTIONS)})
+]
+# Ranges are checked where an event is decoded; encoding, the hot path, checks nothing.
+ValenceClass: TypeAlias = Annotated[int, Meta(ge=-3, le=3)]
+IntensityClass: TypeAlias = Annotated[int, Meta(ge=0, le=3)]
+UnitInterval: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+Timestamp: TypeAlias = Annotated[datetime, Meta(tz=True)]
+NotEmpty: TypeAlias = Annotated[str, Meta(min_length=1)]
 
 
 class Sentiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How positive or negative a text is. Absent means not asked, or not answered."""
 
-    valence: float | UnsetType = UNSET
+    valence: UnitInterval | UnsetType = UNSET
     """0 (most negative) to 1 (most positive): the task V-reg."""
-    class_: int | UnsetType = msgspec.field(name="class", default=UNSET)
+    class_: ValenceClass | UnsetType = msgspec.field(name="class", default=UNSET)
     """-3 (very negative) to 3 (very positive): the task V-oc, asked or derived."""
 
 
 class ModelRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which model said so, and where."""
 
-    id: str
+    id: NotEmpty
     revision: str | None = None
     server: str | None = None
     """Base URL of the model server, without credentials."""
@@ -33,13 +64,13 @@ class AffectEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """
 
     version: Literal[1]
-    id: str
+    id: NotEmpty
     """UUIDv5 of topic, partition, offset, model id and revision, and task set."""
-    post_id: str
+    post_id: NotEmpty
     source: str | None = None
     author: str | None = None
     """Keyed hash (pseudonym) of the post's author; absent without a key in the configuration."""
-    created_at: datetime
+    created_at: Timestamp
     lang: str | None = None
     url: str | None = None
     topics: tuple[str, ...] = ()
@@ -49,11 +80,11 @@ class AffectEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     text_truncated: bool = False
     """True when the model saw a shortened text (cut at a word, from the end)."""
     sentiment: Sentiment | UnsetType = UNSET
-    emotions: tuple[str, ...] | UnsetType = UNSET
+    emotions: tuple[Emotion, ...] | UnsetType = UNSET
     """Labels found (the task E-c), alphabetical; empty means neutral or no emotion."""
-    intensity: dict[str, float] | UnsetType = UNSET
+    intensity: dict[IntensityEmotion, UnitInterval] | UnsetType = UNSET
     """Emotion to 0..1 (the task EI-reg)."""
-    intensity_class: dict[str, int] | UnsetType = UNSET
+    intensity_class: dict[IntensityEmotion, IntensityClass] | UnsetType = UNSET
     """Emotion to 0..3 (the task EI-oc)."""
     custom: dict[str, Any] | UnsetType = UNSET
     """Results of custom tasks by name."""
@@ -62,8 +93,8 @@ class AffectEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     unanswered: dict[str, str] = {}
     """Task (`V-reg`, `EI-reg:anger`, …) to the reason why it has no value."""
     model: ModelRef
-    processed_at: datetime
+    processed_at: Timestamp
     cached: bool = False
     """True when every answer came from the cache: no prompt was sent for this post."""
-    prompts: int = 0
+    prompts: Annotated[int, Meta(ge=0)] = 0
     """How many prompts were sent for this post, repeats included."""

@@ -13,7 +13,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     read through the consumer's field mapping, which yields this.
     """
 
-    id: str
+    id: Annotated[str, msgspec.Meta(min_length=1)]
     """The post's id at its source: opaque, not empty."""
     text: str
     """What was written. Empty or blank text is refused by the consumer, with a dead letter."""
