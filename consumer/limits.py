@@ -1,0 +1,130 @@
+"""The service's own knobs, plain and validated elsewhere: the settings fill them.
+
+Units are in the names: seconds (`_s`), bytes, records. Every default says why it is that number.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+Compression = Literal["none", "gzip", "lz4", "zstd"]
+
+
+class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """When a batch closes, and how many may be under way."""
+
+    max_records: int = 64
+    """Enough to group prompts by task and length, few enough that one slow answer holds few."""
+    max_bytes: int = 1_048_576
+    """Key, value and headers. One record that is larger is a batch of its own."""
+    max_wait_s: float = 0.005
+    """Counted from the first record, while a batch may start; under load batches fill instead.
+    Half of the 10 ms that the service may add to a post's latency."""
+    max_concurrent: int = 32
+    """Batches under way at once: small ones, at half load, must not queue for a place. What the
+    model server sees is bounded by the pool, what memory sees by `InFlightLimits`."""
+
+
+class InFlightLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be held between fetch and acknowledgement. Past it, partitions are paused."""
+
+    max_records: int = 4_096
+    """Two full rounds of batches, so that none waits for a fetch."""
+    max_bytes: int = 33_554_432
+    """32 MiB: 4,096 posts of 8 KB. The memory they take as Python objects is about twice that."""
+    resume_at: float = 0.7
+    """Share of both bounds under which fetching goes on. `pause()` drops what was prefetched, so
+    it must not flap."""
+
+
+class DrainBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """How long started work may take to finish before its partitions are let go."""
+
+    revoke_s: float = 20.0
+    """Every member of the group waits for this: eager rebalancing stops them all."""
+    stop_s: float = 25.0
+    """Below the 30 s between SIGTERM and SIGKILL on Kubernetes."""
+
+
+class CommitPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How often finished work is committed, and how hard."""
+
+    interval_s: float = 1.0
+    """A crash repeats about this much work."""
+    every_records: int = 5_000
+    """Commits sooner when this many finished since the last commit."""
+    timeout_s: float = 5.0
+    """Of one attempt. Three of them fit the drain budget."""
+    attempts: int = 3
+    """Of one commit. What stays uncommitted goes with the next one."""
+
+
+class PublishLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long an event may take to be acknowledged."""
+
+    timeout_s: float = 120.0
+    """aiokafka retries idempotent sends for ever; this ends it: nothing is committed and the
+    service stops with exit 1, to be restarted. Long enough for a broker's restart (12 s after
+    kill -9) or a partition's new leader, the same as the Java client's delivery.timeout.ms."""
+
+
+class FuseLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """When nearly everything is poison, it is a bad deploy, not bad posts."""
+
+    window: int = 200
+    """Records looked at, the last ones. The fuse can't blow before it has seen this many."""
+    share: float = 0.9
+    """Dead letters among them that blow it. Above 1 it never blows."""
+
+
+class WatchdogLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """When a consumer that should deliver and doesn't is made anew (aiokafka issue 1154)."""
+
+    stall_s: float = 60.0
+    """Nothing delivered for this long, not paused, and the broker says there is more."""
+    max_restarts: int = 3
+    """In a row, without a delivery between them; then the service ends with exit 1."""
+    probe_timeout_s: float = 10.0
+    """For asking the broker where its logs end."""
+
+
+class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Where posts come from and events go, and how the brokers are reached."""
+
+    bootstrap: str
+    """`host:port`, several with commas."""
+    group_id: str
+    input_topics: tuple[str, ...] = ()
+    input_pattern: str | None = None
+    """Regular expression on whole topic names, instead of `input_topics`."""
+    output_topic: str = "affect.events"
+    dlq_topic: str = "affect.dlq"
+    security: dict[str, Any] = msgspec.field(default_factory=dict)
+    """aiokafka's keyword arguments for TLS and SASL, for consumer and producer alike
+    (`security_protocol`, `ssl_context`, `sasl_…`). Never logged."""
+    client_id: str = "emostream"
+    group_instance_id: str | None = None
+    """Static membership: a restart within the session timeout moves no partitions."""
+    auto_offset_reset: Literal["earliest", "latest", "none"] = "earliest"
+    isolation_level: Literal["read_uncommitted", "read_committed"] = "read_committed"
+    session_timeout_s: float = 10.0
+    """How soon a member that died is missed. aiokafka's default, and within any broker's limits."""
+    heartbeat_interval_s: float = 3.0
+    rebalance_timeout_s: float = 40.0
+    """How long members may take to let go: above both drain budgets, or drained work is refused."""
+    max_poll_interval_s: float = 300.0
+    request_timeout_s: float = 40.0
+    metadata_max_age_s: float = 60.0
+    """How soon new partitions, and new topics of a pattern, are found."""
+    fetch_max_records: int = 1_000
+    """Per look; the in-flight bound may be passed by as much."""
+    fetch_max_wait_s: float = 0.1
+    """The broker answers at once when there is something: this bounds only the idle wait."""
+    fetch_max_bytes: int = 8_388_608
+    """Of one fetch from one broker, over all its partitions: bounds what is prefetched."""
+    partition_fetch_bytes: int = 1_048_576
+    compression: Compression = "lz4"
+    linger_ms: int = 5
+    """Sends of a few batches share a request. Adds at most this to an event's latency."""
+    max_request_bytes: int = 1_048_576
+    """An event larger than this becomes a dead letter; brokers' own default limit."""

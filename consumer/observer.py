@@ -1,0 +1,101 @@
+"""What the service tells those who count: one method for each fact worth a metric."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from consumer.records import Record
+
+BatchClosed = Literal["size", "bytes", "wait", "drain", "revoke"]
+"""What closed a batch: full by records, full by bytes, old enough, or the end of fetching."""
+CommitFailure = Literal["fenced", "error"]
+"""`fenced`: the partitions moved, their new owner does the work again. `error`: anything else."""
+
+
+class Observer(Protocol):
+    """Called on the event loop, inline: must be quick and must not raise."""
+
+    def batch_closed(self, reason: BatchClosed, records: int, nbytes: int) -> None:
+        """A batch closed and starts."""
+
+    def batch_finished(self, records: int, seconds: float) -> None:
+        """Everything of a batch is acknowledged by the broker, `seconds` after it closed."""
+
+    def events_published(self, records: Sequence[Record], now: float) -> None:
+        """The events of these records are acknowledged at `now` (wall clock, Unix seconds).
+
+        The latency in this service is `now - record.received_at`, the whole one `now -
+        record.timestamp_ms / 1000`.
+        """
+
+    def dead_letter(self, stage: str, class_name: str) -> None:
+        """A dead letter is acknowledged."""
+
+    def committed(self, partitions: int, records: int) -> None:
+        """A commit succeeded; `records` more are settled than before it."""
+
+    def commit_failed(self, kind: CommitFailure) -> None:
+        """A commit was given up."""
+
+    def rebalanced(self, assigned: int) -> None:
+        """The group gave this member `assigned` partitions."""
+
+    def revoked(self, partitions: int, abandoned: int, seconds: float) -> None:
+        """Partitions were let go; their new owner does `abandoned` records again."""
+
+    def paused(self, reason: Literal["records", "bytes", "unavailable"]) -> None:
+        """Fetching paused."""
+
+    def resumed(self) -> None:
+        """Fetching goes on."""
+
+    def late_finish(self, records: int) -> None:
+        """Records finished after their partition was lost: published, not committed here."""
+
+    def consumer_restarted(self) -> None:
+        """The watchdog made the Kafka consumer anew."""
+
+    def fuse_blown(self) -> None:
+        """Nearly everything was poison: the service stops."""
+
+
+class NullObserver:
+    """Counts nothing."""
+
+    def batch_closed(self, reason: BatchClosed, records: int, nbytes: int) -> None:
+        """Ignore."""
+
+    def batch_finished(self, records: int, seconds: float) -> None:
+        """Ignore."""
+
+    def events_published(self, records: Sequence[Record], now: float) -> None:
+        """Ignore."""
+
+    def dead_letter(self, stage: str, class_name: str) -> None:
+        """Ignore."""
+
+    def committed(self, partitions: int, records: int) -> None:
+        """Ignore."""
+
+    def commit_failed(self, kind: CommitFailure) -> None:
+        """Ignore."""
+
+    def rebalanced(self, assigned: int) -> None:
+        """Ignore."""
+
+    def revoked(self, partitions: int, abandoned: int, seconds: float) -> None:
+        """Ignore."""
+
+    def paused(self, reason: Literal["records", "bytes", "unavailable"]) -> None:
+        """Ignore."""
+
+    def resumed(self) -> None:
+        """Ignore."""
+
+    def late_finish(self, records: int) -> None:
+        """Ignore."""
+
+    def consumer_restarted(self) -> None:
+        """Ignore."""
+
+    def fuse_blown(self) -> None:
+        """Ignore."""
