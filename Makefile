@@ -1,0 +1,56 @@
+# Two commands: `make demo` and `make test`. Both make and use .venv; nothing else is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+POSTS ?= 1000
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit generated format clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.demo ## the whole pipeline on this machine: Kafka, model server, consumer, real posts
+	@$(BIN)/emostream demo --posts $(POSTS) $(ARGS)
+
+test: lint types unit ## lint, types, tests
+
+lint: $(VENV)/.dev ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## mypy --strict
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev ## the tests, on a real embedded Kafka
+	$(BIN)/python -m pytest $(ARGS)
+
+format: $(VENV)/.dev ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generated: $(VENV)/.dev ## write again what is generated: JSON Schemas, AsyncAPI, docs
+	$(BIN)/python -m schemas.generate
+	$(BIN)/python -m emostream.reference
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "emostream needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+# What the demo needs: no torch. Installed again when the project's requirements change.
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing emostream into $(VENV) (once) …"
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[embedded]'
+	@touch $@
+
+# What the tests need: everything, torch included.
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing emostream with torch and the test tools into $(VENV) (once) …"
+	@$(PIP) install --quiet --upgrade 'pip>=25.1'  # knows dependency groups
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[embedded,torch,training]' --group dev
+	@touch $@ $(VENV)/.demo
