@@ -1,0 +1,75 @@
+"""All sections as one object, and the combinations between sections that are refused."""
+
+from typing import ClassVar, Self
+
+from pydantic import model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from consumer.settings._kafka import Kafka
+from consumer.settings._model import Cache, Model, Tasks
+from consumer.settings._service import Batch, Drain, Fuse, Http, InFlight, Log
+from consumer.settings._topics import Input, Output
+
+ENV_PREFIX = "EMOSTREAM_"
+
+
+class Settings(BaseSettings):
+    """The whole configuration. Made by `load`; tests may make it from keywords."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # an input may be a secret
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+    )
+
+    kafka: Kafka = Kafka()
+    input: Input = Input()
+    output: Output = Output()
+    model: Model = Model()
+    tasks: Tasks = Tasks()
+    batch: Batch = Batch()
+    in_flight: InFlight = InFlight()
+    cache: Cache = Cache()
+    drain: Drain = Drain()
+    fuse: Fuse = Fuse()
+    http: Http = Http()
+    log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings calls by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Keywords only: `load` merges the file and the environment it is handed into them."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        for name, topic in (
+            ("output.events_topic", self.output.events_topic),
+            ("output.dlq_topic", self.output.dlq_topic),
+        ):
+            if self.input.reads(topic):
+                raise ValueError(
+                    f"{name} {topic!r} is also an input topic, so output would be read back as"
+                    " posts, for ever: name another topic or narrow input"
+                )
+        budget = max(self.drain.revoke_s, self.drain.stop_s)
+        if budget >= self.kafka.rebalance_timeout_s:
+            raise ValueError(
+                f"kafka.rebalance_timeout_s ({self.kafka.rebalance_timeout_s:g}) must be above"
+                f" drain.revoke_s and drain.stop_s ({budget:g}), or drained work is refused and"
+                " done again: raise the first or lower the others"
+            )
+        if self.in_flight.max_posts < self.batch.max_posts:
+            raise ValueError("in_flight.max_posts is below batch.max_posts: no batch would fill")
+        if self.in_flight.max_bytes < self.batch.max_bytes:
+            raise ValueError("in_flight.max_bytes is below batch.max_bytes: no batch would fill")
+        return self

@@ -1,0 +1,130 @@
+"""Which posts come in, of what shape, and where the events go."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from consumer.limits import Compression
+from consumer.settings._section import Section, is_set
+
+TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+"""Kafka's own rule for a topic's name."""
+
+_MIN_KEY_BYTES = 16  # 128 bits: below that a pseudonym can be guessed by trying keys
+
+DottedPath = Annotated[str, Field(pattern=r"^([^.]+(\.[^.]+)*)?$")]
+
+
+class Fields(Section):
+    """Where in a record's JSON each part of a post stands: dotted paths, lists by index.
+
+    With the defaults a record is read as a `Post`, strictly typed. As soon as one path differs,
+    numbers are taken as ids, `created_at` also as Unix seconds or milliseconds, and optional parts
+    of another type are left out instead of refused.
+    """
+
+    id: Annotated[str, Field(min_length=1)] = "id"
+    """The post's id; `@key` takes the record's key, `@position` its topic, partition, offset."""
+    text: Annotated[DottedPath, Field(min_length=1)] = "text"
+    """What was written, e.g. `payload.status.content`."""
+    source: DottedPath = "source"
+    """Where it was posted; empty leaves it out."""
+    author: DottedPath = "author"
+    """The author's handle or id; empty leaves it out."""
+    created_at: DottedPath = "created_at"
+    """When it was posted; empty takes the record's timestamp."""
+    lang: DottedPath = "lang"
+    """Language tag; empty leaves it out."""
+    url: DottedPath = "url"
+    """Address of the post; empty leaves it out."""
+    topics: DottedPath = "topics"
+    """List of hashtags, queries or brands; empty leaves it out."""
+    meta: DottedPath = "meta"
+    """Object carried into the event as it is; empty leaves it out."""
+
+    @model_validator(mode="after")
+    def _known_virtual_ids(self) -> Self:
+        if self.id.startswith("@") and self.id not in {"@key", "@position"}:
+            raise ValueError("id takes a dotted path, @key or @position")
+        return self
+
+
+class Input(Section):
+    """Which posts come in."""
+
+    topics: tuple[str, ...] = ("posts",)
+    """Topics to consume."""
+    pattern: str = ""
+    """Regular expression of topics to consume, instead of `topics`; it must match whole names."""
+    group_id: Annotated[str, Field(min_length=1)] = "emostream"
+    """Consumer group: members with the same id share the partitions."""
+    group_instance_id: str = ""
+    """Static membership: a restart under the same id moves no partitions. Unique per member."""
+    auto_offset_reset: Literal["earliest", "latest"] = "earliest"
+    """Where to start in a partition without a committed offset."""
+    max_record_bytes: Annotated[int, Field(ge=1_000)] = 1_000_000
+    """Bytes of a record's value above which it is a dead letter; Kafka's own default limit."""
+    default_source: str = ""
+    """`source` of posts that name none."""
+    default_lang: str = ""
+    """`lang` of posts that name none."""
+    fields: Fields = Fields()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pattern_replaces_topics(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("pattern"):
+            if data.get("topics"):
+                raise ValueError("give either topics or pattern, not both")
+            return data | {"topics": []}
+        return data
+
+    @model_validator(mode="after")
+    def _something_to_read(self) -> Self:
+        if self.pattern:
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise ValueError(f"pattern is no regular expression: {error}") from None
+        elif not self.topics:
+            raise ValueError("nothing to consume: name topics or a pattern")
+        for topic in self.topics:
+            if not TOPIC_NAME.fullmatch(topic):
+                raise ValueError(f"topics: {topic!r} is no topic's name")
+        return self
+
+    def reads(self, topic: str) -> bool:
+        """Whether this input would consume the topic."""
+        if self.pattern:
+            return re.fullmatch(self.pattern, topic) is not None
+        return topic in self.topics
+
+
+class Output(Section):
+    """Where the events go, and what they carry."""
+
+    events_topic: Annotated[str, Field(pattern=TOPIC_NAME.pattern)] = "affect.events"
+    """Topic of the affect events."""
+    dlq_topic: Annotated[str, Field(pattern=TOPIC_NAME.pattern)] = "affect.dlq"
+    """Topic of the dead letters."""
+    compression: Compression = "lz4"
+    """Compression of what is produced."""
+    include_text: bool = True
+    """Whether events carry the post's text."""
+    author_key: SecretStr = SecretStr("")
+    """Key of the authors' pseudonyms, at least 16 bytes; without it events carry no author."""
+    author_key_file: str = ""
+    """File to read `author_key` from."""
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        if self.events_topic == self.dlq_topic:
+            raise ValueError("events_topic and dlq_topic are the same: give dead letters their own")
+        key = self.author_key.get_secret_value().encode()
+        if is_set(self.author_key) and len(key) < _MIN_KEY_BYTES:
+            raise ValueError(
+                f"author_key is shorter than {_MIN_KEY_BYTES} bytes, so pseudonyms could be"
+                " reversed: take one from `openssl rand -hex 32`"
+            )
+        return self
