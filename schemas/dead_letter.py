@@ -32,3 +32,5 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     first_seen: Annotated[datetime, msgspec.Meta(tz=True)]
     """When the consumer first took the record up (UTC)."""
+    timestamp_ms: int | None = None
+    """The record's own timestamp, Unix milliseconds: a replay gives it back to the record."""

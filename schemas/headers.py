@@ -90,6 +90,7 @@ def dead_letter_headers(letter: DeadLetter) -> Headers:
             ("attempts", str(letter.attempts)),
             ("model", letter.model),
             ("first.seen", letter.first_seen.astimezone(UTC).isoformat()),
+            ("timestamp", None if letter.timestamp_ms is None else str(letter.timestamp_ms)),
         )
         if value is not None
     ]
@@ -111,7 +112,7 @@ def read_dead_letter(
         if name.startswith(ERRORS_PREFIX) and value is not None
     }
     try:
-        model = reason.get("model")
+        model, timestamp = reason.get("model"), reason.get("timestamp")
         return DeadLetter(
             key=key,
             value=value,
@@ -125,6 +126,7 @@ def read_dead_letter(
             attempts=int(reason["attempts"]),
             model=None if model is None else model.decode(),
             first_seen=datetime.fromisoformat(reason["first.seen"].decode()),
+            timestamp_ms=None if timestamp is None else int(timestamp),
         )
     except KeyError as error:
         raise NotADeadLetterError(f"no header {ERRORS_PREFIX}{error.args[0]}") from None

@@ -1,0 +1,116 @@
+"""The AsyncAPI 3.0 document: which messages stand on which topics, and who writes them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+VERSION = "1.0.0"
+"""Of the contracts, not of the program: it moves when a message changes."""
+
+
+def asyncapi_document(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The document, from the point of view of `emostream consume`; default topic names.
+
+    `schemas` are JSON Schemas with a `title` each, and their parts in `$defs`. Both move to the
+    document's components, under their titles.
+    """
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "emostream",
+            "version": VERSION,
+            "description": "Social-media posts in, emotion and sentiment events out.",
+            "license": {"name": "MIT"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "posts": _channel("posts", "Posts to be read.", "Post"),
+            "affectEvents": _channel("affect.events", "What was read.", "AffectEvent"),
+            "deadLetters": _channel(
+                "affect.dlq", "Records that could not become an event.", "DeadLetter"
+            ),
+        },
+        "operations": {
+            "receivePost": _operation("receive", "posts", "Post"),
+            "sendAffectEvent": _operation("send", "affectEvents", "AffectEvent"),
+            "sendDeadLetter": _operation("send", "deadLetters", "DeadLetter"),
+        },
+        "components": {
+            "messages": {
+                "Post": _message("Post", "One social-media post.", payload="Post"),
+                "AffectEvent": _message(
+                    "AffectEvent",
+                    "What an EmoLLM read in one post (a CloudEvent in binary mode).",
+                    payload="AffectEvent",
+                    headers="AffectEventHeaders",
+                ),
+                "DeadLetter": _message(
+                    "DeadLetter",
+                    "The original record, key and value untouched, and why it was refused.",
+                    headers="DeadLetterHeaders",
+                    content_type="application/octet-stream",
+                ),
+            },
+            "schemas": _components(schemas),
+        },
+    }
+
+
+def _channel(address: str, description: str, message: str) -> dict[str, Any]:
+    return {
+        "address": address,
+        "description": description,
+        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "bindings": {"kafka": {"topic": address, "bindingVersion": "0.5.0"}},
+    }
+
+
+def _operation(action: str, channel: str, message: str) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{message}"}],
+    }
+
+
+def _message(
+    name: str,
+    summary: str,
+    *,
+    payload: str | None = None,
+    headers: str | None = None,
+    content_type: str = "application/json",
+) -> dict[str, Any]:
+    key = {"type": "string", "description": "The post's key, else its id."}
+    message: dict[str, Any] = {
+        "name": name,
+        "summary": summary,
+        "contentType": content_type,
+        "bindings": {"kafka": {"key": key, "bindingVersion": "0.5.0"}},
+    }
+    if headers:
+        message["headers"] = {"$ref": f"#/components/schemas/{headers}"}
+    if payload:
+        message["payload"] = {"$ref": f"#/components/schemas/{payload}"}
+    return message
+
+
+def _components(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    components: dict[str, Any] = {}
+    for schema in schemas:
+        top = {key: part for key, part in schema.items() if key not in {"$schema", "$id", "$defs"}}
+        for name, part in ({schema["title"]: top} | schema.get("$defs", {})).items():
+            components[name] = _pointing_to_components(part)
+    return components
+
+
+def _pointing_to_components(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {
+            key: part.replace("#/$defs/", "#/components/schemas/")
+            if key == "$ref"
+            else _pointing_to_components(part)
+            for key, part in node.items()
+        }
+    if isinstance(node, list):
+        return [_pointing_to_components(part) for part in node]
+    return node

@@ -1,0 +1,197 @@
+"""Writes the contracts as files: JSON Schema 2020-12 per message, and one AsyncAPI 3.0 document.
+
+`python -m schemas.generate` writes them into `schemas/json/` and `schemas/asyncapi.json`; the
+structs are the source, and a test holds that the files are current. Descriptions are the
+structs' own docstrings.
+"""
+
+import argparse
+import ast
+import inspect
+import json
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from schemas.asyncapi import asyncapi_document
+from schemas.event import AffectEvent, ModelRef, Sentiment
+from schemas.headers import AFFECT_EVENT, DEFAULT_SOURCE, ERRORS_PREFIX, REPLAYS
+from schemas.post import Post
+
+JsonSchema: TypeAlias = dict[str, Any]
+
+FOLDER = Path(__file__).parent
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_STRUCTS: tuple[type[msgspec.Struct], ...] = (Post, AffectEvent, Sentiment, ModelRef)
+
+
+def post_schema() -> JsonSchema:
+    """JSON Schema of what stands on an input topic."""
+    return _of_struct(Post, "urn:emostream:schema:post:v1")
+
+
+def affect_event_schema() -> JsonSchema:
+    """JSON Schema of what stands on the output topic."""
+    return _of_struct(AffectEvent, AFFECT_EVENT.dataschema)
+
+
+def event_headers_schema() -> JsonSchema:
+    """JSON Schema of an event's Kafka headers, read as UTF-8 strings."""
+    properties: dict[str, JsonSchema] = {
+        "ce_specversion": {"const": "1.0"},
+        "ce_type": {"const": AFFECT_EVENT.type},
+        "ce_source": _text("URI reference of the pipeline.", examples=[DEFAULT_SOURCE]),
+        "ce_dataschema": {"const": AFFECT_EVENT.dataschema},
+        "content-type": {"const": "application/json"},
+        "ce_id": _text("The event's `id`: the same after a redelivery.", minLength=1),
+        "ce_time": _text("When the post was read (the event's `processed_at`).", **_TIME),
+        "ce_subject": _text("The post's id."),
+    }
+    trace = {
+        "traceparent": _text("W3C Trace Context, as the post brought it."),
+        "tracestate": _text("W3C Trace Context, as the post brought it."),
+    }
+    return {
+        "$schema": DIALECT,
+        "$id": "urn:emostream:schema:affect-event-headers:v1",
+        "title": "AffectEventHeaders",
+        "description": "CloudEvents 1.0, Kafka protocol binding, binary mode.",
+        "type": "object",
+        "properties": properties | trace,
+        "required": list(properties),
+    }
+
+
+def dead_letter_headers_schema() -> JsonSchema:
+    """JSON Schema of a dead letter's Kafka headers, read as UTF-8 strings.
+
+    The record's own headers travel beside these; its key and value are the original's bytes.
+    """
+    required = {
+        "topic": _text("Topic that the record came from."),
+        "partition": _number("Its partition there."),
+        "offset": _number("Its offset there."),
+        "stage": _text("Where on the way it failed: `decode`, `plan`, `infer`, `read`, `publish`."),
+        "class.name": _text("Error class.", minLength=1),
+        "message": _text("For a human; never the post's text, a handle or a secret."),
+        "attempts": _number("How often it was tried."),
+        "first.seen": _text("When the consumer first took the record up (UTC).", **_TIME),
+    }
+    optional = {
+        f"{ERRORS_PREFIX}model": _text("Id of the model that was asked."),
+        f"{ERRORS_PREFIX}timestamp": _number("The record's own timestamp, Unix milliseconds."),
+        REPLAYS: _number("How often it was replayed from a dead-letter topic."),
+    }
+    named = {f"{ERRORS_PREFIX}{name}": schema for name, schema in required.items()}
+    return {
+        "$schema": DIALECT,
+        "$id": "urn:emostream:schema:dead-letter-headers:v1",
+        "title": "DeadLetterHeaders",
+        "description": "Why a record became no event, named after Kafka Connect's headers.",
+        "type": "object",
+        "properties": named | optional,
+        "required": list(named),
+    }
+
+
+def documents() -> dict[str, JsonSchema]:
+    """Every generated document by its path below `schemas/`."""
+    schemas = {
+        "json/post.v1.schema.json": post_schema(),
+        "json/affect_event.v1.schema.json": affect_event_schema(),
+        "json/affect_event_headers.v1.schema.json": event_headers_schema(),
+        "json/dead_letter_headers.v1.schema.json": dead_letter_headers_schema(),
+    }
+    return schemas | {"asyncapi.json": asyncapi_document(list(schemas.values()))}
+
+
+def write(folder: Path = FOLDER) -> list[Path]:
+    """Write every document below `folder`; the paths of those that changed."""
+    changed = []
+    for name, document in documents().items():
+        path = folder / name
+        text = render(document)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            changed.append(path)
+    return changed
+
+
+def outdated(folder: Path = FOLDER) -> list[Path]:
+    """The documents below `folder` that are missing or say something else than the structs."""
+    return [
+        folder / name
+        for name, document in documents().items()
+        if not (folder / name).exists()
+        or (folder / name).read_text(encoding="utf-8") != render(document)
+    ]
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """One document as it stands in its file."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+_TIME = {"format": "date-time"}
+
+
+def _text(description: str, **more: Any) -> JsonSchema:
+    return {"description": description, "type": "string", **more}
+
+
+def _number(description: str) -> JsonSchema:
+    return _text(description, pattern="^[0-9]+$")
+
+
+def _of_struct(struct: type[msgspec.Struct], id_: str) -> JsonSchema:
+    """One self-contained schema: the struct at the top, what it refers to in `$defs`."""
+    _, found = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
+    by_name = {kind.__name__: kind for kind in _STRUCTS}
+    for name, schema in found.items():
+        schema["description"] = inspect.cleandoc(schema["description"])
+        for field, text in _field_docs(by_name[name]).items():
+            prop = schema["properties"][field]
+            # Beside a $ref a description is allowed since 2019-09; AsyncAPI's dialect ignores it.
+            schema["properties"][field] = {"description": text, **prop}
+        if not schema["required"]:
+            del schema["required"]
+    top = found.pop(struct.__name__)
+    definitions = {"$defs": found} if found else {}
+    return {"$schema": DIALECT, "$id": id_, **top, **definitions}
+
+
+def _field_docs(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """The strings under a struct's fields, by the fields' names in JSON."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(struct))).body
+    assert isinstance(tree, ast.ClassDef)
+    encoded = dict(zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True))
+    docs = {}
+    for field, after in zip(tree.body, tree.body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+            and isinstance(after.value.value, str)
+        ):
+            docs[encoded[field.target.id]] = inspect.cleandoc(after.value.value)
+    return docs
+
+
+def main() -> int:
+    """Write the documents, or with `--check` only say which are not current (exit status 1)."""
+    parser = argparse.ArgumentParser(prog="python -m schemas.generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    arguments = parser.parse_args()
+    paths = outdated() if arguments.check else write()
+    sys.stdout.writelines(f"{path}\n" for path in paths)
+    return 1 if arguments.check and paths else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
