@@ -1,0 +1,73 @@
+"""Dead letters: the classes of poison, what each means, and how a record becomes one."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from consumer.records import Record
+from schemas import DeadLetter
+
+
+class Stage(StrEnum):
+    """Where on its way a record was refused."""
+
+    DECODE = "decode"
+    PLAN = "plan"
+    INFER = "infer"
+    READ = "read"
+    PUBLISH = "publish"
+
+
+class Poison(StrEnum):
+    """Why a record can't become an event: the dead letter's `class.name`, a metric's label."""
+
+    NULL_VALUE = "NullValue"
+    """The record has no value (a tombstone)."""
+    TOO_LARGE = "TooLarge"
+    """The value, or the event made of it, is over the configured number of bytes."""
+    NOT_UTF8 = "NotUtf8"
+    """Bytes that are no UTF-8, where text is needed."""
+    NOT_JSON = "NotJson"
+    """The value is not JSON."""
+    TOO_DEEP = "TooDeep"
+    """JSON nested so deep that reading or writing it would overflow the stack."""
+    MISSING_FIELD = "MissingField"
+    """The id or the text is absent, null or (the id) empty."""
+    WRONG_TYPE = "WrongType"
+    """A field has another type than a post's, or a number or time out of range."""
+    EMPTY_TEXT = "EmptyText"
+    """The text holds nothing visible."""
+    REFUSED = "Refused"
+    """The model server's validation refused every prompt of this post."""
+    UNANSWERED = "Unanswered"
+    """No answer to any question about this post could be read."""
+    UNENCODABLE = "Unencodable"
+    """The event can't be written as JSON."""
+
+
+def letter(
+    record: Record,
+    stage: Stage,
+    class_name: str,
+    message: str,
+    *,
+    attempts: int = 1,
+    model: str | None = None,
+) -> DeadLetter:
+    """The dead letter of a record: its own bytes, and the reason.
+
+    `message` must not hold any of the post's text: it goes into headers and logs.
+    """
+    return DeadLetter(
+        key=record.key,
+        value=record.value,
+        headers=record.headers,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        stage=stage.value,
+        class_name=str(class_name),
+        message=message,
+        attempts=attempts,
+        model=model,
+        first_seen=datetime.fromtimestamp(record.received_at, UTC),
+    )
