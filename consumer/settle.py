@@ -1,0 +1,157 @@
+"""The one committer: nothing else in the program commits an offset."""
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+
+from consumer.broker import KafkaConsumer, Partition
+from consumer.clock import Clock, wait_all
+from consumer.errors import AccessDenied, Denied, Fenced, KafkaFault, Unreachable
+from consumer.limits import CommitPolicy
+from consumer.observer import Observer
+from consumer.records import Record
+from consumer.tracker import Ledger
+
+_log = structlog.get_logger("consumer")
+
+
+class Committer:
+    """Keeps the ledger of what is finished, and commits its contiguous prefixes."""
+
+    def __init__(
+        self, ledger: Ledger, policy: CommitPolicy, *, clock: Clock, observer: Observer
+    ) -> None:
+        self._ledger = ledger
+        self._policy = policy
+        self._clock = clock
+        self._observer = observer
+        self._lock = asyncio.Lock()
+        self._due = asyncio.Event()
+        self._unsettled = 0
+        self.committed = 0
+        """Records settled by commits since the start."""
+        self.last_progress = clock.monotonic()
+
+    def finish(self, records: Iterable[Record]) -> None:
+        """These are acknowledged by the broker, each as its event or its dead letter."""
+        by_epoch: dict[int, list[int]] = {}
+        for record in records:
+            offsets = by_epoch.get(record.epoch)
+            if offsets is None:
+                by_epoch[record.epoch] = [record.offset]
+            else:
+                offsets.append(record.offset)
+        for epoch, offsets in by_epoch.items():
+            tracker = self._ledger.tracker(epoch)
+            if tracker is None:
+                # The partition is lost: its new owner begins where the last commit of this epoch
+                # stands, and a commit from here could pass what it hasn't finished.
+                self._observer.late_finish(len(offsets))
+                continue
+            self._unsettled += tracker.finish(offsets)
+        self.last_progress = self._clock.monotonic()
+        if self._unsettled >= self._policy.every_records:
+            self._due.set()
+
+    async def run(self, consumer: KafkaConsumer) -> None:
+        """Commit in the policy's rhythm until cancelled.
+
+        Raises:
+            AccessDenied: the group or a topic of it refuses this user.
+        """
+        while True:
+            timer = self._clock.call_later(self._policy.interval_s, self._due.set)
+            try:
+                await self._due.wait()
+            finally:
+                timer.cancel()
+            self._due.clear()
+            await self.commit(consumer)
+
+    async def commit(
+        self,
+        consumer: KafkaConsumer,
+        partitions: frozenset[Partition] | None = None,
+        *,
+        within_s: float | None = None,
+    ) -> bool:
+        """Commit what is finished of these partitions (None: of all); give whether it is done.
+
+        Takes at most `within_s` seconds, or the policy's attempts. A commit that fails changes
+        nothing here: what it held goes with the next one, unless its partition is lost by then.
+
+        Raises:
+            AccessDenied: see `run`.
+        """
+        until = None if within_s is None else self._clock.monotonic() + within_s
+        async with self._lock:
+            for attempt in range(1, self._policy.attempts + 1):
+                # Read again for each attempt: a partition may be lost in between.
+                offsets, epochs = self._finished(consumer, partitions)
+                if not offsets:
+                    return True
+                timeout = self._policy.timeout_s
+                if until is not None:
+                    timeout = min(timeout, until - self._clock.monotonic())
+                    if timeout <= 0:
+                        break
+                try:
+                    await self._attempt(consumer, offsets, timeout)
+                except Fenced:
+                    # The group has moved on: whoever owns these now does this work again.
+                    _log.info("commit_fenced", partitions=len(offsets))
+                    self._observer.commit_failed("fenced")
+                    return False
+                except Denied as error:
+                    raise AccessDenied(
+                        f"the brokers refuse the commit: {error}; grant the group and its topics "
+                        "READ, or mend the credentials"
+                    ) from error
+                except KafkaFault as error:
+                    _log.warning("commit_retried", attempt=attempt, error=str(error))
+                    continue
+                self._settled(offsets, epochs)
+                return True
+        _log.error("commit_failed", partitions=len(offsets))
+        self._observer.commit_failed("error")
+        return False
+
+    def _finished(
+        self, consumer: KafkaConsumer, only: frozenset[Partition] | None
+    ) -> tuple[dict[Partition, int], dict[Partition, int]]:
+        offsets: dict[Partition, int] = {}
+        epochs: dict[Partition, int] = {}
+        assigned = consumer.assignment()
+        for partition, tracker in self._ledger.held().items():
+            if partition not in assigned or (only is not None and partition not in only):
+                continue
+            if tracker.idle and (position := consumer.position(partition)) is not None:
+                tracker.skip_to(position)
+            position = tracker.position
+            epoch = self._ledger.epoch(partition)
+            if position is not None and epoch is not None and position != tracker.committed:
+                offsets[partition] = position
+                epochs[partition] = epoch
+        return offsets, epochs
+
+    async def _attempt(
+        self, consumer: KafkaConsumer, offsets: dict[Partition, int], timeout_s: float
+    ) -> None:
+        task = asyncio.ensure_future(consumer.commit(offsets))
+        try:
+            if await wait_all(self._clock, (task,), timeout_s):
+                raise Unreachable(f"no answer to a commit within {timeout_s:g} s")
+        finally:
+            task.cancel()
+        task.result()
+
+    def _settled(self, offsets: dict[Partition, int], epochs: dict[Partition, int]) -> None:
+        for partition, offset in offsets.items():
+            tracker = self._ledger.tracker(epochs[partition])
+            if tracker is not None:
+                tracker.committed = offset
+        settled, self._unsettled = self._unsettled, 0
+        self.committed += settled
+        self.last_progress = self._clock.monotonic()
+        self._observer.committed(len(offsets), settled)
