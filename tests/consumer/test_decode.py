@@ -16,7 +16,7 @@ from schemas import DeadLetter, Post
 
 
 def record(value: bytes | None, **other: Any) -> Record:
-    defaults = {
+    defaults: dict[str, Any] = {
         "topic": "posts",
         "partition": 3,
         "offset": 42,

@@ -1,0 +1,191 @@
+"""The configuration is read from a file and the environment, or refused in words that mend it."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from consumer.settings import ConfigError, Settings, load, to_example_toml, to_markdown
+
+SECRET = "hunter2-hunter2-hunter2"
+
+
+def problems(tmp_path: Path, toml: str, env: dict[str, str] | None = None) -> str:
+    path = tmp_path / "emostream.toml"
+    path.write_text(toml)
+    with pytest.raises(ConfigError) as caught:
+        load(path, env or {})
+    return str(caught.value)
+
+
+def loaded(tmp_path: Path, toml: str, env: dict[str, str] | None = None) -> Settings:
+    path = tmp_path / "emostream.toml"
+    path.write_text(toml)
+    return load(path, env or {})
+
+
+REFUSED = {
+    "unknown key": ('[kafka]\nbootstap = "a:1"', "kafka.bootstap: unknown key; did you mean boots"),
+    "unknown section": ("[kafak]", "kafak: unknown key; did you mean kafka?"),
+    "wrong type": ('[http]\nport = "x"', "http.port"),
+    "section as a scalar": ("kafka = 3", "kafka"),
+    "not TOML": ("[kafka", "is not valid TOML"),
+    "no port": ('[kafka]\nbootstrap = "broker"', "host:port"),
+    "both topics and pattern": ('[input]\ntopics = ["a"]\npattern = "a.*"', "either topics or"),
+    "no topics": ("[input]\ntopics = []", "nothing to consume"),
+    "bad topic": ('[input]\ntopics = ["a b"]', "is no topic's name"),
+    "bad pattern": ('[input]\npattern = "("', "no regular expression"),
+    "bad path": ('[input.fields]\ntext = "a..b"', "input.fields.text"),
+    "no text path": ('[input.fields]\ntext = ""', "input.fields.text"),
+    "bad virtual id": ('[input.fields]\nid = "@offset"', "@key or @position"),
+    "events read back": ('[input]\ntopics = ["affect.events"]', "read back as posts, for ever"),
+    "dead letters read back": ('[input]\npattern = "affect.d.*"', "output.dlq_topic"),
+    "one topic for both": ('[output]\ndlq_topic = "affect.events"', "are the same"),
+    "short key": ('[output]\nauthor_key = "short"', "openssl rand -hex 32"),
+    "PLAIN in the clear": (
+        '[kafka.sasl]\nmechanism = "PLAIN"\nusername = "u"\npassword = "p"',
+        "tls.enabled = true",
+    ),
+    "SASL without password": ('[kafka.sasl]\nmechanism = "SCRAM-SHA-256"', "needs username and"),
+    "credentials, no mechanism": ('[kafka.sasl]\nusername = "u"', "set mechanism"),
+    "OAUTHBEARER without a source": (
+        '[kafka.sasl]\nmechanism = "OAUTHBEARER"\n[kafka.tls]\nenabled = true',
+        "token_file",
+    ),
+    "OAUTHBEARER without a secret": (
+        '[kafka.sasl]\nmechanism = "OAUTHBEARER"\ntoken_url = "https://x"',
+        "client_id and client_secret",
+    ),
+    "TLS files without TLS": ('[kafka.tls]\nca_file = "ca.pem"', "set enabled = true"),
+    "half of mutual TLS": ('[kafka.tls]\nenabled = true\ncert_file = "c.pem"', "key_file"),
+    "secret twice": ('[model]\ntoken = "a"\ntoken_file = "b"', "either token or token_file"),
+    "secret file missing": ('[model]\ntoken_file = "/no/such"', "can't be read"),
+    "password in a URL": ('[model]\nservers = ["http://u:p@h"]', "use token"),
+    "no URL": ('[model]\nservers = ["h:80"]', "no http://"),
+    "no servers": ("[model]\nservers = []", "model.servers"),
+    "a server twice": ('[model]\nservers = ["http://h", "http://h/"]', "twice"),
+    "derive without valence": ("[tasks]\nv_reg = false", "needs v_reg = true"),
+    "derive without intensity": ("[tasks]\nei_reg = false", "needs ei_reg = true"),
+    "cascade without E-c": ("[tasks]\ne_c = false", "needs e_c = true"),
+    "nothing asked": (
+        '[tasks]\nv_reg = false\nv_oc = "off"\ne_c = false\nei_reg = false\nei_oc = "off"',
+        "no task is on",
+    ),
+    "drain over the rebalance timeout": ("[drain]\nrevoke_s = 60", "must be above"),
+    "in flight below a batch": ("[in_flight]\nmax_posts = 10", "no batch would fill"),
+    "in flight bytes below a batch": ("[in_flight]\nmax_bytes = 10", "no batch would fill"),
+}
+
+
+@pytest.mark.parametrize(("toml", "words"), REFUSED.values(), ids=REFUSED.keys())
+def test_unsafe_settings_are_refused_with_the_words_that_mend_them(
+    tmp_path: Path, toml: str, words: str
+) -> None:
+    message = problems(tmp_path, toml)
+    assert words in message
+    assert "emostream.toml" in message
+
+
+def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
+    message = problems(tmp_path, "[http]\nport = 99999\n[log]\nlevel = 'loud'")
+    assert len(message.splitlines()) == 2
+
+
+def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
+    settings = loaded(
+        tmp_path,
+        '[kafka]\nbootstrap = "file:1"\nclient_id = "file"',
+        {
+            "EMOSTREAM_KAFKA__BOOTSTRAP": "env:2",
+            "EMOSTREAM_INPUT__TOPICS": "a, b",
+            "EMOSTREAM_MODEL__SERVERS": '["http://a", "http://b"]',
+            "EMOSTREAM_INPUT__FIELDS__TEXT": "body",
+            "EMOSTREAM_MODEL__GRAMMAR": "true",
+            "PATH": "/bin",
+        },
+    )
+    assert settings.kafka.bootstrap == "env:2"
+    assert settings.kafka.client_id == "file"
+    assert settings.input.topics == ("a", "b")
+    assert settings.model.servers == ("http://a", "http://b")
+    assert settings.input.fields.text == "body"
+    assert settings.model.grammar is True
+
+
+def test_a_bad_variable_is_named_by_its_own_name(tmp_path: Path) -> None:
+    message = problems(tmp_path, "", {"EMOSTREAM_HTTP__PORT": "x"})
+    assert message.startswith("EMOSTREAM_HTTP__PORT: http.port:")
+
+
+@pytest.mark.parametrize("name", ["EMOSTREAM_KAFKA_BOOTSTRAP", "EMOSTREAM_KAFKA__BOOTSTARP"])
+def test_a_variable_that_sets_nothing_is_refused_with_the_right_name(
+    tmp_path: Path, name: str
+) -> None:
+    assert "did you mean EMOSTREAM_KAFKA__BOOTSTRAP?" in problems(tmp_path, "", {name: "a:1"})
+
+
+def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{SECRET}\n")
+    settings = load(None, {"EMOSTREAM_MODEL__TOKEN_FILE": str(tmp_path / "token")})
+    assert settings.model.token == SecretStr(SECRET)
+
+
+def test_no_secret_shows_in_a_repr_or_an_error(tmp_path: Path) -> None:
+    env = {
+        "EMOSTREAM_MODEL__TOKEN": SECRET,
+        "EMOSTREAM_OUTPUT__AUTHOR_KEY": SECRET,
+        "EMOSTREAM_KAFKA__SASL__PASSWORD": SECRET,
+        "EMOSTREAM_KAFKA__SASL__USERNAME": "u",
+        "EMOSTREAM_KAFKA__SASL__MECHANISM": "SCRAM-SHA-512",
+    }
+    settings = load(None, env)
+    assert settings.kafka.sasl.password.get_secret_value() == SECRET
+    assert SECRET not in repr(settings)
+    assert SECRET not in str(settings.model_dump())
+    toml = f'[model]\ntoken = ["{SECRET}"]\nx = "{SECRET}"\n[output]\nauthor_key = {{ a = "{SECRET}" }}'
+    assert SECRET not in problems(tmp_path, toml)
+    assert SECRET not in problems(tmp_path, "", env | {"EMOSTREAM_KAFKA__SASL__MECHANISM": SECRET})
+
+
+def test_a_pattern_replaces_the_default_topics(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, '[input]\npattern = "posts\\\\..*"')
+    assert settings.input.topics == ()
+    assert settings.input.reads("posts.mastodon")
+    assert not settings.input.reads("my.posts.mastodon")
+
+
+def test_the_example_file_is_the_defaults(tmp_path: Path) -> None:
+    assert loaded(tmp_path, to_example_toml()) == load(None, {})
+    # and so it is with every comment taken out, but for what can't stand beside the defaults
+    whole = "\n".join(
+        line.removeprefix("#") if line.startswith("#") and line[1] != " " else line
+        for line in to_example_toml().splitlines()
+    )
+    assert loaded(tmp_path, whole) == load(None, {})
+    assert tomllib.loads(whole).keys() == Settings.model_fields.keys()
+
+
+def test_every_key_is_documented() -> None:
+    page = to_markdown()
+    assert page.count("| `") > 70
+    for line in page.splitlines():
+        if line.startswith("| `"):
+            assert line.rstrip(" |").endswith("."), line
+
+
+@pytest.mark.parametrize(
+    ("tls", "mechanism", "protocol"),
+    [
+        (False, "", "PLAINTEXT"),
+        (True, "", "SSL"),
+        (False, "SCRAM-SHA-256", "SASL_PLAINTEXT"),
+        (True, "SCRAM-SHA-256", "SASL_SSL"),
+    ],
+)
+def test_the_security_protocol_follows_from_tls_and_sasl(
+    tls: bool, mechanism: str, protocol: str
+) -> None:
+    sasl = {"mechanism": mechanism, "username": "u", "password": "p"} if mechanism else {}
+    settings = Settings(kafka={"tls": {"enabled": tls}, "sasl": sasl})  # type: ignore[arg-type]
+    assert settings.kafka.security_protocol == protocol
