@@ -143,7 +143,8 @@ def test_no_secret_shows_in_a_repr_or_an_error(tmp_path: Path) -> None:
     assert settings.kafka.sasl.password.get_secret_value() == SECRET
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings.model_dump())
-    toml = f'[model]\ntoken = ["{SECRET}"]\nx = "{SECRET}"\n[output]\nauthor_key = {{ a = "{SECRET}" }}'
+    key = f'author_key = {{ a = "{SECRET}" }}'
+    toml = f'[model]\ntoken = ["{SECRET}"]\nx = "{SECRET}"\n[output]\n{key}'
     assert SECRET not in problems(tmp_path, toml)
     assert SECRET not in problems(tmp_path, "", env | {"EMOSTREAM_KAFKA__SASL__MECHANISM": SECRET})
 
