@@ -1,0 +1,188 @@
+"""The table of models: what each needs and which server can serve it."""
+
+from collections.abc import Mapping
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from emollm.prompts import Wrapper
+
+Family = Literal["llama", "opt", "bloom", "t5", "bart"]
+Verdict = Literal["yes", "care", "no"]
+
+FAMILIES: Final[tuple[str, ...]] = get_args(Family)
+_LONGEST_ANSWER: Final = 48
+"""`max_new_tokens` of the longest task: a decoder-only model's context holds the answer, too."""
+
+
+class Serving(msgspec.Struct, frozen=True):
+    """Whether a server can serve a model."""
+
+    server: str
+    """`TGI 3.3`, `vLLM`, `emostream serve`."""
+    works: Verdict
+    """`yes`, `care` (see the note) or `no`."""
+    note: str = ""
+
+
+class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a model before it is asked."""
+
+    name: str
+    hub_id: str | None
+    """Where it is published; None for a local one."""
+    family: Family
+    wrapper: Wrapper
+    context_tokens: int
+    """Positions it was built for."""
+    size: str
+    """Parameters, for humans."""
+    serving: tuple[Serving, ...] = ()
+    instruction_budget: int | None = None
+    """Tokens of the longest instruction where the tokenizer is known; else estimated."""
+
+    @property
+    def max_input_tokens(self) -> int:
+        """Longest prompt it can take; a server may allow less."""
+        encoder_decoder = self.family in {"t5", "bart"}
+        return self.context_tokens - (0 if encoder_decoder else _LONGEST_ANSWER)
+
+
+class UnknownModel(ValueError):  # noqa: N818 - says what it is
+    """A model that is not in the table; its message says what to configure."""
+
+
+_OWN: Final = Serving("emostream serve", "yes", "transformers and torch, CPU or CUDA")
+_SERVING: Final[Mapping[str, tuple[Serving, ...]]] = {
+    "llama": (
+        Serving("TGI 3.3", "yes", "paged attention, prefix cache, continuous batching"),
+        Serving("vLLM", "yes", "OpenAI dialect"),
+        _OWN,
+    ),
+    "opt": (
+        Serving(
+            "TGI 3.3",
+            "care",
+            "padded batches, no prefix cache: one long post makes its whole batch pay",
+        ),
+        Serving("vLLM", "yes", "OpenAI dialect"),
+        _OWN,
+    ),
+    "bloom": (
+        Serving(
+            "TGI 3.3",
+            "care",
+            "fails with 'weight word_embeddings.weight does not exist' until the 'transformer.' "
+            "prefix is stripped from the checkpoint's tensor names",
+        ),
+        Serving("vLLM", "yes", "OpenAI dialect"),
+        _OWN,
+    ),
+    "t5": (
+        Serving(
+            "TGI 3.3",
+            "no",
+            "broken since v2.4.1 (TypeError at warm-up, TGI issue 3019); v2.4.0 serves it",
+        ),
+        Serving("vLLM", "no", "T5 never came to its engine"),
+        _OWN,
+    ),
+    "bart": (
+        Serving(
+            "TGI 3.3",
+            "no",
+            "SILENTLY WRONG: loads the decoder alone with fresh weights and answers 200 with "
+            "garbage; the canary refuses it",
+        ),
+        Serving("vLLM", "no", "BART was dropped"),
+        _OWN,
+    ),
+}
+
+
+def _emollm(name: str, family: Family, context_tokens: int, size: str) -> ModelCard:
+    return ModelCard(
+        name=name,
+        hub_id=f"lzw1008/{name}",
+        family=family,
+        wrapper=Wrapper.BARE if family in {"t5", "bart"} else Wrapper.HUMAN,
+        context_tokens=context_tokens,
+        size=size,
+        serving=_SERVING[family],
+    )
+
+
+SMALL: Final = ModelCard(
+    name="emostream-small",
+    hub_id=None,
+    family="bart",
+    wrapper=Wrapper.HUMAN,  # takes both; one form keeps caches and recordings alike
+    context_tokens=510,
+    size="27.5 M",
+    serving=(
+        Serving("emostream serve", "yes", "the default; on the CPU, without torch"),
+        *(entry for entry in _SERVING["bart"] if entry.works == "no"),
+    ),
+    # Its tokenizer folds a known instruction into two markers; wrapper and specials come to ten.
+    instruction_budget=16,
+)
+"""The model that ships with emostream."""
+
+MODELS: Final[tuple[ModelCard, ...]] = (
+    _emollm("Emollama-7b", "llama", 2048, "7 B"),
+    _emollm("Emollama-chat-7b", "llama", 2048, "7 B"),
+    _emollm("Emollama-chat-13b", "llama", 2048, "13 B"),
+    _emollm("Emoopt-13b", "opt", 2048, "13 B"),
+    _emollm("Emobloom-7b", "bloom", 2048, "7 B"),
+    _emollm("Emot5-large", "t5", 512, "770 M"),
+    _emollm("Emobart-large", "bart", 1024, "406 M"),
+    SMALL,
+)
+"""The seven EmoLLMs of the KDD '24 paper, and our own small one."""
+
+
+def find_model(name: str) -> ModelCard:
+    """Look a model up by hub id, name, or the last part of a path, in whatever case.
+
+    A folder of the hub's cache (`…/models--lzw1008--Emollama-7b/snapshots/<sha>`) is known, too.
+
+    Raises:
+        UnknownModel: not in the table; the message says what to configure.
+    """
+    by_name = {card.name.lower(): card for card in MODELS}
+    parts = [part for part in name.lower().replace("\\", "/").split("/") if part]
+    cached = [part.rsplit("--", 1)[-1] for part in parts if part.startswith("models--")]
+    for part in (*parts[-1:], *cached):
+        if part in by_name:
+            return by_name[part]
+    known = ", ".join(card.name for card in MODELS)
+    raise UnknownModel(
+        f"model {name!r} is none of {known}: configure its family ({', '.join(FAMILIES)}) and "
+        "its wrapper (`human` for instructions between 'Human:' and 'Assistant:', `bare` for none)"
+    )
+
+
+def describe_model(
+    name: str, *, family: str, wrapper: str, max_input_tokens: int | None = None
+) -> ModelCard:
+    """Make the card of a model that is not in the table, from the configuration.
+
+    `max_input_tokens` defaults to the least of its family (512 for T5, 1024 for BART, 2000 else).
+
+    Raises:
+        ValueError: unknown family or wrapper.
+    """
+    if family not in _SERVING:
+        raise ValueError(f"family {family!r}: must be one of {', '.join(FAMILIES)}")
+    known: Family = family  # type: ignore[assignment]
+    context = {"t5": 512, "bart": 1024}.get(family, 2048)
+    spare = 0 if family in {"t5", "bart"} else _LONGEST_ANSWER
+    return ModelCard(
+        name=name,
+        hub_id=None,
+        family=known,
+        wrapper=Wrapper.named(wrapper),
+        context_tokens=context if max_input_tokens is None else max_input_tokens + spare,
+        size="unknown",
+        serving=_SERVING[family],
+    )

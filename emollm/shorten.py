@@ -1,0 +1,95 @@
+"""Fitting a text into so many tokens, without the model's tokenizer.
+
+The estimate errs on the safe side: a prompt that is too long is refused by the server, and the
+post would be lost; a text that is cut a little early still gets an answer.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+MAX_CHARS_PER_TOKEN: Final = 2
+"""No character counts for less than half a token."""
+
+_USUAL_WORD: Final = 24
+"""Longer runs of letters are hardly words (keys, base64): every letter counts as a token."""
+
+_PIECE: Final = re.compile(r"[A-Za-z]+|[^\x00-\x7f]+|[^A-Za-z]")
+_MAX_CLUSTER: Final = 32
+"""A visible character has at most so many code points worth keeping together (families of emoji
+have 11); beyond that (stacked accents) cutting inside does no harm."""
+
+
+def estimate_tokens(text: str) -> int:
+    """Return a safe estimate of a stranger's text's tokens in any of the models' vocabularies.
+
+    Byte-level and byte-fallback vocabularies (LLaMA, OPT, BART, BLOOM) never take more than one
+    token a UTF-8 byte, T5 and BERT not more than one a character. Words written as words (lower
+    case or capitalised, up to 24 letters) take at most one for two letters in practice; so:
+    half a token a letter in these, one for every other ASCII character, spaces included, and one
+    a byte for everything else (3 for CJK, 4 for emoji). English prose comes out at about three
+    times its tokens.
+    """
+    return sum(_cost(piece) for piece in _PIECE.findall(text))
+
+
+def instruction_tokens(instruction: str) -> int:
+    """Return a safe estimate of an instruction's tokens: plain prose, one token for 3 letters.
+
+    The benchmark's wordings take one for four to five letters.
+    """
+    encoded = len(instruction.encode())
+    foreign = encoded - sum(character.isascii() for character in instruction)
+    return -(-(encoded - foreign) // 3) + foreign
+
+
+def shorten(text: str, max_tokens: int) -> str:
+    """Cut words off the end until the estimate fits; the text itself where it does.
+
+    Where there is no space in the latter half (CJK, a run-on) it is cut between two characters, but
+    not inside an emoji or an accented letter. O(max_tokens), however long the text is.
+    """
+    if len(text) * (1 if text.isascii() else 4) <= max_tokens:
+        return text
+    used, space = 0, 0
+    for found in _PIECE.finditer(text):
+        piece = found[0]
+        if piece.isspace():
+            space = found.start()
+        cost = _cost(piece)
+        if used + cost > max_tokens:
+            end = found.start() + _fitting(piece, max_tokens - used)
+            return text[: space if space * 2 >= end else _between_clusters(text, end)].rstrip()
+        used += cost
+    return text
+
+
+def _cost(piece: str) -> int:
+    if not piece.isascii():
+        return len(piece.encode("utf-8", "surrogatepass"))
+    usual = len(piece) <= _USUAL_WORD and (piece.islower() or piece.istitle())
+    return (len(piece) + 1) // 2 if usual else len(piece)
+
+
+def _fitting(piece: str, tokens: int) -> int:
+    """How many characters of a piece that is too long for `tokens` fit."""
+    if piece.isascii():
+        return min(tokens, len(piece))
+    return len(piece.encode("utf-8", "surrogatepass")[:tokens].decode("utf-8", "ignore"))
+
+
+def _between_clusters(text: str, end: int) -> int:
+    for cut in range(end, max(end - _MAX_CLUSTER, 0), -1):
+        joined = text[cut - 1] == "\u200d" or _joins(text[cut : cut + 1])
+        if not joined:
+            return cut
+    return end
+
+
+def _joins(character: str) -> bool:
+    """Whether a character belongs to the one before it: marks, joiners, skin tones."""
+    return bool(character) and (
+        character == "\u200d"
+        or unicodedata.category(character) in {"Mn", "Me", "Mc"}
+        or "\U0001f3fb" <= character <= "\U0001f3ff"
+    )
