@@ -1,0 +1,196 @@
+"""Dynamic batching: prompts of different requests share a forward pass.
+
+There is no timer. While one batch runs the next collects, so an idle server answers at once and
+a busy one fills its batches by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from infra.tgi.engine import Engine, Generation, Job
+from infra.tgi.errors import EngineError, GenerationFailed, IncompleteAnswer
+from infra.tgi.metrics import Metrics
+
+_log = structlog.get_logger(__name__)
+
+
+class Pending:
+    """A job in the queue or in work: its answer to come, and its times (seconds, monotonic)."""
+
+    __slots__ = ("future", "job", "key", "queued", "started")
+
+    def __init__(
+        self, job: Job, key: Hashable, future: asyncio.Future[Generation], queued: float
+    ) -> None:
+        self.job = job
+        self.key = key
+        self.future = future
+        self.queued = queued
+        self.started = queued
+
+
+class Batcher:
+    """Feeds an engine; lives on one event loop.
+
+    A batch holds at most `max_prompts` prompts, and at most `max_tokens` prompt tokens with
+    padding; one prompt alone may be longer.
+    """
+
+    def __init__(
+        self, engine: Engine, metrics: Metrics, *, max_prompts: int, max_tokens: int
+    ) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._max_prompts = max_prompts
+        self._max_tokens = max_tokens
+        self._parallel = max(1, engine.info.parallel)
+        self._threads = ThreadPoolExecutor(self._parallel, "engine")
+        self._queue: deque[Pending] = deque()
+        self._running = 0
+        self._kicked = False
+        self._loop = asyncio.get_running_loop()
+
+    def submit(self, job: Job) -> Pending:
+        """Queue a job. Its future gives a `Generation`, or raises an `InferError`."""
+        pending = Pending(
+            job, self._engine.batch_key(job), self._loop.create_future(), time.perf_counter()
+        )
+        self._queue.append(pending)
+        self._metrics.queue_size.value = len(self._queue)
+        self._kick()
+        return pending
+
+    def cancel(self, pending: Pending) -> None:
+        """Nobody waits for this answer any more: drop it, or let the engine end it early."""
+        pending.job.cancelled = True
+        pending.future.cancel()
+
+    def _kick(self) -> None:
+        if not self._kicked and self._running < self._parallel:
+            self._kicked = True
+            # Not at once: what else came in with this turn of the loop joins the batch.
+            self._loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        self._kicked = False
+        while self._running < self._parallel and (batch := self._next()):
+            self._running += 1
+            metrics = self._metrics
+            metrics.batches.add(label="prefill")
+            metrics.next_size.record(len(batch))
+            metrics.batch_size.value = len(batch)
+            metrics.batch_tokens.value = sum(
+                len(one.job.ids) + one.job.max_new_tokens for one in batch
+            )
+            started = time.perf_counter()
+            for one in batch:
+                one.started = started
+            call = self._loop.run_in_executor(self._threads, self._run, batch)
+            call.add_done_callback(lambda done, batch=batch: self._done(batch, done))
+
+    def _next(self) -> list[Pending]:
+        """The oldest job, and those that fit to it: of its kind, nearest in length first."""
+        while self._queue and self._queue[0].job.cancelled:
+            self._queue.popleft()
+        if not self._queue:
+            self._metrics.queue_size.value = 0
+            return []
+        oldest = self._queue[0]
+        length = len(oldest.job.ids)
+        alike = [
+            one
+            for one in self._queue
+            if one is not oldest and one.key == oldest.key and not one.job.cancelled
+        ]
+        if len(alike) >= self._max_prompts or any(
+            len(one.job.ids) * (len(alike) + 1) > self._max_tokens for one in alike
+        ):
+            alike.sort(key=lambda one: abs(len(one.job.ids) - length))
+        batch = [oldest]
+        longest = length
+        for one in alike:
+            longest = max(longest, len(one.job.ids))
+            if len(batch) >= self._max_prompts or longest * (len(batch) + 1) > self._max_tokens:
+                break
+            batch.append(one)
+        taken = set(batch)
+        self._queue = deque(
+            one for one in self._queue if one not in taken and not one.job.cancelled
+        )
+        self._metrics.queue_size.value = len(self._queue)
+        return batch
+
+    def _run(self, batch: list[Pending]) -> float:
+        """In the engine's thread; returns the seconds it took."""
+        started = time.perf_counter()
+        waiting = {one.job: one for one in batch}
+        finished: list[tuple[Pending, Generation | BaseException]] = []
+        lock = threading.Lock()
+
+        def finish(job: Job, result: Generation | BaseException) -> None:
+            # One wake-up of the loop for all that finish together.
+            with lock:
+                finished.append((waiting.pop(job), result))
+                first = len(finished) == 1
+            if first:
+                self._loop.call_soon_threadsafe(deliver)
+
+        def deliver() -> None:
+            with lock:
+                done = finished.copy()
+                finished.clear()
+            for one, result in done:
+                self._deliver(one, result)
+
+        self._engine.generate([one.job for one in batch], finish)
+        return time.perf_counter() - started
+
+    @staticmethod
+    def _deliver(one: Pending, result: Generation | BaseException) -> None:
+        if one.future.done():
+            return
+        if isinstance(result, Generation):
+            one.future.set_result(result)
+        else:
+            one.future.set_exception(_failed(result))
+
+    def _done(self, batch: list[Pending], call: asyncio.Future[float]) -> None:
+        self._running -= 1
+        metrics = self._metrics
+        error = call.exception()
+        if error is None:
+            metrics.batch_successes.add(label="prefill")
+            metrics.batch_duration.record(call.result())
+            metrics.forward_duration.record(call.result())
+        else:
+            metrics.batch_failures.add(label="prefill")
+            _log.error("tgi.batch_failed", prompts=len(batch), error=repr(error))
+        if not self._running:
+            metrics.batch_size.value = 0
+            metrics.batch_tokens.value = 0
+        for one in batch:
+            if not one.future.done():
+                one.future.set_exception(_failed(error) if error else IncompleteAnswer())
+        if self._queue:
+            self._start()
+
+    def close(self) -> None:
+        """Let the threads go; what is queued is dropped."""
+        for one in self._queue:
+            self.cancel(one)
+        self._queue.clear()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _failed(error: BaseException) -> GenerationFailed:
+    if isinstance(error, EngineError):
+        return GenerationFailed(str(error))
+    return GenerationFailed(f"{type(error).__name__}: {error}")

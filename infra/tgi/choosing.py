@@ -1,0 +1,154 @@
+"""Choosing the next token from a model's logits where it isn't simply the most likely one.
+
+The order of the steps and their formulas are those of TGI's model server (which takes them from
+transformers): penalties, temperature, top-k, top-p, typical-p, then the draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from infra.tgi.engine import Job, Sampling
+from infra.tgi.errors import EngineError
+from infra.tgi.grammar import Guide
+
+Row = npt.NDArray[np.float32]
+
+#: Tokens tried against a grammar before giving up: beyond, the model isn't answering at all.
+_CANDIDATES = 4096
+
+_NEVER = np.float32(-np.inf)
+
+
+class Chooser:
+    """One job's choices: its random numbers, its history, its grammar."""
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        history: Sequence[int],
+        eos_ids: frozenset[int],
+        decode: Callable[[Sequence[int]], str],
+    ) -> None:
+        self._sampling = job.sampling
+        self._top_n = job.top_n_tokens
+        self._random = np.random.default_rng(job.sampling.seed)
+        self._history = list(history)
+        self._made: list[int] = []
+        self._guide = Guide(job.grammar) if job.grammar is not None else None
+        self._eos_ids = eos_ids
+        self._decode = decode
+
+    def choose(self, logits: Row) -> tuple[int, float, list[tuple[int, float]]]:
+        """The next token, its log-probability, and the most likely ones with theirs.
+
+        Raises `EngineError` when no token keeps to the grammar.
+        """
+        scores = warp(logits, self._sampling, self._history)
+        if self._guide is not None:
+            scores = self._within_grammar(scores)
+        logprobs = log_softmax(scores)
+        if self._sampling.samples:
+            token = int(self._random.choice(len(logprobs), p=_normal(logprobs)))
+        else:
+            token = int(np.argmax(scores))
+        top: list[tuple[int, float]] = []
+        if self._top_n:
+            # As TGI: log-probabilities of the model itself, not of the warped scores.
+            plain = log_softmax(logits)
+            best = np.argsort(-plain, kind="stable")[: self._top_n]
+            top = [(int(one), float(plain[one])) for one in best]
+        self._history.append(token)
+        self._made.append(token)
+        return token, float(logprobs[token]), top
+
+    def _within_grammar(self, scores: Row) -> Row:
+        """The scores with all ruled out but what the grammar allows next.
+
+        When greedy, the first token that fits is enough; when sampling, those that hold nearly
+        all the probability are tried.
+        """
+        assert self._guide is not None
+        allowed = np.full_like(scores, _NEVER)
+        seen = 0.0
+        probabilities = np.exp(log_softmax(scores))
+        found = False
+        for candidate in np.argsort(-scores, kind="stable")[:_CANDIDATES]:
+            token = int(candidate)
+            if scores[token] == _NEVER:
+                break
+            seen += float(probabilities[token])
+            if self._fits(token):
+                allowed[token] = scores[token]
+                found = True
+                if not self._sampling.samples:
+                    break
+            if found and seen > 0.999:
+                break
+        if not found:
+            raise EngineError("no token of the model keeps to the grammar")
+        return allowed
+
+    def _fits(self, token: int) -> bool:
+        assert self._guide is not None
+        if token in self._eos_ids:
+            return self._guide.complete(self._decode(self._made))
+        text = self._decode([*self._made, token])
+        # A token without a text of its own would fit for ever.
+        return text != self._decode(self._made) and self._guide.allows(text)
+
+
+def log_softmax(scores: Row) -> Row:
+    """Log-probabilities of scores."""
+    shifted = scores - np.max(scores)
+    result: Row = shifted - np.log(np.sum(np.exp(shifted)))
+    return result
+
+
+def _normal(logprobs: Row) -> npt.NDArray[np.float64]:
+    probabilities = np.exp(logprobs.astype(np.float64))
+    normal: npt.NDArray[np.float64] = probabilities / probabilities.sum()
+    return normal
+
+
+def warp(logits: Row, sampling: Sampling, history: Sequence[int]) -> Row:
+    """Scores after penalties and warpers; what is ruled out is minus infinity."""
+    scores = np.array(logits, dtype=np.float32)
+    if history and (sampling.repetition_penalty != 1.0 or sampling.frequency_penalty != 0.0):
+        ids, counts = np.unique(np.asarray(history), return_counts=True)
+        known = scores[ids]
+        penalty = np.float32(sampling.repetition_penalty)
+        known = np.where(known < 0, known * penalty, known / penalty)
+        scores[ids] = known - np.float32(sampling.frequency_penalty) * (
+            counts / len(history)
+        ).astype(np.float32)
+    if sampling.temperature != 1.0:
+        scores = scores / np.float32(sampling.temperature)
+    if 0 < sampling.top_k < len(scores):
+        least = np.partition(scores, -sampling.top_k)[-sampling.top_k]
+        scores = np.where(scores < least, _NEVER, scores)
+    if sampling.top_p < 1.0:
+        order = np.argsort(scores, kind="stable")
+        below = np.cumsum(np.exp(log_softmax(scores[order])))
+        cut = order[below <= 1.0 - sampling.top_p]
+        scores[cut[cut != order[-1]]] = _NEVER
+    if sampling.typical_p < 1.0:
+        scores = _typical(scores, sampling.typical_p)
+    return scores
+
+
+def _typical(scores: Row, mass: float) -> Row:
+    """Keep the tokens whose surprise is nearest the entropy (arXiv 2202.00666)."""
+    logprobs = log_softmax(scores)
+    probabilities = np.exp(logprobs)
+    entropy = -np.nansum(np.where(probabilities > 0, logprobs * probabilities, 0.0))
+    order = np.argsort(np.abs(-logprobs - entropy), kind="stable")
+    last = int(np.sum(np.cumsum(probabilities[order]) < mass))
+    kept = np.full_like(scores, _NEVER)
+    keep = order[: last + 1]
+    kept[keep] = scores[keep]
+    return kept

@@ -1,0 +1,159 @@
+"""The OpenAI dialect as TGI speaks it: /v1/completions, and chats that are always refused."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import NoReturn
+
+from aiohttp import web
+
+from infra.tgi.errors import (
+    InferError,
+    SuffixUnsupported,
+    TemplateFailed,
+    ToolFailed,
+    TooManyPrompts,
+)
+from infra.tgi.infer import Answered, Infer
+from infra.tgi.metrics import Metrics
+from infra.tgi.replies import CompletionBodies, json_reply, sse, stream_headers, timing_headers
+from infra.tgi.requests import ChatRequest, CompletionRequest, GenerateRequest, Parameters
+
+#: TGI says 422 within a stream whatever went wrong.
+_STREAM_STATUS = 422
+
+_DONE = b"data: [DONE]\n\n"
+
+
+class Completions:
+    """Answers /v1/completions: a list of prompts, all of them or none."""
+
+    def __init__(
+        self,
+        infer: Infer,
+        bodies: CompletionBodies,
+        metrics: Metrics,
+        *,
+        max_prompts: int,
+        compute_type: str,
+    ) -> None:
+        self._infer = infer
+        self._bodies = bodies
+        self._metrics = metrics
+        self._max_prompts = max_prompts
+        self._compute_type = compute_type
+
+    async def answer(self, http: web.BaseRequest, request: CompletionRequest) -> web.StreamResponse:
+        """Answer a request. Raises `InferError`."""
+        self._metrics.requests.add()
+        try:
+            if request.suffix is not None:
+                raise SuffixUnsupported
+            if len(request.prompt) > self._max_prompts:
+                raise TooManyPrompts(self._max_prompts)
+        except InferError as error:
+            self._metrics.failures.add(label=error.label)
+            raise
+        prompts = [GenerateRequest(prompt, _parameters(request)) for prompt in request.prompt]
+        if request.stream:
+            return await self._stream(http, prompts)
+        return await self._whole(prompts)
+
+    async def _whole(self, prompts: list[GenerateRequest]) -> web.Response:
+        async def one(index: int, prompt: GenerateRequest) -> tuple[int, Answered]:
+            return index, await self._infer.generate(prompt)
+
+        tasks = [asyncio.ensure_future(one(*pair)) for pair in enumerate(prompts)]
+        answers: list[tuple[int, Answered]] = []
+        try:
+            for done in asyncio.as_completed(tasks):
+                answers.append(await done)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        slowest = max((answered for _, answered in answers), key=lambda one: one.total)
+        headers = timing_headers(
+            slowest,
+            compute_type=self._compute_type,
+            characters=sum(len(prompt.inputs) for prompt in prompts),
+        )
+        del headers["x-compute-time"]
+        body = self._bodies.whole(answers)
+        headers["x-prompt-tokens"] = str(body["usage"]["prompt_tokens"])
+        headers["x-generated-tokens"] = str(body["usage"]["completion_tokens"])
+        return json_reply(body, headers=headers)
+
+    async def _stream(
+        self, http: web.BaseRequest, prompts: list[GenerateRequest]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(
+            headers=stream_headers(
+                compute_type=self._compute_type,
+                characters=sum(len(prompt.inputs) for prompt in prompts),
+            )
+        )
+        await response.prepare(http)
+        events: asyncio.Queue[bytes | None] = asyncio.Queue()
+        tasks = [
+            asyncio.ensure_future(self._feed(index, prompt, events))
+            for index, prompt in enumerate(prompts)
+        ]
+        try:
+            open_ = len(tasks)
+            while open_:
+                event = await events.get()
+                if event is None:
+                    open_ -= 1
+                else:
+                    await response.write(event)
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await response.write(_DONE)
+        await response.write_eof()
+        return response
+
+    async def _feed(
+        self, index: int, prompt: GenerateRequest, events: asyncio.Queue[bytes | None]
+    ) -> None:
+        try:
+            async with aclosing(self._infer.stream(prompt)) as items:
+                async for item in items:
+                    events.put_nowait(sse(self._bodies.chunk(index, item)))
+        except InferError as error:
+            refusal = {"message": str(error), "http_status_code": _STREAM_STATUS}
+            events.put_nowait(sse({"error": refusal}))
+        finally:
+            events.put_nowait(None)
+
+
+def _parameters(request: CompletionRequest) -> Parameters:
+    """The request's parameters as /generate's: greedy only where temperature is 0."""
+    greedy = request.temperature == 0
+    return Parameters(
+        temperature=None if greedy else request.temperature,
+        repetition_penalty=request.repetition_penalty,
+        frequency_penalty=request.frequency_penalty,
+        top_p=request.top_p,
+        do_sample=not greedy,
+        max_new_tokens=100 if request.max_tokens is None else request.max_tokens,
+        stop=request.stop or [],
+        seed=request.seed,
+    )
+
+
+def chat(request: ChatRequest) -> NoReturn:
+    """Refuse a chat as TGI does for a model without a chat template."""
+    if request.has_grammar and request.tools is not None:
+        raise ToolFailed("Grammar and tools are mutually exclusive")
+    choice = request.tool_choice
+    if request.tools is not None and isinstance(choice, dict):
+        function = choice.get("function")
+        name = function.get("name") if isinstance(function, dict) else None
+        if name is not None and name not in request.tools:
+            raise ToolFailed(f"Tool with name {name} not found")
+    raise TemplateFailed

@@ -1,0 +1,193 @@
+"""The seam between the router and what answers: jobs in, generations out.
+
+The router knows nothing of models. An engine knows nothing of HTTP, limits or queues: it counts
+tokens, and answers a batch of jobs in one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+FinishReason = Literal["length", "eos_token", "stop_sequence"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine is and can do.
+
+    Limits are in tokens: `max_input_tokens` is the longest prompt the model can hold,
+    `max_total_tokens` the most that a prompt and its answer may have together, and
+    `max_new_tokens` the longest answer. `parallel` is how many batches may run at once.
+    `encoder_decoder` models keep prompt and answer apart.
+    """
+
+    model_id: str
+    model_sha: str | None = None
+    pipeline_tag: str | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    max_input_tokens: int = 1024
+    max_total_tokens: int = 2048
+    max_new_tokens: int = 1024
+    encoder_decoder: bool = False
+    parallel: int = 1
+    #: Prompts per pass where --max-batch-size isn't given: what fills the machine.
+    batch_size: int = 64
+    #: Whether the model's own words for it, if any, are in `grammar` jobs.
+    supports_grammar: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A text in tokens: their ids, and where each lies in the text (in characters)."""
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How each next token is chosen. The defaults are greedy."""
+
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    typical_p: float = 1.0
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    seed: int = 0
+
+    @property
+    def samples(self) -> bool:
+        """Whether chance is in it. As in TGI, a warped distribution means sampling."""
+        return (
+            self.do_sample
+            or self.temperature != 1.0
+            or self.top_k != 0
+            or self.top_p < 1.0
+            or self.typical_p < 1.0
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether the most likely token is simply taken."""
+        return not self.samples and self.repetition_penalty == 1.0 and self.frequency_penalty == 0.0
+
+
+GREEDY = Sampling()
+
+
+@dataclass(slots=True)
+class TopToken:
+    """One of the most likely tokens at a step."""
+
+    id: int
+    text: str
+    logprob: float
+    special: bool
+
+
+@dataclass(slots=True)
+class Token:
+    """One token of an answer; `text` is what it adds to the answer."""
+
+    id: int
+    text: str
+    logprob: float
+    special: bool
+    top: list[TopToken] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class PrefillToken:
+    """One token of the prompt; `logprob` is None where the model gives none."""
+
+    id: int
+    text: str
+    logprob: float | None
+
+
+@dataclass(slots=True)
+class Generation:
+    """A whole answer. `tokens` is empty where the job didn't ask for them."""
+
+    text: str
+    finish_reason: FinishReason
+    generated_tokens: int
+    tokens: list[Token] = field(default_factory=list)
+    prefill: list[PrefillToken] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One prompt to be answered.
+
+    `want_tokens` asks for each token with its log-probability, `on_token` for each as it is made
+    (called in the engine's thread). `grammar` is a regular expression that the answer must match.
+    An engine looks at `cancelled` between steps and may end such a job with any generation.
+    """
+
+    ids: list[int]
+    max_new_tokens: int
+    sampling: Sampling = GREEDY
+    stop: tuple[str, ...] = ()
+    want_tokens: bool = False
+    want_prefill: bool = False
+    top_n_tokens: int = 0
+    grammar: str | None = None
+    on_token: Callable[[Token], None] | None = None
+    cancelled: bool = False
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether the engine must look at each token rather than only at the whole answer."""
+        return self.want_tokens or self.on_token is not None or bool(self.stop)
+
+    @property
+    def careful(self) -> bool:
+        """Whether choosing a token takes more than the most likely one."""
+        return not self.sampling.plain or self.grammar is not None or self.top_n_tokens > 0
+
+
+#: Called by an engine, in its thread, once for each job of a batch.
+Finish = Callable[[Job, Generation | BaseException], None]
+
+
+class Engine(Protocol):
+    """What answers. All methods may be called from several threads at once."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What it is and can do."""
+        ...
+
+    def encode(self, texts: Sequence[str], *, add_special_tokens: bool = True) -> list[Encoded]:
+        """Tokenize; special tokens written in a text are text."""
+        ...
+
+    def batch_key(self, job: Job) -> Hashable:
+        """Jobs with equal keys may share a pass."""
+        ...
+
+    def generate(self, jobs: Sequence[Job], finish: Finish) -> None:
+        """Answer a batch; blocks. `finish` is called for each job as soon as it is done.
+
+        Raises anything: the router then fails the jobs that aren't finished (424).
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the model."""
+        ...
+
+
+def read_json(path: Any) -> dict[str, Any]:
+    """A JSON object of a model folder; empty where the file isn't there."""
+    import json
+    from pathlib import Path
+
+    file = Path(path)
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}

@@ -1,0 +1,143 @@
+"""What each route does with its body. Routes that the OpenAI dialect shares are next door."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+from aiohttp import web
+
+from infra.tgi import requests
+from infra.tgi.completions import Completions, chat
+from infra.tgi.errors import InferError, TemplateFailed, VertexEmpty, VertexFailed
+from infra.tgi.infer import Infer
+from infra.tgi.replies import (
+    generated,
+    json_reply,
+    sse_error,
+    stream_event,
+    stream_headers,
+    timing_headers,
+)
+from infra.tgi.requests import ChatRequest, CompletionRequest, GenerateRequest
+
+
+class Handlers:
+    """The POST routes. Each takes the request and its body; raises `InferError`, `SerdeError`."""
+
+    def __init__(
+        self, infer: Infer, completions: Completions, *, compute_type: str, full_text: bool
+    ) -> None:
+        self._infer = infer
+        self._completions = completions
+        self._compute_type = compute_type
+        self._full_text = full_text
+
+    async def generate(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        """POST /generate: one prompt, one answer."""
+        return await self._generate(requests.generate_request(body), as_list=False)
+
+    async def generate_stream(self, http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        """POST /generate_stream: one prompt, its answer token by token; errors in-band."""
+        return await self._stream(http, requests.generate_request(body))
+
+    async def compat(self, http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        """POST /: as /generate within a list, or as /generate_stream where `stream` is true."""
+        return await self._compat(http, requests.compat_request(body))
+
+    async def completions(self, http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        """POST /v1/completions."""
+        return await self._completions.answer(http, requests.completion_request(body))
+
+    async def chat(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        """POST /v1/chat/completions: always refused, the EmoLLMs have no chat template."""
+        chat(requests.chat_request(body))
+
+    async def chat_tokenize(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        """POST /chat_tokenize: likewise."""
+        chat(requests.chat_request(body))
+
+    async def invocations(self, http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        """POST /invocations (SageMaker): any of the above."""
+        request = requests.invocation_request(body)
+        if isinstance(request, GenerateRequest):
+            return await self._compat(http, request)
+        if isinstance(request, CompletionRequest):
+            return await self._completions.answer(http, request)
+        chat(request)
+
+    async def vertex(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        """POST /vertex (Google): several prompts; any failure is a 500."""
+        instances = requests.vertex_request(body)
+        if not instances:
+            raise VertexEmpty
+        prompts: list[GenerateRequest] = []
+        for instance in instances:
+            if isinstance(instance, ChatRequest):
+                raise TemplateFailed
+            prompts.append(instance)
+        results = await asyncio.gather(
+            *(self._infer.generate(prompt) for prompt in prompts), return_exceptions=True
+        )
+        predictions: list[str] = []
+        for result in results:
+            if isinstance(result, InferError):
+                raise VertexFailed from result
+            if isinstance(result, BaseException):
+                raise result
+            predictions.append(result.generation.text)
+        return json_reply({"predictions": predictions})
+
+    async def tokenize(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        """POST /tokenize: the prompt's tokens and where they lie. Takes no permit."""
+        request = requests.generate_request(body)
+        encoded = await self._infer.tokenize(request.inputs)
+        text = request.inputs
+        return json_reply(
+            [
+                {"id": one, "text": text[start:stop], "start": start, "stop": stop}
+                for one, (start, stop) in zip(encoded.ids, encoded.offsets, strict=True)
+            ]
+        )
+
+    async def _compat(self, http: web.BaseRequest, request: GenerateRequest) -> web.StreamResponse:
+        if request.parameters.return_full_text is None:
+            request.parameters.return_full_text = self._full_text
+        if request.stream:
+            return await self._stream(http, request)
+        return await self._generate(request, as_list=True)
+
+    async def _generate(self, request: GenerateRequest, *, as_list: bool) -> web.Response:
+        answered = await self._infer.generate(request)
+        given = request.parameters
+        body = generated(
+            answered,
+            prompt=request.inputs if given.return_full_text else None,
+            details=given.details or given.decoder_input_details,
+        )
+        return json_reply(
+            [body] if as_list else body,
+            headers=timing_headers(
+                answered, compute_type=self._compute_type, characters=len(request.inputs)
+            ),
+        )
+
+    async def _stream(self, http: web.BaseRequest, request: GenerateRequest) -> web.StreamResponse:
+        response = web.StreamResponse(
+            headers=stream_headers(compute_type=self._compute_type, characters=len(request.inputs))
+        )
+        await response.prepare(http)
+        given = request.parameters
+        prompt = request.inputs if given.return_full_text else None
+        try:
+            async with aclosing(self._infer.stream(request)) as items:
+                index = 0
+                async for item in items:
+                    index += 1
+                    await response.write(
+                        stream_event(index, item, prompt=prompt, details=given.details)
+                    )
+        except InferError as error:
+            await response.write(sse_error(error))
+        await response.write_eof()
+        return response

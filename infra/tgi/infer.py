@@ -1,0 +1,240 @@
+"""From a request to its answer: permit, rules, tokens, queue, engine.
+
+A permit is taken before anything is looked at (an invalid request says 429 under load), and is
+kept for as long as its answer lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from infra.tgi import validation
+from infra.tgi.batching import Batcher, Pending
+from infra.tgi.engine import Engine, Generation, Job, Token
+from infra.tgi.errors import EngineError, GenerationFailed, InferError, InvalidRequest, Overloaded
+from infra.tgi.metrics import Metrics
+from infra.tgi.requests import GenerateRequest
+from infra.tgi.tokenizing import Tokenizing
+from infra.tgi.validation import Checked, Limits
+
+
+@dataclass(slots=True)
+class Answered:
+    """An answer with its times (seconds) and its prompt's length (tokens)."""
+
+    generation: Generation
+    input_length: int
+    seed: int | None
+    total: float
+    validation: float
+    queue: float
+    inference: float
+    best_of: list[Answered] | None = None
+
+    @property
+    def per_token(self) -> float:
+        """Seconds per token of the answer."""
+        return self.inference / max(1, self.generation.generated_tokens)
+
+
+@dataclass(slots=True)
+class StreamEnd:
+    """The end of a stream: the whole answer."""
+
+    answered: Answered
+    token: Token | None
+
+
+class Permits:
+    """Places for sequences in work or waiting."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Hold a place. Raises `Overloaded` when there is none."""
+        if self._free <= 0:
+            raise Overloaded
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+class Infer:
+    """Answers requests with an engine."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        batcher: Batcher,
+        tokenizing: Tokenizing,
+        permits: Permits,
+        limits: Limits,
+        metrics: Metrics,
+    ) -> None:
+        self._batcher = batcher
+        self._tokenizing = tokenizing
+        self._permits = permits
+        self._limits = limits
+        self._metrics = metrics
+        self._longest_answer = engine.info.max_new_tokens
+        self.tokenize = tokenizing.encode
+
+    async def generate(self, request: GenerateRequest) -> Answered:
+        """Answer one prompt. Raises `InferError`."""
+        started = time.perf_counter()
+        self._metrics.requests.add()
+        try:
+            wanted = request.parameters.best_of or 1
+            answered = (
+                await self._best_of(request, wanted, started)
+                if wanted > 1
+                else await self._one(request, started)
+            )
+        except InferError as error:
+            self._metrics.failures.add(label=error.label)
+            raise
+        self._succeeded(answered)
+        return answered
+
+    async def _best_of(self, request: GenerateRequest, wanted: int, started: float) -> Answered:
+        validation.best_of(wanted, self._limits)
+        tasks = [asyncio.ensure_future(self._one(request, started)) for _ in range(wanted)]
+        try:
+            answers = list(await asyncio.gather(*tasks))
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            raise
+        best = max(range(wanted), key=lambda index: _mean_logprob(answers[index]))
+        answered = answers.pop(best)
+        answered.best_of = answers
+        return answered
+
+    async def _one(self, request: GenerateRequest, started: float) -> Answered:
+        with self._permits.one():
+            job = await self._job(request)
+            pending = self._batcher.submit(job)
+            try:
+                generation = await pending.future
+            except asyncio.CancelledError:
+                self._batcher.cancel(pending)
+                raise
+            return _answered(pending, generation, started)
+
+    async def stream(self, request: GenerateRequest) -> AsyncIterator[Token | StreamEnd]:
+        """Answer one prompt token by token, its last token within the end.
+
+        Raises `InferError`, also after tokens.
+        """
+        started = time.perf_counter()
+        self._metrics.requests.add()
+        try:
+            self._check_stream(request)
+            with self._permits.one():
+                job = await self._job(request)
+                async for item in self._tokens(job, started):
+                    yield item
+        except InferError as error:
+            self._metrics.failures.add(label=error.label)
+            raise
+
+    @staticmethod
+    def _check_stream(request: GenerateRequest) -> None:
+        given = request.parameters
+        if given.best_of is not None and given.best_of != 1:
+            raise InvalidRequest("`best_of` != 1 is not supported when streaming tokens")
+        if given.decoder_input_details:
+            raise InvalidRequest(
+                "`decoder_input_details` == true is not supported when streaming tokens"
+            )
+
+    async def _tokens(self, job: Job, started: float) -> AsyncIterator[Token | StreamEnd]:
+        loop = asyncio.get_running_loop()
+        made: asyncio.Queue[Token | None] = asyncio.Queue()
+        job.on_token = lambda token: loop.call_soon_threadsafe(made.put_nowait, token)
+        pending = self._batcher.submit(job)
+        pending.future.add_done_callback(lambda _: made.put_nowait(None))
+        held: Token | None = None
+        try:
+            while (token := await made.get()) is not None:
+                if held is not None:
+                    yield held
+                held = token
+            try:
+                generation = await pending.future
+            except InferError:
+                if held is not None:
+                    yield held
+                raise
+            answered = _answered(pending, generation, started)
+            self._succeeded(answered)
+            yield StreamEnd(answered, held)
+        finally:
+            if not pending.future.done():
+                self._batcher.cancel(pending)
+
+    async def _job(self, request: GenerateRequest) -> Job:
+        checked = validation.check(request, self._limits)
+        try:
+            encoded = await self._tokenizing.encode(request.inputs)
+        except EngineError as error:
+            raise GenerationFailed(str(error)) from error
+        return self._build(request, checked, encoded.ids)
+
+    def _build(self, request: GenerateRequest, checked: Checked, ids: list[int]) -> Job:
+        if checked.truncate is not None:
+            ids = ids[-checked.truncate :]
+        length = len(ids)
+        longest = validation.check_length(length, checked.max_new_tokens, self._limits)
+        grammar = validation.check_grammar(checked.grammar, self._limits)
+        self._metrics.input_length.record(length)
+        self._metrics.max_new_tokens.record(longest)
+        given = request.parameters
+        details = given.details or given.decoder_input_details
+        return Job(
+            ids,
+            min(longest, self._longest_answer),
+            sampling=checked.sampling,
+            stop=checked.stop,
+            want_tokens=details or (given.best_of or 1) > 1,
+            want_prefill=given.decoder_input_details,
+            top_n_tokens=checked.top_n_tokens,
+            grammar=grammar,
+        )
+
+    def _succeeded(self, answered: Answered) -> None:
+        metrics = self._metrics
+        metrics.successes.add()
+        metrics.duration.record(answered.total)
+        metrics.validation.record(answered.validation)
+        metrics.waiting.record(answered.queue)
+        metrics.inference.record(answered.inference)
+        metrics.per_token.record(answered.per_token)
+        metrics.generated.record(answered.generation.generated_tokens)
+
+
+def _answered(pending: Pending, generation: Generation, started: float) -> Answered:
+    now = time.perf_counter()
+    sampling = pending.job.sampling
+    return Answered(
+        generation,
+        len(pending.job.ids),
+        sampling.seed if sampling.samples else None,
+        total=now - started,
+        validation=pending.queued - started,
+        queue=pending.started - pending.queued,
+        inference=now - pending.started,
+    )
+
+
+def _mean_logprob(answered: Answered) -> float:
+    tokens = answered.generation.tokens
+    return sum(token.logprob for token in tokens) / max(1, len(tokens))

@@ -1,0 +1,268 @@
+"""The server: engine, queue and HTTP put together, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.http_writer import StreamWriter
+
+from infra.tgi import grammar, openapi
+from infra.tgi.batching import Batcher
+from infra.tgi.completions import Completions
+from infra.tgi.engine import Engine, EngineInfo
+from infra.tgi.engines import load_engine
+from infra.tgi.errors import StartError
+from infra.tgi.handlers import Handlers
+from infra.tgi.http import MAX_BODY, Http
+from infra.tgi.infer import Infer, Permits
+from infra.tgi.metrics import Metrics
+from infra.tgi.replies import CompletionBodies, empty_reply, json_reply, text_reply
+from infra.tgi.settings import ServerSettings, TokenLimits, token_limits
+from infra.tgi.tokenizing import Tokenizing
+from infra.tgi.validation import Limits
+
+_log = structlog.get_logger(__name__)
+
+#: What clients look for to know TGI's dialect, and the version whose answers are kept to.
+ROUTER = "text-generation-router"
+VERSION = "3.3.6-dev0"
+_LABEL = "emostream"
+
+
+class TgiServer:
+    """A TGI-compatible server on the running event loop.
+
+    `start` loads the model and listens; `url` is then where. `stop` refuses new connections,
+    answers what is in flight and lets the model go. `engine` takes the place of the one that the
+    settings name.
+    """
+
+    def __init__(
+        self, settings: ServerSettings | None = None, *, engine: Engine | None = None
+    ) -> None:
+        self.settings = settings or ServerSettings()
+        self.metrics = Metrics()
+        self._engine = engine
+        self._owns_engine = engine is None
+        self._runner: web.ServerRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._http: Http | None = None
+        self._batcher: Batcher | None = None
+        self._tokenizing: Tokenizing | None = None
+        self._port = self.settings.port
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as `http://127.0.0.1:3000`."""
+        host = self.settings.hostname
+        shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self._port}"
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The body of /info."""
+        assert self._engine is not None
+        engine = self._engine.info
+        return self._info(engine, token_limits(self.settings, engine))
+
+    async def __aenter__(self) -> TgiServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Load the model and listen. Raises `StartError`."""
+        started = time.perf_counter()
+        settings = self.settings
+        if self._engine is None:
+            self._engine = await asyncio.to_thread(load_engine, settings)
+        engine = self._engine
+        limits = token_limits(settings, engine.info)
+        if limits.max_input_tokens > engine.info.max_input_tokens:
+            _log.warning(
+                "tgi.limit_beyond_model",
+                max_input_tokens=limits.max_input_tokens,
+                model_max_input_tokens=engine.info.max_input_tokens,
+            )
+        self._http = self._routes(engine, limits)
+        server = web.Server(
+            self._http,
+            request_factory=_request,
+            handler_cancellation=True,  # a client that leaves frees its permit
+            access_log=None,
+            auto_decompress=False,  # TGI takes no compressed bodies: they are bad JSON
+        )
+        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        await self._runner.setup()
+        # The backlog holds what a burst of twice the permits brings in one turn of the loop.
+        self._site = web.TCPSite(self._runner, settings.hostname, settings.port, backlog=1024)
+        try:
+            await self._site.start()
+        except OSError as error:
+            await self.stop()
+            raise StartError(
+                f"can't listen on {settings.hostname}:{settings.port}: {error.strerror}; "
+                "--port 0 takes a free one"
+            ) from error
+        self._port = self._runner.addresses[0][1]
+        _log.info(
+            "tgi.ready",
+            url=self.url,
+            model=engine.info.model_id,
+            engine=type(engine).__name__,
+            seconds=round(time.perf_counter() - started, 3),
+        )
+
+    async def stop(self) -> None:
+        """Refuse new connections, answer those in flight (`shutdown_seconds`), let go."""
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
+        if self._runner is not None:
+            if self._runner.server is not None:
+                self._runner.server.pre_shutdown()  # connections without a request
+            answered = True
+            if self._http is not None:
+                answered = await self._http.drain(self.settings.shutdown_seconds)
+            await self._runner.cleanup()
+            self._runner = None
+            _log.info("tgi.stopped", all_answered=answered)
+        if self._tokenizing is not None:
+            self._tokenizing.close()
+        if self._batcher is not None:
+            await asyncio.to_thread(self._batcher.close)
+            self._batcher = None
+        if self._engine is not None and self._owns_engine:
+            self._engine.close()
+            self._engine = None
+
+    def _routes(self, engine: Engine, tokens: TokenLimits) -> Http:
+        settings, metrics, info = self.settings, self.metrics, engine.info
+        self._batcher = Batcher(
+            engine,
+            metrics,
+            max_prompts=settings.max_batch_size or info.batch_size,
+            max_tokens=settings.max_batch_prefill_tokens,
+        )
+        self._tokenizing = Tokenizing(engine, workers=settings.validation_workers)
+        infer = Infer(
+            engine,
+            self._batcher,
+            self._tokenizing,
+            Permits(settings.max_concurrent_requests),
+            Limits(
+                max_best_of=settings.max_best_of,
+                max_stop_sequences=settings.max_stop_sequences,
+                max_top_n_tokens=settings.max_top_n_tokens,
+                max_input_tokens=tokens.max_input_tokens,
+                max_total_tokens=tokens.max_total_tokens,
+                capacity=info.max_input_tokens,
+                grammar=not settings.disable_grammar_support
+                and info.supports_grammar
+                and grammar.available(),
+            ),
+            metrics,
+        )
+        compute_type = f"{info.device}+optimized"
+        completions = Completions(
+            infer,
+            CompletionBodies(info.model_id, f"{VERSION}-{_LABEL}"),
+            metrics,
+            max_prompts=settings.max_client_batch_size,
+            compute_type=compute_type,
+        )
+        # As TGI: text-generation models put the prompt before the answer on POST /.
+        full_text = info.pipeline_tag in {None, "text-generation"}
+        post = Handlers(infer, completions, compute_type=compute_type, full_text=full_text)
+        model = {"id": info.model_id, "object": "model", "created": 0, "owned_by": info.model_id}
+        about = self._info(info, tokens)
+        return Http(
+            get={
+                "/": empty_reply,
+                "/health": empty_reply,
+                "/ping": empty_reply,
+                "/info": lambda: json_reply(about),
+                "/v1/models": lambda: json_reply({"object": "list", "data": [model]}),
+                "/metrics": lambda: text_reply(metrics.text()),
+                **openapi.pages(VERSION),
+            },
+            keyed={
+                "/": post.compat,
+                "/generate": post.generate,
+                "/generate_stream": post.generate_stream,
+                "/v1/completions": post.completions,
+                "/v1/chat/completions": post.chat,
+                "/vertex": post.vertex,
+                "/invocations": post.invocations,
+                "/tokenize": post.tokenize,
+            },
+            free={"/chat_tokenize": post.chat_tokenize},
+            api_key=settings.api_key,
+        )
+
+    def _info(self, engine: EngineInfo, tokens: TokenLimits) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "model_id": engine.model_id,
+            "model_sha": engine.model_sha,
+            "model_pipeline_tag": engine.pipeline_tag,
+            "max_concurrent_requests": settings.max_concurrent_requests,
+            "max_best_of": settings.max_best_of,
+            "max_stop_sequences": settings.max_stop_sequences,
+            "max_input_tokens": tokens.max_input_tokens,
+            "max_total_tokens": tokens.max_total_tokens,
+            "validation_workers": settings.validation_workers,
+            "max_client_batch_size": settings.max_client_batch_size,
+            "router": ROUTER,
+            "version": VERSION,
+            "sha": None,
+            "docker_label": _LABEL,
+        }
+
+
+def _request(
+    message: Any, payload: Any, protocol: Any, writer: StreamWriter, task: asyncio.Task[None]
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
+
+
+async def serve(
+    settings: ServerSettings, *, on_ready: Callable[[TgiServer], None] | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT; `on_ready` is called once, when requests are answered.
+
+    The first signal refuses new connections and answers those in flight, the second ends at
+    once. Raises `StartError` when it can't start.
+    """
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    server = TgiServer(settings)
+    task = asyncio.current_task()
+
+    def stop() -> None:
+        if stopping.is_set() and task is not None:
+            task.cancel()
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await server.start()
+        if on_ready is not None:
+            on_ready(server)
+        await stopping.wait()
+    finally:
+        try:
+            await server.stop()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)

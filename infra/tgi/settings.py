@@ -1,0 +1,98 @@
+"""The server's settings, named as the flags of TGI's launcher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from infra.tgi.engine import EngineInfo
+from infra.tgi.errors import StartError
+
+#: The model that ships, served where none is named.
+SMALL_MODEL = Path(__file__).parent / "models" / "emostream-small"
+
+#: TGI's launcher caps what it takes from a model's config at this: beyond, a few long prompts
+#: hold the whole machine. A flag may ask for more.
+_LONGEST_BY_DEFAULT = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """How to serve. Each field is the flag of the same name (`max_input_tokens` is
+    `--max-input-tokens`); token limits of None are taken from the model.
+    """
+
+    #: A folder, or a name on the Hugging Face hub; None is the small model that ships.
+    model_id: str | None = None
+    #: The hub's revision: a commit, a branch or a tag.
+    revision: str | None = None
+    #: `auto` takes the light engine where the folder has ct2/, else torch.
+    engine: Literal["auto", "light", "torch"] = "auto"
+    #: Weights of the torch engine; `auto` is bfloat16 where the processor has it.
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    #: `auto` is CUDA where there is a card. Only the torch engine uses one.
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    #: The address to listen on. TGI's default is all of them; here the machine itself, because
+    #: nothing should be open to a network unasked.
+    hostname: str = "127.0.0.1"
+    #: The port to listen on; 0 takes a free one.
+    port: int = 3000
+    #: Sequences in work or waiting; one more is answered 429 at once.
+    max_concurrent_requests: int = 128
+    #: The longest prompt, in tokens.
+    max_input_tokens: int | None = None
+    #: Prompt and answer together, in tokens.
+    max_total_tokens: int | None = None
+    #: Prompts in one /v1/completions request.
+    max_client_batch_size: int = 4
+    #: The most `best_of` may ask for.
+    max_best_of: int = 2
+    #: The most stop strings a request may have.
+    max_stop_sequences: int = 4
+    #: The most `top_n_tokens` may ask for.
+    max_top_n_tokens: int = 5
+    #: Padded prompt tokens in one pass: bounds its memory and its time.
+    max_batch_prefill_tokens: int = 8192
+    #: Prompts in one pass; None takes what fills the machine.
+    max_batch_size: int | None = None
+    #: Threads that tokenize texts too large to do among the others.
+    validation_workers: int = 2
+    #: The POST routes then want `Authorization: Bearer KEY`.
+    api_key: str | None = None
+    #: Grammars are then refused (422).
+    disable_grammar_support: bool = False
+    #: CPU threads of the light engine; 0 is one a core.
+    threads: int = 0
+    #: Seconds that requests in flight may take after SIGTERM. Kubernetes kills after 30.
+    shutdown_seconds: float = 25.0
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return (
+            f"ServerSettings(model_id={self.model_id!r}, engine={self.engine!r}, port={self.port})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLimits:
+    """The limits that hold: from the flags, else from the model."""
+
+    max_input_tokens: int
+    max_total_tokens: int
+
+
+def token_limits(settings: ServerSettings, info: EngineInfo) -> TokenLimits:
+    """The token limits of a server. Raises `StartError` when they contradict each other."""
+    total = settings.max_total_tokens
+    longest = settings.max_input_tokens
+    if total is None:
+        capped = min(info.max_total_tokens, _LONGEST_BY_DEFAULT)
+        total = capped if longest is None or longest < capped else longest + 1024
+    if longest is None:
+        longest = min(info.max_input_tokens, total - 1)
+    if longest >= total:
+        raise StartError(
+            f"--max-input-tokens ({longest}) must be below --max-total-tokens ({total})"
+        )
+    return TokenLimits(longest, total)
