@@ -1,0 +1,148 @@
+"""`replay`: a file of posts into a topic, at a rate, once or over and over."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from producer.clock import Clock
+from producer.errors import UnreadableFile
+from producer.feed import Feed, OnBadLine, Source
+from producer.files import STDIN, FileFormat, PostFile, Row
+from producer.mapping import FieldMapping, NotAPostError, walk
+from producer.outbox import Broker, Delivery, Outbox, Outgoing, RecordProducer, kafka_producer
+from producer.report import BadLine, BadLineObserver, Observer, Report
+from schemas import Post
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaySettings:
+    """What to replay, and how fast."""
+
+    path: str
+    """A file, gzipped if it ends in `.gz`; `-` for stdin."""
+    topic: str = "posts"
+    file_format: FileFormat | None = None
+    """By the file's name where None: `.csv`, `.tsv`, else JSON lines."""
+    mapping: FieldMapping = field(default_factory=FieldMapping)
+    rate: float | None = None
+    """Posts per second; None for as fast as the broker takes them."""
+    loop: bool = False
+    """Start again at the end. From the second round on `~2`, `~3`, … is added to the ids."""
+    limit: int | None = None
+    """At most so many posts."""
+    stamp_now: bool = False
+    """Give each post the time of its sending as `created_at`, as if it were written now."""
+    on_bad_line: OnBadLine = "skip"
+    delivery: Delivery = field(default_factory=Delivery)
+
+
+async def replay(
+    settings: ReplaySettings,
+    broker: Broker,
+    *,
+    observer: Observer | None = None,
+    bad_line_observer: BadLineObserver | None = None,
+    stop: asyncio.Event | None = None,
+    clock: Clock | None = None,
+    producer: RecordProducer | None = None,
+) -> Report:
+    """Replay a file into a topic; the key of each record is the post's id.
+
+    Setting `stop` ends the run in good order: what is in flight is waited for, what is left in
+    the file isn't a failure. `producer` takes the place of a Kafka producer (for tests).
+
+    Raises:
+        UnreadableFile: the file isn't there.
+        BrokerUnreachable, TopicMissing: before anything is read.
+        ValueError: settings that contradict each other.
+    """
+    if settings.loop and settings.path == STDIN:
+        raise ValueError("a pipe can't be replayed in a loop")
+    stop = stop or asyncio.Event()
+    file = PostFile(settings.path, file_format=settings.file_format)
+
+    async def run(through: RecordProducer) -> Report:
+        feed = Feed(
+            Outbox(through, settings.delivery),
+            rate=settings.rate,
+            limit=settings.limit,
+            on_bad_line=settings.on_bad_line,
+            observer=observer,
+            bad_line_observer=bad_line_observer,
+            fraction=None if settings.loop else lambda: file.fraction,
+            stop=stop,
+            clock=clock,
+        )
+        return await feed.run(_records(settings, file, stop))
+
+    if producer is not None:
+        return await run(producer)
+    async with kafka_producer(broker, settings.delivery, topics=[settings.topic]) as kafka:
+        return await run(kafka)
+
+
+def outgoing(post: Post, topic: str) -> Outgoing:
+    """The record of a post: JSON, keyed by its id."""
+    return Outgoing(topic=topic, key=post.id.encode(), value=_encode(post))
+
+
+async def _records(settings: ReplaySettings, file: PostFile, stop: asyncio.Event) -> Source:
+    round_ = 1
+    while True:
+        empty = True
+        async for item in _posts(settings, file, stop):
+            if isinstance(item, BadLine):
+                if round_ == 1:  # the same ones again tell nothing new
+                    yield item
+                continue
+            empty = False
+            post = item
+            if round_ > 1:
+                post = msgspec.structs.replace(post, id=f"{post.id}~{round_}")
+            if settings.stamp_now:
+                post = msgspec.structs.replace(post, created_at=datetime.now(UTC))
+            yield outgoing(post, settings.topic)
+        if not settings.loop or empty or stop.is_set():
+            return
+        round_ += 1
+
+
+async def _posts(
+    settings: ReplaySettings, file: PostFile, stop: asyncio.Event
+) -> AsyncIterator[Post | BadLine]:
+    mapping = settings.mapping
+    as_it_is = file.format == "jsonl" and mapping == FieldMapping()
+    checked = file.format == "jsonl"  # JSON has no header that could be wrong as a whole
+    name = Path(settings.path).name if settings.path != STDIN else "stdin"
+    async for row in file.rows(stop):
+        if isinstance(row, BadLine):
+            yield row
+            continue
+        if not checked:
+            _check_header(mapping, row, name)
+            checked = True
+        try:
+            if as_it_is:
+                yield msgspec.convert(row.value, Post)
+            else:
+                yield mapping.post(row.value, place=f"{name}:{row.line}")
+        except (NotAPostError, msgspec.ValidationError) as error:
+            yield BadLine(line=row.line, reason=str(error))
+
+
+def _check_header(mapping: FieldMapping, row: Row, name: str) -> None:
+    """Refuse a mapping that names columns which aren't there: every line would be bad."""
+    needed: dict[str, Any] = {"id": mapping.id, "text": mapping.text} | mapping.columns()
+    for field_name, column in needed.items():
+        if column is not None and walk(row.value, column) is None:
+            raise UnreadableFile(
+                f"{name} has no column {column} (for {field_name});"
+                f" it has: {', '.join(map(str, row.value))}"
+            )
