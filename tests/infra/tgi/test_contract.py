@@ -1,0 +1,118 @@
+"""The server answers as a real TGI 3.3 answered: contract.jsonl, derived from its recording."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from infra.tgi import ServerSettings, TgiServer
+from tests.infra.tgi.stand_in import StandIn
+
+CASES: list[dict[str, Any]] = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "contract.jsonl").read_text(encoding="utf-8").splitlines()
+]
+
+def _body(case: dict[str, Any]) -> bytes | None:
+    spec = case.get("body")
+    if spec is None:
+        return None
+    if "text" in spec:
+        return str(spec["text"]).encode()
+    if "base64" in spec:
+        return base64.b64decode(spec["base64"])
+    return str(spec["prefix"] + spec["unit"] * spec["times"] + spec["suffix"]).encode()
+
+
+def _sent(case: dict[str, Any]) -> bytes | io.BytesIO | None:
+    body = _body(case)
+    # aiohttp warns of large bodies that aren't files.
+    return io.BytesIO(body) if body is not None and len(body) > 500_000 else body
+
+
+def _kind(response: aiohttp.ClientResponse, body: str) -> str:
+    if not body:
+        return "empty"
+    named = response.headers.get("Content-Type", "")
+    return "sse" if "event-stream" in named else "json" if "json" in named else "text"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def servers() -> AsyncIterator[dict[str, TgiServer]]:
+    full = StandIn()
+    made = {
+        "plain": TgiServer(
+            ServerSettings(port=0, max_input_tokens=1024, max_total_tokens=2048),
+            engine=StandIn(),
+        ),
+        "key": TgiServer(
+            ServerSettings(
+                port=0,
+                max_input_tokens=512,
+                max_total_tokens=1024,
+                max_concurrent_requests=3,
+                api_key="Secret-Key",
+            ),
+            engine=StandIn(),
+        ),
+        "full": TgiServer(
+            ServerSettings(port=0, max_concurrent_requests=3, api_key="Secret-Key"), engine=full
+        ),
+    }
+    for server in made.values():
+        await server.start()
+    full.gate.clear()
+    async with aiohttp.ClientSession() as client:
+        waiting = [
+            asyncio.ensure_future(
+                client.post(
+                    made["full"].url + "/generate",
+                    json={"inputs": "emotion"},
+                    headers={"Authorization": "Bearer Secret-Key"},
+                )
+            )
+            for _ in range(3)
+        ]
+        await asyncio.to_thread(full.entered.acquire)
+        while made["full"].metrics.requests.lines()[-1] != "tgi_request_count 3":
+            await asyncio.sleep(0.01)
+        yield made
+        full.gate.set()
+        for answer in await asyncio.gather(*waiting):
+            assert answer.status == 200
+    for server in made.values():
+        await server.stop()
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
+async def test_answers_as_tgi_did(servers: dict[str, TgiServer], case: dict[str, Any]) -> None:
+    """Status, kind of body, error_type; and the body itself where it is a refusal."""
+    async with (
+        aiohttp.ClientSession(skip_auto_headers=["Content-Type"]) as client,
+        client.request(
+            case["method"],
+            servers[case["server"]].url + case["path"],
+            data=_sent(case),
+            headers=case["headers"],
+        ) as response,
+    ):
+        body = (await response.read()).decode()
+    assert (response.status, _kind(response, body)) == (case["status"], case["kind"])
+    if case["error_type"] is not None:
+        found = json.loads(body.removeprefix("data: "))
+        assert found["error_type"] == case["error_type"]
+    if "answer" in case:
+        assert body == case["answer"]
+    if "generated_text" in case:
+        answer = json.loads(body)
+        answer = answer[0] if isinstance(answer, list) else answer
+        assert answer["generated_text"] == case["generated_text"]
