@@ -25,6 +25,14 @@ class DeliveryStalled(ProducerError):  # noqa: N818
     """Nothing was acknowledged for the whole delivery timeout."""
 
 
+class ReadingStalled(ProducerError):  # noqa: N818
+    """The broker stopped giving records before the end of a topic."""
+
+
+class NoSuchLetter(ProducerError):  # noqa: N818
+    """No dead letter stands at this place."""
+
+
 class UnreadableFile(ProducerError):  # noqa: N818
     """The file to replay can't be opened, or its header doesn't fit the mapping."""
 

@@ -58,7 +58,7 @@ class LoadSettings:
             raise ValueError("size must be at least 1 character")
 
 
-async def load(
+async def send_load(
     settings: LoadSettings,
     broker: Broker,
     *,

@@ -63,6 +63,10 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """What it was made as (load), for the count by kind."""
 
 
+class _EmptyRecordError(Exception):
+    """A record with neither key nor value."""
+
+
 class RecordProducer(Protocol):
     """The part of `AIOKafkaProducer` that is used here: the seam for fakes."""
 
@@ -109,6 +113,9 @@ class Outbox:
         Raises:
             DeliveryStalled: nothing was acknowledged for the delivery timeout.
         """
+        if record.key is None and record.value is None:
+            self._fail(_EmptyRecordError())  # aiokafka can't write one
+            return
         while self.in_flight >= self._max_in_flight:
             await self._acknowledgement()
         try:
@@ -166,7 +173,7 @@ class Outbox:
 
     def _fail(self, error: BaseException) -> None:
         self.failed += 1
-        self.errors[type(error).__name__] += 1
+        self.errors[type(error).__name__.lstrip("_")] += 1
 
 
 @asynccontextmanager

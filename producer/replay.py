@@ -43,7 +43,7 @@ class ReplaySettings:
     delivery: Delivery = field(default_factory=Delivery)
 
 
-async def replay(
+async def replay_file(
     settings: ReplaySettings,
     broker: Broker,
     *,

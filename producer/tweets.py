@@ -34,7 +34,7 @@ class TweetsSettings:
     delivery: Delivery = field(default_factory=Delivery)
 
 
-async def tweets(
+async def send_tweets(
     settings: TweetsSettings,
     broker: Broker,
     *,

@@ -1,0 +1,222 @@
+"""Dead letters: list them, show one, send them back to where they came from.
+
+Read to the end that the topic has when a tool starts, without joining a group: no consumer is
+disturbed, and letters that arrive meanwhile wait for the next call. All topics' letters are
+left where they are; the broker's retention removes them.
+"""
+
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from producer.errors import NoSuchLetter
+from producer.outbox import Broker
+from producer.topic_log import Span, StoredRecord, TopicLog, kafka_topic_log
+from schemas import DeadLetter, NotADeadLetterError, read_dead_letter
+from schemas.headers import replays
+
+DEFAULT_TOPIC = "affect.dlq"
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter and where it stands."""
+
+    partition: int
+    offset: int
+    written_at: datetime
+    """When it was written to the dead-letter topic (UTC)."""
+    replays: int
+    """How often its record had been replayed before it failed again."""
+    letter: DeadLetter
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a listing: no key, value or header of the record itself."""
+
+    partition: int
+    offset: int
+    written_at: datetime
+    replays: int
+    class_name: str
+    stage: str
+    message: str
+    attempts: int
+    model: str | None
+    from_topic: str
+    from_partition: int
+    from_offset: int
+    value_bytes: int
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a dead-letter topic holds, by a filter."""
+
+    letters: tuple[Summary, ...]
+    """The newest of those that match, oldest first within a partition."""
+    by_class: dict[str, int]
+    """Error class to how many match, most frequent first."""
+    by_topic: dict[str, int]
+    """Original topic to how many match."""
+    matched: int
+    unreadable: int
+    """Records on the topic that are no dead letters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LetterFilter:
+    """Which letters; every condition that is set must hold."""
+
+    class_names: frozenset[str] = frozenset()
+    """Error classes; empty for any."""
+    topics: frozenset[str] = frozenset()
+    """Original topics; empty for any."""
+    stages: frozenset[str] = frozenset()
+    since: datetime | None = None
+    """Written to the dead-letter topic then or later."""
+    until: datetime | None = None
+    """Written before then."""
+
+    def admits(self, letter: Letter) -> bool:
+        """Whether the letter is one of these."""
+        return (
+            (not self.class_names or letter.letter.class_name in self.class_names)
+            and (not self.topics or letter.letter.topic in self.topics)
+            and (not self.stages or letter.letter.stage in self.stages)
+            and (self.since is None or letter.written_at >= self.since)
+            and (self.until is None or letter.written_at < self.until)
+        )
+
+
+async def list_letters(
+    broker: Broker,
+    *,
+    topic: str = DEFAULT_TOPIC,
+    letter_filter: LetterFilter | None = None,
+    limit: int = 100,
+    log: TopicLog | None = None,
+) -> Listing:
+    """Count the letters that match, and give the newest `limit` of them.
+
+    Raises:
+        BrokerUnreachable, TopicMissing, ReadingStalled
+    """
+    wanted = letter_filter or LetterFilter()
+    newest: deque[Summary] = deque(maxlen=limit)
+    by_class: Counter[str] = Counter()
+    by_topic: Counter[str] = Counter()
+    unreadable = 0
+    async with AsyncExitStack() as stack:
+        if log is None:
+            log = await stack.enter_async_context(kafka_topic_log(topic, broker))
+        async for letter in letters_of(log, await log.spans(since=wanted.since)):
+            if letter is None:
+                unreadable += 1
+            elif wanted.admits(letter):
+                by_class[letter.letter.class_name] += 1
+                by_topic[letter.letter.topic] += 1
+                newest.append(summary_of(letter))
+    return Listing(
+        letters=tuple(newest),
+        by_class=dict(by_class.most_common()),
+        by_topic=dict(by_topic.most_common()),
+        matched=by_class.total(),
+        unreadable=unreadable,
+    )
+
+
+async def show_letter(
+    broker: Broker,
+    partition: int,
+    offset: int,
+    *,
+    topic: str = DEFAULT_TOPIC,
+    log: TopicLog | None = None,
+) -> Letter:
+    """Give the letter at this place of the dead-letter topic, whole.
+
+    Raises:
+        NoSuchLetter: there is no record, or it is no dead letter.
+        BrokerUnreachable, TopicMissing, ReadingStalled
+    """
+    async with AsyncExitStack() as stack:
+        if log is None:
+            log = await stack.enter_async_context(kafka_topic_log(topic, broker))
+        held = (await log.spans()).get(partition, Span(0, 0))
+        if held.start <= offset < held.end:
+            async for record in log.read({partition: Span(offset, offset + 1)}):
+                try:
+                    return letter_of(record)
+                except NotADeadLetterError as error:
+                    raise NoSuchLetter(
+                        f"{topic}/{partition}/{offset} is no dead letter: {error}"
+                    ) from error
+    raise NoSuchLetter(f"nothing stands at {topic}/{partition}/{offset}")
+
+
+def describe(letter: Letter, *, with_value: bool = False) -> dict[str, Any]:
+    """A letter as JSON can say it: its summary and headers; key and value only `with_value`.
+
+    Bytes that are no UTF-8 are shown as Python would, by backslash, x and two digits.
+    """
+    dead = letter.letter
+    said: dict[str, Any] = msgspec.to_builtins(summary_of(letter))
+    said["first_seen"] = dead.first_seen.isoformat()
+    said["timestamp_ms"] = dead.timestamp_ms
+    said["headers"] = [[name, _shown(value)] for name, value in dead.headers]
+    if with_value:
+        said["key"], said["value"] = _shown(dead.key), _shown(dead.value)
+    return said
+
+
+def summary_of(letter: Letter) -> Summary:
+    """One line about a letter."""
+    dead = letter.letter
+    return Summary(
+        partition=letter.partition,
+        offset=letter.offset,
+        written_at=letter.written_at,
+        replays=letter.replays,
+        class_name=dead.class_name,
+        stage=dead.stage,
+        message=dead.message,
+        attempts=dead.attempts,
+        model=dead.model,
+        from_topic=dead.topic,
+        from_partition=dead.partition,
+        from_offset=dead.offset,
+        value_bytes=len(dead.value or b""),
+    )
+
+
+async def letters_of(log: TopicLog, spans: Mapping[int, Span]) -> AsyncIterator[Letter | None]:
+    """Yield every letter of the spans; None for a record that is no dead letter."""
+    async for record in log.read(spans):
+        try:
+            yield letter_of(record)
+        except NotADeadLetterError:
+            yield None
+
+
+def letter_of(record: StoredRecord) -> Letter:
+    """Read one record of a dead-letter topic.
+
+    Raises:
+        NotADeadLetterError: it isn't one.
+    """
+    letter = read_dead_letter(record.key, record.value, record.headers)
+    return Letter(
+        partition=record.partition,
+        offset=record.offset,
+        written_at=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
+        replays=replays(letter.headers),
+        letter=letter,
+    )
+
+
+def _shown(data: bytes | None) -> str | None:
+    return None if data is None else data.decode(errors="backslashreplace")

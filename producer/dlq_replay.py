@@ -1,0 +1,267 @@
+"""Sending dead letters back to the topic they came from: counted, bounded, never in a loop."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from producer.clock import Clock, Pacer, SystemClock
+from producer.dlq import DEFAULT_TOPIC, Letter, LetterFilter, letter_of
+from producer.errors import ProducerError
+from producer.outbox import Broker, Delivery, Outbox, Outgoing, RecordProducer, kafka_producer
+from producer.report import Observer, Progress
+from producer.topic_log import Span, TopicLog, kafka_topic_log
+from schemas import NotADeadLetterError
+from schemas.headers import REPLAYS
+
+_REFUSED_SAMPLES = 20
+_OBSERVE_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DlqReplaySettings:
+    """What to send back, and where."""
+
+    topic: str = DEFAULT_TOPIC
+    letter_filter: LetterFilter = field(default_factory=LetterFilter)
+    to_topic: str | None = None
+    """None: each letter to its original topic."""
+    max_replays: int = 3
+    """A letter whose record was replayed this often already is refused: it would fail again."""
+    limit: int | None = None
+    """At most so many letters."""
+    rate: float | None = None
+    """Letters per second; None for as fast as the broker takes them."""
+    dry_run: bool = False
+    """Count only; send and commit nothing."""
+    group: str | None = None
+    """Remember in this group's offsets what was replayed, and go on from there the next time.
+
+    Without one every call starts at the oldest letter. Committed is the prefix of each partition
+    that is done (acknowledged, refused, or no dead letter): a letter that the filter left out
+    holds it back, so that no letter is ever skipped; some may be replayed twice.
+    """
+    delivery: Delivery = field(default_factory=Delivery)
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense, with a ValueError."""
+        if self.to_topic == self.topic:
+            raise ValueError(f"letters can't be replayed into their own topic {self.topic}")
+        if self.max_replays < 1:
+            raise ValueError("max_replays must be at least 1")
+
+
+class DlqReplayReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How a replay of dead letters ended."""
+
+    matched: int
+    """Letters that the filter admitted."""
+    replayed: int
+    """Acknowledged on their topic; in a dry run those that would be sent."""
+    failed: int
+    """Sent but not acknowledged: still to be replayed."""
+    refused: int
+    """Replayed too often already, or addressed to the dead-letter topic itself."""
+    refused_samples: tuple[tuple[int, int], ...]
+    """Partition and offset of the first of the refused."""
+    unreadable: int
+    """Records on the topic that are no dead letters."""
+    by_topic: dict[str, int]
+    """Topic to how many letters were sent there."""
+    dry_run: bool
+    seconds: float
+    failure: str | None = None
+    """Why it ended early; None where all was done, or it was asked to stop."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the exit status is 0: nothing that was to be sent failed or was refused."""
+        return self.failure is None and self.failed == 0 and self.refused == 0
+
+
+async def replay_letters(
+    settings: DlqReplaySettings,
+    broker: Broker,
+    *,
+    observer: Observer | None = None,
+    stop: asyncio.Event | None = None,
+    clock: Clock | None = None,
+    log: TopicLog | None = None,
+    producer: RecordProducer | None = None,
+) -> DlqReplayReport:
+    """Send dead letters back: key, value, own headers and timestamp as they were.
+
+    `__emostream.replays` goes up by one, the reason (`__emostream.errors.*`) is taken off.
+    Setting `stop` ends it in good order. `log` and `producer` stand in for Kafka (for tests).
+
+    Raises:
+        BrokerUnreachable, TopicMissing: before anything is sent.
+    """
+    async with AsyncExitStack() as stack:
+        if log is None:
+            log = await stack.enter_async_context(
+                kafka_topic_log(settings.topic, broker, group=settings.group)
+            )
+        outbox = None
+        if not settings.dry_run:
+            if producer is None:
+                topics = [settings.to_topic] if settings.to_topic else []
+                producer = await stack.enter_async_context(
+                    kafka_producer(broker, settings.delivery, topics=topics)
+                )
+            outbox = Outbox(producer, settings.delivery)
+        run = _Replay(settings, log, outbox, clock or SystemClock(), observer)
+        return await run.run(stop or asyncio.Event())
+
+
+def replayed_record(letter: Letter, topic: str) -> Outgoing:
+    """The record that a letter was, one replay older."""
+    dead = letter.letter
+    headers = [header for header in dead.headers if header[0] != REPLAYS]
+    return Outgoing(
+        topic=topic,
+        key=dead.key,
+        value=dead.value,
+        headers=(*headers, (REPLAYS, str(letter.replays + 1).encode())),
+        timestamp_ms=dead.timestamp_ms,
+    )
+
+
+class _Replay:
+    def __init__(
+        self,
+        settings: DlqReplaySettings,
+        log: TopicLog,
+        outbox: Outbox | None,
+        clock: Clock,
+        observer: Observer | None,
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._outbox = outbox
+        self._clock = clock
+        self._pacer = Pacer(settings.rate, clock)
+        self._observer = observer
+        self._started = self._observed = clock.monotonic()
+        self._matched = self._sent = self._read = self._unreadable = 0
+        self._to_read = 0
+        self._refused: list[tuple[int, int]] = []
+        self._by_topic: Counter[str] = Counter()
+
+    async def run(self, stop: asyncio.Event) -> DlqReplayReport:
+        wanted = self._settings.letter_filter
+        # With a group every letter is looked at: one that is left out must hold the commit.
+        since = None if self._settings.group else wanted.since
+        spans = await self._log.spans(since=since)
+        self._to_read = sum(span.end - span.start for span in spans.values())
+        done = {partition: _Prefix(span) for partition, span in spans.items()}
+        failure = None
+        try:
+            await self._send_all(spans, done, stop)
+        except ProducerError as error:
+            failure = str(error)
+        if self._outbox:
+            try:
+                await self._outbox.drain()
+            except ProducerError as error:
+                failure = failure or str(error)
+            if self._settings.group:
+                await self._log.commit(
+                    {number: prefix.next for number, prefix in done.items() if prefix.moved}
+                )
+        self._observe(at_end=True)
+        return self._report(failure)
+
+    async def _send_all(
+        self, spans: Mapping[int, Span], done: Mapping[int, "_Prefix"], stop: asyncio.Event
+    ) -> None:
+        settings = self._settings
+        if settings.limit == 0:
+            return
+        async for record in self._log.read(spans):
+            self._read += 1
+            settle = done[record.partition].begin(record.offset)
+            try:
+                letter = letter_of(record)
+            except NotADeadLetterError:
+                self._unreadable += 1
+                settle()
+                continue
+            if not settings.letter_filter.admits(letter):
+                continue
+            self._matched += 1
+            target = settings.to_topic or letter.letter.topic
+            if letter.replays >= settings.max_replays or target == settings.topic:
+                self._refused.append((record.partition, record.offset))
+                settle()
+                continue
+            await self._pacer.wait(stop)
+            if stop.is_set():
+                self._matched -= 1
+                return
+            self._sent += 1
+            self._by_topic[target] += 1
+            if self._outbox:
+                await self._outbox.send(replayed_record(letter, target), on_ack=settle)
+            self._observe()
+            if settings.limit is not None and self._sent >= settings.limit:
+                return
+
+    def _report(self, failure: str | None) -> DlqReplayReport:
+        outbox = self._outbox
+        return DlqReplayReport(
+            matched=self._matched,
+            replayed=outbox.acked if outbox else self._sent,
+            failed=outbox.failed + outbox.in_flight if outbox else 0,
+            refused=len(self._refused),
+            refused_samples=tuple(self._refused[:_REFUSED_SAMPLES]),
+            unreadable=self._unreadable,
+            by_topic=dict(self._by_topic),
+            dry_run=self._settings.dry_run,
+            seconds=self._clock.monotonic() - self._started,
+            failure=failure,
+        )
+
+    def _observe(self, *, at_end: bool = False) -> None:
+        now = self._clock.monotonic()
+        if not self._observer or (now - self._observed < _OBSERVE_EVERY_S and not at_end):
+            return
+        self._observed = now
+        outbox = self._outbox
+        self._observer(
+            Progress(
+                sent=self._sent,
+                acked=outbox.acked if outbox else self._sent,
+                failed=outbox.failed if outbox else 0,
+                in_flight=outbox.in_flight if outbox else 0,
+                bad_lines=self._unreadable,
+                seconds=now - self._started,
+                fraction=min(self._read / self._to_read, 1.0) if self._to_read else None,
+            )
+        )
+
+
+class _Prefix:
+    """How far one partition is done without a gap."""
+
+    def __init__(self, span: Span) -> None:
+        self.next = span.start
+        """The offset to commit."""
+        self.moved = False
+        self._open: deque[list[int]] = deque()  # [offset, 1 if settled]
+
+    def begin(self, offset: int) -> "partial[None]":
+        """Take up a record; the answer is to be called once it is done."""
+        entry = [offset, 0]
+        self._open.append(entry)
+        return partial(self._settle, entry)
+
+    def _settle(self, entry: list[int]) -> None:
+        entry[1] = 1
+        while self._open and self._open[0][1]:
+            self.next = self._open.popleft()[0] + 1
+            self.moved = True
