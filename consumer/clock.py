@@ -42,7 +42,7 @@ class SystemClock:
         return asyncio.get_running_loop().call_later(delay_s, call)
 
 
-async def pause(clock: Clock, seconds: float) -> None:
+async def sleep(clock: Clock, seconds: float) -> None:
     """Wait `seconds`."""
     await wait_all(clock, (asyncio.get_running_loop().create_future(),), seconds)
 

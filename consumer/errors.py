@@ -82,6 +82,10 @@ class NoOffset(KafkaFault):
     """No committed offset to begin from, or it is gone, and no reset is allowed."""
 
 
+class TopicMissing(KafkaFault):
+    """The topic doesn't exist."""
+
+
 class ProducerLost(KafkaFault):
     """This producer's sequence is broken; a new one can send the same records again."""
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from consumer.clock import Clock, pause
+from consumer.clock import Clock, sleep
 from consumer.letters import Stage, letter
 from consumer.protocols import Analyst
 from consumer.records import Outcome, Record
@@ -71,7 +71,7 @@ async def _whole(analyst: Analyst, records: Sequence[Record], clock: Clock) -> l
             outcomes = await analyst.analyse(records)
         except Retry as error:
             _log.warning("analysis_delayed", records=len(records), error=type(error).__name__)
-            await pause(clock, _BACK_OFF_S)
+            await sleep(clock, _BACK_OFF_S)
             await analyst.wait_available()
             continue
         if len(outcomes) != len(records):

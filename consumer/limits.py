@@ -42,8 +42,8 @@ class DrainBudget(msgspec.Struct, frozen=True, kw_only=True):
 
     revoke_s: float = 20.0
     """Every member of the group waits for this: eager rebalancing stops them all."""
-    stop_s: float = 25.0
-    """Below the 30 s between SIGTERM and SIGKILL on Kubernetes."""
+    stop_s: float = 20.0
+    """With the commit and the goodbyes, below Kubernetes' 30 s from SIGTERM to SIGKILL."""
 
 
 class CommitPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,3 +128,24 @@ class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Sends of a few batches share a request. Adds at most this to an event's latency."""
     max_request_bytes: int = 1_048_576
     """An event larger than this becomes a dead letter; brokers' own default limit."""
+
+
+class ServiceLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """All of the above that isn't about where Kafka is."""
+
+    batch: BatchLimits = BatchLimits()
+    in_flight: InFlightLimits = InFlightLimits()
+    drain: DrainBudget = DrainBudget()
+    commit: CommitPolicy = CommitPolicy()
+    publish: PublishLimits = PublishLimits()
+    fuse: FuseLimits = FuseLimits()
+    watchdog: WatchdogLimits = WatchdogLimits()
+
+
+class Until(msgspec.Struct, frozen=True, kw_only=True):
+    """When a bounded run is over: whichever comes first. All taken up is finished then."""
+
+    max_records: int | None = None
+    """So many records were taken up."""
+    caught_up_s: float | None = None
+    """Everything assigned is read to its end and settled, and nothing new came for so long."""

@@ -19,16 +19,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Wall clock when it was taken up, Unix seconds."""
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    """In their order; Kafka allows repeated names and null values."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes that count towards the in-flight bound: key, value and header values."""
-        return (
-            len(self.key or b"")
-            + len(self.value or b"")
-            + sum(len(name) + len(value or b"") for name, value in self.headers)
-        )
+        """Bytes that count towards the in-flight bound: key, value and headers."""
+        size = len(self.key or b"") + len(self.value or b"")
+        for name, value in self.headers:
+            size += len(name) + len(value or b"")
+        return size
 
 
 class Emit(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import structlog
 
@@ -11,9 +12,17 @@ from consumer.errors import AccessDenied, Denied, Fenced, KafkaFault, Unreachabl
 from consumer.limits import CommitPolicy
 from consumer.observer import Observer
 from consumer.records import Record
-from consumer.tracker import Ledger
+from consumer.tracker import Ledger, OffsetTracker
 
 _log = structlog.get_logger("consumer")
+
+
+class _Due(NamedTuple):
+    """What a commit says of one partition; the tracker is the assignment's own."""
+
+    tracker: OffsetTracker
+    offset: int
+    prefix: int
 
 
 class Committer:
@@ -88,8 +97,8 @@ class Committer:
         async with self._lock:
             for attempt in range(1, self._policy.attempts + 1):
                 # Read again for each attempt: a partition may be lost in between.
-                offsets, epochs = self._finished(consumer, partitions)
-                if not offsets:
+                due = self._finished(consumer, partitions)
+                if not due:
                     return True
                 timeout = self._policy.timeout_s
                 if until is not None:
@@ -97,10 +106,10 @@ class Committer:
                     if timeout <= 0:
                         break
                 try:
-                    await self._attempt(consumer, offsets, timeout)
+                    await self._attempt(consumer, due, timeout)
                 except Fenced:
                     # The group has moved on: whoever owns these now does this work again.
-                    _log.info("commit_fenced", partitions=len(offsets))
+                    _log.info("commit_fenced", partitions=len(due))
                     self._observer.commit_failed("fenced")
                     return False
                 except Denied as error:
@@ -111,33 +120,32 @@ class Committer:
                 except KafkaFault as error:
                     _log.warning("commit_retried", attempt=attempt, error=str(error))
                     continue
-                self._settled(offsets, epochs)
+                self._settled(due)
                 return True
-        _log.error("commit_failed", partitions=len(offsets))
+        _log.error("commit_failed", partitions=len(due))
         self._observer.commit_failed("error")
         return False
 
     def _finished(
         self, consumer: KafkaConsumer, only: frozenset[Partition] | None
-    ) -> tuple[dict[Partition, int], dict[Partition, int]]:
-        offsets: dict[Partition, int] = {}
-        epochs: dict[Partition, int] = {}
-        assigned = consumer.assignment()
-        for partition, tracker in self._ledger.held().items():
+    ) -> dict[Partition, _Due]:
+        due: dict[Partition, _Due] = {}
+        held = self._ledger.held()
+        assigned = consumer.assignment() if held else frozenset()
+        for partition, tracker in held.items():
             if partition not in assigned or (only is not None and partition not in only):
                 continue
-            if tracker.idle and (position := consumer.position(partition)) is not None:
-                tracker.skip_to(position)
-            position = tracker.position
-            epoch = self._ledger.epoch(partition)
-            if position is not None and epoch is not None and position != tracker.committed:
-                offsets[partition] = position
-                epochs[partition] = epoch
-        return offsets, epochs
+            if tracker.idle and (stands_at := consumer.position(partition)) is not None:
+                tracker.skip_to(stands_at)
+            offset = tracker.position
+            if offset is not None and offset != tracker.committed:
+                due[partition] = _Due(tracker, offset, tracker.prefix)
+        return due
 
     async def _attempt(
-        self, consumer: KafkaConsumer, offsets: dict[Partition, int], timeout_s: float
+        self, consumer: KafkaConsumer, due: dict[Partition, _Due], timeout_s: float
     ) -> None:
+        offsets = {partition: part.offset for partition, part in due.items()}
         task = asyncio.ensure_future(consumer.commit(offsets))
         try:
             if await wait_all(self._clock, (task,), timeout_s):
@@ -146,12 +154,12 @@ class Committer:
             task.cancel()
         task.result()
 
-    def _settled(self, offsets: dict[Partition, int], epochs: dict[Partition, int]) -> None:
-        for partition, offset in offsets.items():
-            tracker = self._ledger.tracker(epochs[partition])
-            if tracker is not None:
-                tracker.committed = offset
-        settled, self._unsettled = self._unsettled, 0
-        self.committed += settled
+    def _settled(self, due: dict[Partition, _Due]) -> None:
+        records = 0
+        for tracker, offset, prefix in due.values():
+            records += prefix - tracker.settled
+            tracker.committed, tracker.settled = offset, prefix
+        self.committed += records
+        self._unsettled = max(0, self._unsettled - records)
         self.last_progress = self._clock.monotonic()
-        self._observer.committed(len(offsets), settled)
+        self._observer.committed(len(due), records)

@@ -1,6 +1,10 @@
 """How the service is doing, read at any time: what `/livez`, `/readyz` and gauges are made of."""
 
+from typing import Literal, TypeAlias
+
 import msgspec
+
+Phase: TypeAlias = Literal["starting", "running", "draining", "stopped"]
 
 
 class PartitionState(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,8 +30,7 @@ class PartitionState(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The service at one moment. Made on request; costs nothing in between."""
 
-    phase: str
-    """`starting`, `running`, `draining` or `stopped`."""
+    phase: Phase
     partitions: tuple[PartitionState, ...]
     available: bool
     """Whether the analyst takes work: a model server's breaker is closed."""

@@ -16,7 +16,16 @@ class OffsetTracker:
     Costs one deque entry and, out of order, one set entry per record in flight.
     """
 
-    __slots__ = ("_arrivals", "_finished", "_last", "_position", "_unfinished", "committed")
+    __slots__ = (
+        "_arrivals",
+        "_finished",
+        "_last",
+        "_position",
+        "_unfinished",
+        "committed",
+        "prefix",
+        "settled",
+    )
 
     def __init__(self) -> None:
         self._unfinished: deque[int] = deque()
@@ -26,6 +35,10 @@ class OffsetTracker:
         self._position: int | None = None
         self.committed: int | None = None
         """The offset that the broker holds for this assignment; None before the first commit."""
+        self.prefix = 0
+        """Records in the finished prefix."""
+        self.settled = 0
+        """Records of it that are committed."""
 
     def deliver(self, offsets: Sequence[int], now: float) -> None:
         """These were taken up at `now` (monotonic seconds); they must go on growing."""
@@ -49,6 +62,7 @@ class OffsetTracker:
             finished.remove(offset)
             grew += 1
         if grew:
+            self.prefix += grew
             # Not a count: compaction and transaction markers leave gaps.
             self._position = offset + 1
             arrivals = self._arrivals
