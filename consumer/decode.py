@@ -1,6 +1,5 @@
 """From a record's bytes to a post, or to the reason why not. Never raises on any input."""
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
@@ -10,14 +9,8 @@ import msgspec
 from consumer.letters import Poison, Stage, letter
 from consumer.records import Record
 from consumer.settings import Fields, Input
+from emollm.prompts import is_blank
 from schemas import DeadLetter, Post
-
-# Anything but white space, zero-width characters, joiners and direction marks: a text of those
-# alone shows nothing, and a model asked about nothing makes something up.
-_VISIBLE = re.compile(
-    r"[^\s\x00-\x1f\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    r"\ufe00-\ufe0f\ufeff]"
-)
 
 # Unix times above these are milliseconds and microseconds: as seconds they lie in the year 5138
 # and later, and a real one in milliseconds is above the first from March 1973 on.
@@ -57,7 +50,7 @@ class Decoder:
                     Poison.TOO_LARGE, f"{len(value)} bytes, over the limit of {self._max_bytes}"
                 )
             post = self._read(record)
-            if not _VISIBLE.search(post.text):
+            if is_blank(post.text):
                 raise _Refused(Poison.EMPTY_TEXT, "the text holds nothing visible")
         except _Refused as refused:
             return letter(record, Stage.DECODE, refused.poison, str(refused))

@@ -38,6 +38,8 @@ class Poison(StrEnum):
     """The text holds nothing visible."""
     REFUSED = "Refused"
     """The model server's validation refused every prompt of this post."""
+    FAILED_ALONE = "FailedAlone"
+    """The model server failed on this post's prompts again and again, though asked alone."""
     UNANSWERED = "Unanswered"
     """No answer to any question about this post could be read."""
     UNENCODABLE = "Unencodable"

@@ -3,9 +3,13 @@
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
+import msgspec
 from pydantic import Field, SecretStr, model_validator
 
 from consumer.settings._section import Section
+from emollm.custom import PRESETS, CustomTask
+from emollm.servers import ServerOptions
+from emollm.tasks import Task
 
 
 class Model(Section):
@@ -13,10 +17,18 @@ class Model(Section):
 
     servers: Annotated[tuple[str, ...], Field(min_length=1)] = ("http://localhost:8080",)
     """Base URLs of the model servers; they share the load."""
-    dialect: Literal["auto", "tgi", "openai"] = "auto"
+    dialect: Literal["auto", "tgi", "openai", "vllm", "sglang", "llamacpp"] = "auto"
     """What the servers speak: TGI's `/generate` or OpenAI's `/v1/completions`; auto asks them."""
     name: str = ""
-    """The model's name where the server's own does not tell its family, e.g. `Emollama-chat-7b`."""
+    """The model's name where the servers call it otherwise, e.g. `Emollama-chat-7b`."""
+    served_name: str = ""
+    """What `/v1/completions` is asked for; empty takes the server's first model."""
+    family: Literal["", "llama", "opt", "bloom", "t5", "bart"] = ""
+    """Architecture of a model that is not in the table of models; wants `wrapper` too."""
+    wrapper: Literal["", "human", "bare"] = ""
+    """Its prompts: instructions between `Human:` and `Assistant:`, or with nothing around."""
+    max_input_tokens: Annotated[int, Field(ge=0)] = 0
+    """Tokens a prompt may have; 0 means what model and server allow. Longer posts are cut."""
     revision: str = ""
     """The model's revision where the server does not tell it; part of every event's id."""
     token: SecretStr = SecretStr("")
@@ -31,8 +43,8 @@ class Model(Section):
     """Prompts in flight to one server at most; the limit adapts below it and below `/info`'s."""
     grammar: bool = False
     """Send each task's answer grammar to the server. TGI compiles each once, which blocks it."""
-    max_text_chars: Annotated[int, Field(ge=100, le=100_000)] = 4_000
-    """Characters of a post that the model sees; what is longer is cut at a word from the end."""
+    wait_s: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds to wait at start for a first server to answer; 0 means for ever."""
 
     @model_validator(mode="after")
     def _usable_urls(self) -> Self:
@@ -40,10 +52,13 @@ class Model(Section):
             parts = urlsplit(url)
             if parts.username or parts.password:
                 raise ValueError("servers: a URL carries credentials: use token or token_file")
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise ValueError(f"servers: {url!r} is no http:// or https:// URL")
+            ServerOptions(url=url)  # refuses what is no base URL
         if len({url.rstrip("/") for url in self.servers}) < len(self.servers):
             raise ValueError("servers: one is named twice")
+        if bool(self.family) != bool(self.wrapper):
+            raise ValueError("a model of your own needs both family and wrapper")
+        if self.family and not self.name:
+            raise ValueError("a model of your own needs a name, for the events")
         return self
 
 
@@ -63,7 +78,7 @@ class Tasks(Section):
     ei_emotions: Literal["cascade", "all"] = "cascade"
     """Intensity of the emotions that E-c found only, or of all four."""
     custom: tuple[dict[str, Any], ...] = ()
-    """Tasks of your own: each a table `[[tasks.custom]]`, see docs/tasks.md."""
+    """Tasks of your own, tables `[[tasks.custom]]`: name, wordings, and choices or grammar."""
 
     @model_validator(mode="after")
     def _answerable(self) -> Self:
@@ -80,7 +95,26 @@ class Tasks(Section):
         asked = self.v_reg or self.v_oc == "ask" or self.e_c or intensity or self.custom
         if not asked:
             raise ValueError("no task is on: the model would be asked nothing")
+        names = [task.name.lower() for task in self.custom_tasks()]
+        if len(set(names)) < len(names):
+            raise ValueError("custom: two tasks have the same name")
         return self
+
+    def custom_tasks(self) -> tuple[Task, ...]:
+        """Make the custom tasks; `{preset = "V-T"}` names one of the paper's zero-shot tasks."""
+        return tuple(_custom_task(table) for table in self.custom)
+
+
+def _custom_task(table: dict[str, Any]) -> Task:
+    if set(table) == {"preset"}:
+        preset = PRESETS.get(str(table["preset"]))
+        if preset is None:
+            raise ValueError(f"custom: preset must be one of {', '.join(PRESETS)}")
+        return preset.task()
+    try:
+        return msgspec.convert(table, CustomTask).task()
+    except msgspec.ValidationError as error:
+        raise ValueError(f"custom task {table.get('name', '')!r}: {error}") from None
 
 
 class Cache(Section):

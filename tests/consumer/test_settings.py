@@ -62,7 +62,7 @@ REFUSED = {
     "secret twice": ('[model]\ntoken = "a"\ntoken_file = "b"', "either token or token_file"),
     "secret file missing": ('[model]\ntoken_file = "/no/such"', "can't be read"),
     "password in a URL": ('[model]\nservers = ["http://u:p@h"]', "use token"),
-    "no URL": ('[model]\nservers = ["h:80"]', "no http://"),
+    "no URL": ('[model]\nservers = ["h:80"]', "must begin with http://"),
     "no servers": ("[model]\nservers = []", "model.servers"),
     "a server twice": ('[model]\nservers = ["http://h", "http://h/"]', "twice"),
     "derive without valence": ("[tasks]\nv_reg = false", "needs v_reg = true"),

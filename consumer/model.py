@@ -1,0 +1,48 @@
+"""What is to be known of the model behind the servers before it is asked."""
+
+from consumer.settings import Model
+from emollm.models import ModelCard, describe_model, find_model
+from emollm.prompts import PromptBuilder
+from emollm.protocol import ServerInfo
+from emollm.tasks import Task
+
+
+def describe(options: Model, info: ServerInfo) -> ModelCard:
+    """Find the model's card: of the configured name, family and wrapper, else the server's name.
+
+    Raises:
+        emollm.models.UnknownModel: in neither; the message says what to configure.
+    """
+    if options.family:
+        return describe_model(options.name, family=options.family, wrapper=options.wrapper)
+    return find_model(options.name or info.model_id)
+
+
+def max_input_tokens(options: Model, card: ModelCard, info: ServerInfo, tasks: list[Task]) -> int:
+    """Tokens a prompt may have: the least that configuration, model and server allow."""
+    longest_answer = max(task.max_new_tokens for task in tasks)
+    limits = [card.max_input_tokens]
+    if options.max_input_tokens:
+        limits.append(options.max_input_tokens)
+    if info.max_input_tokens is not None:
+        limits.append(info.max_input_tokens)
+    if info.max_total_tokens is not None:
+        limits.append(info.max_total_tokens - longest_answer)
+    return min(limits)
+
+
+def make_builder(options: Model, info: ServerInfo, tasks: tuple[Task, ...]) -> PromptBuilder:
+    """Make what builds the prompts of these tasks for the model that `info` tells of.
+
+    Raises:
+        emollm.models.UnknownModel: not in the table, nor in the configuration.
+        ValueError: its limits leave no room for a post; the message says what to raise.
+    """
+    card = describe(options, info)
+    return PromptBuilder(
+        tasks,
+        wrapper=card.wrapper,
+        max_input_tokens=max_input_tokens(options, card, info, list(tasks)),
+        grammar=options.grammar,
+        instruction_budget=card.instruction_budget,
+    )

@@ -1,0 +1,126 @@
+"""A model that answers at once, as it is told to; and records to ask it about."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from consumer.analyst import Analyst
+from consumer.cache import AnswerCache
+from consumer.decode import Decoder
+from consumer.event import EventBuilder, Pseudonyms
+from consumer.infer import AnalysisObserver, Answer, Inference
+from consumer.plan import make_plan
+from consumer.records import Emit, Record
+from consumer.settings import Tasks
+from emollm.errors import ModelError
+from emollm.prompts import PromptBuilder
+from emollm.protocol import PoolAnswer, Prompt, ServerInfo
+from emollm.tasks import Task
+from schemas import AffectEvent
+
+Say = Callable[[Prompt], str | ModelError]
+
+CANONICAL = {
+    "V-reg": "0.879",
+    "V-oc": "3: very positive emotional state can be inferred",
+    "E-c": "joy, optimism.",
+    "EI-reg": "0.6",
+}
+
+
+def canonical(prompt: Prompt) -> str:
+    """What a model would say that finds every text joyful."""
+    if prompt.task == "EI-oc":
+        emotion = prompt.text.rsplit("Emotion E: ", 1)[1].split(".")[0]
+        return f"2: moderate amount of {emotion} can be inferred"
+    return CANONICAL[prompt.task]
+
+
+class FakePool:
+    """Answers every prompt by `say`, after `gate` is set."""
+
+    def __init__(self, say: Say = canonical) -> None:
+        self.say = say
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.asked: list[Prompt] = []
+        self.calls = 0
+        self.waiting = 0
+        self.available = True
+        self.info = ServerInfo(dialect="tgi", model_id="emostream-small", model_revision="r1")
+
+    @property
+    def by_task(self) -> Counter[str]:
+        return Counter(prompt.task for prompt in self.asked)
+
+    async def ask(self, prompts: Sequence[Prompt]) -> list[PoolAnswer | ModelError]:
+        self.calls += 1
+        self.asked += prompts
+        self.waiting += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.waiting -= 1
+        answers: list[PoolAnswer | ModelError] = []
+        for prompt in prompts:
+            said = self.say(prompt)
+            if isinstance(said, str):
+                answers.append(PoolAnswer(text=said, server="http://gpu", attempts=1))
+            else:
+                answers.append(said)
+        return answers
+
+    async def wait_available(self) -> None:
+        return
+
+
+def make_analyst(
+    pool: FakePool,
+    *,
+    tasks: Tasks | None = None,
+    custom: Sequence[Task] = (),
+    cache_entries: int = 1_000,
+    author_key: str = "",
+    include_text: bool = True,
+    observer: AnalysisObserver | None = None,
+) -> Analyst:
+    plan = make_plan(tasks or Tasks(), custom)
+    builder = PromptBuilder(plan.tasks)
+    cache = AnswerCache[Answer](max_entries=cache_entries, max_bytes=10_000_000)
+    return Analyst(
+        pool=pool,
+        plan=plan,
+        decoder=Decoder(),
+        builder=builder,
+        inference=Inference(pool, builder, cache, observer),
+        events=EventBuilder(
+            signature=plan.signature,
+            pseudonyms=Pseudonyms(author_key),
+            include_text=include_text,
+        ),
+        observer=observer,
+    )
+
+
+def record(text: str, offset: int = 0, **other: Any) -> Record:
+    fields: dict[str, Any] = {"id": f"p{offset}", "text": text} | other.pop("post", {})
+    defaults: dict[str, Any] = {
+        "topic": "posts",
+        "partition": 0,
+        "epoch": 1,
+        "timestamp_ms": 1_700_000_000_000,
+        "received_at": 1_700_000_001.0,
+        "key": None,
+        "value": json.dumps(fields).encode(),
+    }
+    return Record(offset=offset, **(defaults | other))
+
+
+def event_of(outcome: object) -> AffectEvent:
+
+    assert isinstance(outcome, Emit), outcome
+    return msgspec.json.decode(outcome.value, type=AffectEvent)
