@@ -42,9 +42,7 @@ def prover(
                 wrong.append(f"{canary.key} of a known text was refused: {answer}")
             elif isinstance(answer, ModelError):
                 return answer
-            elif canary.task in TASKS and (
-                problem := canary.check(answer.text, by_name[canary.task])
-            ):
+            elif canary.task in TASKS and (problem := canary.check(answer.text)):
                 wrong.append(problem)
         if not wrong:
             return None
