@@ -7,6 +7,7 @@ a busy one fills its batches by itself.
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from infra.tgi.engine import Engine, Generation, Job
-from infra.tgi.errors import EngineError, GenerationFailed, IncompleteAnswer
+from infra.tgi.errors import EngineError, GenerationError, IncompleteError
 from infra.tgi.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
@@ -94,7 +95,7 @@ class Batcher:
             for one in batch:
                 one.started = started
             call = self._loop.run_in_executor(self._threads, self._run, batch)
-            call.add_done_callback(lambda done, batch=batch: self._done(batch, done))
+            call.add_done_callback(functools.partial(self._done, batch))
 
     def _next(self) -> list[Pending]:
         """The oldest job, and those that fit to it: of its kind, nearest in length first."""
@@ -178,7 +179,7 @@ class Batcher:
             metrics.batch_tokens.value = 0
         for one in batch:
             if not one.future.done():
-                one.future.set_exception(_failed(error) if error else IncompleteAnswer())
+                one.future.set_exception(_failed(error) if error else IncompleteError())
         if self._queue:
             self._start()
 
@@ -190,7 +191,7 @@ class Batcher:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-def _failed(error: BaseException) -> GenerationFailed:
+def _failed(error: BaseException) -> GenerationError:
     if isinstance(error, EngineError):
-        return GenerationFailed(str(error))
-    return GenerationFailed(f"{type(error).__name__}: {error}")
+        return GenerationError(str(error))
+    return GenerationError(f"{type(error).__name__}: {error}")

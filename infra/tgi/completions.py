@@ -9,11 +9,11 @@ from typing import NoReturn
 from aiohttp import web
 
 from infra.tgi.errors import (
+    BatchSizeError,
     InferError,
-    SuffixUnsupported,
-    TemplateFailed,
-    ToolFailed,
-    TooManyPrompts,
+    SuffixError,
+    TemplateError,
+    ToolError,
 )
 from infra.tgi.infer import Answered, Infer
 from infra.tgi.metrics import Metrics
@@ -49,9 +49,9 @@ class Completions:
         self._metrics.requests.add()
         try:
             if request.suffix is not None:
-                raise SuffixUnsupported
+                raise SuffixError
             if len(request.prompt) > self._max_prompts:
-                raise TooManyPrompts(self._max_prompts)
+                raise BatchSizeError(self._max_prompts)
         except InferError as error:
             self._metrics.failures.add(label=error.label)
             raise
@@ -67,8 +67,7 @@ class Completions:
         tasks = [asyncio.ensure_future(one(*pair)) for pair in enumerate(prompts)]
         answers: list[tuple[int, Answered]] = []
         try:
-            for done in asyncio.as_completed(tasks):
-                answers.append(await done)
+            answers.extend([await done for done in asyncio.as_completed(tasks)])
         finally:
             for task in tasks:
                 task.cancel()
@@ -149,11 +148,11 @@ def _parameters(request: CompletionRequest) -> Parameters:
 def chat(request: ChatRequest) -> NoReturn:
     """Refuse a chat as TGI does for a model without a chat template."""
     if request.has_grammar and request.tools is not None:
-        raise ToolFailed("Grammar and tools are mutually exclusive")
+        raise ToolError("Grammar and tools are mutually exclusive")
     choice = request.tool_choice
     if request.tools is not None and isinstance(choice, dict):
         function = choice.get("function")
         name = function.get("name") if isinstance(function, dict) else None
         if name is not None and name not in request.tools:
-            raise ToolFailed(f"Tool with name {name} not found")
-    raise TemplateFailed
+            raise ToolError(f"Tool with name {name} not found")
+    raise TemplateError

@@ -6,8 +6,10 @@ tokens, and answers a batch of jobs in one thread.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 FinishReason = Literal["length", "eos_token", "stop_sequence"]
@@ -184,10 +186,6 @@ class Engine(Protocol):
         ...
 
 
-def read_json(path: Any) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a model folder; empty where the file isn't there."""
-    import json
-    from pathlib import Path
-
-    file = Path(path)
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -16,7 +16,7 @@ def load_engine(settings: ServerSettings) -> Engine:
     if settings.engine == "light" or (settings.engine == "auto" and light):
         if folder is None:
             raise StartError(f"{settings.model_id} is not a folder: the light engine needs one")
-        from infra.tgi.light import LightEngine
+        from infra.tgi.light import LightEngine  # noqa: PLC0415 - only where it is used
 
         return LightEngine(
             folder,
@@ -25,7 +25,7 @@ def load_engine(settings: ServerSettings) -> Engine:
             threads=settings.threads,
         )
     try:
-        from infra.tgi.torch_engine import TorchEngine
+        from infra.tgi.torch_engine import TorchEngine  # noqa: PLC0415 - 3 GB, and seconds
     except ImportError as error:
         raise StartError(
             f"{settings.model_id or SMALL_MODEL.name} needs the torch engine: "

@@ -1,15 +1,16 @@
 """The router's one vocabulary of refusals, and its one mapping to statuses and labels.
 
     InferError
-    ├── InvalidRequest      422 validation             this request can't be served
-    ├── Overloaded          429 overloaded             no permit left: come back later
-    ├── GenerationFailed    424 generation             the engine failed
-    ├── IncompleteAnswer    500 incomplete_generation  the engine ended without an answer
-    ├── TemplateFailed      422 template_error         no chat template
-    ├── ToolFailed          422 tool_error             tools of a chat that can't be served
-    ├── TooManyPrompts      422 batch size exceeded    a completions list that is too long
-    ├── SuffixUnsupported   422 suffix not supported   completions' `suffix`
-    └── VertexFailed        500 Incomplete generation  any failure behind /vertex
+    ├── InvalidRequestError  422 validation             this request can't be served
+    ├── OverloadedError      429 overloaded             no permit left: come back later
+    ├── GenerationError      424 generation             the engine failed
+    ├── IncompleteError      500 incomplete_generation  the engine ended without an answer
+    ├── TemplateError        422 template_error         no chat template
+    ├── ToolError            422 tool_error             tools of a chat that can't be served
+    ├── BatchSizeError       422 batch size exceeded    a completions list that is too long
+    ├── SuffixError          422 suffix not supported   completions' `suffix`
+    ├── VertexEmptyError     422 Input validation error a /vertex request without instances
+    └── VertexError          500 Incomplete generation  any failure behind /vertex
 
 Statuses, labels and wordings are those a TGI 3.3 router was recorded to answer.
 """
@@ -38,7 +39,7 @@ class InferError(Exception):
         return msgspec.json.encode({"error": str(self), "error_type": self.error_type})
 
 
-class InvalidRequest(InferError):
+class InvalidRequestError(InferError):
     """The request breaks a rule of `validation.py`."""
 
     status = 422
@@ -47,7 +48,7 @@ class InvalidRequest(InferError):
     _prefix = "Input validation error: "
 
 
-class Overloaded(InferError):
+class OverloadedError(InferError):
     """Every permit is out."""
 
     status = 429
@@ -58,7 +59,7 @@ class Overloaded(InferError):
         super().__init__("Model is overloaded")
 
 
-class GenerationFailed(InferError):
+class GenerationError(InferError):
     """The engine raised."""
 
     status = 424
@@ -67,14 +68,14 @@ class GenerationFailed(InferError):
     _prefix = "Request failed during generation: Server error: "
 
 
-class IncompleteAnswer(InferError):
+class IncompleteError(InferError):
     """The engine returned without an answer for this request."""
 
     def __init__(self) -> None:
         super().__init__("Incomplete generation")
 
 
-class TemplateFailed(InferError):
+class TemplateError(InferError):
     """A chat was asked of a model without a chat template, as all EmoLLMs are."""
 
     status = 422
@@ -85,7 +86,7 @@ class TemplateFailed(InferError):
         super().__init__("Template error: template not found")
 
 
-class ToolFailed(InferError):
+class ToolError(InferError):
     """A chat's tools can't be served."""
 
     status = 422
@@ -94,7 +95,7 @@ class ToolFailed(InferError):
     _prefix = "Tool error: "
 
 
-class TooManyPrompts(InferError):
+class BatchSizeError(InferError):
     """A completions list longer than --max-client-batch-size."""
 
     status = 422
@@ -105,7 +106,7 @@ class TooManyPrompts(InferError):
         super().__init__(f"Number of prompts exceeds the maximum allowed batch size of {limit}")
 
 
-class SuffixUnsupported(InferError):
+class SuffixError(InferError):
     """Completions' `suffix`."""
 
     status = 422
@@ -116,7 +117,7 @@ class SuffixUnsupported(InferError):
         super().__init__("Suffix is not supported and can be achieved by preprocessing the prompt.")
 
 
-class VertexEmpty(InferError):
+class VertexEmptyError(InferError):
     """A /vertex request without instances."""
 
     status = 422
@@ -127,7 +128,7 @@ class VertexEmpty(InferError):
         super().__init__("Input validation error")
 
 
-class VertexFailed(InferError):
+class VertexError(InferError):
     """Any failure of one instance behind /vertex; TGI doesn't say which."""
 
     error_type = "Incomplete generation"

@@ -13,7 +13,7 @@ import json
 import re
 from typing import Any
 
-from infra.tgi.errors import EngineError, InvalidRequest
+from infra.tgi.errors import EngineError, InvalidRequestError
 
 #: Seconds that one match may take: a stranger's pattern may backtrack for ever.
 _MATCH_SECONDS = 0.5
@@ -64,7 +64,8 @@ class Guide:
 
 @functools.lru_cache(maxsize=32)
 def _compiled(pattern: str) -> Any:
-    import regex
+    # Optional, and without types.
+    import regex  # type: ignore[import-untyped] # noqa: PLC0415
 
     return regex.compile(pattern)
 
@@ -72,19 +73,19 @@ def _compiled(pattern: str) -> Any:
 def schema_to_regex(value: Any) -> str:
     """A JSON schema as a regular expression of its texts, properties in their order.
 
-    Raises `InvalidRequest` for what isn't a schema, and for the parts of JSON Schema that aren't
+    Raises `InvalidRequestError` for what isn't a schema, and for the parts of JSON Schema that aren't
     read here (references, combinations, patterns).
     """
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except ValueError as error:
-            raise InvalidRequest(f"grammar is not valid: {error}") from error
+            raise InvalidRequestError(f"grammar is not valid: {error}") from error
     if not isinstance(value, dict):
-        raise InvalidRequest("grammar is not supported")
+        raise InvalidRequestError("grammar is not supported")
     _check_types(value)
     if "properties" not in value:
-        raise InvalidRequest("grammar is not valid: Grammar must have a 'properties' field")
+        raise InvalidRequestError("grammar is not valid: Grammar must have a 'properties' field")
     return _object(value)
 
 
@@ -95,13 +96,13 @@ def _check_types(schema: Any) -> None:
     kinds = kind if isinstance(kind, list) else [kind]
     for one in kinds:
         if one is not None and one not in _TYPES and one not in _CONTAINERS:
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"grammar is not valid: {json.dumps(one)} is not valid under any of the schemas "
                 "listed in the 'anyOf' keyword"
             )
     properties = schema.get("properties", {})
     if not isinstance(properties, dict):
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f'grammar is not valid: {json.dumps(properties)} is not of type "object"'
         )
     for inner in properties.values():
@@ -119,7 +120,7 @@ def _object(schema: dict[str, Any]) -> str:
 
 def _value(schema: Any) -> str:
     if not isinstance(schema, dict):
-        raise InvalidRequest("grammar is not supported")
+        raise InvalidRequestError("grammar is not supported")
     if "enum" in schema:
         return "(?:" + "|".join(re.escape(json.dumps(one)) for one in schema["enum"]) + ")"
     if "const" in schema:
@@ -131,7 +132,7 @@ def _value(schema: Any) -> str:
         item = _value(schema.get("items"))
         return rf"\[[ ]?(?:{item}(?:[ ]?,[ ]?{item})*)?[ ]?\]"
     if not isinstance(kind, str) or kind not in _TYPES:
-        raise InvalidRequest("grammar is not supported")
+        raise InvalidRequestError("grammar is not supported")
     if kind == "string" and isinstance(schema.get("pattern"), str):
         return f'"{schema["pattern"].removeprefix("^").removesuffix("$")}"'
     return _TYPES[kind]

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from infra.tgi import requests
 from infra.tgi.completions import Completions, chat
-from infra.tgi.errors import InferError, TemplateFailed, VertexEmpty, VertexFailed
+from infra.tgi.errors import InferError, TemplateError, VertexEmptyError, VertexError
 from infra.tgi.infer import Infer
 from infra.tgi.replies import (
     generated,
@@ -64,17 +64,17 @@ class Handlers:
             return await self._compat(http, request)
         if isinstance(request, CompletionRequest):
             return await self._completions.answer(http, request)
-        chat(request)
+        return chat(request)
 
     async def vertex(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
         """POST /vertex (Google): several prompts; any failure is a 500."""
         instances = requests.vertex_request(body)
         if not instances:
-            raise VertexEmpty
+            raise VertexEmptyError
         prompts: list[GenerateRequest] = []
         for instance in instances:
             if isinstance(instance, ChatRequest):
-                raise TemplateFailed
+                raise TemplateError
             prompts.append(instance)
         results = await asyncio.gather(
             *(self._infer.generate(prompt) for prompt in prompts), return_exceptions=True
@@ -82,7 +82,7 @@ class Handlers:
         predictions: list[str] = []
         for result in results:
             if isinstance(result, InferError):
-                raise VertexFailed from result
+                raise VertexError from result
             if isinstance(result, BaseException):
                 raise result
             predictions.append(result.generation.text)

@@ -86,9 +86,8 @@ class Http:
         get, post = self._get.get(path), self._keyed.get(path)
         if post is None:
             post = self._free.get(path)
-        elif get is None or method == hdrs.METH_POST:
-            if not self._authorized(request):
-                return empty_reply(401, _CORS)
+        elif (get is None or method == hdrs.METH_POST) and not self._authorized(request):
+            return empty_reply(401, _CORS)
         if method == hdrs.METH_POST and post is not None:
             response = await self._post(request, post)
         elif method in {hdrs.METH_GET, hdrs.METH_HEAD} and get is not None:

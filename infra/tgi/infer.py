@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from infra.tgi import validation
 from infra.tgi.batching import Batcher, Pending
 from infra.tgi.engine import Engine, Generation, Job, Token
-from infra.tgi.errors import EngineError, GenerationFailed, InferError, InvalidRequest, Overloaded
+from infra.tgi.errors import (
+    EngineError,
+    GenerationError,
+    InferError,
+    InvalidRequestError,
+    OverloadedError,
+)
 from infra.tgi.metrics import Metrics
 from infra.tgi.requests import GenerateRequest
 from infra.tgi.tokenizing import Tokenizing
@@ -57,9 +63,9 @@ class Permits:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Hold a place. Raises `Overloaded` when there is none."""
+        """Hold a place. Raises `OverloadedError` when there is none."""
         if self._free <= 0:
-            raise Overloaded
+            raise OverloadedError
         self._free -= 1
         try:
             yield
@@ -73,6 +79,7 @@ class Infer:
     def __init__(
         self,
         engine: Engine,
+        *,
         batcher: Batcher,
         tokenizing: Tokenizing,
         permits: Permits,
@@ -129,7 +136,7 @@ class Infer:
                 raise
             return _answered(pending, generation, started)
 
-    async def stream(self, request: GenerateRequest) -> AsyncIterator[Token | StreamEnd]:
+    async def stream(self, request: GenerateRequest) -> AsyncGenerator[Token | StreamEnd]:
         """Answer one prompt token by token, its last token within the end.
 
         Raises `InferError`, also after tokens.
@@ -150,16 +157,20 @@ class Infer:
     def _check_stream(request: GenerateRequest) -> None:
         given = request.parameters
         if given.best_of is not None and given.best_of != 1:
-            raise InvalidRequest("`best_of` != 1 is not supported when streaming tokens")
+            raise InvalidRequestError("`best_of` != 1 is not supported when streaming tokens")
         if given.decoder_input_details:
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 "`decoder_input_details` == true is not supported when streaming tokens"
             )
 
-    async def _tokens(self, job: Job, started: float) -> AsyncIterator[Token | StreamEnd]:
+    async def _tokens(self, job: Job, started: float) -> AsyncGenerator[Token | StreamEnd]:
         loop = asyncio.get_running_loop()
         made: asyncio.Queue[Token | None] = asyncio.Queue()
-        job.on_token = lambda token: loop.call_soon_threadsafe(made.put_nowait, token)
+
+        def on_token(token: Token) -> None:
+            loop.call_soon_threadsafe(made.put_nowait, token)
+
+        job.on_token = on_token
         pending = self._batcher.submit(job)
         pending.future.add_done_callback(lambda _: made.put_nowait(None))
         held: Token | None = None
@@ -186,7 +197,7 @@ class Infer:
         try:
             encoded = await self._tokenizing.encode(request.inputs)
         except EngineError as error:
-            raise GenerationFailed(str(error)) from error
+            raise GenerationError(str(error)) from error
         return self._build(request, checked, encoded.ids)
 
     def _build(self, request: GenerateRequest, checked: Checked, ids: list[int]) -> Job:

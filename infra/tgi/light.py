@@ -35,7 +35,7 @@ class LightEngine:
         self, folder: Path, *, model_id: str, revision: str | None = None, threads: int = 0
     ) -> None:
         try:
-            import ctranslate2
+            import ctranslate2  # noqa: PLC0415 - told apart from a missing model
         except ImportError as error:
             raise StartError(
                 "The light engine needs CTranslate2: pip install 'emostream[embedded]'"
@@ -164,7 +164,7 @@ class LightEngine:
                     eos_ids=self._tokens.eos_ids,
                     decode=self._tokens.decode_plain,
                 )
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one job's fault is its own
                 finish(job, error)
                 continue
             running.append((Answer(job, self._tokens), chooser, self._tokens.texts(job.ids)))
@@ -185,7 +185,7 @@ class LightEngine:
                 answer, chooser, _ = row
                 try:
                     ended = answer.advance(*chooser.choose(np.array(result.logits[0][made])))
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - one job's fault is its own
                     finish(answer.job, error)
                     continue
                 if ended:

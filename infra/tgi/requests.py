@@ -19,9 +19,9 @@ _QUICK_BYTES = 65_536
 #: Whole numbers up to here are valid for each of TGI's integer types.
 _SMALLEST_HIGH = (1 << 31) - 1
 
-_NUMBER = frozenset({int, float, type(None)})
-_WHOLE = frozenset({int, type(None)})
-_BOOL = frozenset({bool})
+_NUMBER: frozenset[type] = frozenset({int, float, type(None)})
+_WHOLE: frozenset[type] = frozenset({int, type(None)})
+_BOOL: frozenset[type] = frozenset({bool})
 _QUICK: dict[str, frozenset[type]] = {
     "best_of": _WHOLE,
     "temperature": _NUMBER,
@@ -40,12 +40,15 @@ _QUICK: dict[str, frozenset[type]] = {
     "truncate": _WHOLE,
     "top_n_tokens": _WHOLE,
     "adapter_id": frozenset({str, type(None)}),
+    "stop": frozenset({list}),
+    "grammar": frozenset(),  # always read strictly
 }
 
 
 class Parameters(msgspec.Struct):
-    """`parameters` of a generate request, unchecked. Defaults are TGI's for `"parameters": {}`;
-    left out altogether, sampling is on (`DEFAULT_PARAMETERS`).
+    """`parameters` of a generate request, unchecked.
+
+    Defaults are TGI's for `"parameters": {}`; left out altogether, sampling is on.
     """
 
     best_of: int | None = None
@@ -114,33 +117,33 @@ def _quick(body: bytes) -> GenerateRequest | None:
         return None
     if type(value) is not dict or type(value.get("inputs")) is not str:
         return None
-    raw = value.get("parameters", _MISSING)
     stream = value.get("stream", False)
-    if type(stream) is not bool:
+    parameters = _quick_parameters(value["parameters"]) if "parameters" in value else _sampling()
+    if type(stream) is not bool or parameters is None:
         return None
-    if raw is _MISSING:
-        return GenerateRequest(value["inputs"], _sampling(), stream)
+    return GenerateRequest(value["inputs"], parameters, stream)
+
+
+def _quick_parameters(raw: Any) -> Parameters | None:
     if type(raw) is not dict:
         return None
     parameters = Parameters()
     for name, found in raw.items():
-        allowed = _QUICK.get(name)
-        if allowed is None:
-            if name == "grammar":
-                return None
-            if name == "stop":
-                if type(found) is not list or not all(type(text) is str for text in found):
-                    return None
-                parameters.stop = found
+        if name not in _QUICK:
             continue
-        kind = type(found)
-        if kind not in allowed or (kind is int and not 0 <= found <= _SMALLEST_HIGH):
+        if not _usual(name, found):
             return None
-        setattr(parameters, name, to_float32(found) if kind is float else found)
-    return GenerateRequest(value["inputs"], parameters, stream)
+        setattr(parameters, name, to_float32(found) if type(found) is float else found)
+    return parameters
 
 
-_MISSING = object()
+def _usual(name: str, found: Any) -> bool:
+    kind = type(found)
+    if kind not in _QUICK[name]:
+        return False
+    if kind is int:
+        return bool(0 <= found <= _SMALLEST_HIGH)
+    return kind is not list or all(type(text) is str for text in found)
 
 
 def _sampling() -> Parameters:

@@ -6,11 +6,11 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import structlog
 from aiohttp import web
-from aiohttp.http_writer import StreamWriter
+from aiohttp.abc import AbstractStreamWriter
 
 from infra.tgi import grammar, openapi
 from infra.tgi.batching import Batcher
@@ -71,7 +71,7 @@ class TgiServer:
         engine = self._engine.info
         return self._info(engine, token_limits(self.settings, engine))
 
-    async def __aenter__(self) -> TgiServer:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -155,10 +155,10 @@ class TgiServer:
         self._tokenizing = Tokenizing(engine, workers=settings.validation_workers)
         infer = Infer(
             engine,
-            self._batcher,
-            self._tokenizing,
-            Permits(settings.max_concurrent_requests),
-            Limits(
+            batcher=self._batcher,
+            tokenizing=self._tokenizing,
+            permits=Permits(settings.max_concurrent_requests),
+            limits=Limits(
                 max_best_of=settings.max_best_of,
                 max_stop_sequences=settings.max_stop_sequences,
                 max_top_n_tokens=settings.max_top_n_tokens,
@@ -169,7 +169,7 @@ class TgiServer:
                 and info.supports_grammar
                 and grammar.available(),
             ),
-            metrics,
+            metrics=metrics,
         )
         compute_type = f"{info.device}+optimized"
         completions = Completions(
@@ -229,7 +229,11 @@ class TgiServer:
 
 
 def _request(
-    message: Any, payload: Any, protocol: Any, writer: StreamWriter, task: asyncio.Task[None]
+    message: Any,
+    payload: Any,
+    protocol: Any,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
 ) -> web.BaseRequest:
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)

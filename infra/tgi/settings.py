@@ -19,8 +19,10 @@ _LONGEST_BY_DEFAULT = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """How to serve. Each field is the flag of the same name (`max_input_tokens` is
-    `--max-input-tokens`); token limits of None are taken from the model.
+    """How to serve.
+
+    Each field is the flag of the same name (`max_input_tokens` is `--max-input-tokens`); token
+    limits of None are taken from the model.
     """
 
     #: A folder, or a name on the Hugging Face hub; None is the small model that ships.

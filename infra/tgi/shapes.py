@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from infra.tgi.strict_json import Reader, SerdeError
 
@@ -31,7 +31,7 @@ def _float_text(value: float) -> str:
     return repr(value).replace("e+", "e")
 
 
-def refuse(reader: Reader, expected: str) -> None:
+def refuse(reader: Reader, expected: str) -> NoReturn:
     """Raise what serde says of the next value where `expected` should be."""
     byte = reader.peek()
     if byte == ord("["):
@@ -161,8 +161,9 @@ class Anything:
 
 @dataclass(frozen=True)
 class Struct:
-    """An object of known fields; unknown ones are ignored. An array of the fields in order does
-    as well, as serde has it.
+    """An object of known fields; unknown ones are ignored.
+
+    An array of the fields in order does as well, as serde has it.
     """
 
     name: str
@@ -239,4 +240,4 @@ class Untagged:
                 return index, variant.read(inner)
             except SerdeError:
                 continue
-        reader.wrong(f"data did not match any variant of untagged enum {self.name}")
+        return reader.wrong(f"data did not match any variant of untagged enum {self.name}")

@@ -236,7 +236,7 @@ class Reader:
             return self.ident()
         if byte == ord("-") or ord("0") <= byte <= ord("9"):
             return self.number()
-        self.syntax("expected value", peeked=True)
+        return self.syntax("expected value", peeked=True)
 
     def anything(self, depth: int = 0) -> Any:
         """Any value, kept; as serde's `Value`, at most 128 deep."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.tgi.engine import GREEDY, Sampling
-from infra.tgi.errors import InvalidRequest
+from infra.tgi.errors import InvalidRequestError
 from infra.tgi.grammar import schema_to_regex
 from infra.tgi.requests import GenerateRequest, Parameters
 
@@ -46,28 +46,28 @@ class Checked:
 
 
 def check(request: GenerateRequest, limits: Limits) -> Checked:
-    """Check all that needs no tokenizer. Raises `InvalidRequest`."""
+    """Check all that needs no tokenizer. Raises `InvalidRequestError`."""
     given = request.parameters
     sampling = _sampling(given)
     if given.max_new_tokens == 0:
-        raise InvalidRequest("`max_new_tokens` must be strictly positive")
+        raise InvalidRequestError("`max_new_tokens` must be strictly positive")
     if len(given.stop) > limits.max_stop_sequences:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"`stop` supports up to {limits.max_stop_sequences} stop sequences. "
             f"Given: {len(given.stop)}"
         )
     if given.seed is not None and (given.best_of or 1) > 1:
-        raise InvalidRequest("`seed` must not be set when `best_of` > 1")
+        raise InvalidRequestError("`seed` must not be set when `best_of` > 1")
     top = given.top_n_tokens or 0
     if top > limits.max_top_n_tokens:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"`top_n_tokens` must be >= 0 and <= {limits.max_top_n_tokens}. Given: {top}"
         )
     if not request.inputs:
-        raise InvalidRequest("`inputs` cannot be empty")
+        raise InvalidRequestError("`inputs` cannot be empty")
     truncate = given.truncate
     if truncate is not None and not 0 < truncate <= limits.max_input_tokens:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             "`truncate` must be strictly positive and less than "
             f"{limits.max_input_tokens}. Given: {truncate}"
         )
@@ -88,20 +88,20 @@ def _sampling(given: Parameters) -> Sampling:
         return GREEDY
     warped = (given.temperature, given.top_k, given.top_p, given.typical_p)
     if (given.best_of or 1) > 1 and not given.do_sample and all(one is None for one in warped):
-        raise InvalidRequest("you must use sampling when `best_of` is > 1")
+        raise InvalidRequestError("you must use sampling when `best_of` is > 1")
     if given.temperature is not None and given.temperature <= 0:
-        raise InvalidRequest("`temperature` must be strictly positive")
+        raise InvalidRequestError("`temperature` must be strictly positive")
     if given.repetition_penalty is not None and given.repetition_penalty <= 0:
-        raise InvalidRequest("`repetition_penalty` must be strictly positive")
+        raise InvalidRequestError("`repetition_penalty` must be strictly positive")
     frequency = given.frequency_penalty or 0.0
     if not -_MAX_FREQUENCY_PENALTY <= frequency <= _MAX_FREQUENCY_PENALTY:
-        raise InvalidRequest("`frequency_penalty` must be >= -2.0 and <= 2.0")
+        raise InvalidRequestError("`frequency_penalty` must be >= -2.0 and <= 2.0")
     if given.top_p is not None and not 0 < given.top_p < 1:
-        raise InvalidRequest("`top_p` must be > 0.0 and < 1.0")
+        raise InvalidRequestError("`top_p` must be > 0.0 and < 1.0")
     if given.typical_p is not None and not 0 < given.typical_p < 1:
-        raise InvalidRequest("`typical_p` must be > 0.0 and < 1.0")
+        raise InvalidRequestError("`typical_p` must be > 0.0 and < 1.0")
     if given.top_k is not None and given.top_k <= 0:
-        raise InvalidRequest("`top_k` must be strictly positive")
+        raise InvalidRequestError("`top_k` must be strictly positive")
     return Sampling(
         do_sample=given.do_sample,
         temperature=1.0 if given.temperature is None else given.temperature,
@@ -117,9 +117,11 @@ def _sampling(given: Parameters) -> Sampling:
 def best_of(wanted: int, limits: Limits) -> None:
     """Check how many answers to choose from, where that is more than one."""
     if limits.max_best_of == 1:
-        raise InvalidRequest("`best_of` != 1 is not allowed for this endpoint")
+        raise InvalidRequestError("`best_of` != 1 is not allowed for this endpoint")
     if wanted > limits.max_best_of:
-        raise InvalidRequest(f"`best_of` must be > 0 and <= {limits.max_best_of}. Given: {wanted}")
+        raise InvalidRequestError(
+            f"`best_of` must be > 0 and <= {limits.max_best_of}. Given: {wanted}"
+        )
 
 
 def check_length(length: int, max_new_tokens: int | None, limits: Limits) -> int:
@@ -128,22 +130,22 @@ def check_length(length: int, max_new_tokens: int | None, limits: Limits) -> int
         max_new_tokens = max(limits.max_total_tokens - length, 0)
     checked = min(max_new_tokens, DEFAULT_GENERATION_LENGTH)
     if length + checked > limits.max_total_tokens:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"`inputs` tokens + `max_new_tokens` must be <= {limits.max_total_tokens}. "
             f"Given: {length} `inputs` tokens and {checked} `max_new_tokens`"
         )
     longest = min(limits.max_input_tokens, limits.capacity)
     if length > longest:
-        raise InvalidRequest(f"`inputs` must have less than {longest} tokens. Given: {length}")
+        raise InvalidRequestError(f"`inputs` must have less than {longest} tokens. Given: {length}")
     # TGI answers past the total here, in chunks; a server without paging must not.
     return max(1, min(max_new_tokens, limits.max_total_tokens - length))
 
 
 def check_grammar(grammar: tuple[str, Any] | None, limits: Limits) -> str | None:
-    """The grammar as a regular expression, or None. Raises `InvalidRequest`."""
+    """The grammar as a regular expression, or None. Raises `InvalidRequestError`."""
     if grammar is None:
         return None
     if not limits.grammar:
-        raise InvalidRequest("grammar is not supported")
+        raise InvalidRequestError("grammar is not supported")
     kind, value = grammar
     return str(value) if kind == "regex" else schema_to_regex(value)

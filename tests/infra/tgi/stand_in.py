@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from infra.tgi.answer import Answer
 from infra.tgi.engine import Encoded, EngineInfo, Finish, Job, PrefillToken
+from infra.tgi.errors import EngineError
 from infra.tgi.grammar import Guide
 
 _ANSWERS = {
@@ -21,6 +23,15 @@ _ANSWERS = {
     "": ["j", "o", "y", ",", " opt", "im", "ism", "."],
 }
 _BOS, _EOS = 1, 2
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; at most 10 seconds."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)
+
+
 _PIECE = re.compile(r"\w+|\s+(?=\S)\S?\w*|\S|\s+$")
 
 
@@ -85,7 +96,7 @@ class StandIn:
         if job.grammar is not None:
             try:
                 Guide(job.grammar)
-            except Exception as error:
+            except EngineError as error:
                 finish(job, error)
                 return
         prompt = self._prompt(job.ids)

@@ -15,12 +15,13 @@ import pytest
 import pytest_asyncio
 
 from infra.tgi import ServerSettings, TgiServer
-from tests.infra.tgi.stand_in import StandIn
+from tests.infra.tgi.stand_in import StandIn, until
 
 CASES: list[dict[str, Any]] = [
     json.loads(line)
     for line in (Path(__file__).parent / "contract.jsonl").read_text(encoding="utf-8").splitlines()
 ]
+
 
 def _body(case: dict[str, Any]) -> bytes | None:
     spec = case.get("body")
@@ -83,8 +84,7 @@ async def servers() -> AsyncIterator[dict[str, TgiServer]]:
             for _ in range(3)
         ]
         await asyncio.to_thread(full.entered.acquire)
-        while made["full"].metrics.requests.lines()[-1] != "tgi_request_count 3":
-            await asyncio.sleep(0.01)
+        await until(lambda: "tgi_request_count 3" in made["full"].metrics.text())
         yield made
         full.gate.set()
         for answer in await asyncio.gather(*waiting):
