@@ -96,8 +96,9 @@ class Launch:
 
         Raises:
             BrokerStartError: it ended or didn't answer in time; it isn't running any more.
-            BrokerError: the port asked for is taken.
+            BrokerError: the port asked for is taken; the guard was killed.
         """
+        self._supervisor.check()
         keeps_port = self._port is not None
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             port = self._choose_port()

@@ -65,6 +65,15 @@ class Supervisor:
         """Whether a program was started and hasn't ended."""
         return self._exited is not None and not self._exited.done()
 
+    def check(self) -> None:
+        """Make sure that the guard lives.
+
+        Raises:
+            BrokerError: somebody killed it.
+        """
+        if self._reader.done():
+            raise BrokerError(_LOST)
+
     async def run(self, argv: Sequence[str], *, log: Path) -> int:
         """Start a program whose output is appended to `log`; its process id.
 
@@ -73,8 +82,7 @@ class Supervisor:
         """
         if self.running:
             raise BrokerError("a program is running under this guard already")
-        if self._reader.done():
-            raise BrokerError(_LOST)
+        self.check()
         loop = asyncio.get_running_loop()
         self._started, self._exited = loop.create_future(), loop.create_future()
         await self._order({"run": list(argv), "log": str(log)})

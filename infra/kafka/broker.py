@@ -114,7 +114,7 @@ class EmbeddedKafka:
         """Return once it answers: registered, with a group coordinator, handing out producer ids.
 
         About 2 s with a filled cache. The first start of all fetches the jars (45 MB) and makes
-        the start-up archive (about 12 s).
+        the start-up archive (12 to 20 s).
 
         Raises:
             BrokerStartError: Kafka ended or didn't answer in time; with its log's tail.

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
 
@@ -177,6 +178,13 @@ async def create_topics(
         await admin.start()
         created = await _create(admin, specs, timeout_s)
         await _await_leaders(admin, [spec.name for spec in specs], deadline)
+        fresh = [
+            TopicPartition(s.name, n)
+            for s in specs
+            if s.name in created
+            for n in range(s.partitions)
+        ]
+        await _await_replicas(client_options, fresh, deadline)
         existing = [spec for spec in specs if spec.name not in created]
         found = await read_topics(admin, [spec.name for spec in existing])
     finally:
@@ -228,10 +236,33 @@ def _explain(code: int, message: str | None) -> str:
 
 
 async def _await_leaders(admin: AIOKafkaAdminClient, names: Sequence[str], deadline: float) -> None:
-    # A topic just created answers "not leader" for a moment.
     while missing := await undelivered(admin, names):
         if time.monotonic() > deadline:
             raise TopicsError(
                 dict.fromkeys(missing, "a partition has no leader: are all brokers up?"),
             )
         await asyncio.sleep(_POLL_S)
+
+
+async def _await_replicas(
+    client_options: Mapping[str, Any], partitions: Sequence[TopicPartition], deadline: float
+) -> None:
+    """Return when each leader answers for its partition.
+
+    A leader is named in the metadata a moment before it takes office: until then it answers
+    "not leader", and every first producer would log a retry.
+    """
+    if not partitions:
+        return
+    consumer = AIOKafkaConsumer(**client_options)
+    try:
+        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+            await consumer.start()
+            await consumer.end_offsets(partitions)
+    except (KafkaError, TimeoutError) as error:
+        names = {partition.topic for partition in partitions}
+        raise TopicsError(
+            dict.fromkeys(names, f"made, but its leaders don't answer: {error!r}")
+        ) from error
+    finally:
+        await consumer.stop()
