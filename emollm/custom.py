@@ -13,13 +13,13 @@ from emollm.readers import (
     NO_MATCH,
     TOO_LONG,
     Kind,
-    LabelsReader,
     NumberReader,
     Reader,
     Unreadable,
     Value,
     choice_reader,
     class_reader,
+    labels_reader,
 )
 from emollm.tasks import TASKS, Task
 from emollm.wordings import WORDINGS
@@ -139,9 +139,7 @@ class CustomTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.multiple:
             if any("," in choice for choice in folded):
                 raise self._error("a choice in a list must not hold a comma")
-            return LabelsReader(
-                labels=tuple(folded), none=None if self.none is None else self.none.lower()
-            )
+            return labels_reader(folded, None if self.none is None else self.none.lower())
         if self.type == "string":
             return choice_reader(self.choices)
         classes = [_CLASS.fullmatch(choice.strip()) for choice in self.choices]
@@ -236,7 +234,7 @@ _ONE_TO_FIVE: Final = r"(?P<value>[1-5](\.[0-9]{1,3})?)( \([A-Za-z ]{1,60}\))?"
 PRESETS: Final[Mapping[str, CustomTask]] = {
     preset.name: preset
     for preset in (
-        _zero_shot("V-T", "V-T", grammar=r"[+-]?[0-4](\.[0-9]{1,3})?", minimum=-4, maximum=4),
+        _zero_shot("V-T", "V-T", grammar=r"[+-]?[0-4](\.[0-9]{1,20})?", minimum=-4, maximum=4),
         *(
             _zero_shot(
                 f"Emobank-{what}",
@@ -248,7 +246,7 @@ PRESETS: Final[Mapping[str, CustomTask]] = {
             )
             for wording, what in enumerate(("valence", "arousal", "dominance"))
         ),
-        _zero_shot("SST", "SST", grammar=r"[01](\.[0-9]{1,6})?", minimum=0, maximum=1),
+        _zero_shot("SST", "SST", grammar=r"[01](\.[0-9]{1,20})?", minimum=0, maximum=1),
         _zero_shot(
             "SST5",
             "SST5",

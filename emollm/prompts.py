@@ -53,7 +53,7 @@ def benchmark_text(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Whether nothing in a text can be seen: empty, or only spaces, controls and joiners."""
-    if text.isprintable() and text.strip():
+    if text.isprintable() and text.strip(" \ufe0f"):
         return False
     return not any(c.isprintable() and not c.isspace() and c != "\ufe0f" for c in text)
 
@@ -123,14 +123,13 @@ class PromptBuilder:
 
         Once a post, for all its prompts. O(1) in the length of an overlong text.
         """
-        whole = text
         truncated = len(text) > self._max_chars
         if truncated:
             text = text[: self._max_chars]
         text, sanitized = self._sanitizer.clean(text)
-        if truncated or len(text) * 4 > self._text_tokens:
+        if len(text) * 4 > self._text_tokens:
             shortened = shorten(text, self._text_tokens)
-            truncated = len(shortened) < len(text) or (truncated and len(whole) > len(text))
+            truncated = truncated or len(shortened) < len(text)
             text = shortened
         if not text.endswith((".", "!", "?")):
             text += "."

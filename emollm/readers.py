@@ -65,7 +65,7 @@ class Reader(msgspec.Struct, frozen=True):
         raise NotImplementedError
 
 
-_NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,5})(?:\.[0-9]{1,17})?")
+_NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,5})(?:\.[0-9]{1,20})?")
 
 
 class NumberReader(Reader, frozen=True, kw_only=True):
@@ -161,6 +161,8 @@ class LabelsReader(Reader, frozen=True, kw_only=True):
 
     labels: tuple[str, ...]
     """In lower case."""
+    known: frozenset[str]
+    """The same as a set."""
     none: str | None
     """Answer that means no label, in lower case; None where at least one is due."""
 
@@ -173,13 +175,15 @@ class LabelsReader(Reader, frozen=True, kw_only=True):
     def read(self, answer: str, emotion: str | None = None) -> tuple[str, ...] | Unreadable:
         if len(answer) > MAX_ANSWER_CHARS:
             return TOO_LONG
-        text = _words(answer)
-        if text == self.none:
-            return ()
-        found = [label.strip() for label in text.split(",")]
-        for label in found:
-            if label not in self.labels:
-                return self._why_not(text, label)
+        found = answer.removesuffix(".").split(", ")
+        if not self.known.issuperset(found):
+            text = _words(answer)
+            if text == self.none:
+                return ()
+            found = [label.strip() for label in text.split(",")]
+            for label in found:
+                if label not in self.known:
+                    return self._why_not(text, label)
         found.sort()
         return tuple(found) if len(set(found)) == len(found) else REPEATED_LABEL
 
@@ -240,6 +244,12 @@ def class_reader(labels: Mapping[str | None, Mapping[int, Sequence[str]]]) -> Cl
             for name in names:
                 answers[emotion] |= {f"{digit}: {name.lower()}": digit, name.lower(): digit}
     return ClassReader(answers=answers, canonical=canonical)
+
+
+def labels_reader(labels: Iterable[str], none: str | None) -> LabelsReader:
+    """Build the reader of a list of labels, all in lower case, or of the phrase for none."""
+    labels = tuple(labels)
+    return LabelsReader(labels=labels, known=frozenset(labels), none=none)
 
 
 def choice_reader(choices: Iterable[str]) -> ChoiceReader:

@@ -46,9 +46,7 @@ class Sanitizer:
         """`labels` are those of custom layouts, without colon; the known ones are always in."""
         words = dict.fromkeys((*_WORDS, *labels))
         folded = [*_ROLES, *_PHRASES]
-        self._hints = tuple(
-            f"{label.rsplit(maxsplit=1)[-1].lower()}:" for label in (*folded, *words)
-        )
+        self._hints = tuple(label.split()[-1].lower() for label in (*folded, *words))
         several = "|".join(re.escape(label).replace(r"\ ", r"\s+") for label in folded)
         single = "|".join(re.escape(label).replace(r"\ ", r"\s+") for label in words)
         self._label = re.compile(rf"((?i:{several}|\#\#\#\s*\w+)|{single})(?=:)")
@@ -69,15 +67,21 @@ class Sanitizer:
 
     def _neutralize(self, text: str) -> str:
         """Break markers and tokens; the very same object where there are none."""
-        if ":" in text:
-            lowered = text.lower()
-            if "###" in lowered or any(hint in lowered for hint in self._hints):
-                broken = self._label.sub(r"\1 ", text)
-                text = text if len(broken) == len(text) else broken
+        if ":" in text and ("###" in text or self._may_have_label(text.lower())):
+            broken = self._label.sub(r"\1 ", text)
+            text = text if len(broken) == len(text) else broken
         if ("<" in text or "[" in text) and _TOKEN.search(text) is not None:
-            # One pass may bare a token behind another's bracket: `<<s>` never grows, so it ends.
             text = _TOKEN.sub(lambda found: f"{found[0]} ", text)
         return text
+
+    def _may_have_label(self, lowered: str) -> bool:
+        """Whether a colon follows a label's last word: what spares most texts the regex."""
+        colon = lowered.find(":")
+        while colon >= 0:
+            if lowered.endswith(self._hints, 0, colon):
+                return True
+            colon = lowered.find(":", colon + 1)
+        return False
 
     def _clean_folded(self, text: str) -> str:
         """Do the same for text that is not ASCII, whose markers may show only when folded."""

@@ -11,8 +11,9 @@ from typing import Final
 MAX_CHARS_PER_TOKEN: Final = 2
 """No character counts for less than half a token."""
 
-_USUAL_WORD: Final = 24
-"""Longer runs of letters are hardly words (keys, base64): every letter counts as a token."""
+_USUAL_WORD: Final = 12
+"""Longer runs of letters are often not words (keys, base64, shouts): every letter counts as a
+token. Random lower-case runs of up to 12 letters stay within the estimate (BERT's WordPiece)."""
 
 _PIECE: Final = re.compile(r"[A-Za-z]+|[^\x00-\x7f]+|[^A-Za-z]")
 _MAX_CLUSTER: Final = 32
@@ -25,7 +26,7 @@ def estimate_tokens(text: str) -> int:
 
     Byte-level and byte-fallback vocabularies (LLaMA, OPT, BART, BLOOM) never take more than one
     token a UTF-8 byte, T5 and BERT not more than one a character. Words written as words (lower
-    case or capitalised, up to 24 letters) take at most one for two letters in practice; so:
+    case or capitalised, up to 12 letters) take at most one for two letters in practice; so:
     half a token a letter in these, one for every other ASCII character, spaces included, and one
     a byte for everything else (3 for CJK, 4 for emoji). English prose comes out at about three
     times its tokens.

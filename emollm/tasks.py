@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from emollm.readers import Kind, LabelsReader, NumberReader, Reader, Unreadable, Value, class_reader
+from emollm.readers import (
+    Kind,
+    NumberReader,
+    Reader,
+    Unreadable,
+    Value,
+    class_reader,
+    labels_reader,
+)
 from emollm.wordings import WORDINGS
 
 INTENSITY_EMOTIONS: Final = ("anger", "fear", "joy", "sadness")
@@ -153,9 +161,7 @@ V_OC: Final = _trained(
     _WORDS_TOKENS,
 )
 """Class of valence, -3 (very negative) to 3 (very positive)."""
-E_C: Final = _trained(
-    "E-c", LabelsReader(labels=EMOTIONS, none="neutral or no emotion"), _WORDS_TOKENS
-)
+E_C: Final = _trained("E-c", labels_reader(EMOTIONS, none="neutral or no emotion"), _WORDS_TOKENS)
 """Emotions present, of eleven; none of them means neutral or no emotion."""
 
 TASKS: Final[Mapping[str, Task]] = {task.name: task for task in (EI_REG, EI_OC, V_REG, V_OC, E_C)}

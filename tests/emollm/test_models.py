@@ -1,0 +1,80 @@
+"""The table of models."""
+
+import pytest
+
+from emollm import MODELS, TASKS, PromptBuilder, UnknownModel, Wrapper, describe_model, find_model
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("lzw1008/Emollama-chat-7b", "Emollama-chat-7b"),
+        ("emollama-7B", "Emollama-7b"),
+        ("/data/models/Emobloom-7b/", "Emobloom-7b"),
+        ("C:\\models\\Emot5-large", "Emot5-large"),
+        ("/cache/hub/models--lzw1008--Emoopt-13b/snapshots/0c748d8", "Emoopt-13b"),
+        ("emostream-small", "emostream-small"),
+        ("./emostream-small", "emostream-small"),
+    ],
+)
+def test_a_model_is_known_by_hub_id_name_or_path(name: str, found: str) -> None:
+    """In whatever case."""
+    assert find_model(name).name == found
+
+
+@pytest.mark.parametrize("name", ["meta-llama/Llama-2-7b", "", "/Emollama-7b/merged", "Emollama"])
+def test_an_unknown_model_is_refused_with_what_to_configure(name: str) -> None:
+    """A wrong wrapper would give plausible nonsense, so none is guessed."""
+    with pytest.raises(UnknownModel, match=r"configure its family .* and its wrapper"):
+        find_model(name)
+
+
+def test_the_table_has_the_seven_and_ours() -> None:
+    """Decoders take the authors' wrapper, encoder-decoders none."""
+    assert len(MODELS) == 8
+    wrappers = {card.name: card.wrapper for card in MODELS}
+    assert [name for name, wrapper in wrappers.items() if wrapper is Wrapper.BARE] == [
+        "Emot5-large",
+        "Emobart-large",
+    ]
+    assert find_model("Emobart-large").hub_id == "lzw1008/Emobart-large"
+
+
+def test_every_model_has_room_for_the_longest_task() -> None:
+    """A builder can be made for each by its own limits."""
+    for card in MODELS:
+        builder = PromptBuilder(
+            list(TASKS.values()),
+            wrapper=card.wrapper,
+            max_input_tokens=card.max_input_tokens,
+            instruction_budget=card.instruction_budget,
+        )
+        assert builder.text_tokens > 280, card.name
+
+
+def test_what_a_server_gets_wrong_is_said() -> None:
+    """What `emostream models` prints."""
+    notes = {
+        (card.name, entry.server): (entry.works, entry.note)
+        for card in MODELS
+        for entry in card.serving
+    }
+    assert notes["Emollama-7b", "TGI 3.3"][0] == "yes"
+    assert notes["Emobloom-7b", "TGI 3.3"][0] == "care"
+    assert "transformer." in notes["Emobloom-7b", "TGI 3.3"][1]
+    assert "v2.4.0" in notes["Emot5-large", "TGI 3.3"][1]
+    assert "SILENTLY WRONG" in notes["Emobart-large", "TGI 3.3"][1]
+    assert all(notes[card.name, "emostream serve"][0] == "yes" for card in MODELS)
+
+
+def test_a_model_of_ones_own_is_described_by_family_and_wrapper() -> None:
+    """A fine-tuned one, say."""
+    card = describe_model("mine", family="t5", wrapper="bare", max_input_tokens=700)
+    assert (card.max_input_tokens, card.wrapper) == (700, Wrapper.BARE)
+    llama = describe_model("mine", family="llama", wrapper="human", max_input_tokens=700)
+    assert llama.max_input_tokens == 700
+    assert describe_model("mine", family="opt", wrapper="human").max_input_tokens == 2_000
+    with pytest.raises(ValueError, match="must be one of llama, opt, bloom, t5, bart"):
+        describe_model("mine", family="gpt", wrapper="human")
+    with pytest.raises(ValueError, match="must be `human` or `bare`"):
+        describe_model("mine", family="opt", wrapper="none")
