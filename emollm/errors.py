@@ -7,7 +7,8 @@
     │   ├── Unavailable    refused, reset, 502, 503, 504, garbage instead of JSON
     │   └── TimedOut       no answer within the deadline
     ├── Poison     this prompt can't be served, here or anywhere
-    │   └── Refused        400, 413, 422 of validation: too long, empty, …
+    │   ├── Refused        400, 413, 422 of validation: too long, empty, …
+    │   └── FailedAlone    failed though asked alone, on a server that answers others
     └── Stop       no prompt can be served until a human changes something
         ├── Unauthorized   401, 403
         ├── WrongRequest   404, 405, 415, 422 of deserialization: wrong URL, or our bug
@@ -56,6 +57,13 @@ class Poison(ModelError):  # noqa: N818
 
 class Refused(Poison):
     """The server's validation refused this prompt (400, 413, 422)."""
+
+
+class FailedAlone(Poison):
+    """It failed again and again, at last with no other prompt beside it on the server.
+
+    Its message begins with the class of the last failure: GenerationFailed, TimedOut, ….
+    """
 
 
 class Stop(ModelError):  # noqa: N818

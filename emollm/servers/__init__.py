@@ -1,0 +1,45 @@
+"""Model servers: the clients of their dialects, and the pool that makes one of many.
+
+pool = await open_pool([ServerOptions(url="http://gpu-1:8080", token=token)], PoolOptions())
+answers = await pool.ask(prompts)      # in the prompts' order; errors in it are Poison
+await pool.aclose()
+"""
+
+from emollm.servers.address import ServerOptions
+from emollm.servers.aiohttp_transport import AiohttpTransport
+from emollm.servers.breaker import BreakerState
+from emollm.servers.clock import Clock, SystemClock
+from emollm.servers.completions import CompletionsClient
+from emollm.servers.detect import detect, make_client
+from emollm.servers.lane import ServerState
+from emollm.servers.observer import NullObserver, PoolObserver
+from emollm.servers.opening import open_pool
+from emollm.servers.pool import Pool, PoolClosed
+from emollm.servers.roster import PoolOptions, Prove
+from emollm.servers.tgi import TgiClient
+from emollm.servers.transport import DeadlinePassed, NoAnswer, Response, Transport, TransportError
+
+__all__ = [
+    "AiohttpTransport",
+    "BreakerState",
+    "Clock",
+    "CompletionsClient",
+    "DeadlinePassed",
+    "NoAnswer",
+    "NullObserver",
+    "Pool",
+    "PoolClosed",
+    "PoolObserver",
+    "PoolOptions",
+    "Prove",
+    "Response",
+    "ServerOptions",
+    "ServerState",
+    "SystemClock",
+    "TgiClient",
+    "Transport",
+    "TransportError",
+    "detect",
+    "make_client",
+    "open_pool",
+]

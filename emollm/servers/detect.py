@@ -1,0 +1,90 @@
+"""Which dialect a server speaks."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from emollm.errors import ModelError, WrongRequest
+from emollm.protocol import ModelClient
+from emollm.servers.address import ServerOptions
+from emollm.servers.aiohttp_transport import AiohttpTransport
+from emollm.servers.answers import error_of, no_answer
+from emollm.servers.completions import CompletionsClient
+from emollm.servers.tgi import TgiClient
+from emollm.servers.transport import Transport, TransportError
+
+if TYPE_CHECKING:
+    from emollm.servers.transport import Response
+
+
+class _Marks(msgspec.Struct):
+    """What only TGI's `/info` has; its `/v1/models` looks like anyone's."""
+
+    model_id: str | None = None
+    router: str | None = None
+    max_concurrent_requests: int | None = None
+
+
+async def detect(
+    options: ServerOptions, *, timeout_s: float, transport: Transport | None = None
+) -> ModelClient | ModelError:
+    """Make the client for a server: of the configured dialect, or of the one it shows.
+
+    A server whose `/info` reads like TGI's is TGI, one that has `/v1/models` speaks OpenAI's
+    completions. Each question has its own deadline of `timeout_s`. An error is returned, not
+    raised, and means that the server can't be told yet; the transport is closed then.
+
+    Raises OSError for a CA file that can't be read.
+    """
+    transport = transport or AiohttpTransport(options)
+    made = make_client(options, transport)
+    if made is not None:
+        return made
+    found = await _found(options, transport, timeout_s)
+    if isinstance(found, ModelError):
+        await transport.aclose()
+    return found
+
+
+def make_client(options: ServerOptions, transport: Transport) -> ModelClient | None:
+    """Make the client of the configured dialect; None where the server is to be asked."""
+    if options.dialect == "tgi":
+        return TgiClient(transport, grammar=options.grammar, details=options.details)
+    if options.dialect != "auto":
+        return CompletionsClient(
+            transport, model=options.model, dialect=options.dialect, grammar=options.grammar
+        )
+    return None
+
+
+async def _found(
+    options: ServerOptions, transport: Transport, timeout_s: float
+) -> ModelClient | ModelError:
+    server = transport.url
+    try:
+        info = await transport.get("/info", timeout_s)
+        if info.status == 200 and _is_tgi(info):
+            return TgiClient(transport, grammar=options.grammar, details=options.details)
+        if info.status >= 500 or info.status in (401, 403, 429):
+            return error_of(info, server=server, prompt="")
+        models = await transport.get("/v1/models", timeout_s)
+    except TransportError as error:
+        return no_answer(error, server=server)
+    if models.status == 200:
+        return CompletionsClient(transport, model=options.model, grammar=options.grammar)
+    failure = error_of(models, server=server, prompt="")
+    if isinstance(failure, WrongRequest):
+        return WrongRequest(
+            "it has neither TGI's /info nor OpenAI's /v1/models", server=server, status=404
+        )
+    return failure
+
+
+def _is_tgi(response: "Response") -> bool:
+    try:
+        marks = msgspec.json.decode(response.body, type=_Marks)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return marks.model_id is not None and (
+        marks.router is not None or marks.max_concurrent_requests is not None
+    )

@@ -1,0 +1,22 @@
+"""The log events of the model servers' half: an interface, one line of meaning each."""
+
+from typing import Final
+
+SERVER_CONNECTED: Final = "model_server_connected"
+"""A server told what it serves and answered a prompt; it takes prompts from now on."""
+SERVER_UNREACHABLE: Final = "model_server_unreachable"
+"""A server didn't answer at start; it is asked again and again."""
+BREAKER_OPENED: Final = "model_server_breaker_opened"
+"""A server failed too often in a row; it gets no prompts until it answers one again."""
+BREAKER_CLOSED: Final = "model_server_breaker_closed"
+"""A server answered again and takes prompts."""
+SERVER_OUT: Final = "model_server_out"
+"""A server refuses our credentials or requests, or serves another model: a human must act."""
+STOPPED: Final = "model_servers_stopped"
+"""Every server is out: no prompt can be asked until a human acts."""
+LIMIT_AT_FLOOR: Final = "model_server_limit_at_floor"
+"""A server refuses even one prompt at a time."""
+PROMPT_ISOLATED: Final = "prompt_isolated"
+"""A prompt failed alone on a server that answers others: it counts as poison."""
+GRAMMAR_OFF: Final = "model_server_grammar_off"
+"""The server was built or started without grammars: none are sent from now on."""

@@ -1,0 +1,71 @@
+"""How many prompts a server may have at a time: found out, not configured.
+
+Additive increase, multiplicative decrease (Chiu and Jain 1989; TCP's congestion avoidance): the
+limit grows by one for each round trip in which it was the limit that held prompts back, and
+shrinks at once when the server says no. Two clients of one server come to equal shares.
+"""
+
+START_FRACTION = 0.5
+"""Of the server's own `max_concurrent_requests` at start: half, so that a second consumer that
+starts beside the first isn't refused at once, and a GPU is full (its batch is smaller)."""
+START_UNKNOWN = 16
+"""Where the server doesn't say: enough to fill a small batch, reached again in 16 round trips."""
+AFTER_OVERLOAD = 0.7
+"""429 comes in milliseconds and marks the edge exactly: TCP CUBIC's 0.7 keeps the GPU busy."""
+AFTER_FAILURE = 0.5
+"""A timeout or a failed batch says only that it is far too much: half, as TCP Reno. It also
+halves the company in which a poison prompt is asked next, so its batch mates get out."""
+FLOOR = 1
+
+
+class Limiter:
+    """One server's limit. Knows no clock: whoever calls says when the prompt was sent."""
+
+    def __init__(self, ceiling: int, start: int | None = None) -> None:
+        """Begin at `start`, by default a fraction of `ceiling`, the most it may ever be."""
+        self._ceiling = max(FLOOR, ceiling)
+        begin = start if start is not None else self._ceiling * START_FRACTION
+        self._limit = float(min(max(begin, FLOOR), self._ceiling))
+        self._lowered_at = float("-inf")
+
+    @property
+    def limit(self) -> int:
+        """Prompts in flight at most; at least 1."""
+        return int(self._limit)
+
+    @property
+    def ceiling(self) -> int:
+        """What the limit never exceeds."""
+        return self._ceiling
+
+    def cap(self, ceiling: int) -> None:
+        """Take a new ceiling, of a server that came back with other settings."""
+        self._ceiling = max(FLOOR, ceiling)
+        self._limit = min(self._limit, float(self._ceiling))
+
+    def on_answer(self, in_flight: int) -> bool:
+        """Count an answer that came while `in_flight` were asked. True: the limit has grown.
+
+        An answer while there was room proves nothing about more, so it doesn't count.
+        """
+        before = int(self._limit)
+        if in_flight < before or before >= self._ceiling:
+            return False
+        self._limit = min(self._limit + 1 / self._limit, float(self._ceiling))
+        return int(self._limit) > before
+
+    def on_overload(self, sent_at: float, now: float) -> bool:
+        """Count a 429. True: the limit was lowered for it."""
+        return self._lower(AFTER_OVERLOAD, sent_at, now)
+
+    def on_failure(self, sent_at: float, now: float) -> bool:
+        """Count a timeout or a failed generation. True: the limit was lowered for it."""
+        return self._lower(AFTER_FAILURE, sent_at, now)
+
+    def _lower(self, factor: float, sent_at: float, now: float) -> bool:
+        """Once a round trip: what was sent before the last lowering doesn't know of it yet."""
+        if sent_at <= self._lowered_at:
+            return False
+        self._lowered_at = now
+        self._limit = max(float(FLOOR), self._limit * factor)
+        return True
