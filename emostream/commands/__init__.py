@@ -1,0 +1,1 @@
+"""One file for each subcommand; imported only when it is called."""

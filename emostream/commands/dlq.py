@@ -1,0 +1,208 @@
+"""`emostream dlq`: what became a dead letter, why, and once more."""
+
+import asyncio
+import json
+import sys
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import App, Parameter, validators
+
+from emostream.connection import Connection
+from emostream.exits import FAILED
+from emostream.logs import quiet_logs
+from producer import (
+    DlqReplaySettings,
+    LetterFilter,
+    describe,
+    list_letters,
+    replay_letters,
+    show_letter,
+)
+
+app = App(help="Dead letters: list them, look at one, send them back.")
+
+AsJson = Annotated[bool, Parameter(name="--json")]
+Names = Annotated[tuple[str, ...], Parameter(negative=())]
+
+
+@app.command(name="list")
+def list_(
+    *,
+    connection: Connection = Connection(),
+    topic: str | None = None,
+    class_: Annotated[Names, Parameter(name="--class")] = (),
+    from_topic: Names = (),
+    stage: Names = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 20,
+    json_: AsJson = False,
+) -> None:
+    """List dead letters, newest last, and count them by class. Nothing of a post is shown.
+
+    Examples:
+        emostream dlq list --bootstrap localhost:9092
+
+        emostream dlq list --class EmptyText --since 2026-01-31T08:00:00 --json
+
+    Args:
+        topic: Dead-letter topic. [default: the configuration's]
+        class_: Error classes only, such as NotJson.
+        from_topic: Letters from these input topics only.
+        stage: Stages only: decode, plan, infer, read, publish.
+        since: Written then or later (your time zone).
+        until: Written before.
+        limit: Letters to list; all are counted.
+        json_: One JSON object.
+    """
+    quiet_logs()
+    chosen = _filter(class_, from_topic, stage, since, until)
+    listing = asyncio.run(
+        list_letters(
+            connection.broker(),
+            topic=topic or connection.settings().output.dlq_topic,
+            letter_filter=chosen,
+            limit=limit,
+        )
+    )
+    if json_:
+        _write_json(listing)
+        return
+    for letter in listing.letters:
+        sys.stdout.write(
+            f"{letter.partition}/{letter.offset}  {letter.written_at:%Y-%m-%d %H:%M:%S}"
+            f"  {letter.stage}:{letter.class_name}  {letter.from_topic}/{letter.from_partition}"
+            f"/{letter.from_offset}  {letter.value_bytes} B  {letter.message}\n"
+        )
+    counts = ", ".join(f"{name} {count}" for name, count in listing.by_class.items())
+    sys.stdout.write(f"{listing.matched:,} dead letters" + (f": {counts}\n" if counts else "\n"))
+    if listing.unreadable:
+        sys.stdout.write(f"{listing.unreadable:,} records on the topic are no dead letters\n")
+
+
+@app.command
+def show(
+    place: str,
+    *,
+    connection: Connection = Connection(),
+    topic: str | None = None,
+    value: bool = False,
+) -> None:
+    """Show one dead letter with all its headers, as JSON.
+
+    Examples:
+        emostream dlq show 2/17
+
+        emostream dlq show 2/17 --value
+
+    Args:
+        place: PARTITION/OFFSET, as `emostream dlq list` writes it.
+        topic: Dead-letter topic. [default: the configuration's]
+        value: The record's key and value, too: a person's post.
+    """
+    quiet_logs()
+    try:
+        partition, offset = (int(part) for part in place.split("/"))
+    except ValueError:
+        raise SystemExit("emostream: PLACE is PARTITION/OFFSET, such as 2/17") from None
+    letter = asyncio.run(
+        show_letter(
+            connection.broker(),
+            partition,
+            offset,
+            topic=topic or connection.settings().output.dlq_topic,
+        )
+    )
+    sys.stdout.write(json.dumps(describe(letter, with_value=value), indent=2, default=str) + "\n")
+
+
+@app.command
+def replay(
+    *,
+    connection: Connection = Connection(),
+    topic: str | None = None,
+    to: str | None = None,
+    class_: Annotated[Names, Parameter(name="--class")] = (),
+    from_topic: Names = (),
+    stage: Names = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: Annotated[int | None, Parameter(validator=validators.Number(gt=0))] = None,
+    rate: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
+    max_replays: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 3,
+    group: str | None = None,
+    dry_run: bool = False,
+    json_: AsJson = False,
+) -> int:
+    """Send dead letters back to where they came from, after the fault is mended.
+
+    Each record carries a count of its replays; one that came back too often is refused, so that
+    it can't go round for ever. Exit status 1 when one was refused or not written.
+
+    Examples:
+        emostream dlq replay --class Unanswered --dry-run
+
+        emostream dlq replay --class Unanswered --group dlq-replay
+
+    Args:
+        topic: Dead-letter topic. [default: the configuration's]
+        to: Topic to send to. [default: each letter's own]
+        class_: Error classes only.
+        from_topic: Letters from these input topics only.
+        stage: Stages only.
+        since: Written then or later (your time zone).
+        until: Written before.
+        limit: At most so many.
+        rate: Letters a second.
+        max_replays: Refuse a record that was replayed this often.
+        group: Remember under this name what was replayed; else each call starts at the oldest.
+        dry_run: Count only.
+        json_: The report as one JSON object.
+    """
+    quiet_logs()
+    settings = DlqReplaySettings(
+        topic=topic or connection.settings().output.dlq_topic,
+        letter_filter=_filter(class_, from_topic, stage, since, until),
+        to_topic=to,
+        max_replays=max_replays,
+        limit=limit,
+        rate=rate,
+        dry_run=dry_run,
+        group=group,
+    )
+    report = asyncio.run(replay_letters(settings, connection.broker()))
+    if json_:
+        _write_json(report)
+    else:
+        verb = "would be replayed" if dry_run else "replayed"
+        sys.stdout.write(f"{report.replayed:,} of {report.matched:,} letters {verb}\n")
+        if report.refused:
+            samples = ", ".join(f"{p}/{o}" for p, o in report.refused_samples)
+            sys.stdout.write(
+                f"{report.refused:,} refused, replayed {max_replays} times already: {samples}\n"
+            )
+        if report.failed or report.failure:
+            sys.stdout.write(f"{report.failed:,} not written: {report.failure or 'see the log'}\n")
+    return 0 if report.ok else FAILED
+
+
+def _filter(
+    classes: tuple[str, ...],
+    topics: tuple[str, ...],
+    stages: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+) -> LetterFilter:
+    return LetterFilter(
+        class_names=frozenset(classes),
+        topics=frozenset(topics),
+        stages=frozenset(stages),
+        since=since.astimezone() if since else None,
+        until=until.astimezone() if until else None,
+    )
+
+
+def _write_json(value: Any) -> None:
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

@@ -1,0 +1,67 @@
+"""`emostream topics`: make the topics, and look at them."""
+
+import asyncio
+import json
+import sys
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from emostream.connection import Connection
+from emostream.exits import FAILED
+from emostream.logs import quiet_logs
+
+app = App(help="Make emostream's topics, with sensible settings.")
+
+
+@app.command
+def create(
+    *,
+    connection: Connection = Connection(),
+    partitions: int = 4,
+    replication: int | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Make the topics that aren't there yet; those that are there stay as they are.
+
+    Their names are the configuration's: input.topics, output.events_topic, output.dlq_topic; and
+    affect.windows and affect.alerts for what stands downstream. Exit status 1 when one exists
+    with other settings: it says which.
+
+    Examples:
+        emostream topics create --bootstrap localhost:9092
+
+        emostream topics create --config emostream.toml --partitions 12
+
+    Args:
+        partitions: Of the topics that carry every post; at least as many as consumers ever.
+        replication: Copies of each partition. [default: three, or as many as there are brokers]
+        json_: One JSON list instead of lines.
+    """
+    quiet_logs()
+    from infra.kafka import TopicNames, create_topics, default_topics
+
+    settings = connection.settings()
+    names = [
+        TopicNames(
+            posts=topic,
+            events=settings.output.events_topic,
+            dead_letters=settings.output.dlq_topic,
+        )
+        for topic in settings.input.topics or ("posts",)
+    ]
+    specs = {
+        spec.name: spec
+        for name in names
+        for spec in default_topics(name, partitions=partitions, replication_factor=replication)
+    }
+    results = asyncio.run(create_topics(connection.client_options(), list(specs.values())))
+    if json_:
+        rows = [
+            {"topic": r.name, "status": r.status, "differences": dict(r.differences)}
+            for r in results
+        ]
+        sys.stdout.write(json.dumps(rows) + "\n")
+    else:
+        sys.stdout.writelines(f"{result}\n" for result in results)
+    return FAILED if any(result.differences for result in results) else 0

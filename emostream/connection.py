@@ -1,0 +1,54 @@
+"""How a command reaches Kafka: an address, or the consumer's own configuration file."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from consumer.settings import Settings
+    from producer import Broker
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Where Kafka is. TLS and SASL come from the configuration, never from the command line."""
+
+    bootstrap: str | None = None
+    """Brokers, `host:port`, several with commas. [default: what the configuration says]"""
+    config: Path | None = None
+    """Configuration file (TOML), as for `emostream consume`."""
+
+    def settings(self) -> "Settings":
+        """The configuration: the file, `EMOSTREAM_…` variables over it, `--bootstrap` over both.
+
+        Raises:
+            ConfigError: something in it has to be mended.
+        """
+        from consumer.settings import load
+
+        env: Mapping[str, str] = os.environ
+        if self.bootstrap is not None:
+            env = {**env, "EMOSTREAM_KAFKA__BOOTSTRAP": self.bootstrap}
+        return load(self.config, env)
+
+    def client_options(self) -> dict[str, Any]:
+        """Keyword arguments for any aiokafka client."""
+        from consumer.security import client_security
+
+        settings = self.settings()
+        return {
+            "bootstrap_servers": settings.kafka.bootstrap,
+            **client_security(settings.kafka),
+        }
+
+    def broker(self) -> "Broker":
+        """The same, as producers take it."""
+        from producer import Broker
+
+        options = self.client_options()
+        return Broker(bootstrap=options.pop("bootstrap_servers"), security=options)

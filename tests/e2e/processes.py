@@ -1,0 +1,52 @@
+"""Real consumer processes, as an operator would run them, to be killed, stopped and joined."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Self
+
+
+class ConsumerProcess:
+    """One `emostream consume`, its log in a file."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    @classmethod
+    async def start(cls, config: Path, name: str) -> Self:
+        """Start a member of the group and wait until it says it is ready."""
+        log = config.parent / f"{name}.log"
+        with log.open("wb") as stderr:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "emostream",
+                "consume",
+                "--config",
+                str(config),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=stderr,
+                env={**os.environ, "EMOSTREAM_HTTP__PORT": "0"},
+            )
+        self = cls(process, log)
+        assert process.stdout is not None
+        line = await process.stdout.readline()
+        assert line.startswith(b"Consumer ready"), self.words()
+        return self
+
+    async def kill(self) -> None:
+        """Kill -9: nothing is drained, nothing committed."""
+        self.process.kill()
+        await self.process.wait()
+
+    async def terminate(self) -> int:
+        """SIGTERM: drain, commit, leave; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return await self.process.wait()
+
+    def words(self) -> str:
+        """Its log."""
+        return self.log.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,117 @@
+"""Produce, consume, validate: real processes on real Kafka, faults on the way, sets at the end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from infra.kafka import TopicNames, create_topics, default_topics
+from producer import Broker, LoadSettings, send_load
+from tests.e2e.model_server import FaultyModelServer
+from tests.e2e.processes import ConsumerProcess
+from tests.e2e.topics import Contents, contents
+
+GROUP = "e2e"
+NAMES = TopicNames(
+    posts="e2e.posts",
+    events="e2e.events",
+    dead_letters="e2e.dlq",
+    windows="e2e.windows",
+    alerts="e2e.alerts",
+)
+POSTS = 2_000
+
+
+@pytest.fixture
+async def model_server() -> AsyncIterator[FaultyModelServer]:
+    server = FaultyModelServer(failing=0.05)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def config(tmp_path: Path, bootstrap: str, model_server: FaultyModelServer) -> Path:
+    path = tmp_path / "emostream.toml"
+    path.write_text(
+        f"""
+[kafka]
+bootstrap = "{bootstrap}"
+session_timeout_s = 6
+
+[input]
+topics = ["{NAMES.posts}"]
+group_id = "{GROUP}"
+
+[output]
+events_topic = "{NAMES.events}"
+dlq_topic = "{NAMES.dead_letters}"
+
+[model]
+servers = ["{model_server.url}"]
+
+[log]
+format = "json"
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.mark.timeout(150)
+async def test_nothing_is_lost_through_kill_9_joins_leaves_and_server_errors(
+    bootstrap: str, config: Path, model_server: FaultyModelServer
+) -> None:
+    """Each record is an event or a dead letter, never both; a second event has the same id."""
+    await create_topics({"bootstrap_servers": bootstrap}, default_topics(NAMES))
+    broker = Broker(bootstrap=bootstrap)
+    load = LoadSettings(
+        topic=NAMES.posts, count=POSTS, rate=250, duplicates=0.1, bad_input=0.03, seed=3
+    )
+    first = await ConsumerProcess.start(config, "first")
+    sending = asyncio.create_task(send_load(load, broker))
+    await _events_reach(bootstrap, POSTS // 8)
+    second = await ConsumerProcess.start(config, "second")  # joins
+    await _events_reach(bootstrap, POSTS // 4)
+    await first.kill()
+    third = await ConsumerProcess.start(config, "third")
+    await _events_reach(bootstrap, POSTS // 2)
+    assert await second.terminate() == 0, second.words()  # leaves
+    report = await sending
+    assert report.ok
+    assert report.acked == POSTS
+    found = await _settled(bootstrap)
+    assert await third.terminate() == 0, third.words()
+
+    assert model_server.failed > 0
+    assert set(found.posts) == set(found.events) | set(found.dead)
+    assert not set(found.events) & set(found.dead)
+    assert found.uncommitted == 0
+    for events in found.events.values():
+        assert len({event.id for event in events}) == 1
+        assert len({(event.sentiment, event.emotions) for event in events}) == 1
+    for text in ("load-3-", "Traceback"):  # no post's id in a log line, and no bug
+        assert text not in second.words() + third.words()
+
+
+async def _events_reach(bootstrap: str, count: int) -> None:
+    while len((await _read(bootstrap)).events) < count:  # noqa: ASYNC110 - it happens in Kafka
+        await asyncio.sleep(0.1)
+
+
+async def _settled(bootstrap: str) -> Contents:
+    """The topics once everything is committed; the test's own timeout bounds it."""
+    while (found := await _read(bootstrap)).uncommitted or len(found.posts) < POSTS:  # noqa: ASYNC110
+        await asyncio.sleep(0.2)
+    return found
+
+
+async def _read(bootstrap: str) -> Contents:
+    return await contents(
+        bootstrap,
+        GROUP,
+        posts=NAMES.posts,
+        events=NAMES.events,
+        dead_letters=NAMES.dead_letters,
+    )
