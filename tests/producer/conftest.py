@@ -1,0 +1,36 @@
+"""The real broker of this folder's integration tests."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from infra.kafka import EmbeddedKafka, TopicSpec, create_topics
+from producer import Broker
+
+MakeTopic = Callable[..., Awaitable[str]]
+
+
+@pytest_asyncio.fixture(scope="session")
+async def kafka() -> AsyncIterator[EmbeddedKafka]:
+    async with EmbeddedKafka() as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(kafka: EmbeddedKafka) -> Broker:
+    return Broker(bootstrap=kafka.bootstrap)
+
+
+@pytest.fixture
+def make_topic(kafka: EmbeddedKafka) -> MakeTopic:
+    async def make(partitions: int = 2) -> str:
+        name = f"topic-{uuid4().hex[:8]}"
+        await create_topics(
+            {"bootstrap_servers": kafka.bootstrap},
+            [TopicSpec(name, partitions, 1, {"max.message.bytes": str(4 << 20)})],
+        )
+        return name
+
+    return make

@@ -1,0 +1,85 @@
+"""Sending: what is in flight is bounded, what is reported is counted, nothing waits for ever."""
+
+import asyncio
+
+import pytest
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, NotEnoughReplicasError
+
+from producer.errors import BrokerUnreachable, DeliveryStalled
+from producer.outbox import Broker, Delivery, Outbox, Outgoing, kafka_producer
+from tests.producer.fakes import FakeProducer
+
+
+def record(number: int = 0) -> Outgoing:
+    return Outgoing(topic="t", key=str(number).encode(), value=b"v")
+
+
+async def test_no_more_than_the_bound_is_in_flight() -> None:
+    producer = FakeProducer(at_once=False)
+    outbox = Outbox(producer, Delivery(max_in_flight=3))
+    sending = asyncio.create_task(send_all(outbox, 10))
+    for number in range(10):
+        await producer.took(number + 1)
+        producer.acknowledge()
+    await sending
+    await outbox.drain()
+    assert producer.most_waiting == 3
+    assert (outbox.acked, outbox.failed, outbox.in_flight) == (10, 0, 0)
+
+
+async def send_all(outbox: Outbox, count: int) -> None:
+    for number in range(count):
+        await outbox.send(record(number))
+
+
+async def test_a_refused_record_is_counted_by_its_error_and_sending_goes_on() -> None:
+    producer = FakeProducer()
+    producer.refuse = lambda r: NotEnoughReplicasError() if r.key == b"1" else None
+    producer.raises = lambda r: MessageSizeTooLargeError() if r.key == b"2" else None
+    outbox = Outbox(producer)
+    acked: list[int] = []
+    for number in range(4):
+        await outbox.send(record(number), on_ack=lambda number=number: acked.append(number))  # type: ignore[misc]
+    await outbox.drain()
+    assert (outbox.acked, outbox.failed, outbox.in_flight) == (2, 2, 0)
+    assert outbox.errors == {"NotEnoughReplicasError": 1, "MessageSizeTooLargeError": 1}
+    assert acked == [0, 3]
+
+
+async def test_a_record_with_neither_key_nor_value_is_counted_as_failed() -> None:
+    outbox = Outbox(FakeProducer())
+    await outbox.send(Outgoing(topic="t", key=None, value=None))
+    assert outbox.errors == {"EmptyRecordError": 1}
+
+
+async def test_draining_ends_when_nothing_is_acknowledged() -> None:
+    outbox = Outbox(FakeProducer(at_once=False), Delivery(timeout_s=0.01))
+    await outbox.send(record())
+    with pytest.raises(DeliveryStalled, match="1 records in flight"):
+        await outbox.drain()
+
+
+async def test_waiting_for_room_ends_when_nothing_is_acknowledged() -> None:
+    outbox = Outbox(FakeProducer(at_once=False), Delivery(max_in_flight=1, timeout_s=0.01))
+    await outbox.send(record())
+    with pytest.raises(DeliveryStalled):
+        await outbox.send(record())
+
+
+async def test_a_client_that_takes_no_record_ends_the_run() -> None:
+    producer = FakeProducer()
+    producer.raises = lambda _record: KafkaTimeoutError()
+    outbox = Outbox(producer)
+    with pytest.raises(DeliveryStalled, match="KafkaTimeoutError"):
+        await outbox.send(record())
+    assert outbox.failed == 1
+
+
+async def test_no_broker_is_said_with_its_address_and_what_to_do() -> None:
+    with pytest.raises(BrokerUnreachable, match=r"127\.0\.0\.1:1 .*emostream broker"):
+        async with kafka_producer(Broker(bootstrap="127.0.0.1:1")):
+            pass
+
+
+def test_a_broker_never_shows_its_secrets() -> None:
+    assert "s3cret" not in repr(Broker(security={"sasl_plain_password": "s3cret"}))
