@@ -280,14 +280,17 @@ class AiokafkaProducer:
         """Hand over one record."""
         if key is None and value is None:
             return await self._send_nothing(topic, headers)
-        future: asyncio.Future[Any] = await self._producer.send(topic, value, key, headers=headers)
+        # aiokafka's record builder takes no tuple of headers.
+        future: asyncio.Future[Any] = await self._producer.send(
+            topic, value, key, headers=list(headers)
+        )
         return future
 
     async def _send_nothing(self, topic: str, headers: Headers) -> asyncio.Future[Any]:
         """Send a record without key and value: Kafka takes it, aiokafka's `send` asserts."""
         partitions = sorted(await self._producer.partitions_for(topic))
         batch = self._producer.create_batch()
-        batch.append(key=None, value=None, timestamp=None, headers=headers)
+        batch.append(key=None, value=None, timestamp=None, headers=list(headers))
         future: asyncio.Future[Any] = await self._producer.send_batch(
             batch,
             topic,
@@ -297,6 +300,9 @@ class AiokafkaProducer:
 
     def fault(self, error: BaseException) -> KafkaFault:
         """What an error of `send` or of its future means."""
+        if isinstance(error, TypeError | ValueError | AssertionError | UnicodeError):
+            # The record can't even be encoded: not a producer's trouble.
+            return RecordRefused(type(error).__name__)
         retriable = getattr(error, "retriable", False) or isinstance(
             error, errors.KafkaTimeoutError
         )

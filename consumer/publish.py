@@ -20,7 +20,6 @@ from consumer.errors import (
     RecordTooLarge,
     ServiceError,
     TopicMissing,
-    Unreachable,
 )
 from consumer.letters import Poison, Stage, letter
 from consumer.limits import KafkaOptions, PublishLimits
@@ -30,8 +29,10 @@ from schemas.headers import dead_letter_headers
 
 _log = structlog.get_logger("consumer")
 
-_BACK_OFF_S = 0.25
-"""Between two tries with an unreachable broker; its restart takes seconds."""
+_BACK_OFF_S = 0.05
+"""Before what failed is sent again; doubles with each try."""
+_BACK_OFF_MAX_S = 2.0
+"""A broker's restart takes seconds."""
 _STOP_S = 5.0
 """For a producer that was replaced to send what it still holds."""
 _OVERHEAD = 128
@@ -97,6 +98,7 @@ class Publisher:
         receipt = Receipt([], [], [])
         deadline = self._clock.monotonic() + self._limits.timeout_s
         left: list[_Item] = list(zip(records, outcomes, strict=True))
+        rounds = 0
         while left:
             if self._clock.monotonic() >= deadline:
                 receipt.error = PublishTimedOut(
@@ -107,9 +109,12 @@ class Publisher:
                     f"failure: {receipt.last_fault or 'none, no answer came'}"
                 )
                 break
+            if rounds:
+                await sleep(self._clock, min(_BACK_OFF_MAX_S, _BACK_OFF_S * 2 ** (rounds - 1)))
             left = await self._round(left, receipt, deadline)
             if receipt.error is not None:
                 break
+            rounds += 1
         return receipt
 
     async def _round(self, items: list[_Item], receipt: Receipt, deadline: float) -> list[_Item]:
@@ -119,17 +124,16 @@ class Publisher:
         again: list[_Item] = []
         sent: list[_Item] = []
         futures: list[asyncio.Future[Any]] = []
-        delay = broken = False
+        broken = False
         for item in items:
             try:
                 futures.append(await self._send(producer, item[1]))
                 sent.append(item)
             except Exception as error:  # noqa: BLE001 - `fault` reads whatever the client raises
                 fault = producer.fault(error)
-                delay = delay or isinstance(fault, Unreachable)
                 broken = broken or isinstance(fault, ProducerLost)
                 self._failed(item, fault, again, receipt)
-        waiting = await wait_all(self._clock, futures, deadline - self._clock.monotonic())
+        await wait_all(self._clock, futures, deadline - self._clock.monotonic())
         for item, future in zip(sent, futures, strict=True):
             if future.done():
                 error_or_none = future.exception()
@@ -145,9 +149,7 @@ class Publisher:
         if again and receipt.last_fault is not None:
             _log.warning("sends_failed", records=len(again), error=receipt.last_fault)
         if broken and receipt.error is None:
-            delay = not await self._renew(producer)
-        if delay and not waiting:
-            await sleep(self._clock, _BACK_OFF_S)
+            await self._renew(producer)
         return again
 
     def _failed(self, item: _Item, fault: KafkaFault, again: list[_Item], receipt: Receipt) -> None:
@@ -159,11 +161,16 @@ class Publisher:
                 poison = letter(record, Stage.PUBLISH, name, str(fault))
                 again.append((record, poison))
             case RecordRefused():
+                mend = (
+                    "raise that topic's max.message.bytes above the input topics' by 16 KiB for "
+                    "the headers"
+                    if isinstance(fault, RecordTooLarge)
+                    else "the topic must take any record: no compaction, no policy"
+                )
                 receipt.error = Misconfigured(
                     f"the dead-letter topic {topic} refuses the record of {record.topic}-"
                     f"{record.partition} at offset {record.offset} ({fault}); it stays "
-                    "uncommitted. Raise that topic's max.message.bytes above the input topics' "
-                    "by 16 KiB for the headers, without compaction, and start again"
+                    f"uncommitted; {mend}, and start again"
                 )
             case TopicMissing():
                 receipt.error = Misconfigured(
@@ -203,23 +210,21 @@ class Publisher:
             return self._options.dlq_topic
         return self._options.output_topic
 
-    async def _renew(self, old: KafkaProducer) -> bool:
-        """Replace `old`, unless another batch has done it; give whether there is a new one."""
+    async def _renew(self, old: KafkaProducer) -> None:
+        """Replace `old`, unless another batch has done it, or no broker is there for it."""
         async with self._renewing:
             if self._producer is not old:
-                return True
+                return
             new = self._brokers.producer()
             try:
                 await new.start()
             except KafkaFault as error:
                 _log.warning("producer_not_renewed", error=str(error))
-                await new.stop(timeout_s=0)
-                return False
+                return
             _log.warning("producer_renewed")
             self._producer = new
             # Other batches' sends may still be under way with it: it isn't cut off.
             self._retire(old)
-            return True
 
     def _retire(self, producer: KafkaProducer) -> None:
         task = asyncio.get_running_loop().create_task(producer.stop(timeout_s=_STOP_S))

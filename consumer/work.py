@@ -9,6 +9,7 @@ from consumer.clock import Clock, Timer, wait_all
 from consumer.fuse import Fuse
 from consumer.inflight import InFlight
 from consumer.isolate import analyse
+from consumer.letters import Stage
 from consumer.limits import BatchLimits
 from consumer.observer import Observer
 from consumer.protocols import Analyst
@@ -164,10 +165,14 @@ class Work:
         self.dead_letters += len(receipt.letters)
         if receipt.events:
             self._observer.events_published(receipt.events, self._clock.wall())
+        late_poison = 0
         for refused in receipt.refused:
             self._observer.dead_letter(refused.stage, refused.class_name)
+            late_poison += refused.stage == Stage.PUBLISH
         if receipt.error is not None:
             raise receipt.error
+        if late_poison:
+            self._fuse.add(0, late_poison)
         self._observer.batch_finished(len(records), self._clock.monotonic() - run.started)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
