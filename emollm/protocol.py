@@ -75,14 +75,19 @@ class ModelPool(Protocol):
     async def ask(self, prompts: Sequence[Prompt]) -> list["PoolAnswer | ModelError"]:
         """Answer each prompt, in the prompts' order, retrying what can be retried.
 
-        While no server can take prompts this waits (consumption pauses; nothing is refused for
-        being unlucky). A prompt whose `GenerationFailed` repeats is asked alone before it counts
-        as Poison. Raises Stop when no server can be used until a human acts.
+        Errors in the list are Poison, nothing else. While no server can take prompts this waits
+        (consumption pauses; nothing is refused for being unlucky). A prompt whose failures
+        repeat is asked alone before it counts as Poison (`FailedAlone`). Cancelling the call
+        abandons its prompts, on the servers too. Raises Stop when no server can be used until a
+        human acts.
         """
 
     @property
     def available(self) -> bool:
         """Whether at least one server can take prompts: a breaker is closed."""
+
+    async def wait_available(self) -> None:
+        """Return as soon as `available` is True; at once if it is. Raises Stop as `ask` does."""
 
     @property
     def info(self) -> ServerInfo:
@@ -94,4 +99,6 @@ class PoolAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     server: str
+    """Base URL of the one that answered, without credentials."""
     attempts: int
+    """Requests that were sent for it, the answered one included."""

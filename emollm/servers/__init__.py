@@ -11,10 +11,11 @@ from emollm.servers.breaker import BreakerState
 from emollm.servers.clock import Clock, SystemClock
 from emollm.servers.completions import CompletionsClient
 from emollm.servers.detect import detect, make_client
+from emollm.servers.ends import PoolClosed
 from emollm.servers.lane import ServerState
 from emollm.servers.observer import NullObserver, PoolObserver
 from emollm.servers.opening import open_pool
-from emollm.servers.pool import Pool, PoolClosed
+from emollm.servers.pool import Pool
 from emollm.servers.roster import PoolOptions, Prove
 from emollm.servers.tgi import TgiClient
 from emollm.servers.transport import DeadlinePassed, NoAnswer, Response, Transport, TransportError

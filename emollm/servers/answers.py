@@ -59,8 +59,8 @@ _BY_STATUS: dict[int, type[ModelError]] = {
 }
 
 
-def error_of(response: Response, *, server: str, prompt: str) -> ModelError:
-    """What an answer other than 200 means."""
+def error_of(response: Response, path: str, *, server: str, prompt: str = "") -> ModelError:
+    """What an answer other than 200 from `path` means."""
     status, content_type, body = response
     said = _said(body)
     if status == 422:
@@ -75,7 +75,7 @@ def error_of(response: Response, *, server: str, prompt: str) -> ModelError:
         kind = Refused  # a gateway's own rule; the pool stops nothing for one prompt
     else:
         kind = WrongRequest  # a redirect or an informational answer: the URL is wrong
-    words = f"status {status}"
+    words = f"{path}: status {status}"
     if said:
         words += f": {_discreet(said, prompt)}"
     elif body and content_type not in ("application/json", "text/plain"):
@@ -89,11 +89,11 @@ def no_answer(error: TransportError, *, server: str) -> ModelError:
     return kind(str(error), server=server)
 
 
-def garbage(response: Response, *, server: str) -> ModelError:
+def garbage(response: Response, path: str, *, server: str) -> ModelError:
     """A 200 that isn't an answer: cut JSON, a captive portal's page, another program's JSON."""
     kind = response.content_type or "no content type"
     return Unavailable(
-        f"status 200, but no answer in it ({kind}, {len(response.body)} bytes)",
+        f"{path}: status 200, but no answer in it ({kind}, {len(response.body)} bytes)",
         server=server,
         status=response.status,
     )

@@ -92,12 +92,12 @@ class CompletionsClient:
         except TransportError as error:
             return no_answer(error, server=self.url)
         if response.status != 200:
-            return error_of(response, server=self.url, prompt=prompt)
+            return error_of(response, "/v1/completions", server=self.url, prompt=prompt)
         try:
             completion = _completion_decoder.decode(response.body)
             choice = completion.choices[0]
         except (*_Undecodable, IndexError):
-            return garbage(response, server=self.url)
+            return garbage(response, "/v1/completions", server=self.url)
         tokens = completion.usage.completion_tokens if completion.usage is not None else None
         return Generation(
             text=choice.text, finish_reason=choice.finish_reason, generated_tokens=tokens
@@ -110,11 +110,11 @@ class CompletionsClient:
         except TransportError as error:
             return no_answer(error, server=self.url)
         if response.status != 200:
-            return error_of(response, server=self.url, prompt="")
+            return error_of(response, "/v1/models", server=self.url)
         try:
             cards = _models_decoder.decode(response.body).data
         except _Undecodable:
-            return garbage(response, server=self.url)
+            return garbage(response, "/v1/models", server=self.url)
         if not cards:
             return Unavailable("it serves no model yet", server=self.url, status=200)
         card = next((card for card in cards if card.id == self._configured), cards[0])

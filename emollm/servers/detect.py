@@ -66,13 +66,13 @@ async def _found(
         if info.status == 200 and _is_tgi(info):
             return TgiClient(transport, grammar=options.grammar, details=options.details)
         if info.status >= 500 or info.status in (401, 403, 429):
-            return error_of(info, server=server, prompt="")
+            return error_of(info, "/info", server=server)
         models = await transport.get("/v1/models", timeout_s)
     except TransportError as error:
         return no_answer(error, server=server)
     if models.status == 200:
         return CompletionsClient(transport, model=options.model, grammar=options.grammar)
-    failure = error_of(models, server=server, prompt="")
+    failure = error_of(models, "/v1/models", server=server)
     if isinstance(failure, WrongRequest):
         return WrongRequest(
             "it has neither TGI's /info nor OpenAI's /v1/models", server=server, status=404

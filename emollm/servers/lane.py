@@ -60,6 +60,8 @@ class Lane:
         self.client: ModelClient | None = None
         self.fitted = False
         """Whether it has said how much it takes."""
+        self.admitted = False
+        """Whether it ever took prompts."""
         self.out: Stop | None = None
         self.in_flight = 0
         self.waking = 0

@@ -30,6 +30,7 @@ from emollm.protocol import (
 from emollm.servers import events
 from emollm.servers.breaker import Breaker
 from emollm.servers.clock import Clock, SystemClock
+from emollm.servers.ends import PoolClosed, fresh
 from emollm.servers.lane import Lane, ServerState, Worker
 from emollm.servers.observer import NullObserver, PoolObserver
 from emollm.servers.roster import PoolOptions, Prove, Roster
@@ -50,10 +51,6 @@ FULL_AFTER = 5
 Connect = Callable[[], Awaitable[ModelClient | ModelError]]
 
 _log = structlog.stdlib.get_logger(__name__)
-
-
-class PoolClosed(RuntimeError):  # noqa: N818 - what happened
-    """The pool was closed while it was asked."""
 
 
 class Pool:
@@ -154,7 +151,7 @@ class Pool:
             PoolClosed: the pool was closed meanwhile.
         """
         if self._ended is not None:
-            raise _fresh(self._ended)
+            raise fresh(self._ended)
         if not prompts:
             return []
         done = asyncio.get_running_loop().create_future()
@@ -166,6 +163,8 @@ class Pool:
             await done
         except asyncio.CancelledError:
             self._forget(wave)
+            if done.done() and not done.cancelled():
+                done.exception()  # seen, or asyncio would complain that nobody did
             raise
         finally:
             self._waves.discard(wave)
@@ -180,7 +179,7 @@ class Pool:
         """Return as soon as `available` is True. Raises what `ask` would raise."""
         while not self.available:
             if self._ended is not None:
-                raise _fresh(self._ended)
+                raise fresh(self._ended)
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter
@@ -202,10 +201,7 @@ class Pool:
         To drain instead, let the `ask` calls return first. Pending ones raise PoolClosed.
         """
         self._end(PoolClosed("the pool of model servers is closed"))
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         clients = [lane.client for lane in self._lanes if lane.client is not None]
         for lane in self._lanes:
             lane.client = None
@@ -371,7 +367,7 @@ class Pool:
             if not lane.answered_last:
                 problem = await self._roster.probe(lane, params)
                 if problem is not None:
-                    self._roster.suspend(lane, problem)
+                    self._roster.blame(lane, problem)
                     return
             answer = await self._request(lane, slot)
             if isinstance(answer, Generation):
@@ -397,11 +393,8 @@ class Pool:
         """Decide whether a failure alone was the prompt's. True: it was, and is settled."""
         problem = await self._roster.probe(lane, params)
         slot.trials += 1
-        if isinstance(problem, Stop):
-            self._roster.expel(lane, problem)
-            return False
         if problem is not None:
-            self._roster.suspend(lane, problem)
+            self._roster.blame(lane, problem)
         if slot.trials < (TRIALS if problem is None else TRIALS_FATAL):
             return False
         name = type(error).__name__
@@ -419,11 +412,9 @@ class Pool:
                     slot, Refused(str(error), server=error.server, status=error.status)
                 )
                 return
-            if isinstance(problem, Stop):
-                self._roster.expel(lane, problem)
-            else:
+            if not isinstance(problem, Stop):
                 slot.strikes += 1
-                self._roster.suspend(lane, problem)
+            self._roster.blame(lane, problem)
         self._again(slot)
 
     # ---- the pool's own life
@@ -487,11 +478,10 @@ class Pool:
             self._ended = error
         for wave in tuple(self._waves):
             self._queue.remove(wave)
-            wave.fail(_fresh(self._ended))
+            wave.fail(fresh(self._ended))
         self._suspects.clear()
         for task in self._tasks:
-            if task is not asyncio.current_task():
-                task.cancel()
+            task.cancel()
         self._tell()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -506,14 +496,3 @@ class Pool:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._end(error)
-
-
-def _fresh(error: BaseException) -> BaseException:
-    """A fresh copy to raise: one object raised in many tasks would collect their tracebacks."""
-    if isinstance(error, ModelError):
-        return type(error)(str(error), server=error.server, status=error.status)
-    return PoolClosed(str(error)) if isinstance(error, PoolClosed) else error
-
-
-def _model(info: ServerInfo) -> str:
-    return f"{info.model_id}@{info.model_revision}" if info.model_revision else info.model_id

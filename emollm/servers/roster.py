@@ -104,10 +104,10 @@ class Roster:
         for lane, finding in zip(self._lanes, proofs, strict=True):
             if finding is None:
                 self.info = self.info or reference
-                self._admit(lane, events.SERVER_CONNECTED)
+                self._admit(lane)
                 continue
             if isinstance(finding, Stop):
-                self.expel(lane, finding)
+                self._expel(lane, finding)
             else:
                 _log.warning(events.SERVER_UNREACHABLE, server=lane.url, reason=str(finding))
             self._owner.spawn(self._probe_back(lane))
@@ -119,6 +119,7 @@ class Roster:
         answer = await lane.client.generate(PROBE_TEXT, params, timeout_s=self._options.timeout_s)
         lane.answered_last = isinstance(answer, Generation)
         if isinstance(answer, Generation):
+            lane.breaker.on_answer()
             return None
         if isinstance(answer, Poison):
             return WrongRequest(
@@ -128,8 +129,14 @@ class Roster:
             )
         return answer
 
-    def suspend(self, lane: Lane, problem: ModelError) -> None:
-        """Open a server's breaker for what it said to a probe."""
+    def blame(self, lane: Lane, problem: ModelError) -> None:
+        """Act on what a server said to a probe: no prompts for now, or until it is mended."""
+        if isinstance(problem, Stop):
+            self._expel(lane, problem)
+        else:
+            self._suspend(lane, problem)
+
+    def _suspend(self, lane: Lane, problem: ModelError) -> None:
         if lane.breaker.closed:
             lane.breaker.open(self._clock.monotonic())
             self.opened(lane, problem)
@@ -146,7 +153,7 @@ class Roster:
         self._owner.spawn(self._probe_back(lane))
         self._owner.server_lost(lane)
 
-    def expel(self, lane: Lane, problem: Stop) -> None:
+    def _expel(self, lane: Lane, problem: Stop) -> None:
         """Take a server out until it is mended."""
         if lane.out is None:
             _log.error(
@@ -156,7 +163,7 @@ class Roster:
                 reason=str(problem),
             )
         lane.out = problem
-        self.suspend(lane, problem)
+        self._suspend(lane, problem)
         if all(other.out is not None for other in self._lanes):
             self._owner.all_out(problem)
 
@@ -169,12 +176,12 @@ class Roster:
             self._observer.on_breaker(lane.url, lane.breaker.state)
             problem = await self._examine(lane)
             if problem is None:
-                self._admit(lane, events.BREAKER_CLOSED)
+                self._admit(lane)
                 return
             lane.breaker.open(self._clock.monotonic())
             self._observer.on_breaker(lane.url, lane.breaker.state)
             if isinstance(problem, Stop):
-                self.expel(lane, problem)
+                self._expel(lane, problem)
             else:
                 lane.out = None
 
@@ -225,12 +232,14 @@ class Roster:
             server=lane.url,
         )
 
-    def _admit(self, lane: Lane, event: str) -> None:
+    def _admit(self, lane: Lane) -> None:
         """Let a server take prompts."""
         lane.breaker.close(self._clock.monotonic())
         lane.out = None
         lane.refusals = 0
         limit = lane.limiter.limit
+        event = events.BREAKER_CLOSED if lane.admitted else events.SERVER_CONNECTED
+        lane.admitted = True
         _log.info(event, server=lane.url, limit=limit)
         self._observer.on_breaker(lane.url, lane.breaker.state)
         self._observer.on_limit(lane.url, limit)

@@ -91,7 +91,7 @@ class TgiClient:
             return no_answer(error, server=self.url)
         if response.status == 200:
             return _read(response, self.url)
-        failure = error_of(response, server=self.url, prompt=prompt)
+        failure = error_of(response, "/generate", server=self.url, prompt=prompt)
         if b'"grammar"' in around[1] and _grammar_unsupported(failure):
             self._send_no_grammar()
             return await self.generate(prompt, params, timeout_s=timeout_s)
@@ -104,11 +104,11 @@ class TgiClient:
         except TransportError as error:
             return no_answer(error, server=self.url)
         if response.status != 200:
-            return error_of(response, server=self.url, prompt="")
+            return error_of(response, "/info", server=self.url)
         try:
             info = _info_decoder.decode(response.body)
         except _Undecodable:
-            return garbage(response, server=self.url)
+            return garbage(response, "/info", server=self.url)
         return ServerInfo(
             dialect="tgi",
             model_id=info.model_id,
@@ -150,7 +150,7 @@ def _read(response: Response, server: str) -> Generation | ModelError:
     try:
         answer = _answer_decoder.decode(response.body)
     except _Undecodable:
-        return garbage(response, server=server)
+        return garbage(response, "/generate", server=server)
     if answer.details is None:
         return Generation(text=answer.generated_text)
     return Generation(
