@@ -11,6 +11,8 @@ from consumer.settings._service import Batch, Drain, Fuse, Http, InFlight, Log
 from consumer.settings._topics import Input, Output
 
 ENV_PREFIX = "EMOSTREAM_"
+COMMIT_S = 5.0
+"""What the commit after a drain may take, within the rebalance timeout (`consumer.service`)."""
 
 
 class Settings(BaseSettings):
@@ -61,12 +63,20 @@ class Settings(BaseSettings):
                     f"{name} {topic!r} is also an input topic, so output would be read back as"
                     " posts, for ever: name another topic or narrow input"
                 )
-        budget = max(self.drain.revoke_s, self.drain.stop_s)
-        if budget >= self.kafka.rebalance_timeout_s:
+        kafka, budget = self.kafka, self.drain.revoke_s + COMMIT_S
+        if budget >= kafka.rebalance_timeout_s:
             raise ValueError(
-                f"kafka.rebalance_timeout_s ({self.kafka.rebalance_timeout_s:g}) must be above"
-                f" drain.revoke_s and drain.stop_s ({budget:g}), or drained work is refused and"
-                " done again: raise the first or lower the others"
+                f"kafka.rebalance_timeout_s ({kafka.rebalance_timeout_s:g}) must be above"
+                f" drain.revoke_s and {COMMIT_S:g} s for its commit ({budget:g}), or drained work"
+                " is refused and done again: raise the first or lower the second"
+            )
+        if kafka.max_poll_interval_s <= kafka.rebalance_timeout_s:
+            raise ValueError("kafka.max_poll_interval_s must be above kafka.rebalance_timeout_s")
+        if self.http.stuck_after_s <= 2 * self.model.timeout_s:
+            raise ValueError(
+                f"http.stuck_after_s ({self.http.stuck_after_s:g}) must be above twice"
+                f" model.timeout_s ({self.model.timeout_s:g}), or a slow model server gets the"
+                " consumer restarted: raise the first or lower the second"
             )
         if self.in_flight.max_posts < self.batch.max_posts:
             raise ValueError("in_flight.max_posts is below batch.max_posts: no batch would fill")

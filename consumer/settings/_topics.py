@@ -61,8 +61,8 @@ class Input(Section):
     """Consumer group: members with the same id share the partitions."""
     group_instance_id: str = ""
     """Static membership: a restart under the same id moves no partitions. Unique per member."""
-    auto_offset_reset: Literal["earliest", "latest"] = "earliest"
-    """Where to start in a partition without a committed offset."""
+    auto_offset_reset: Literal["earliest", "latest", "none"] = "earliest"
+    """Where to start in a partition without a committed offset; none refuses to."""
     max_record_bytes: Annotated[int, Field(ge=1_000)] = 1_000_000
     """Bytes of a record's value above which it is a dead letter; Kafka's own default limit."""
     default_source: str = ""
@@ -110,6 +110,8 @@ class Output(Section):
     """Topic of the dead letters."""
     compression: Compression = "lz4"
     """Compression of what is produced."""
+    max_event_bytes: Annotated[int, Field(ge=10_000)] = 1_048_576
+    """Bytes above which an event becomes a dead letter; Kafka's own default limit."""
     include_text: bool = True
     """Whether events carry the post's text."""
     author_key: SecretStr = SecretStr("")

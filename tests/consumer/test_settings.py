@@ -72,7 +72,12 @@ REFUSED = {
         '[tasks]\nv_reg = false\nv_oc = "off"\ne_c = false\nei_reg = false\nei_oc = "off"',
         "no task is on",
     ),
-    "drain over the rebalance timeout": ("[drain]\nrevoke_s = 60", "must be above"),
+    "drain over the rebalance timeout": ("[drain]\nrevoke_s = 55", "must be above drain.revoke_s"),
+    "poll interval below the rebalance timeout": (
+        "[kafka]\nmax_poll_interval_s = 60",
+        "max_poll_interval_s must be above",
+    ),
+    "stuck before slow": ("[http]\nstuck_after_s = 60", "must be above twice model.timeout_s"),
     "in flight below a batch": ("[in_flight]\nmax_posts = 10", "no batch would fill"),
     "in flight bytes below a batch": ("[in_flight]\nmax_bytes = 10", "no batch would fill"),
 }

@@ -1,0 +1,71 @@
+"""The log events' names: an interface. One line of meaning each; a test holds that none is missing.
+
+Model servers have theirs in `emollm.servers.events`.
+"""
+
+from typing import Final
+
+EVENTS: Final[dict[str, str]] = {}
+"""Name → meaning."""
+
+
+def _event(name: str, meaning: str) -> str:
+    EVENTS[name] = meaning
+    return name
+
+
+# ---- start
+
+HEALTH_LISTENS = _event("health_listens", "`/livez`, `/readyz` and `/metrics` are served at `url`.")
+MODEL_READY = _event(
+    "model_ready", "A model server answered the canary; `model` is asked the `tasks`."
+)
+NOT_STARTED = _event("not_started", "It can't start or go on; `reason` says what to mend.")
+STOPPED_WAITING = _event("stopped_waiting", "Told to stop while no model server had answered yet.")
+KAFKA_UNREACHABLE = _event("kafka_unreachable", "No broker answers at start; tried again.")
+STARTED = _event("started", "The group is joined; posts are taken up as partitions come.")
+
+# ---- the group
+
+PARTITIONS_ASSIGNED = _event("partitions_assigned", "The group gave this member its partitions.")
+PARTITIONS_REVOKED = _event(
+    "partitions_revoked", "Partitions were drained and let go; `abandoned` posts are done again."
+)
+RECORDS_UNASSIGNED = _event(
+    "records_unassigned", "Kafka's client delivered records of a partition not ours: dropped."
+)
+COMMIT_FENCED = _event(
+    "commit_fenced", "The partitions moved before the commit: their new owner does the work."
+)
+COMMIT_RETRIED = _event("commit_retried", "A commit failed and is tried again.")
+COMMIT_FAILED = _event("commit_failed", "A commit was given up; the next one carries its work.")
+GROUP_LEFT_UNSAID = _event(
+    "group_left_unsaid", "The group was not told that we leave; it notices after its timeout."
+)
+
+# ---- the way of a batch
+
+FETCH_FAILED = _event("fetch_failed", "The brokers gave no records, this time.")
+BATCH_FAILED = _event("batch_failed", "The analysis raised: a bug; the culprits are looked for.")
+ANALYSIS_DELAYED = _event("analysis_delayed", "A batch waits for model servers, to be tried again.")
+SENDS_FAILED = _event("sends_failed", "Events or dead letters were not acknowledged; sent again.")
+PRODUCER_RENEWED = _event("producer_renewed", "A producer that could not go on was made anew.")
+PRODUCER_NOT_RENEWED = _event("producer_not_renewed", "The new producer does not start either.")
+PRODUCER_STOP_FAILED = _event("producer_stop_failed", "The producer did not stop in order.")
+CONSUMER_STUCK = _event(
+    "consumer_stuck", "Nothing is delivered although there is more; the consumer is made anew."
+)
+
+# ---- the end
+
+STOPPING = _event("stopping", "Told to stop: what is started is finished within `budget_s`.")
+ABANDONING = _event("abandoning", "Told twice: what is started is left to be done again.")
+WORK_ABANDONED = _event("work_abandoned", "The budget ended before the work; it is done again.")
+STOPPED = _event("stopped", "The end, as it was asked for.")
+FAILED = _event("failed", "The end, by `error`; `reason` says what to do, `exit_code` how to tell.")
+
+
+def to_markdown() -> str:
+    """The reference table of docs/operations.md."""
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in EVENTS.items()]
+    return "\n".join(["| event | meaning |", "|---|---|", *rows]) + "\n"

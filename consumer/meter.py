@@ -1,0 +1,261 @@
+"""Counts what happens, for `/metrics`: plain numbers, for everything runs on one event loop.
+
+A label's dictionary look-up and an addition is all that a fact costs (0.2 µs); the text that
+Prometheus reads is made when it asks.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.core import (
+    Metric as Family,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from consumer import metrics as m
+from consumer.observer import BatchClosed, CommitFailure
+from consumer.records import Record
+from consumer.state import Snapshot
+from emollm.protocol import ServerInfo
+from emollm.servers import BreakerState
+
+_BREAKER = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
+
+
+class _Histogram:
+    """Counts by bucket, and the sum."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, metric: m.Metric) -> None:
+        self.bounds = metric.buckets
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        so_far, rows = 0, []
+        for bound, count in zip([*map(str, self.bounds), "+Inf"], self.counts, strict=True):
+            so_far += count
+            rows.append((bound, float(so_far)))
+        return rows
+
+
+class Meter(Collector):
+    """Observer of the service, of the analysis and of the pool in one, and what a scrape reads."""
+
+    def __init__(self) -> None:
+        self.snapshot: Callable[[], Snapshot] | None = None
+        """How the service is doing; set once there is one."""
+        self.cache_size: Callable[[], tuple[int, int]] | None = None
+        """Entries and bytes of the cache; set once there is one."""
+        self.model: ServerInfo | None = None
+        """Which model; set once a server has told."""
+        self._counts: dict[str, defaultdict[tuple[str, ...], float]] = {
+            metric.name: defaultdict(float) for metric in m.ALL if metric.kind != "histogram"
+        }
+        self._histograms = {
+            metric.name: _Histogram(metric)
+            for metric in m.ALL
+            if metric.kind == "histogram" and not metric.labels
+        }
+        self._request_seconds: dict[str, _Histogram] = {}
+        # What is counted for every prompt or event is bound once.
+        self._requests = self._counts[m.REQUESTS.name]
+        self._latency = self._histograms[m.EVENT_LATENCY.name]
+        self._age = self._histograms[m.EVENT_AGE.name]
+        self._counts[m.FUSE.name][()] = 0.0
+        for metric in m.ALL:  # a counter that was never counted is 0, not absent
+            if metric.kind == "counter" and not metric.labels:
+                self._counts[metric.name][()] = 0.0
+
+    def _add(self, metric: m.Metric, *labels: str, by: float = 1) -> None:
+        self._counts[metric.name][labels] += by
+
+    # ---- the service (`consumer.observer.Observer`)
+
+    def batch_closed(self, reason: BatchClosed, records: int, nbytes: int) -> None:  # noqa: ARG002
+        """Count what closed it, and its size."""
+        self._add(m.BATCHES, reason)
+        self._histograms[m.BATCH_POSTS.name].observe(records)
+
+    def batch_finished(self, records: int, seconds: float) -> None:  # noqa: ARG002
+        """Count its time."""
+        self._histograms[m.BATCH_SECONDS.name].observe(seconds)
+
+    def events_published(self, records: Sequence[Record], now: float) -> None:
+        """Count the events, and how long each took."""
+        self._counts[m.EVENTS.name][()] += len(records)
+        latency, age = self._latency, self._age
+        for record in records:
+            latency.observe(now - record.received_at)
+            if record.timestamp_ms >= 0:
+                age.observe(max(0.0, now - record.timestamp_ms / 1000))
+
+    def dead_letter(self, stage: str, class_name: str) -> None:
+        """Count it by stage and class."""
+        self._add(m.DEAD_LETTERS, stage, class_name)
+
+    def committed(self, partitions: int, records: int) -> None:  # noqa: ARG002
+        """Count the commit and its records."""
+        self._add(m.COMMITS)
+        self._add(m.COMMITTED, by=records)
+
+    def commit_failed(self, kind: CommitFailure) -> None:
+        """Count it by kind."""
+        self._add(m.COMMIT_FAILURES, kind)
+
+    def rebalanced(self, assigned: int) -> None:  # noqa: ARG002 - the snapshot has the number
+        """Count it."""
+        self._add(m.REBALANCES)
+
+    def revoked(self, partitions: int, abandoned: int, seconds: float) -> None:  # noqa: ARG002
+        """Count the time, and what was left undone."""
+        self._histograms[m.REVOKE_SECONDS.name].observe(seconds)
+        self._add(m.ABANDONED, by=abandoned)
+
+    def paused(self, reason: Literal["records", "bytes", "unavailable"]) -> None:
+        """Count it by reason."""
+        self._add(m.PAUSES, reason)
+
+    def resumed(self) -> None:
+        """Nothing to count: the snapshot tells."""
+
+    def late_finish(self, records: int) -> None:
+        """Count the records."""
+        self._add(m.LATE, by=records)
+
+    def consumer_restarted(self) -> None:
+        """Count it."""
+        self._add(m.RESTARTS)
+
+    def fuse_blown(self) -> None:
+        """Remember it."""
+        self._counts[m.FUSE.name][()] = 1.0
+
+    # ---- the analysis (`consumer.infer.AnalysisObserver`)
+
+    def answers(self, cached: int, shared: int, asked: int) -> None:
+        """Count the answers by origin."""
+        counts = self._counts[m.ANSWERS.name]
+        counts["cache",] += cached
+        counts["shared",] += shared
+        counts["model",] += asked
+
+    def unreadable(self, task: str, mended: int, given_up: int) -> None:
+        """Count them by task and by what came of it."""
+        self._add(m.UNREADABLE, task, "mended", by=mended)
+        self._add(m.UNREADABLE, task, "given_up", by=given_up)
+
+    def analysed(self, posts: int, prompts: int) -> None:
+        """Count the posts and their prompts."""
+        self._add(m.ANALYSED, by=posts)
+        self._add(m.PROMPTS, by=prompts)
+
+    # ---- the model servers (`emollm.servers.PoolObserver`)
+
+    def on_request(self, server: str, task: str, outcome: str, seconds: float) -> None:
+        """Count it, and its time where it was answered."""
+        self._requests[server, task, outcome] += 1
+        if outcome == "answered":
+            histogram = self._request_seconds.get(server)
+            if histogram is None:
+                histogram = self._request_seconds[server] = _Histogram(m.REQUEST_SECONDS)
+            histogram.observe(seconds)
+
+    def on_limit(self, server: str, limit: int) -> None:
+        """Remember it."""
+        self._counts[m.LIMIT.name][server,] = limit
+
+    def on_breaker(self, server: str, state: BreakerState) -> None:
+        """Remember it."""
+        self._counts[m.BREAKER.name][server,] = _BREAKER[state]
+
+    # ---- the scrape
+
+    def collect(self) -> Iterator[Family]:
+        """Make Prometheus' own form of all that was counted."""
+        self._take_state()
+        for metric in m.ALL:
+            if metric.kind == "histogram":
+                yield self._histogram_family(metric)
+                continue
+            kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            family = kind(metric.name, metric.meaning, labels=metric.labels)
+            for labels, value in self._counts[metric.name].items():
+                family.add_metric(labels, value)
+            yield family
+
+    def expose(self, accept: str = "") -> tuple[bytes, str]:
+        """Give the body and content type of `/metrics`, as the scraper's Accept header wants it."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """What is counted here, and the process's own: CPU, memory, open files."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        ProcessCollector(registry=registry)
+        return registry
+
+    def value(self, metric: m.Metric, *labels: str) -> float:
+        """What a counter or gauge stands at; 0 where it was never counted."""
+        return self._counts[metric.name].get(labels, 0.0)
+
+    def _histogram_family(self, metric: m.Metric) -> Family:
+        family = HistogramMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+        found: Iterable[tuple[tuple[str, ...], _Histogram]]
+        if metric.labels:
+            found = [((server,), one) for server, one in self._request_seconds.items()]
+        else:
+            found = [((), self._histograms[metric.name])]
+        for labels, histogram in found:
+            family.add_metric(labels, histogram.cumulative(), histogram.total)
+        return family
+
+    def _take_state(self) -> None:
+        """Take the gauges from the service's snapshot, the cache and the pool."""
+        counts = self._counts
+        if self.cache_size is not None:
+            entries, nbytes = self.cache_size()
+            counts[m.CACHE_ENTRIES.name][()] = entries
+            counts[m.CACHE_BYTES.name][()] = nbytes
+        if self.model is not None:
+            labels = (self.model.model_id, self.model.model_revision or "")
+            counts[m.INFO.name][labels] = 1.0
+        if self.snapshot is None:
+            counts[m.READY.name][()] = 0.0
+            return
+        state = self.snapshot()
+        lags = counts[m.LAG.name]
+        lags.clear()  # partitions come and go
+        for one in state.partitions:
+            if one.lag is not None:
+                lags[one.topic, str(one.partition)] = one.lag
+        paused = counts[m.PAUSED.name]
+        for reason in ("records", "bytes", "unavailable"):
+            paused[reason,] = float(state.paused == reason)
+        for metric, value in (
+            (m.CONSUMED, state.consumed),
+            (m.IN_FLIGHT_POSTS, state.in_flight_records),
+            (m.IN_FLIGHT_BYTES, state.in_flight_bytes),
+            (m.IN_FLIGHT_BATCHES, state.batches),
+            (m.OLDEST_IN_FLIGHT, state.oldest_in_flight_s),
+            (m.PARTITIONS, len(state.partitions)),
+            (m.AVAILABLE, state.available),
+            (m.READY, state.ready),
+        ):
+            counts[metric.name][()] = float(value)
