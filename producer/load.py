@@ -34,7 +34,7 @@ class LoadSettings:
     """Records to send; None for until `duration_s` is over, or `stop` is set."""
     duration_s: float | None = None
     size: int = 120
-    """Characters of a text, about."""
+    """Characters of a text, about; a sentence, some 75, is the least."""
     duplicates: float = 0.0
     """Share (0 to 1) of records that repeat an earlier text under a new id, as reposts do."""
     bad_input: float = 0.0

@@ -151,17 +151,16 @@ async def kafka_topic_log(
         try:
             async with asyncio.timeout(_START_S):
                 await consumer.start()
-                known = await consumer.topics()
+                # Public are only the names of all topics, or partitions of subscribed ones.
+                cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001
         except (KafkaError, TimeoutError, OSError) as error:
             raise BrokerUnreachable(
                 f"no Kafka broker at {broker.bootstrap} ({type(error).__name__})"
             ) from error
-        if topic not in known:
+        numbers = cluster.partitions_for_topic(topic)
+        if not numbers:
             raise TopicMissing(f"there is no topic {topic}")
-        partitions = [
-            TopicPartition(topic, number)
-            for number in sorted(consumer.partitions_for_topic(topic) or ())
-        ]
+        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
         consumer.assign(partitions)
         yield KafkaTopicLog(consumer, partitions)
     finally:

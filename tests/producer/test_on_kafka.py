@@ -1,0 +1,178 @@
+"""The producer's promises on a real Apache Kafka."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from producer import (
+    BAD_INPUTS,
+    Broker,
+    DlqReplaySettings,
+    LetterFilter,
+    LoadSettings,
+    ReplaySettings,
+    TopicMissing,
+    list_letters,
+    load_records,
+    outbox,
+    replay_file,
+    replay_letters,
+    send_load,
+    show_letter,
+)
+from producer.outbox import kafka_producer
+from producer.topic_log import Span, StoredRecord, kafka_topic_log
+from schemas import dead_letter_headers
+from schemas.headers import REPLAYS
+from tests.producer.conftest import MakeTopic
+from tests.producer.fakes import MemoryTopicLog
+from tests.schemas.test_headers import LETTER
+
+
+async def everything(broker: Broker, topic: str) -> list[StoredRecord]:
+    async with kafka_topic_log(topic, broker) as log:
+        return [record async for record in log.read(await log.spans())]
+
+
+async def test_a_replayed_file_stands_on_the_topic_whole_and_in_order(
+    broker: Broker, make_topic: MakeTopic, tmp_path: Path
+) -> None:
+    topic, path = await make_topic(partitions=1), tmp_path / "posts.jsonl"
+    posts = [{"id": f"p{n}", "text": f"text {n}"} for n in range(2_500)]
+    path.write_bytes(b"\n".join(map(msgspec.json.encode, posts)))
+    report = await replay_file(ReplaySettings(path=str(path), topic=topic), broker)
+    assert report.ok
+    assert report.acked == 2_500
+    stored = await everything(broker, topic)
+    assert [msgspec.json.decode(record.value or b"") for record in stored] == posts
+    assert [record.key for record in stored] == [f"p{n}".encode() for n in range(2_500)]
+
+
+async def test_every_kind_of_bad_input_reaches_the_topic_byte_for_byte(
+    broker: Broker, make_topic: MakeTopic
+) -> None:
+    topic = await make_topic()
+    settings = LoadSettings(topic=topic, count=120, bad_input=0.8, seed=5)
+    report = await send_load(settings, broker)
+    assert report.ok
+    assert {bad.kind for bad in BAD_INPUTS} <= report.kinds.keys()
+    sent = {}
+    for record, _ in zip(load_records(settings), range(120), strict=False):
+        sent[record.key] = record.value
+    assert {r.key: r.value for r in await everything(broker, topic)} == sent
+
+
+async def test_a_topic_that_is_missing_is_said_with_the_mend(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_METADATA_S", 1.0)
+    with pytest.raises(TopicMissing, match=r"nowhere.*emostream topics create"):
+        await send_load(LoadSettings(topic="nowhere", count=1), broker)
+    with pytest.raises(TopicMissing, match="nowhere"):
+        await list_letters(broker, topic="nowhere")
+
+
+async def write_letters(broker: Broker, topic: str, to: str, count: int) -> None:
+    async with kafka_producer(broker) as producer:
+        for number in range(count):
+            letter = msgspec.structs.replace(
+                LETTER,
+                key=f"k{number}".encode(),
+                topic=to,
+                headers=(("own", b"1"), ("null", None)),
+                class_name="NotJson" if number % 3 else "EmptyText",
+                timestamp_ms=1_700_000_000_000,
+            )
+            report = await producer.send(
+                topic,
+                key=letter.key,
+                value=letter.value,
+                headers=list(dead_letter_headers(letter)),
+            )
+            await report
+
+
+async def test_letters_are_listed_shown_and_sent_back_to_where_they_came_from(
+    broker: Broker, make_topic: MakeTopic
+) -> None:
+    posts, dlq = await make_topic(), await make_topic()
+    await write_letters(broker, dlq, posts, 9)
+    listing = await list_letters(broker, topic=dlq)
+    assert listing.by_class == {"NotJson": 6, "EmptyText": 3}
+    assert listing.by_topic == {posts: 9}
+    one = listing.letters[0]
+    shown = await show_letter(broker, one.partition, one.offset, topic=dlq)
+    assert shown.letter.headers == (("own", b"1"), ("null", None))
+
+    wanted = LetterFilter(class_names=frozenset({"NotJson"}))
+    settings = DlqReplaySettings(topic=dlq, letter_filter=wanted)
+    report = await replay_letters(settings, broker)
+    assert report.ok
+    assert report.replayed == 6
+    back = await everything(broker, posts)
+    assert len(back) == 6
+    assert {record.headers for record in back} == {(("own", b"1"), ("null", None), (REPLAYS, b"1"))}
+    assert {record.timestamp_ms for record in back} == {1_700_000_000_000}
+    assert {record.value for record in back} == {LETTER.value}
+
+
+async def test_a_group_remembers_what_was_sent_back(broker: Broker, make_topic: MakeTopic) -> None:
+    posts, dlq = await make_topic(), await make_topic()
+    settings = DlqReplaySettings(topic=dlq, group=f"group-{dlq}")
+    await write_letters(broker, dlq, posts, 5)
+    assert (await replay_letters(settings, broker)).replayed == 5
+    assert (await replay_letters(settings, broker)).replayed == 0
+    await write_letters(broker, dlq, posts, 2)
+    assert (await replay_letters(settings, broker)).replayed == 2
+
+
+async def test_letters_written_in_a_transaction_are_read_to_the_end(
+    broker: Broker, make_topic: MakeTopic
+) -> None:
+    topic = await make_topic(partitions=1)
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, transactional_id=f"tx-{topic}")
+    await producer.start()
+    try:
+        for ending in (producer.commit_transaction, producer.abort_transaction):
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, b"v", headers=list(dead_letter_headers(LETTER)))
+            await ending()
+    finally:
+        await producer.stop()
+    listing = await list_letters(broker, topic=topic)
+    assert listing.matched == 1
+
+
+async def test_reading_by_time_starts_at_the_first_letter_since(
+    broker: Broker, make_topic: MakeTopic
+) -> None:
+    topic = await make_topic(partitions=2)
+    await write_letters(broker, topic, "posts", 3)
+    now = datetime.now(UTC)
+    hour = timedelta(hours=1)
+    assert (await list_letters(broker, topic=topic)).matched == 3
+    for since, matched in ((now - hour, 3), (now + hour, 0)):
+        found = await list_letters(broker, topic=topic, letter_filter=LetterFilter(since=since))
+        assert found.matched == matched
+
+
+@pytest.mark.parametrize("on", ["fake", "kafka"])
+async def test_a_topic_log_reads_only_the_spans_it_is_given(
+    on: str, broker: Broker, make_topic: MakeTopic
+) -> None:
+    """The contract of `TopicLog`, on the fake and on the real thing."""
+    topic = await make_topic(partitions=1)
+    await write_letters(broker, topic, "posts", 6)
+    stored = await everything(broker, topic)
+    async with kafka_topic_log(topic, broker, group=f"log-{topic}") as real:
+        log = real if on == "kafka" else MemoryTopicLog(stored)
+        assert await log.spans() == {0: Span(0, 6)}
+        assert [r.offset async for r in log.read({0: Span(2, 4)})] == [2, 3]
+        assert [r.offset async for r in log.read({0: Span(4, 4)})] == []
+        assert [r async for r in log.read({0: Span(0, 6)})] == stored
+        await log.commit({0: 5})
+        await log.commit({})
+        assert await log.spans() == {0: Span(5, 6)}
