@@ -61,6 +61,8 @@ class Sampling:
     repetition_penalty: float = 1.0
     frequency_penalty: float = 0.0
     seed: int = 0
+    #: Whether the client chose the seed, and so may ask for the same answer again.
+    seeded: bool = False
 
     @property
     def samples(self) -> bool:

@@ -64,7 +64,6 @@ class Guide:
 
 @functools.lru_cache(maxsize=32)
 def _compiled(pattern: str) -> Any:
-    # Optional, and without types.
     import regex  # type: ignore[import-untyped] # noqa: PLC0415
 
     return regex.compile(pattern)

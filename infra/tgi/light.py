@@ -7,21 +7,25 @@ the small model's card has the figures).
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from infra.tgi.answer import Answer
-from infra.tgi.choosing import Chooser
+from infra.tgi.choosing import Chooser, Row
 from infra.tgi.engine import Encoded, EngineInfo, Finish, Generation, Job, PrefillToken, read_json
 from infra.tgi.errors import StartError
 from infra.tgi.tokens import Tokens
 
 #: How jobs are answered: each kind has a pass of its own.
 _WHOLE, _STEPS, _CAREFUL = range(3)
+
+_Options = dict[str, float | int]
 
 
 class LightEngine:
@@ -42,6 +46,8 @@ class LightEngine:
             ) from error
         if not (folder / "ct2" / "model.bin").is_file():
             raise StartError(f"{folder} has no ct2/model.bin: the light engine can't serve it")
+        # It warns that int8_float16 runs as int8_float32 here: no news, and nothing to mend.
+        ctranslate2.set_log_level(logging.ERROR)
         cores = threads or len(os.sched_getaffinity(0))
         try:
             self._translator: Any = ctranslate2.Translator(
@@ -53,6 +59,8 @@ class LightEngine:
         ct2_config = read_json(folder / "ct2" / "config.json")
         self._tokens = Tokens.load(folder, eos_token=ct2_config.get("eos_token"))
         self._end = next(iter(self._tokens.eos_ids), -1)
+        self._narrow = _candidates(folder / "ct2" / "vmap.txt", self._tokens, ct2_config)
+        self._check_candidates()
         positions = int(config.get("max_position_embeddings") or 512)
         self._info = EngineInfo(
             model_id=model_id,
@@ -65,6 +73,20 @@ class LightEngine:
             encoder_decoder=True,
         )
 
+    def _check_candidates(self) -> None:
+        """Answer once: warms up, and proves that candidates are numbered as `_candidates` says."""
+        if self._narrow is None:
+            return
+        probe = self._translator.translate_batch(
+            [self._tokens.texts([self._end])],
+            beam_size=1,
+            max_decoding_length=1,
+            use_vmap=True,
+            return_logits_vocab=True,
+        )
+        if len(np.array(probe[0].logits[0][0])) != len(self._narrow):
+            self._narrow = None
+
     @property
     def info(self) -> EngineInfo:
         """What it is and can do."""
@@ -75,40 +97,44 @@ class LightEngine:
         return self._tokens.encode(texts, add_special_tokens=add_special_tokens)
 
     def batch_key(self, job: Job) -> Hashable:
-        """Jobs of one kind share a pass."""
-        if job.careful:
-            return _CAREFUL
-        return _STEPS if job.stepwise else _WHOLE
+        """Jobs of one kind, and with the same odds, share a pass."""
+        odds = _odds(job)
+        if odds is None:
+            return _CAREFUL, ()
+        return (_STEPS if job.stepwise else _WHOLE), tuple(odds.items())
 
     def generate(self, jobs: Sequence[Job], finish: Finish) -> None:
         """Answer a batch; blocks without holding the interpreter's lock."""
-        kind = self.batch_key(jobs[0])
-        if kind == _CAREFUL:
+        odds = _odds(jobs[0])
+        if odds is None:
             self._careful(jobs, finish)
-        elif kind == _STEPS:
-            self._steps(jobs, finish)
+        elif jobs[0].stepwise:
+            self._steps(jobs, finish, odds)
         else:
-            self._whole(jobs, finish)
+            self._whole(jobs, finish, odds)
 
     def close(self) -> None:
         """Let go of the model."""
         self._translator.unload_model()
 
-    def _source(self, jobs: Sequence[Job]) -> list[list[str]]:
-        return [self._tokens.texts(job.ids) for job in jobs]
+    def _translate(self, jobs: Sequence[Job], **options: Any) -> list[Any]:
+        results: list[Any] = self._translator.translate_batch(
+            [self._tokens.texts(job.ids) for job in jobs],
+            beam_size=1,
+            max_input_length=0,
+            min_decoding_length=0,
+            use_vmap=self._narrow is not None,
+            **options,
+        )
+        return results
 
     def _limit(self, jobs: Sequence[Job]) -> int:
         return min(max(job.max_new_tokens for job in jobs), self._info.max_new_tokens)
 
-    def _whole(self, jobs: Sequence[Job], finish: Finish) -> None:
-        """Greedy answers of which only the text is wanted: one call, nothing per token."""
-        results = self._translator.translate_batch(
-            self._source(jobs),
-            beam_size=1,
-            max_input_length=0,
-            min_decoding_length=0,
-            max_decoding_length=self._limit(jobs),
-            return_end_token=True,
+    def _whole(self, jobs: Sequence[Job], finish: Finish, odds: _Options) -> None:
+        """Answers of which only the text is wanted: one call, nothing per token."""
+        results = self._translate(
+            jobs, max_decoding_length=self._limit(jobs), return_end_token=True, **odds
         )
         answers = [
             self._tokens.ids(result.hypotheses[0])[: job.max_new_tokens]
@@ -122,8 +148,8 @@ class LightEngine:
                 made.prefill = self._prefill(job)
             finish(job, made)
 
-    def _steps(self, jobs: Sequence[Job], finish: Finish) -> None:
-        """Greedy answers looked at token by token: streams, stop strings, details."""
+    def _steps(self, jobs: Sequence[Job], finish: Finish, odds: _Options) -> None:
+        """Answers looked at token by token: streams, stop strings, details."""
         answers = [Answer(job, self._tokens) for job in jobs]
         unfinished = set(range(len(jobs)))
 
@@ -131,31 +157,30 @@ class LightEngine:
             index = result.batch_id
             if index not in unfinished:
                 return True
-            if not answers[index].advance(result.token_id, result.log_prob or 0.0):
+            token = result.token_id if self._narrow is None else int(self._narrow[result.token_id])
+            if not answers[index].advance(token, result.log_prob or 0.0):
                 return False
             unfinished.discard(index)
             self._finish(answers[index], finish)
             return True
 
-        self._translator.translate_batch(
-            self._source(jobs),
-            beam_size=1,
-            max_input_length=0,
-            min_decoding_length=0,
+        self._translate(
+            jobs,
             max_decoding_length=self._limit(jobs),
             return_scores=True,
             callback=step,
+            **odds,
         )
         for index in sorted(unfinished):
             self._finish(answers[index], finish)
 
     def _careful(self, jobs: Sequence[Job], finish: Finish) -> None:
-        """Sampling, penalties, grammars, alternatives: each token is chosen here.
+        """Seeds, penalties, grammars, alternatives: each token is chosen here.
 
         CTranslate2 keeps no state between calls, so each step runs the answer so far again; the
         answers of an affect model are a few tokens long.
         """
-        running: list[tuple[Answer, Chooser, list[str]]] = []
+        running: list[tuple[Answer, Chooser]] = []
         for job in jobs:
             try:
                 chooser = Chooser(
@@ -167,24 +192,21 @@ class LightEngine:
             except Exception as error:  # noqa: BLE001 - one job's fault is its own
                 finish(job, error)
                 continue
-            running.append((Answer(job, self._tokens), chooser, self._tokens.texts(job.ids)))
+            running.append((Answer(job, self._tokens), chooser))
         for made in range(self._limit(jobs)):
             if not running:
                 return
-            results = self._translator.translate_batch(
-                [source for _, _, source in running],
-                target_prefix=[self._tokens.texts(answer.ids) for answer, _, _ in running],
-                beam_size=1,
-                max_input_length=0,
-                min_decoding_length=0,
+            results = self._translate(
+                [answer.job for answer, _ in running],
+                target_prefix=[self._tokens.texts(answer.ids) for answer, _ in running],
                 max_decoding_length=made + 1,
                 return_logits_vocab=True,
             )
-            still: list[tuple[Answer, Chooser, list[str]]] = []
+            still: list[tuple[Answer, Chooser]] = []
             for row, result in zip(running, results, strict=True):
-                answer, chooser, _ = row
+                answer, chooser = row
                 try:
-                    ended = answer.advance(*chooser.choose(np.array(result.logits[0][made])))
+                    ended = answer.advance(*chooser.choose(self._widened(result.logits[0][made])))
                 except Exception as error:  # noqa: BLE001 - one job's fault is its own
                     finish(answer.job, error)
                     continue
@@ -193,8 +215,17 @@ class LightEngine:
                 else:
                     still.append(row)
             running = still
-        for answer, _, _ in running:
+        for answer, _ in running:
             self._finish(answer, finish)
+
+    def _widened(self, logits: Any) -> Row:
+        """Logits over the whole vocabulary."""
+        row: Row = np.array(logits)
+        if self._narrow is None:
+            return row
+        wide = np.full(self._tokens.size, -np.inf, dtype=np.float32)
+        wide[self._narrow] = row
+        return wide
 
     def _finish(self, answer: Answer, finish: Finish) -> None:
         if answer.job.want_prefill:
@@ -207,3 +238,49 @@ class LightEngine:
             PrefillToken(one, self._tokens.decode([one], skip_special=False), None)
             for one in job.ids
         ]
+
+
+def _odds(job: Job) -> _Options | None:
+    """CTranslate2's own options for choosing a job's tokens; None where it can't.
+
+    It draws from one generator for all, so an answer that could be asked for again by its seed
+    (given, or told in the details) isn't left to it.
+    """
+    sampling = job.sampling
+    if not job.careful:
+        return {}
+    if (
+        job.grammar is not None
+        or job.top_n_tokens
+        or job.want_tokens
+        or sampling.seeded
+        or not sampling.samples
+        or sampling.typical_p < 1.0
+        or sampling.repetition_penalty != 1.0
+        or sampling.frequency_penalty != 0.0
+    ):
+        return None
+    return {
+        "sampling_topk": sampling.top_k,
+        "sampling_topp": sampling.top_p,
+        "sampling_temperature": sampling.temperature,
+    }
+
+
+def _candidates(file: Path, tokens: Tokens, config: dict[str, Any]) -> npt.NDArray[np.int64] | None:
+    """The tokens that answers are made of, where the model has a list of them (vmap.txt).
+
+    CTranslate2 then numbers tokens by their place among the candidates, in its callback and its
+    logits; its fixed candidates are the three special tokens. None where the list depends on the
+    prompt, or there is none: then the whole vocabulary is scored, at a third of the speed.
+    """
+    if not file.is_file():
+        return None
+    lines = file.read_text(encoding="utf-8").splitlines()
+    if len(lines) != 1 or not lines[0].startswith("\t"):
+        return None
+    named = {*lines[0][1:].split(" "), *(str(config[f"{one}_token"]) for one in _FIXED)}
+    return np.array(sorted(tokens.ids(sorted(named - {""}))), dtype=np.int64)
+
+
+_FIXED = ("bos", "eos", "unk")

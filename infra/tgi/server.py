@@ -65,6 +65,11 @@ class TgiServer:
         return f"http://{f'[{shown}]' if ':' in shown else shown}:{self._port}"
 
     @property
+    def draining(self) -> bool:
+        """Whether it takes no new connections any more."""
+        return self._site is None
+
+    @property
     def info(self) -> dict[str, Any]:
         """The body of /info."""
         assert self._engine is not None
@@ -240,7 +245,10 @@ def _request(
 
 
 async def serve(
-    settings: ServerSettings, *, on_ready: Callable[[TgiServer], None] | None = None
+    settings: ServerSettings,
+    *,
+    on_ready: Callable[[TgiServer], None] | None = None,
+    engine: Engine | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `on_ready` is called once, when requests are answered.
 
@@ -249,7 +257,7 @@ async def serve(
     """
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
-    server = TgiServer(settings)
+    server = TgiServer(settings, engine=engine)
     task = asyncio.current_task()
 
     def stop() -> None:

@@ -28,6 +28,8 @@ class Tokens:
             index for index, token in tokenizer.get_added_tokens_decoder().items() if token.special
         )
         self._ids: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
+        #: Tokens in the vocabulary, the added ones included.
+        self.size = max(self._ids.values()) + 1
         self._texts = {index: text for text, index in self._ids.items()}
 
     @classmethod

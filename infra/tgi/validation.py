@@ -110,6 +110,7 @@ def _sampling(given: Parameters) -> Sampling:
         typical_p=1.0 if given.typical_p is None else given.typical_p,
         repetition_penalty=1.0 if given.repetition_penalty is None else given.repetition_penalty,
         frequency_penalty=frequency,
+        seeded=given.seed is not None,
         seed=random.getrandbits(64) if given.seed is None else given.seed,
     )
 

@@ -73,22 +73,22 @@ async def servers() -> AsyncIterator[dict[str, TgiServer]]:
         await server.start()
     full.gate.clear()
     async with aiohttp.ClientSession() as client:
-        waiting = [
-            asyncio.ensure_future(
-                client.post(
-                    made["full"].url + "/generate",
-                    json={"inputs": "emotion"},
-                    headers={"Authorization": "Bearer Secret-Key"},
-                )
-            )
-            for _ in range(3)
-        ]
+
+        async def hold() -> int:
+            async with client.post(
+                made["full"].url + "/generate",
+                json={"inputs": "emotion"},
+                headers={"Authorization": "Bearer Secret-Key"},
+            ) as response:
+                await response.read()
+                return response.status
+
+        waiting = [asyncio.ensure_future(hold()) for _ in range(3)]
         await asyncio.to_thread(full.entered.acquire)
         await until(lambda: "tgi_request_count 3" in made["full"].metrics.text())
         yield made
         full.gate.set()
-        for answer in await asyncio.gather(*waiting):
-            assert answer.status == 200
+        assert await asyncio.gather(*waiting) == [200, 200, 200]
     for server in made.values():
         await server.stop()
 
