@@ -21,7 +21,7 @@ _MAX_REQUEST_BYTES = 16 * 1024 * 1024
 _METADATA_S = 10.0
 """A topic that exists, or is created on demand, is known within a few metadata requests."""
 
-_STOP_S = 5.0
+_STOP_S = 2.0
 """For closing connections; what is in flight has been waited for before."""
 
 

@@ -1,5 +1,6 @@
 """The producer's promises on a real Apache Kafka."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,12 +8,15 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from infra.kafka import EmbeddedKafka, TopicSpec, create_topics
 from producer import (
     BAD_INPUTS,
     Broker,
+    Delivery,
     DlqReplaySettings,
     LetterFilter,
     LoadSettings,
+    Progress,
     ReplaySettings,
     TopicMissing,
     list_letters,
@@ -176,3 +180,25 @@ async def test_a_topic_log_reads_only_the_spans_it_is_given(
         await log.commit({0: 5})
         await log.commit({})
         assert await log.spans() == {0: Span(5, 6)}
+
+
+async def test_a_broker_that_dies_ends_the_run_as_a_failure_in_bounded_time(tmp_path: Path) -> None:
+    async with EmbeddedKafka() as mortal:
+        client = {"bootstrap_servers": mortal.bootstrap}
+        await create_topics(client, [TopicSpec("posts", 1, 1)])
+        dying: list[asyncio.Task[None]] = []
+
+        def kill_once(progress: Progress) -> None:
+            if progress.acked and not dying:
+                dying.append(asyncio.create_task(mortal.kill()))
+
+        settings = LoadSettings(rate=500, duration_s=60, delivery=Delivery(timeout_s=1))
+        async with asyncio.timeout(30):
+            report = await send_load(
+                settings, Broker(bootstrap=mortal.bootstrap), observer=kill_once
+            )
+        await dying[0]
+    assert not report.ok
+    assert report.failure
+    assert report.acked > 0
+    assert report.acked + report.failed == report.sent
