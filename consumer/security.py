@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import aiohttp
 from aiokafka.abc import AbstractTokenProvider
@@ -114,11 +115,13 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
     async def _renew(self) -> None:
         sasl = self._sasl
         form = {"grant_type": "client_credentials"} | ({"scope": sasl.scope} if sasl.scope else {})
-        auth = aiohttp.BasicAuth(sasl.client_id, sasl.client_secret.get_secret_value())
+        # Both are form-encoded first (RFC 6749, 2.3.1): a secret may hold any character.
+        login, secret = quote_plus(sasl.client_id), sasl.client_secret.get_secret_value()
+        headers = {"Authorization": aiohttp.encode_basic_auth(login, quote_plus(secret))}
         timeout = aiohttp.ClientTimeout(total=_TOKEN_TIMEOUT_S)
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout, auth=auth) as session,
+                aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
                 session.post(sasl.token_url, data=form) as response,
             ):
                 if response.status >= 500:

@@ -1,0 +1,162 @@
+"""What happens is counted under the documented names."""
+
+import re
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from consumer import metrics as m
+from consumer.infer import AnalysisObserver
+from consumer.meter import Meter
+from consumer.observer import Observer
+from consumer.state import PartitionState, Snapshot
+from emollm.protocol import ServerInfo
+from emollm.servers import BreakerState, PoolObserver
+from tests.consumer.fakes import FakePool, make_analyst, record
+
+
+def snapshot(**changes: object) -> Snapshot:
+    values: dict[str, object] = {
+        "phase": "running",
+        "partitions": (
+            PartitionState(
+                topic="posts", partition=1, commit_position=10, high_water=25, in_flight=5
+            ),
+            PartitionState(
+                topic="posts", partition=2, commit_position=None, high_water=None, in_flight=0
+            ),
+        ),
+        "available": True,
+        "paused": None,
+        "in_flight_records": 5,
+        "in_flight_bytes": 900,
+        "batches": 1,
+        "oldest_in_flight_s": 0.5,
+        "since_loop_s": 0.1,
+        "since_progress_s": 0.2,
+        "consumed": 15,
+        "published": 9,
+        "dead_letters": 1,
+        "committed": 10,
+    }
+    return Snapshot(**(values | changes))  # type: ignore[arg-type]
+
+
+def scraped(meter: Meter) -> dict[tuple[str, tuple[str, ...]], float]:
+    body, content_type = meter.expose()
+    assert content_type.startswith("text/plain")
+    return {
+        (sample.name, tuple(value for name, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+
+
+def test_one_meter_observes_service_analysis_and_pool() -> None:
+    meter = Meter()
+    observers: tuple[Observer, AnalysisObserver, PoolObserver] = (meter, meter, meter)
+    assert observers
+
+
+def test_everything_that_is_counted_is_scraped() -> None:
+    meter = Meter()
+    meter.snapshot = snapshot
+    meter.cache_size = lambda: (7, 700)
+    meter.model = ServerInfo(dialect="tgi", model_id="Emollama-7b", model_revision="abc")
+    meter.batch_closed("size", 64, 9_000)
+    meter.batch_finished(64, 0.3)
+    meter.events_published([record("a", timestamp_ms=1_000_000, received_at=1_001.0)], 1_001.02)
+    meter.dead_letter("decode", "NotJson")
+    meter.committed(2, 10)
+    meter.commit_failed("fenced")
+    meter.rebalanced(2)
+    meter.revoked(2, 3, 1.5)
+    meter.paused("bytes")
+    meter.resumed()
+    meter.late_finish(4)
+    meter.consumer_restarted()
+    meter.fuse_blown()
+    meter.answers(5, 2, 3)
+    meter.unreadable("V-reg", 1, 0)
+    meter.analysed(3, 9)
+    meter.on_request("http://gpu", "V-reg", "answered", 0.04)
+    meter.on_request("http://gpu", "V-reg", "Overloaded", 0.001)
+    meter.on_limit("http://gpu", 48)
+    meter.on_breaker("http://gpu", BreakerState.OPEN)
+    found = scraped(meter)
+    expected = {
+        ("emostream_lag_posts", ("1", "posts")): 15,
+        ("emostream_events_total", ()): 1,
+        ("emostream_dead_letters_total", ("NotJson", "decode")): 1,
+        ("emostream_event_latency_seconds_bucket", ("0.025",)): 1,
+        ("emostream_event_latency_seconds_bucket", ("0.01",)): 0,
+        ("emostream_event_age_seconds_count", ()): 1,
+        ("emostream_in_flight_posts", ()): 5,
+        ("emostream_in_flight_bytes", ()): 900,
+        ("emostream_oldest_in_flight_seconds", ()): 0.5,
+        ("emostream_batches_total", ("size",)): 1,
+        ("emostream_batch_posts_sum", ()): 64,
+        ("emostream_pauses_total", ("bytes",)): 1,
+        ("emostream_paused", ("bytes",)): 0,
+        ("emostream_model_requests_total", ("answered", "http://gpu", "V-reg")): 1,
+        ("emostream_model_requests_total", ("Overloaded", "http://gpu", "V-reg")): 1,
+        ("emostream_model_request_seconds_count", ("http://gpu",)): 1,
+        ("emostream_model_concurrency_limit", ("http://gpu",)): 48,
+        ("emostream_model_breaker_state", ("http://gpu",)): 2,
+        ("emostream_answers_total", ("cache",)): 5,
+        ("emostream_answers_total", ("shared",)): 2,
+        ("emostream_answers_total", ("model",)): 3,
+        ("emostream_prompts_total", ()): 9,
+        ("emostream_analysed_posts_total", ()): 3,
+        ("emostream_unreadable_answers_total", ("mended", "V-reg")): 1,
+        ("emostream_cache_entries", ()): 7,
+        ("emostream_cache_bytes", ()): 700,
+        ("emostream_rebalances_total", ()): 1,
+        ("emostream_abandoned_posts_total", ()): 3,
+        ("emostream_late_finishes_total", ()): 4,
+        ("emostream_commit_failures_total", ("fenced",)): 1,
+        ("emostream_committed_posts_total", ()): 10,
+        ("emostream_consumer_restarts_total", ()): 1,
+        ("emostream_fuse_blown", ()): 1,
+        ("emostream_ready", ()): 1,
+        ("emostream_model_info", ("Emollama-7b", "abc")): 1,
+    }
+    assert {key: found.get(key) for key in expected} == expected
+    assert not any(name == "emostream_lag_posts" and "2" in labels for name, labels in found)
+    names = {re.sub(r"_(bucket|sum|count)$", "", name) for name, _ in found}
+    assert {metric.name for metric in m.ALL} <= names
+
+
+def test_counters_stand_at_zero_before_anything_happened() -> None:
+    found = scraped(Meter())
+    assert found["emostream_events_total", ()] == 0
+    assert found["emostream_consumer_restarts_total", ()] == 0
+    assert found["emostream_ready", ()] == 0
+
+
+def test_a_partition_that_is_gone_has_no_lag() -> None:
+    meter = Meter()
+    meter.snapshot = snapshot
+    assert ("emostream_lag_posts", ("1", "posts")) in scraped(meter)
+    meter.snapshot = lambda: snapshot(partitions=())
+    assert ("emostream_lag_posts", ("1", "posts")) not in scraped(meter)
+
+
+async def test_the_analysis_counts_prompts_cache_and_unreadable_answers() -> None:
+    meter = Meter()
+    analyst = make_analyst(FakePool(), observer=meter)
+    await analyst.analyse([record("Same.", 1), record("Same.", 2)])
+    await analyst.analyse([record("Same.", 3)])
+    assert meter.value(m.ANALYSED) == 3
+    assert meter.value(m.PROMPTS) == 3
+    assert meter.value(m.ANSWERS, "model") == 3
+    assert meter.value(m.ANSWERS, "cache") == 3
+
+
+def test_every_metric_is_named_and_documented_alike() -> None:
+    assert len({metric.name for metric in m.ALL}) == len(m.ALL)
+    for metric in m.ALL:
+        assert re.fullmatch(r"emostream_[a-z_]+", metric.name)
+        assert (metric.kind == "counter") == metric.name.endswith("_total")
+        assert metric.meaning.endswith(".")
+        assert bool(metric.buckets) == (metric.kind == "histogram")
+        assert f"| `{metric.name}` | {metric.kind} |" in m.to_markdown()
