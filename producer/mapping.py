@@ -12,6 +12,8 @@ from typing import Any
 
 from schemas import Post
 
+POSITION = "@position"
+
 _MILLISECONDS = 1e11
 """Unix times from here on are milliseconds: as seconds they lie in the year 5138 and later."""
 
@@ -26,8 +28,8 @@ class NotAPostError(ValueError):
 class FieldMapping:
     """Dotted paths of a post's fields in the records of a file."""
 
-    id: str | None = "id"
-    """None: the record's place is its id (`file:line`)."""
+    id: str = "id"
+    """`@position`: the record's place is its id (`file:line`)."""
     text: str = "text"
     source: str | None = "source"
     author: str | None = "author"
@@ -53,7 +55,7 @@ class FieldMapping:
         text = walk(record, self.text)
         if not isinstance(text, str):
             raise NotAPostError(f"no text at {self.text}")
-        id_ = place if self.id is None else _string(walk(record, self.id))
+        id_ = place if self.id == POSITION else _string(walk(record, self.id))
         if not id_:
             raise NotAPostError(f"no id at {self.id}")
         return Post(
@@ -76,7 +78,7 @@ class FieldMapping:
             for each in fields(self)
             if each.name not in {"meta", "default_source"}
             and (path := getattr(self, each.name)) is not None
-            and path != getattr(default, each.name)
+            and path not in {getattr(default, each.name), POSITION}
         } | {f"meta.{name}": path for name, path in self.meta.items()}
 
     def _meta(self, record: Mapping[str, Any]) -> dict[str, Any]:

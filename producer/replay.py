@@ -13,7 +13,7 @@ from producer.clock import Clock
 from producer.errors import UnreadableFile
 from producer.feed import Feed, OnBadLine, Source
 from producer.files import STDIN, FileFormat, PostFile, Row
-from producer.mapping import FieldMapping, NotAPostError, walk
+from producer.mapping import POSITION, FieldMapping, NotAPostError, walk
 from producer.outbox import Broker, Delivery, Outbox, Outgoing, RecordProducer, kafka_producer
 from producer.report import BadLine, BadLineObserver, Observer, Report
 from schemas import Post
@@ -139,9 +139,10 @@ async def _posts(
 
 def _check_header(mapping: FieldMapping, row: Row, name: str) -> None:
     """Refuse a mapping that names columns which aren't there: every line would be bad."""
-    needed: dict[str, Any] = {"id": mapping.id, "text": mapping.text} | mapping.columns()
+    own_id = {} if mapping.id == POSITION else {"id": mapping.id}
+    needed: dict[str, Any] = own_id | {"text": mapping.text} | mapping.columns()
     for field_name, column in needed.items():
-        if column is not None and walk(row.value, column) is None:
+        if walk(row.value, column) is None:
             raise UnreadableFile(
                 f"{name} has no column {column} (for {field_name});"
                 f" it has: {', '.join(map(str, row.value))}"

@@ -11,7 +11,6 @@ import inspect
 import json
 import sys
 import textwrap
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -98,23 +97,26 @@ def dead_letter_headers_schema() -> JsonSchema:
     }
 
 
-def documents() -> dict[str, JsonSchema]:
-    """Every generated document by its path below `schemas/`."""
+def documents() -> dict[str, str]:
+    """Every generated document's text by its path below `schemas/`."""
     schemas = {
         "json/post.v1.schema.json": post_schema(),
         "json/affect_event.v1.schema.json": affect_event_schema(),
         "json/affect_event_headers.v1.schema.json": event_headers_schema(),
         "json/dead_letter_headers.v1.schema.json": dead_letter_headers_schema(),
     }
-    return schemas | {"asyncapi.json": asyncapi_document(list(schemas.values()))}
+    whole = schemas | {"asyncapi.json": asyncapi_document(list(schemas.values()))}
+    return {
+        name: json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        for name, document in whole.items()
+    }
 
 
 def write(folder: Path = FOLDER) -> list[Path]:
     """Write every document below `folder`; the paths of those that changed."""
     changed = []
-    for name, document in documents().items():
+    for name, text in documents().items():
         path = folder / name
-        text = render(document)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -126,15 +128,9 @@ def outdated(folder: Path = FOLDER) -> list[Path]:
     """The documents below `folder` that are missing or say something else than the structs."""
     return [
         folder / name
-        for name, document in documents().items()
-        if not (folder / name).exists()
-        or (folder / name).read_text(encoding="utf-8") != render(document)
+        for name, text in documents().items()
+        if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text
     ]
-
-
-def render(document: Mapping[str, Any]) -> str:
-    """One document as it stands in its file."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 _TIME = {"format": "date-time"}

@@ -34,7 +34,7 @@ def test_every_field_is_found_by_its_path() -> None:
 
 
 def test_a_record_without_an_id_is_named_by_its_place_where_asked() -> None:
-    assert FieldMapping(id=None).post({"text": "x"}, place="f.csv:7").id == "f.csv:7"
+    assert FieldMapping(id="@position").post({"text": "x"}, place="f.csv:7").id == "f.csv:7"
 
 
 @pytest.mark.parametrize(

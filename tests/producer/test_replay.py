@@ -195,7 +195,7 @@ async def test_a_tsv_has_no_quotes_and_ids_may_be_line_numbers(tmp_path: Path) -
     path = tmp_path / "posts.tsv.gz"
     path.write_bytes(gzip.compress(b'text\tlang\nan "open quote\ten\n'))
     producer = FakeProducer()
-    await run(path, producer, mapping=FieldMapping(id=None))
+    await run(path, producer, mapping=FieldMapping(id="@position"))
     assert posts_of(producer) == [Post(id="posts.tsv.gz:2", text='an "open quote', lang="en")]
 
 
