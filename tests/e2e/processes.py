@@ -34,7 +34,7 @@ class ConsumerProcess:
         self = cls(process, log)
         assert process.stdout is not None
         line = await process.stdout.readline()
-        assert line.startswith(b"Consumer ready"), self.words()
+        assert line.startswith(b"emostream consumer is ready"), self.words()
         return self
 
     async def kill(self) -> None:

@@ -1,0 +1,67 @@
+"""`emostream doctor`: is everything there that the consumer needs?"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from emostream.exits import FAILED, WRONG_USAGE
+from emostream.logs import quiet_logs
+
+
+def doctor(
+    *,
+    config: Path | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Check configuration, broker, topics, model servers and canary; a line each with the mend.
+
+    Changes nothing and joins no group. Exit status 0 when all is well, 1 when something isn't, 2
+    when the configuration can't be used.
+
+    Examples:
+        emostream doctor --config emostream.toml
+
+    Args:
+        config: Configuration (TOML), as for `emostream consume`.
+        json_: One JSON list instead of lines.
+    """
+    quiet_logs("error")
+    from rich.console import Console
+    from rich.text import Text
+
+    from consumer.settings import ConfigError, load
+    from emostream.checkup import Finding, examine
+
+    console = Console(highlight=False, soft_wrap=True)
+    marks = {"ok": ("ok  ", "green"), "bad": ("BAD ", "bold red"), "skipped": ("--  ", "dim")}
+    findings: list[Finding] = []
+
+    def tell(finding: Finding) -> None:
+        findings.append(finding)
+        if not json_:
+            lines = [
+                Text.assemble(marks[finding.state], (finding.part, "bold"), f"  {finding.said}")
+            ]
+            console.print(*lines)
+
+    async def look() -> None:
+        async for finding in examine(settings):
+            tell(finding)
+
+    status = 0
+    try:
+        settings = load(config, os.environ)
+        source = str(config) if config else "defaults and EMOSTREAM_… variables"
+        tell(Finding(part="configuration", state="ok", said=source))
+        asyncio.run(look())
+    except ConfigError as error:
+        tell(Finding(part="configuration", state="bad", said=str(error)))
+        status = WRONG_USAGE
+    if json_:
+        sys.stdout.write(msgspec.json.encode(findings).decode() + "\n")
+    return status or (FAILED if any(f.state == "bad" for f in findings) else 0)
