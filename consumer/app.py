@@ -9,6 +9,7 @@ import structlog
 
 from consumer import log_events
 from consumer.analyst import Analyst
+from consumer.broker import Brokers
 from consumer.cache import AnswerCache
 from consumer.canary import prover
 from consumer.decode import Decoder
@@ -16,6 +17,7 @@ from consumer.errors import ServiceError
 from consumer.event import EventBuilder, Pseudonyms
 from consumer.health import Health, HealthServer
 from consumer.infer import Answer, Inference
+from consumer.kafka import AiokafkaBrokers
 from consumer.limits import (
     BatchLimits,
     DrainBudget,
@@ -56,11 +58,13 @@ async def run(
     until: Until | None = None,
     signals: bool = True,
     on_ready: Callable[[str], None] | None = None,
+    make_brokers: Callable[[KafkaOptions], Brokers] = AiokafkaBrokers,
 ) -> int:
     """Run the consumer until it is stopped, fails, or `until`; set logging up before.
 
     `on_ready` is called once, with a line for a person, when the group has given this member its
     partitions. With `signals`, SIGTERM and SIGINT stop it cleanly, a second one at once.
+    `make_brokers` is the seam to Kafka.
 
     Returns:
         The exit status: 0 done, 1 broken (start it again), 2 wrong configuration, 3 stopped by
@@ -74,7 +78,8 @@ async def run(
             await server.start()
             meter.listens_at = server.url
             _log.info(log_events.HEALTH_LISTENS, url=server.url)
-        return await _run(settings, meter, health, until=until, signals=signals)
+        brokers = make_brokers(kafka_options(settings))
+        return await _run(settings, meter, health, brokers, until=until, signals=signals)
     except ServiceError as error:
         return _failed(error, error.exit_code)
     except Stop as error:
@@ -221,9 +226,14 @@ class _Announcing(Meter):
 
 
 async def _run(
-    settings: Settings, meter: Meter, health: Health, *, until: Until | None, signals: bool
+    settings: Settings,
+    meter: Meter,
+    health: Health,
+    brokers: Brokers,
+    *,
+    until: Until | None,
+    signals: bool,
 ) -> int:
-    options = kafka_options(settings)
     plan = make_plan(settings.tasks, settings.tasks.custom_tasks())
     pool = await _open_or_stop(settings, plan, meter, signals=signals)
     if pool is None:
@@ -238,7 +248,13 @@ async def _run(
             tasks=plan.signature,
         )
         analyst = make_analyst(settings, plan, pool, meter)
-        service = Service(options, analyst, limits=service_limits(settings), observer=meter)
+        service = Service(
+            kafka_options(settings),
+            analyst,
+            limits=service_limits(settings),
+            observer=meter,
+            brokers=brokers,
+        )
         meter.snapshot = health.snapshot = service.snapshot
         return await service.run(until=until, signals=signals)
     finally:

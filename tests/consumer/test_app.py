@@ -1,0 +1,210 @@
+"""The consumer as a whole, from settings to exit status, on a Kafka in memory and a TGI socket."""
+
+import asyncio
+import json
+import os
+import signal
+from typing import Any
+
+import aiohttp
+import pytest
+from structlog.testing import capture_logs
+
+from consumer.app import run
+from consumer.broker import Partition
+from consumer.limits import Until
+from consumer.settings import Settings
+from schemas.headers import ERRORS_PREFIX
+from tests.consumer.fake_kafka import FakeKafka
+from tests.consumer.tgi import FakeTgi, serving
+
+TOKEN = "sekrit-token-of-the-model"
+KEY = "sekrit-key-of-the-pseudonyms-0123"
+
+
+def settings(url: str, **sections: dict[str, Any]) -> Settings:
+    values: dict[str, Any] = {
+        "model": {"servers": [url], "token": TOKEN, "timeout_s": 5, "wait_s": 5},
+        "output": {"author_key": KEY},
+        "http": {"port": 0},
+    }
+    for name, changes in sections.items():
+        values[name] = values.get(name, {}) | changes
+    return Settings(**values)
+
+
+def kafka(*values: bytes | None) -> FakeKafka:
+    found = FakeKafka({"posts": 1, "affect.events": 1, "affect.dlq": 1})
+    found.produce("posts", values)
+    return found
+
+
+def post(number: int, **more: Any) -> bytes:
+    fields = {"id": f"p{number}", "text": f"Number {number} of a happy few.", "author": "ann@x"}
+    return json.dumps(fields | more).encode()
+
+
+async def test_posts_become_events_and_poison_dead_letters_and_it_ends_with_zero() -> None:
+    broker = kafka(*(post(n) for n in range(20)), b"junk \xff", None)
+    lines: list[str] = []
+    async with serving(FakeTgi()) as tgi:
+        with capture_logs() as logs:
+            status = await run(
+                settings(tgi.url),
+                until=Until(max_records=22),
+                signals=False,
+                on_ready=lines.append,
+                make_brokers=broker.brokers,
+            )
+        assert tgi.authorization == {f"Bearer {TOKEN}"}
+    assert status == 0
+    events = [json.loads(value or b"") for value in broker.values("affect.events")]
+    assert {event["post_id"] for event in events} == {f"p{n}" for n in range(20)}
+    assert all(event["sentiment"] == {"valence": 0.734, "class": 2} for event in events)
+    assert all(event["model"]["id"] == "lzw1008/Emollama-chat-7b" for event in events)
+    assert all(event["model"]["revision"] == "5ha" for event in events)
+    assert sum(event["prompts"] for event in events) == 60
+    assert sorted(broker.values("affect.dlq"), key=str) == [None, b"junk \xff"]
+    (line,) = lines
+    assert "group emostream, 1 partitions, health and metrics at http://127.0.0.1:" in line
+    everything = repr(logs) + repr(events)
+    for leaked in (TOKEN, KEY, "ann@x"):
+        assert leaked not in everything
+    assert "happy few" not in repr(logs)
+    assert [entry["event"] for entry in logs if entry["event"] == "model_ready"]
+
+
+async def test_a_wrong_model_is_refused_by_the_canary_with_exit_3() -> None:
+    async with serving(FakeTgi(lambda _: "Sure! I'd be happy to help.")) as tgi:
+        with capture_logs() as logs:
+            status = await run(settings(tgi.url), signals=False, make_brokers=kafka().brokers)
+    assert status == 3
+    (entry,) = [entry for entry in logs if entry["event"] == "not_started"]
+    assert entry["error"] == "WrongModel"
+    assert "lzw1008/Emollama-chat-7b" in entry["reason"]
+    assert tgi.url in entry["reason"]
+
+
+async def test_one_constant_answer_is_no_emollm() -> None:
+    async with serving(FakeTgi(lambda p: "joy." if "contains" in p else "0.5")) as tgi:
+        assert await run(settings(tgi.url), signals=False, make_brokers=kafka().brokers) == 3
+
+
+async def test_an_unknown_model_is_refused_with_what_to_configure() -> None:
+    tgi = FakeTgi()
+    tgi.model_id = "acme/other-7b"
+    async with serving(tgi):
+        with capture_logs() as logs:
+            status = await run(settings(tgi.url), signals=False, make_brokers=kafka().brokers)
+    assert status == 3
+    assert "configure" in next(entry["reason"] for entry in logs if "reason" in entry)
+
+
+async def test_an_unknown_model_is_asked_as_the_configuration_describes_it() -> None:
+    tgi, broker = FakeTgi(), kafka(post(1))
+    tgi.model_id = "acme/other-7b"
+    mine = {"name": "ours", "family": "t5", "wrapper": "bare", "revision": "r7"}
+    async with serving(tgi):
+        status = await run(
+            settings(tgi.url, model=mine),
+            until=Until(max_records=1),
+            signals=False,
+            make_brokers=broker.brokers,
+        )
+    assert status == 0
+    assert not any("Human:" in prompt for prompt in tgi.asked)
+    (value,) = broker.values("affect.events")
+    assert json.loads(value or b"")["model"]["id"] == "ours"
+    assert json.loads(value or b"")["model"]["revision"] == "r7"
+
+
+async def test_a_refused_token_ends_with_exit_3() -> None:
+    tgi = FakeTgi()
+    tgi.status = 401
+    async with serving(tgi):
+        with capture_logs() as logs:
+            status = await run(settings(tgi.url), signals=False, make_brokers=kafka().brokers)
+    assert status == 3
+    assert TOKEN not in repr(logs)
+
+
+async def test_no_model_server_within_the_wait_ends_with_exit_1() -> None:
+    status = await run(
+        settings("http://127.0.0.1:1", model={"wait_s": 0.05}),
+        signals=False,
+        make_brokers=kafka().brokers,
+    )
+    assert status == 1
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"input": {"topics": ["missing"]}},
+        {"model": {"max_input_tokens": 40}},
+        {"http": {"host": "256.0.0.1"}},
+        {"kafka": {"tls": {"enabled": True, "ca_file": "/no/such.pem"}}},
+    ],
+)
+async def test_what_only_shows_at_start_ends_with_exit_2_or_3(
+    sections: dict[str, dict[str, Any]],
+) -> None:
+    async with serving(FakeTgi()) as tgi:
+        with capture_logs() as logs:
+            status = await run(
+                settings(tgi.url, **sections), signals=False, make_brokers=kafka().brokers
+            )
+    assert status == (3 if "model" in sections else 2)
+    assert [entry for entry in logs if entry["log_level"] == "error"]
+
+
+async def test_it_stops_cleanly_while_it_waits_for_a_model_server() -> None:
+    waiting = asyncio.ensure_future(
+        run(
+            settings("http://127.0.0.1:1", model={"wait_s": 0}),
+            make_brokers=kafka().brokers,
+        )
+    )
+    while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        await asyncio.sleep(0)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await waiting == 0
+
+
+async def test_health_is_served_from_the_start_to_the_end() -> None:
+    tgi, broker = FakeTgi(), kafka(post(1))
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async with serving(tgi):
+        running = asyncio.ensure_future(
+            run(settings(tgi.url), on_ready=ready.set_result, make_brokers=broker.brokers)
+        )
+        url = (await ready).split()[-1]
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"{url}/livez") as response:
+                assert response.status == 200
+            for _ in range(100):
+                async with session.get(f"{url}/metrics") as response:
+                    text = await response.text()
+                if "emostream_events_total 1.0" in text:
+                    break
+            assert "emostream_events_total 1.0" in text
+            assert 'emostream_model_breaker_state{server="' in text
+            async with session.get(f"{url}/readyz") as response:
+                assert response.status == 200
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert await running == 0
+            with pytest.raises(aiohttp.ClientError):
+                await session.get(f"{url}/livez")
+
+
+async def test_a_dead_letter_tells_where_it_came_from() -> None:
+    broker = kafka(b"junk")
+    async with serving(FakeTgi()) as tgi:
+        await run(
+            settings(tgi.url),
+            until=Until(max_records=1),
+            signals=False,
+            make_brokers=broker.brokers,
+        )
+    (record,) = broker.logs[Partition("affect.dlq", 0)].records
+    assert dict(record.headers)[f"{ERRORS_PREFIX}class.name"] == b"NotJson"
