@@ -1,0 +1,93 @@
+"""Train the small model, or score any EmoLLM.
+
+    python -m training small --data ../data --out infra/tgi/models/emostream-small --seed 7
+    python -m training score --data ../data --model infra/tgi/models/emostream-small
+    python -m training score --data ../data --model DIR --engine torch
+    python -m training score --data ../data --url http://127.0.0.1:8080 --on recorded
+
+`--data` is the folder with semeval2018/, semeval2017_4A/ and goemotions/ (and, for
+`--on recorded`, emollms_recorded_answers.jsonl.gz); none of them is part of this repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def _say(line: str) -> None:
+    """Print a line at once; the workers of the training call it, too."""
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stdout.flush()
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "python -m training", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    small = commands.add_parser("small", help="train the small model and write its folder")
+    small.add_argument("--data", type=Path, required=True, help="folder of the training data")
+    small.add_argument("--out", type=Path, required=True, help="model folder to write")
+    small.add_argument("--work", type=Path, help="folder of the epochs (default: OUT.work)")
+    small.add_argument("--seed", type=int, default=7, help="of order, dropout, fresh weights")
+    small.add_argument("--epochs", type=int, help="of SemEval-2018 alone, after the joint one")
+    small.add_argument("--workers", type=int, default=2, help="processes of one thread each")
+    score = commands.add_parser("score", help="score a model folder or a server by full prompts")
+    score.add_argument("--data", type=Path, required=True, help="folder of the data")
+    which = score.add_mutually_exclusive_group(required=True)
+    which.add_argument("--model", type=Path, help="model folder")
+    which.add_argument("--url", help="a running server that answers /generate")
+    score.add_argument(
+        "--engine", choices=("light", "torch"), default="light", help="what runs the folder"
+    )
+    score.add_argument(
+        "--on",
+        choices=("dev", "recorded"),
+        default="dev",
+        help="SemEval-2018's dev set, or the recorded half of its test set",
+    )
+    return parser.parse_args(arguments)
+
+
+def _small(options: argparse.Namespace) -> None:
+    from training import export, small  # noqa: PLC0415  --help needs no torch
+
+    plan = small.Plan(seed=options.seed, workers=options.workers)
+    if options.epochs is not None:
+        plan = small.Plan(seed=options.seed, workers=options.workers, epochs=options.epochs)
+    work = options.work or options.out.with_name(f"{options.out.name}.work")
+    recipe = small.train(plan, options.data, work, _say)
+    export.write(recipe.result(), recipe.tokenizer, options.out)
+    _say(f"wrote {options.out}")
+
+
+def _score(options: argparse.Namespace) -> None:
+    from training import ask  # noqa: PLC0415  likewise
+
+    questions = ask.dev(options.data) if options.on == "dev" else ask.recorded(options.data)
+    if options.url:
+        answer = ask.server(options.url)
+    elif options.engine == "light":
+        answer = ask.light(options.model)
+    else:
+        answer = ask.heavy(options.model)
+    begun = time.monotonic()
+    given = answer([question.prompt for question in questions])
+    speed = len(questions) / (time.monotonic() - begun)
+    for name, value in ask.score(questions, given).items():
+        _say(f"{name:14}{value:.3f}")
+    _say(f"{len(questions)} prompts, {speed:.0f} a second")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command."""
+    options = _arguments(arguments)
+    (_small if options.command == "small" else _score)(options)
+
+
+if __name__ == "__main__":
+    main()

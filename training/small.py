@@ -1,0 +1,196 @@
+"""The recipe: from MiniLM and the data folder to the trained small model.
+
+Epoch 0 mixes SemEval-2018's training set with the two auxiliary sets, the following ones are
+SemEval-2018 alone. Its dev set was annotated together with the test set, a year after the
+training set, and is worth learning from: it joins from epoch `DEV_FROM` on, by this schedule and
+by no score. Until then it is held out, and the scores on it guide the choice of the recipe. What
+ships is the running average of the weights.
+
+Each epoch is kept in the work folder, and a run that was cut off goes on after the last one.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch.multiprocessing.spawn import spawn
+from transformers import BartForConditionalGeneration
+
+from training import convert, data, export, vocabulary, wordings
+from training import tokenizer as tokenizers
+from training.data import Example
+from training.loop import BATCH, Slope, Trainer
+from training.predict import answers, scores
+from training.targets import AUXILIARY, Encoder
+from training.team import Team
+
+DEV_FROM: Final = 2
+"""The first epoch that trains on the dev set."""
+_EMOJI_LEAST: Final = 2
+_WARM_UP: Final = 300  # batches
+_MIDDLE: Final = 0.5  # the learning rates' factor at the end of epoch 0
+_LAST: Final = 0.01
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is trained how long.
+
+    `sentiment` and `emotions28` are numbers of auxiliary examples, `epochs` those of SemEval-2018
+    alone after the joint one, `workers` processes of one thread each.
+    """
+
+    seed: int = 7
+    sentiment: int = 12_000
+    emotions28: int = 12_000
+    epochs: int = 4
+    workers: int = 2
+
+
+def vocabulary_words(examples: Sequence[Example]) -> list[str]:
+    """The small model's word list: BERT's, common and seen emoji, markers, answers."""
+    seen = data.emoji({one.text for one in examples}, tokenizers.EMOJI_PATTERN, _EMOJI_LEAST)
+    return vocabulary.extend(convert.base_words(), sorted({*seen, *tokenizers.COMMON_EMOJI}))
+
+
+def _turn(example: Example, epoch: int) -> bool:
+    """Whether an example is asked in this epoch.
+
+    A post's intensity is asked as a score in one epoch and as a class, which follows from the
+    same score, in the next: half the work for nearly the same lesson.
+    """
+    if not example.task.startswith("EI"):
+        return True
+    parity = zlib.crc32(f"{example.emotion} {example.text}".encode()) + epoch
+    return (parity % 2 == 0) == (example.task == "EI-reg")
+
+
+class Recipe:
+    """One worker's view of the training: data, words, tokenizer and the work folder."""
+
+    def __init__(self, plan: Plan, folder: Path, work: Path) -> None:
+        self.plan, self.work = plan, work
+        self._train = data.semeval(folder, "train")
+        self.dev = data.semeval(folder, "dev")
+        self._sentiment, self._emotions28 = data.sentiment(folder), data.emotions28(folder)
+        self.words = vocabulary_words([*self._train, *self._sentiment, *self._emotions28])
+        self.tokenizer = tokenizers.build(self.words, wordings.load())
+        self.encoder = Encoder(self.tokenizer, self.words)
+
+    def fresh(self) -> BartForConditionalGeneration:
+        """The model before training, with the auxiliary entries."""
+        torch.manual_seed(self.plan.seed)
+        return convert.fresh(self.words, AUXILIARY)
+
+    def examples(self, epoch: int) -> list[Example]:
+        """What an epoch trains on; V, the smallest set, twice."""
+        own = [*self._train, *(self.dev if epoch >= DEV_FROM else [])]
+        own = [one for one in own if _turn(one, epoch)]
+        own += [one for one in own if one.task.startswith("V")]
+        return own + (self._auxiliary() if epoch == 0 else [])
+
+    def _auxiliary(self) -> list[Example]:
+        generator = torch.Generator().manual_seed(self.plan.seed)
+        chosen: list[Example] = []
+        for examples, count in (
+            (self._sentiment, self.plan.sentiment),
+            (self._emotions28, self.plan.emotions28),
+        ):
+            order = torch.randperm(len(examples), generator=generator)[:count].tolist()
+            chosen += [examples[number] for number in order]
+        return chosen
+
+    def slope(self, epoch: int) -> tuple[Slope, int, int]:
+        """The slope an epoch lies on, how many batches lie before it, and how many in all."""
+        sizes = [-(-len(self.examples(number)) // BATCH) for number in range(self.plan.epochs + 1)]
+        if epoch == 0:
+            return Slope(1.0, _MIDDLE, _WARM_UP), 0, sizes[0]
+        return Slope(_MIDDLE, _LAST), sum(sizes[1:epoch]), sum(sizes[1:])
+
+    def judge(self, trainer: Trainer) -> str:
+        """The dev scores: worker 0 judges the running average, the others the weights as such."""
+        average = trainer.rank == 0
+        if average:
+            trainer.swap()
+        found = scores(
+            self.dev, answers(trainer.model, self.encoder, self.encoder.items(self.dev, seed=0))
+        )
+        if average:
+            trainer.swap()
+        line = " ".join(f"{task} {value:.3f}" for task, value in found.items())
+        return f"{'average' if average else 'weights'} on dev: {line}"
+
+    def checkpoint(self, epoch: int) -> Path:
+        """Where an epoch is kept."""
+        return self.work / f"epoch-{epoch}.pt"
+
+    def result(self) -> BartForConditionalGeneration:
+        """The model that ships: the running average after the last epoch."""
+        state = torch.load(self.checkpoint(self.plan.epochs), weights_only=True)
+        names = [name for name, _ in self.fresh().named_parameters()]
+        return export.assemble(self.words, dict(zip(names, state["average"], strict=True)))
+
+
+def _keep(path: Path, state: Mapping[str, Any]) -> None:
+    """Write whole or not at all."""
+    partly = path.with_suffix(".partial")
+    torch.save(state, partly)
+    partly.rename(path)
+
+
+def _work(  # noqa: PLR0917  as spawn hands them over
+    rank: int, team: Team, plan: Plan, folder: Path, work: Path, report: Report
+) -> None:
+    """One worker's whole training."""
+    torch.set_num_threads(1)
+    recipe = Recipe(plan, folder, work)
+    trainer = Trainer(recipe.fresh(), recipe.encoder, team, rank)
+    finished = [epoch for epoch in range(plan.epochs + 1) if recipe.checkpoint(epoch).exists()]
+    if finished:
+        trainer.load(torch.load(recipe.checkpoint(finished[-1]), weights_only=True))
+    for epoch in range(len(finished), plan.epochs + 1):
+        name = f"epoch {epoch} worker {rank}"
+        items = recipe.encoder.items(recipe.examples(epoch), plan.seed + epoch)
+        slope, done, steps = recipe.slope(epoch)
+        begun = time.monotonic()
+        trainer.epoch(
+            items,
+            seed=plan.seed + epoch,
+            slope=slope,
+            done=done,
+            steps=steps,
+            report=partial(_report, report, name),
+        )
+        if rank == 0:
+            _keep(recipe.checkpoint(epoch), trainer.state())
+        report(f"{name} took {time.monotonic() - begun:.0f} s for {len(items)} examples")
+        if epoch < DEV_FROM:
+            report(f"{name} {recipe.judge(trainer)}")
+
+
+def _report(report: Report, name: str, line: str) -> None:
+    report(f"{name} {line}")
+
+
+def train(plan: Plan, folder: Path, work: Path, report: Report) -> Recipe:
+    """Train all epochs that the work folder doesn't hold yet.
+
+    `report` is called in the workers, and so must be a function that pickle finds by its name.
+    Raises `torch.multiprocessing.ProcessRaisedException` when a worker fails.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    recipe = Recipe(plan, folder, work)
+    team = Team(plan.workers, [parameter.shape for parameter in recipe.fresh().parameters()])
+    spawn(  # type: ignore[no-untyped-call]
+        _work, (team, plan, folder, work, report), nprocs=plan.workers, join=True
+    )
+    return recipe
