@@ -40,9 +40,12 @@ async def detect(
     made = make_client(options, transport)
     if made is not None:
         return made
-    found = await _found(options, transport, timeout_s)
-    if isinstance(found, ModelError):
-        await transport.aclose()
+    found: ModelClient | ModelError | None = None
+    try:
+        found = await _found(options, transport, timeout_s)
+    finally:  # cancelled while waiting, too: nobody else knows of the transport yet
+        if found is None or isinstance(found, ModelError):
+            await transport.aclose()
     return found
 
 

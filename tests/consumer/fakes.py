@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 
 from consumer.analyst import Analyst
 from consumer.cache import AnswerCache
@@ -124,3 +125,12 @@ def event_of(outcome: object) -> AffectEvent:
 
     assert isinstance(outcome, Emit), outcome
     return msgspec.json.decode(outcome.value, type=AffectEvent)
+
+
+async def reach(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until it holds."""
+    for _ in range(1_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    pytest.fail("never came about")

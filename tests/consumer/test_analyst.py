@@ -17,7 +17,7 @@ from emollm.custom import CustomTask
 from emollm.errors import FailedAlone, ModelError, Refused, Unauthorized
 from emollm.protocol import Prompt
 from schemas import AffectEvent, DeadLetter, Sentiment
-from tests.consumer.fakes import FakePool, canonical, event_of, make_analyst, record
+from tests.consumer.fakes import FakePool, canonical, event_of, make_analyst, reach, record
 
 
 async def one(pool: FakePool, text: str = "What a day!", **options: Any) -> AffectEvent:
@@ -216,15 +216,6 @@ async def test_another_model_is_asked_anew() -> None:
     assert len(pool.asked) == 6
     assert event_of(first).id != event_of(second).id
     assert event_of(second).model.revision == "r2"
-
-
-async def reach(condition: Any) -> None:
-    """Let other tasks run until it holds."""
-    for _ in range(1_000):
-        if condition():
-            return
-        await asyncio.sleep(0)
-    pytest.fail("never came about")
 
 
 async def test_equal_texts_of_concurrent_batches_are_asked_once_without_a_cache() -> None:

@@ -16,6 +16,7 @@ from consumer.limits import Until
 from consumer.settings import Settings
 from schemas.headers import ERRORS_PREFIX
 from tests.consumer.fake_kafka import FakeKafka
+from tests.consumer.fakes import reach
 from tests.consumer.tgi import FakeTgi, serving
 
 TOKEN = "sekrit-token-of-the-model"
@@ -165,8 +166,7 @@ async def test_it_stops_cleanly_while_it_waits_for_a_model_server() -> None:
             make_brokers=kafka().brokers,
         )
     )
-    while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        await asyncio.sleep(0)
+    await reach(lambda: signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTERM)
     assert await waiting == 0
 
