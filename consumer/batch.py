@@ -10,6 +10,10 @@ from consumer.observer import BatchClosed
 from consumer.records import Record
 
 
+_ROUNDING_S = 1e-6
+"""A timer set for the very moment may ring a rounding error before it."""
+
+
 class Batch(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Records that are analysed together. Each carries its offset and epoch to the end."""
 
@@ -45,7 +49,7 @@ class Batcher:
         if len(waiting) < limits.max_records and self._nbytes < limits.max_bytes:
             if last:
                 return self._cut("drain")
-            if now - waiting[0][2] < limits.max_wait_s:
+            if waiting[0][2] + limits.max_wait_s - now > _ROUNDING_S:
                 return None
             return self._cut("wait")
         return self._cut("size")
