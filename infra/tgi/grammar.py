@@ -72,8 +72,8 @@ def _compiled(pattern: str) -> Any:
 def schema_to_regex(value: Any) -> str:
     """A JSON schema as a regular expression of its texts, properties in their order.
 
-    Raises `InvalidRequestError` for what isn't a schema, and for the parts of JSON Schema that aren't
-    read here (references, combinations, patterns).
+    Raises `InvalidRequestError` for what isn't a schema, and for the parts of JSON Schema that
+    aren't read here (references, combinations).
     """
     if isinstance(value, str):
         try:

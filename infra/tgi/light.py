@@ -77,14 +77,11 @@ class LightEngine:
         """Answer once: warms up, and proves that candidates are numbered as `_candidates` says."""
         if self._narrow is None:
             return
-        probe = self._translator.translate_batch(
-            [self._tokens.texts([self._end])],
-            beam_size=1,
-            max_decoding_length=1,
-            use_vmap=True,
-            return_logits_vocab=True,
+        probe = self._translate(
+            [Job(self.encode(["a"])[0].ids, 1)], max_decoding_length=1, return_logits_vocab=True
         )
-        if len(np.array(probe[0].logits[0][0])) != len(self._narrow):
+        scored = probe[0].logits[0]
+        if not scored or len(np.array(scored[0])) != len(self._narrow):
             self._narrow = None
 
     @property

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -15,7 +15,7 @@ import pytest
 
 from infra.tgi import ServerSettings, StartError, TgiServer, serve
 from infra.tgi.answer import Answer
-from infra.tgi.engine import Finish, Job
+from infra.tgi.engine import Encoded, Finish, Job
 from infra.tgi.errors import EngineError
 from tests.infra.tgi.stand_in import StandIn, until
 
@@ -95,7 +95,7 @@ async def test_a_client_that_leaves_frees_its_permit_and_its_prompt_is_dropped(p
 
 async def test_the_loop_answers_others_while_a_huge_text_is_tokenized() -> None:
     class Slow(StandIn):
-        def encode(self, texts, *, add_special_tokens=True):  # type: ignore[no-untyped-def]
+        def encode(self, texts: Sequence[str], *, add_special_tokens: bool = True) -> list[Encoded]:
             if len(texts[0]) > 100_000:
                 self.entered.release()
                 self.gate.wait(10)

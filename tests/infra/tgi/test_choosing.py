@@ -1,0 +1,126 @@
+"""Choosing a token: transformers' own warpers agree, and grammars are kept to."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    TypicalLogitsWarper,
+)
+
+from infra.tgi.choosing import Chooser, warp
+from infra.tgi.engine import Job, Sampling
+from infra.tgi.errors import EngineError, InvalidRequestError
+from infra.tgi.grammar import Guide, schema_to_regex
+
+LOGITS = np.random.default_rng(5).normal(0, 3, 50).astype(np.float32)
+IDS = [3, 7, 7, 20]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "theirs"),
+    [
+        (Sampling(temperature=0.6), TemperatureLogitsWarper(0.6)),
+        (Sampling(top_k=7), TopKLogitsWarper(7)),
+        (Sampling(top_p=0.8), TopPLogitsWarper(0.8)),
+        (Sampling(top_p=0.01), TopPLogitsWarper(0.01)),
+        (Sampling(typical_p=0.6), TypicalLogitsWarper(0.6)),
+        (Sampling(repetition_penalty=1.4), RepetitionPenaltyLogitsProcessor(1.4)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_scores_are_those_of_transformers(sampling: Sampling, theirs: object) -> None:
+    mine = warp(LOGITS, sampling, IDS)
+    assert callable(theirs)
+    reference = theirs(torch.tensor([IDS]), torch.tensor(LOGITS).unsqueeze(0))[0].numpy()
+    np.testing.assert_allclose(mine, reference, rtol=1e-5)
+
+
+def test_a_frequency_penalty_weighs_what_comes_often() -> None:
+    mine = warp(LOGITS, Sampling(frequency_penalty=1.0), IDS)
+    assert LOGITS[7] - mine[7] == pytest.approx(0.5)
+    assert LOGITS[3] - mine[3] == pytest.approx(0.25)
+    assert mine[0] == LOGITS[0]
+
+
+WORDS = ["<end>", "0", ".", "7", "3", "joy", ", ", "fear", "x"]
+
+
+def _chooser(grammar: str, *, sampling: Sampling | None = None) -> Chooser:
+    return Chooser(
+        Job([1], 20, grammar=grammar, sampling=sampling or Sampling()),
+        history=[],
+        eos_ids=frozenset({0}),
+        decode=lambda ids: "".join(WORDS[one] for one in ids if one),
+    )
+
+
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(do_sample=True, seed=3)])
+def test_an_answer_matches_its_grammar_whatever_the_model_would_rather(
+    sampling: Sampling,
+) -> None:
+    pattern = r"0\.[0-9]{1,3}"
+    chooser = _chooser(pattern, sampling=sampling)
+    random = np.random.default_rng(1)
+    text = ""
+    for _ in range(10):
+        token, _, _ = chooser.choose(random.normal(0, 1, len(WORDS)).astype(np.float32))
+        if token == 0:
+            break
+        text += WORDS[token]
+    assert re.fullmatch(pattern, text)
+
+
+def test_a_model_without_a_token_for_the_grammar_fails_instead_of_hanging() -> None:
+    with pytest.raises(EngineError, match="keeps to the grammar"):
+        _chooser("ü+").choose(np.zeros(len(WORDS), dtype=np.float32))
+
+
+def test_a_bad_pattern_is_told_in_pythons_words() -> None:
+    with pytest.raises(EngineError, match="unterminated character set at position 1"):
+        Guide("([0-9")
+
+
+def test_a_pattern_that_backtracks_for_ever_is_given_up() -> None:
+    with pytest.raises(EngineError, match="too long"):
+        Guide(r"(a|aa)+[bc]").complete("a" * 80 + "d")
+
+
+def test_a_json_schema_becomes_a_pattern_of_its_texts() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "mood": {"enum": ["joy", "fear"]},
+            "score": {"type": "number"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "inner": {"type": "object", "properties": {"ok": {"type": "boolean"}}},
+        },
+    }
+    value = {"mood": "joy", "score": -0.5, "tags": ["a", "b"], "inner": {"ok": True}}
+    for given in (schema, json.dumps(schema)):
+        assert re.fullmatch(schema_to_regex(given), json.dumps(value))
+    assert not re.fullmatch(schema_to_regex(schema), '{"mood": "rage"}')
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": "string"}, "must have a 'properties' field"),
+        ({"type": "nonsense", "properties": {}}, '"nonsense" is not valid'),
+        ({"properties": {"a": {"$ref": "#/x"}}}, "grammar is not supported"),
+        ({"properties": 5}, 'not of type "object"'),
+        ("{", "grammar is not valid"),
+        (5, "grammar is not supported"),
+    ],
+)
+def test_what_is_no_schema_is_refused(schema: object, words: str) -> None:
+    with pytest.raises(InvalidRequestError, match=words):
+        schema_to_regex(schema)
