@@ -1,0 +1,276 @@
+"""What every transport promises, on real sockets (see emollm/servers/transport.py)."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emollm.servers import (
+    AiohttpTransport,
+    DeadlinePassed,
+    NoAnswer,
+    ServerOptions,
+    Transport,
+    TransportError,
+)
+from emollm.servers.transport import BODY_LIMIT
+from tests.emollm.servers.stub import Connection, Request, StubServer, answering, http
+
+OK = b'{"generated_text":"joy"}'
+Make = Callable[[ServerOptions], Transport]
+
+
+@pytest.fixture(params=[AiohttpTransport])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Any transport must hold: a faster one joins here."""
+    kind: Make = request.param
+    return kind
+
+
+async def test_a_request_arrives_whole_and_its_answer_comes_back(make: Make) -> None:
+    async with StubServer(answering(200, OK, "application/json; charset=utf-8")) as server:
+        transport = make(ServerOptions(url=f"{server.url}/gateway/", token="hush"))
+        answer = await transport.post("/generate", b'{"inputs":"x"}', 5.0)
+        await transport.aclose()
+    assert answer == (200, "application/json", OK)
+    request = server.requests[0]
+    assert (request.method, request.path) == ("POST", "/gateway/generate")
+    assert request.body == b'{"inputs":"x"}'
+    assert request.headers["authorization"] == "Bearer hush"
+    assert request.headers["content-type"] == "application/json"
+
+
+async def test_a_connection_is_kept_for_the_next_request(make: Make) -> None:
+    async with StubServer(answering(200, OK)) as server:
+        transport = make(ServerOptions(url=server.url))
+        for _ in range(3):
+            await transport.post("/generate", b"{}", 5.0)
+        await transport.get("/info", 5.0)
+        await transport.aclose()
+    assert len(server.connections) == 1
+
+
+async def test_userinfo_becomes_basic_authorization(make: Make) -> None:
+    async with StubServer(answering(200, OK)) as server:
+        transport = make(ServerOptions(url=f"http://me:se%40cret@127.0.0.1:{server.port}"))
+        await transport.get("/info", 5.0)
+        await transport.aclose()
+    assert server.requests[0].headers["authorization"] == "Basic bWU6c2VAY3JldA=="
+    assert server.requests[0].path == "/info"
+
+
+@pytest.mark.parametrize("status", [200, 401, 413, 424, 429, 503])
+async def test_any_status_is_an_answer(make: Make, status: int) -> None:
+    async with StubServer(answering(status, b"", None)) as server:
+        transport = make(ServerOptions(url=server.url))
+        assert await transport.post("/generate", b"{}", 5.0) == (status, "", b"")
+        await transport.aclose()
+
+
+async def test_a_redirect_is_not_followed(make: Make) -> None:
+    async def behave(_: Request, connection: Connection) -> None:
+        await connection.write(
+            b"HTTP/1.1 307 X\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"
+        )
+
+    async with StubServer(behave) as server:
+        transport = make(ServerOptions(url=server.url, token="hush"))
+        assert (await transport.post("/generate", b"{}", 5.0)).status == 307
+        await transport.aclose()
+
+
+async def test_a_pooled_connection_found_closed_is_replaced_silently(make: Make) -> None:
+    async def behave(_: Request, connection: Connection) -> None:
+        # As TGI after 413 and 401: it answers, then drops what comes next on this connection.
+        if connection.served:
+            connection.close()
+        else:
+            await connection.write(http(200, OK))
+
+    async with StubServer(behave) as server:
+        transport = make(ServerOptions(url=server.url))
+        for _ in range(2):
+            assert (await transport.post("/generate", b"{}", 5.0)).body == OK
+        await transport.aclose()
+    assert len(server.requests) == 3
+    assert len(server.connections) == 2
+
+
+async def test_a_fresh_connection_found_closed_is_not_tried_again(make: Make) -> None:
+    async def behave(_: Request, connection: Connection) -> None:
+        connection.close()
+
+    async with StubServer(behave) as server:
+        transport = make(ServerOptions(url=server.url))
+        with pytest.raises(NoAnswer):
+            await transport.post("/generate", b"{}", 5.0)
+        await transport.aclose()
+    assert len(server.requests) == 1
+
+
+async def test_an_answer_that_began_is_not_asked_again(make: Make) -> None:
+    async def behave(_: Request, connection: Connection) -> None:
+        if connection.served:
+            await connection.write(http(200, OK)[:-4])
+            connection.close()
+        else:
+            await connection.write(http(200, OK))
+
+    async with StubServer(behave) as server:
+        transport = make(ServerOptions(url=server.url))
+        await transport.post("/generate", b"{}", 5.0)
+        with pytest.raises(NoAnswer):
+            await transport.post("/generate", b"{}", 5.0)
+        await transport.aclose()
+    assert len(server.requests) == 2
+
+
+async def test_a_server_that_hangs_costs_the_deadline_and_its_connection(make: Make) -> None:
+    async def behave(_: Request, connection: Connection) -> None:
+        await connection.until_closed()
+
+    async with StubServer(behave) as server:
+        transport = make(ServerOptions(url=server.url))
+        with pytest.raises(DeadlinePassed):
+            await transport.post("/generate", b"{}", 0.05)
+        await asyncio.wait_for(server.connections[0].closed.wait(), 5.0)
+        await transport.aclose()
+
+
+async def test_the_deadline_holds_for_an_answer_that_drips(make: Make) -> None:
+    async def behave(_: Request, connection: Connection) -> None:
+        await connection.write(http(200, OK)[:-5])
+        await connection.until_closed()
+
+    async with StubServer(behave) as server:
+        transport = make(ServerOptions(url=server.url))
+        with pytest.raises(DeadlinePassed):
+            await transport.get("/health", 0.05)
+        await asyncio.wait_for(server.connections[0].closed.wait(), 5.0)
+        await transport.aclose()
+
+
+async def test_cancelling_closes_the_connection(make: Make) -> None:
+    arrived = asyncio.Event()
+
+    async def behave(_: Request, connection: Connection) -> None:
+        arrived.set()
+        await connection.until_closed()
+
+    async with StubServer(behave) as server:
+        transport = make(ServerOptions(url=server.url))
+        task = asyncio.ensure_future(transport.post("/generate", b"{}", 30.0))
+        await arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(server.connections[0].closed.wait(), 5.0)
+        await transport.aclose()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"SSH-2.0-OpenSSH_9\r\n", b"HTTP/1.1 abc\r\n\r\n", b"\x00\xff" * 40 + b"\r\n\r\n"],
+)
+async def test_what_is_not_http_is_no_answer(make: Make, garbage: bytes) -> None:
+    async def behave(_: Request, connection: Connection) -> None:
+        await connection.write(garbage)
+        connection.close()
+
+    async with StubServer(behave) as server:
+        transport = make(ServerOptions(url=server.url))
+        with pytest.raises(NoAnswer):
+            await transport.post("/generate", b"{}", 5.0)
+        await transport.aclose()
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["length", "chunked"])
+async def test_an_endless_answer_does_not_fill_the_memory(make: Make, *, announced: bool) -> None:
+    async def behave(_: Request, connection: Connection) -> None:
+        if announced:
+            head = b"content-length: %d\r\n\r\n" % (BODY_LIMIT + 1)
+            await connection.write(b"HTTP/1.1 200 X\r\n" + head)
+        else:
+            await connection.write(b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n")
+        while True:
+            await connection.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+
+    async with StubServer(behave) as server:
+        transport = make(ServerOptions(url=server.url))
+        with pytest.raises(NoAnswer, match="too long"):
+            await transport.post("/generate", b"{}", 30.0)
+        await transport.aclose()
+
+
+async def test_a_long_prompt_arrives_without_a_warning(make: Make) -> None:
+    body = b"x" * 1_900_000
+    async with StubServer(answering(200, OK)) as server:
+        transport = make(ServerOptions(url=server.url))
+        await transport.post("/generate", body, 30.0)
+        await transport.aclose()
+    assert server.requests[0].body == body
+
+
+async def test_no_error_shows_a_secret(make: Make) -> None:
+    async with StubServer(answering(200)) as server:
+        port = server.port
+    options = ServerOptions(url=f"http://user:hunter2@127.0.0.1:{port}/x", token="hush-hush")
+    transport = make(options)
+    with pytest.raises(TransportError) as caught:  # nothing listens there any more
+        await transport.post("/generate", b'{"inputs":"my secret diary"}', 5.0)
+    await transport.aclose()
+    with pytest.raises(NoAnswer):
+        await transport.post("/generate", b"{}", 5.0)
+    shown = f"{caught.value!r} {caught.value.__cause__!r} {transport!r} {options!r} {transport.url}"
+    assert caught.value.__suppress_context__
+    for secret in ("hunter2", "hush-hush", "diary", "user"):
+        assert secret not in shown
+
+
+def test_a_ca_file_that_is_none_is_refused_at_once(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        make(ServerOptions(url="https://gpu", ca_file=str(tmp_path / "missing.pem")))
+    empty = tmp_path / "empty.pem"
+    empty.write_text("")
+    with pytest.raises(ssl.SSLError):
+        make(ServerOptions(url="https://gpu", ca_file=str(empty)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"url": "gpu:8080"},
+        {"url": "ftp://gpu"},
+        {"url": "http://"},
+        {"url": "http://gpu/?key=s3cret"},
+        {"url": "http://gpu", "dialect": "grpc"},
+        {"url": "http://gpu", "token": "line\nbreak"},
+    ],
+)
+def test_options_that_cannot_work_are_refused_without_their_secrets(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"model server|dialect|token") as caught:
+        ServerOptions(**wrong)
+    assert "s3cret" not in str(caught.value)
+    assert "line" not in str(caught.value)
+
+
+async def test_a_certificate_is_checked_against_the_given_authority(make: Make) -> None:
+    pem = str(Path(__file__).with_name("localhost.pem"))  # self-signed, for tests only
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    async with StubServer(answering(200, OK), tls=context) as server:
+        for options, works in (
+            (ServerOptions(url=server.url, ca_file=pem), True),
+            (ServerOptions(url=server.url, verify_tls=False), True),
+            (ServerOptions(url=server.url), False),
+        ):
+            transport = make(options)
+            if works:
+                assert (await transport.post("/generate", b"{}", 5.0)).body == OK
+            else:
+                with pytest.raises(NoAnswer, match="Certificate"):
+                    await transport.post("/generate", b"{}", 5.0)
+            await transport.aclose()
