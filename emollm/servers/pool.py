@@ -46,7 +46,7 @@ TRIALS_FATAL = 3
 """Failures alone that took the server down with them: three times is no coincidence, and else one
 post could crash a server for ever."""
 FULL_AFTER = 5
-"""Refusals in a row, at a limit of one, that are worth a line in the log."""
+"""Refusals in a row, without an answer between them, that are worth a line in the log."""
 
 Connect = Callable[[], Awaitable[ModelClient | ModelError]]
 
@@ -343,7 +343,7 @@ class Pool:
         self._observer.on_limit(lane.url, lane.limiter.limit)
         lane.refusals += 1
         if lane.refusals == FULL_AFTER:
-            _log.warning(events.LIMIT_AT_FLOOR, server=lane.url, limit=lane.limiter.limit)
+            _log.warning(events.SERVER_FULL, server=lane.url, limit=lane.limiter.limit)
         lane.held_until = now + lane.hold_for(self._rand())
         if not lane.holding:
             lane.holding = True

@@ -147,7 +147,9 @@ class FakeServer:
         broken = any(isinstance(answer, GenerationFailed) for answer in answers)
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():
-                future.set_result(GenerationFailed("the batch failed") if broken else answer)
+                future.set_result(
+                    GenerationFailed("the batch failed", status=424) if broken else answer
+                )
 
     async def info(self, *, timeout_s: float) -> ServerInfo | ModelError:
         return self.information

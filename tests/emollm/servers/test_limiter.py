@@ -1,0 +1,62 @@
+"""The adaptive limit: bounds, growth, and once a round trip."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emollm.servers.limiter import AFTER_FAILURE, AFTER_OVERLOAD, Limiter
+
+
+def test_it_starts_at_half_of_what_the_server_takes() -> None:
+    assert Limiter(128).limit == 64
+    assert Limiter(1).limit == 1
+    assert Limiter(128, 16).limit == 16
+    assert Limiter(4, 16).limit == 4
+
+
+def test_it_grows_by_one_a_round_trip_while_it_is_the_bottleneck() -> None:
+    limiter = Limiter(100, 10)
+    for _ in range(11):
+        limiter.on_answer(10)
+    assert limiter.limit == 11
+
+
+def test_it_does_not_grow_on_answers_that_had_room() -> None:
+    limiter = Limiter(100, 10)
+    for _ in range(1000):
+        assert not limiter.on_answer(9)
+    assert limiter.limit == 10
+
+
+def test_a_burst_of_refusals_lowers_it_once() -> None:
+    limiter = Limiter(100, 50)
+    lowered = [limiter.on_overload(1.0 + i / 1000, 2.0 + i / 1000) for i in range(50)]
+    assert lowered == [True] + [False] * 49
+    assert limiter.limit == int(50 * AFTER_OVERLOAD)
+    assert limiter.on_failure(2.5, 3.0)
+    assert limiter.limit == int(50 * AFTER_OVERLOAD * AFTER_FAILURE)
+
+
+def test_a_lower_ceiling_holds_at_once() -> None:
+    limiter = Limiter(100, 50)
+    limiter.cap(8)
+    assert limiter.limit == 8
+    limiter.cap(0)
+    assert limiter.limit == 1
+
+
+@given(
+    ceiling=st.integers(1, 300),
+    events=st.lists(
+        st.tuples(st.sampled_from(["answer", "overload", "failure"]), st.integers(1, 300))
+    ),
+)
+def test_it_stays_between_one_and_the_ceiling(ceiling: int, events: list[tuple[str, int]]) -> None:
+    limiter = Limiter(ceiling)
+    for now, (event, number) in enumerate(events):
+        if event == "answer":
+            limiter.on_answer(number)
+        elif event == "overload":
+            limiter.on_overload(now - number / 100, now)
+        else:
+            limiter.on_failure(now - number / 100, now)
+        assert 1 <= limiter.limit <= ceiling

@@ -1,0 +1,533 @@
+"""The pool: nothing is lost, nothing waits in vain, nothing is blamed for bad luck."""
+
+import asyncio
+from collections import defaultdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from emollm.errors import (
+    FailedAlone,
+    GenerationFailed,
+    ModelError,
+    Overloaded,
+    Refused,
+    Stop,
+    TimedOut,
+    Unauthorized,
+    Unavailable,
+    WrongModel,
+    WrongRequest,
+)
+from emollm.protocol import Generation, PoolAnswer, Prompt, ServerInfo
+from emollm.servers import BreakerState, Pool, PoolClosed, PoolOptions, events
+from emollm.servers.breaker import CONSECUTIVE
+from emollm.servers.roster import OUT_DELAY_S, PROBE_TEXT
+from emollm.servers.waves import TURN
+from tests.emollm.servers.fakes import (
+    INFO,
+    PARAMS,
+    FakeClock,
+    FakeServer,
+    Started,
+    Watcher,
+    echo,
+    prompts,
+    until,
+)
+
+TEXTS = tuple(f"post {number}" for number in range(200))
+
+
+def texts_of(answers: list[PoolAnswer | ModelError]) -> list[str]:
+    assert all(isinstance(answer, PoolAnswer) for answer in answers), answers
+    return [answer.text for answer in answers if isinstance(answer, PoolAnswer)]
+
+
+def expected(*texts: str) -> list[str]:
+    return [f"re: {text}" for text in texts]
+
+
+async def test_answers_come_in_the_order_of_the_prompts() -> None:
+    server = FakeServer()
+    async with Started(server) as pool:
+        mixed = [
+            Prompt(text=text, params=PARAMS, task=("V-reg", "E-c", "EI-reg")[number % 3])
+            for number, text in enumerate(TEXTS)
+        ]
+        answers = await pool.ask(mixed)
+        assert texts_of(answers) == expected(*TEXTS)
+        assert await pool.ask([]) == []
+    first = answers[0]
+    assert first == PoolAnswer(text="re: post 0", server="http://gpu", attempts=1)
+
+
+async def test_prompts_of_one_task_go_out_together_and_by_length_where_padded() -> None:
+    server = FakeServer(info=ServerInfo(dialect="tgi", model_id="m", max_concurrent_requests=1))
+    async with Started(server, options=PoolOptions(padded=True)) as pool:
+        mixed = [
+            Prompt(text=text, params=PARAMS, task=task)
+            for text, task in (("ccc", "b"), ("c", "a"), ("cc", "b"), ("cccc", "a"), ("c", "b"))
+        ]
+        await pool.ask(mixed)
+    assert server.asked == ["c", "cccc", "c", "cc", "ccc"]
+
+
+async def test_a_server_never_has_more_in_flight_than_it_takes() -> None:
+    server = FakeServer(info=ServerInfo(dialect="tgi", model_id="m", max_concurrent_requests=8))
+    async with Started(server) as pool:
+        for _ in range(20):
+            await pool.ask(prompts(*TEXTS))
+        assert server.most_in_flight == 8  # grown from half of it, and not beyond
+        assert pool.servers()[0].limit == 8
+
+
+async def test_two_servers_share_the_load() -> None:
+    servers = [FakeServer(url=url) for url in ("http://a", "http://b")]
+    async with Started(*servers) as pool:
+        assert texts_of(await pool.ask(prompts(*TEXTS))) == expected(*TEXTS)
+    assert all(60 <= len(server.answered) <= 140 for server in servers)
+
+
+async def test_a_429_lowers_the_limit_and_answers_raise_it_again() -> None:
+    clock, watcher = FakeClock(), Watcher()
+    full = 4
+
+    def reply(prompt: str) -> Generation | ModelError:
+        return Overloaded("full") if len(server.in_flight) > full else echo(prompt)
+
+    server = FakeServer(reply, clock=clock)
+    async with Started(server, clock=clock, observer=watcher) as pool:
+        assert texts_of(await pool.ask(prompts(*TEXTS))) == expected(*TEXTS)
+        low = pool.servers()[0].limit
+        assert low <= full + 1
+        full = 1000
+        for _ in range(10):
+            await pool.ask(prompts(*TEXTS))
+        assert pool.servers()[0].limit > 2 * low
+        assert pool.available
+    assert watcher.outcomes["answered"] == 11 * len(TEXTS)
+    assert watcher.outcomes["Overloaded"] < 100, "it kept hammering a full server"
+    assert BreakerState.OPEN not in watcher.breakers["http://gpu"]
+
+
+async def test_a_server_full_of_others_work_is_asked_ever_more_rarely() -> None:
+    clock = FakeClock(running=False)
+    server = FakeServer()
+    async with Started(server, clock=clock) as pool:
+        server.reply = lambda _: Overloaded("full")
+        asking = asyncio.ensure_future(pool.ask(prompts("x")))
+        for _ in range(12):
+            await until(lambda: clock.sleeping == 1)
+            clock.advance(2.0)
+        assert 12 <= len(server.asked) <= 13
+        server.reply = echo
+        assert texts_of(await asking) == ["re: x"]
+
+
+async def test_when_one_of_two_servers_dies_the_other_answers_everything() -> None:
+    clock = FakeClock(running=False)
+    dying, living = FakeServer(url="http://a"), FakeServer(url="http://b")
+    async with Started(dying, living, clock=clock) as pool:
+        dying.gate.clear()
+        asking = asyncio.ensure_future(pool.ask(prompts(*TEXTS)))
+        await until(lambda: len(dying.in_flight) == 16)
+        dying.reply = lambda _: Unavailable("connection reset")
+        dying.information = Unavailable("connection refused")
+        dying.gate.set()
+        assert texts_of(await asking) == expected(*TEXTS)
+        assert pool.available
+        assert [state.breaker for state in pool.servers()] == [
+            BreakerState.OPEN,
+            BreakerState.CLOSED,
+        ]
+        assert len(dying.asked) <= 16 + CONSECUTIVE
+
+
+async def test_all_servers_down_and_back_loses_nothing_and_keeps_the_order() -> None:
+    clock = FakeClock(running=False)
+    servers = [FakeServer(url=url) for url in ("http://a", "http://b")]
+    async with Started(*servers, clock=clock) as pool:
+        for server in servers:
+            server.reply = lambda _: Unavailable("connection refused")
+            server.information = Unavailable("connection refused")
+        asking = [asyncio.ensure_future(pool.ask(prompts(*TEXTS[n::4]))) for n in range(4)]
+        await until(lambda: not pool.available)
+        waiting = asyncio.ensure_future(pool.wait_available())
+        for _ in range(50):  # minutes
+            await until(lambda: clock.sleeping == 2)
+            clock.advance(10.0)
+        assert not any(task.done() for task in (*asking, waiting))
+        servers[1].reply, servers[1].information = echo, INFO
+        await waiting
+        for number, task in enumerate(asking):
+            assert texts_of(await task) == expected(*TEXTS[number::4])
+
+
+async def test_a_health_that_says_yes_closes_no_breaker() -> None:
+    clock = FakeClock(running=False)
+    server = FakeServer()
+    async with Started(server, clock=clock) as pool:
+        server.reply = lambda _: TimedOut("hangs, though /info and /health answer")
+        asking = asyncio.ensure_future(pool.ask(prompts(*TEXTS[:16])))
+        await until(lambda: not pool.available)
+        for _ in range(10):
+            await until(lambda: clock.sleeping == 1)
+            clock.advance(10.0)
+        await until(lambda: clock.sleeping == 1)
+        assert not pool.available
+        server.reply = echo
+        clock.advance(10.0)
+        assert texts_of(await asking) == expected(*TEXTS[:16])
+
+
+async def test_the_innocents_of_a_failing_batch_are_answered_and_the_poison_is_isolated() -> None:
+    def reply(prompt: str) -> Generation | ModelError:
+        return GenerationFailed("shard failed", status=424) if "poison" in prompt else echo(prompt)
+
+    server = FakeServer(reply, batched=True)
+    async with Started(server) as pool:
+        innocents = TEXTS[:40]
+        with capture_logs() as logs:
+            answers = await pool.ask(prompts(*innocents[:20], "poison", *innocents[20:]))
+        culprit = answers.pop(20)
+    assert isinstance(culprit, FailedAlone)
+    assert "GenerationFailed" in str(culprit)
+    assert "poison" not in str(culprit)
+    assert culprit.status == 424
+    assert texts_of(answers) == expected(*innocents)
+    assert server.company["poison"][-2:] == [1, 1], "it was condemned in company"
+    assert [log["error"] for log in logs if log["event"] == events.PROMPT_ISOLATED] == [
+        "GenerationFailed"
+    ]
+
+
+async def test_a_prompt_that_only_ever_times_out_is_given_up() -> None:
+    def reply(prompt: str) -> Generation | ModelError:
+        return TimedOut("30 s") if prompt == "endless" else echo(prompt)
+
+    server = FakeServer(reply)
+    async with Started(server) as pool:
+        answers = await pool.ask(prompts(*TEXTS, "endless"))
+    assert isinstance(answers.pop(), FailedAlone)
+    assert texts_of(answers) == expected(*TEXTS)
+    assert server.asked.count("endless") == 4
+
+
+async def test_a_prompt_that_kills_the_server_each_time_is_given_up() -> None:
+    down = 0
+
+    def reply(prompt: str) -> Generation | ModelError:
+        nonlocal down
+        if prompt == "death":
+            down = 3
+        if down:
+            down -= 1
+            return Unavailable("connection reset")
+        return echo(prompt)
+
+    server = FakeServer(reply)
+    async with Started(server) as pool:
+        answers = await pool.ask(prompts(*TEXTS[:20], "death"))
+    assert isinstance(answers.pop(), FailedAlone)
+    assert texts_of(answers) == expected(*TEXTS[:20])
+
+
+async def test_a_dead_shard_dead_letters_nothing() -> None:
+    clock = FakeClock()
+    server = FakeServer(clock=clock)
+    async with Started(server, clock=clock) as pool:
+        failures = 0
+
+        def reply(prompt: str) -> Generation | ModelError:  # 424 to all, /info still answers
+            nonlocal failures
+            failures += 1
+            return GenerationFailed("shard is dead", status=424)
+
+        server.reply = reply
+        asking = asyncio.ensure_future(pool.ask(prompts(*TEXTS[:50])))
+        await until(lambda: failures > 500)
+        server.reply = echo
+        assert texts_of(await asking) == expected(*TEXTS[:50])
+
+
+async def test_a_refused_prompt_is_not_asked_twice() -> None:
+    def reply(prompt: str) -> Generation | ModelError:
+        return Refused("too long", status=422) if prompt == "long" else echo(prompt)
+
+    server = FakeServer(reply)
+    async with Started(server) as pool:
+        answers = await pool.ask(prompts("a", "long", "b"))
+    assert isinstance(answers.pop(1), Refused)
+    assert texts_of(answers) == expected("a", "b")
+    assert server.asked.count("long") == 1
+
+
+async def test_a_key_refused_by_all_servers_stops_every_ask() -> None:
+    servers = [FakeServer(url=url) for url in ("http://a", "http://b")]
+    async with Started(*servers, clock=FakeClock(running=False)) as pool:
+        for server in servers:
+            server.reply = lambda _: Unauthorized("/generate: status 401", status=401)
+        asking = [asyncio.ensure_future(pool.ask(prompts(*TEXTS))) for _ in range(3)]
+        for task in asking:
+            with pytest.raises(Unauthorized, match="401"):
+                await task
+        with pytest.raises(Stop):
+            await pool.ask(prompts("later"))
+        with pytest.raises(Stop):
+            await pool.wait_available()
+        assert not pool.available
+
+
+async def test_one_server_that_refuses_the_key_is_out_until_it_is_mended() -> None:
+    clock = FakeClock(running=False)
+    bad, good = FakeServer(url="http://a"), FakeServer(url="http://b")
+    async with Started(bad, good, clock=clock) as pool:
+        bad.reply = lambda _: Unauthorized("/generate: status 401", status=401)
+        with capture_logs() as logs:
+            assert texts_of(await pool.ask(prompts(*TEXTS))) == expected(*TEXTS)
+        out = [log for log in logs if log["event"] == events.SERVER_OUT]
+        assert [(log["server"], log["log_level"]) for log in out] == [("http://a", "error")]
+        assert pool.servers()[0].out == "/generate: status 401"
+        bad.reply = echo
+        await until(lambda: clock.sleeping == 1)
+        clock.advance(OUT_DELAY_S)
+        await until(lambda: pool.servers()[0].breaker is BreakerState.CLOSED)
+        assert pool.servers()[0].out is None
+
+
+async def test_a_gateway_that_forbids_one_text_stops_nothing() -> None:
+    def reply(prompt: str) -> Generation | ModelError:
+        return Unauthorized("403", status=403) if "<script>" in prompt else echo(prompt)
+
+    async with Started(FakeServer(reply)) as pool:
+        answers = await pool.ask(prompts(*TEXTS[:20], "<script>"))
+        refused = answers.pop()
+        assert isinstance(refused, Refused)
+        assert refused.status == 403
+        assert texts_of(answers) == expected(*TEXTS[:20])
+
+
+async def test_concurrent_asks_take_turns() -> None:
+    server = FakeServer(info=ServerInfo(dialect="tgi", model_id="m", max_concurrent_requests=1))
+    async with Started(server) as pool:
+        long = asyncio.ensure_future(pool.ask(prompts(*TEXTS)))
+        await until(lambda: bool(server.asked))
+        await pool.ask(prompts("short"))
+        assert len(server.asked) <= 2 * TURN + 2
+        assert texts_of(await long) == expected(*TEXTS)
+
+
+async def test_cancelling_an_ask_frees_its_places_and_nothing_else() -> None:
+    server = FakeServer(info=ServerInfo(dialect="tgi", model_id="m", max_concurrent_requests=8))
+    async with Started(server) as pool:
+        server.gate.clear()
+        gone = asyncio.ensure_future(pool.ask(prompts(*(f"gone {text}" for text in TEXTS))))
+        await until(lambda: len(server.in_flight) == 4)
+        kept = asyncio.ensure_future(pool.ask(prompts(*TEXTS[:20])))
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        await until(lambda: len(server.cancelled) == 4)
+        server.gate.set()
+        assert texts_of(await kept) == expected(*TEXTS[:20])
+        assert sum(text.startswith("gone") for text in server.asked) == 4
+        assert pool.servers()[0].in_flight == 0
+        assert texts_of(await pool.ask(prompts("after"))) == expected("after")
+
+
+@pytest.mark.parametrize(("text", "times"), [("endless", 2), (PROBE_TEXT, 1), ("endless", 3)])
+async def test_cancelling_while_a_prompt_is_judged_leaves_the_server_usable(
+    text: str, times: int
+) -> None:
+    server = FakeServer(lambda text: TimedOut("30 s") if text == "endless" else echo(text))
+    async with Started(server) as pool:
+        asking = asyncio.ensure_future(pool.ask(prompts("endless")))
+        await until(lambda: server.asked.count(text) == times)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await until(lambda: server.cancelled == [text])
+        assert texts_of(await pool.ask(prompts(*TEXTS))) == expected(*TEXTS)
+
+
+async def test_closing_abandons_what_is_in_flight_at_once() -> None:
+    server = FakeServer()
+    async with Started(server) as pool:
+        server.gate.clear()
+        asking = asyncio.ensure_future(pool.ask(prompts(*TEXTS)))
+        await until(lambda: len(server.in_flight) == 16)
+        await pool.aclose()
+        with pytest.raises(PoolClosed):
+            await asking
+        assert len(server.cancelled) == 16
+        with pytest.raises(PoolClosed):
+            await pool.ask(prompts("late"))
+        await pool.aclose()
+
+
+async def test_servers_of_different_models_are_refused_by_name() -> None:
+    other = ServerInfo(dialect="tgi", model_id="emobloom", max_concurrent_requests=8)
+    servers = [FakeServer(url="http://a"), FakeServer(url="http://b", info=other)]
+    pool = Pool([(server.url, server.connect) for server in servers], clock=FakeClock())
+    with pytest.raises(WrongModel, match="http://b serves emobloom.*emollama@r1") as caught:
+        await pool.start()
+    assert caught.value.server == "http://b"
+    assert all(server.closed for server in servers)
+
+
+async def test_an_unknown_revision_agrees_with_any_and_another_one_does_not() -> None:
+    unknown = ServerInfo(dialect="openai", model_id="emollama")
+    servers = [FakeServer(url="http://a"), FakeServer(url="http://b", info=unknown)]
+    async with Started(*servers) as pool:
+        assert pool.info == INFO
+    another = ServerInfo(dialect="tgi", model_id="emollama", model_revision="r2")
+    servers = [FakeServer(url="http://a"), FakeServer(url="http://b", info=another)]
+    with pytest.raises(WrongModel):
+        async with Started(*servers):
+            pass
+    async with Started(
+        FakeServer(url="http://a"),
+        FakeServer(url="http://b", info=another),
+        options=PoolOptions(same_model=False),
+    ) as pool:
+        assert pool.available
+
+
+async def test_a_server_restarted_with_another_model_stays_out() -> None:
+    clock = FakeClock(running=False)
+    changed, steady = FakeServer(url="http://a"), FakeServer(url="http://b")
+    async with Started(changed, steady, clock=clock) as pool:
+        changed.reply = lambda _: Unavailable("connection refused")
+        assert texts_of(await pool.ask(prompts(*TEXTS))) == expected(*TEXTS)
+        changed.reply = echo
+        changed.information = ServerInfo(dialect="tgi", model_id="gpt2")
+        await until(lambda: clock.sleeping == 1)
+        clock.advance(10.0)
+        await until(lambda: pool.servers()[0].out is not None)
+        assert "gpt2" in (pool.servers()[0].out or "")
+        assert changed.answered == changed.asked[:0]
+        assert texts_of(await pool.ask(prompts(*TEXTS))) == expected(*TEXTS)
+
+
+async def test_each_server_is_proven_before_it_takes_a_prompt() -> None:
+    proven: list[str] = []
+
+    async def prove(client: object) -> ModelError | None:
+        assert isinstance(client, FakeServer)
+        proven.append(client.url)
+        bad = client.url == "http://b"
+        return WrongModel("http://b answers garbage", server=client.url) if bad else None
+
+    async with Started(FakeServer(url="http://a"), prove=prove):
+        pass
+    servers = [FakeServer(url="http://a"), FakeServer(url="http://b")]
+    with pytest.raises(WrongModel, match="http://b answers garbage"):
+        async with Started(*servers, prove=prove):
+            pass
+    assert proven == ["http://a", "http://a", "http://b"]
+
+
+async def test_a_server_missing_at_start_joins_later() -> None:
+    clock = FakeClock(running=False)
+    late = FakeServer(url="http://b", info=Unavailable("connection refused"))
+    async with Started(FakeServer(url="http://a"), late, clock=clock) as pool:
+        assert texts_of(await pool.ask(prompts(*TEXTS))) == expected(*TEXTS)
+        assert late.asked == []
+        late.information = INFO
+        await until(lambda: clock.sleeping == 1)
+        clock.advance(10.0)
+        await until(lambda: pool.servers()[1].breaker is BreakerState.CLOSED)
+        await pool.ask(prompts(*TEXTS))
+        assert PROBE_TEXT in late.asked
+        assert len(late.answered) > 50
+
+
+async def test_starting_without_a_server_gives_up_in_time_or_waits_for_one() -> None:
+    clock = FakeClock()
+    server = FakeServer(info=Unavailable("connection refused"))
+    pool = Pool([(server.url, server.connect)], clock=clock)
+    with pytest.raises(Unavailable, match="connection refused"):
+        await pool.start(wait_s=10.0)
+    assert clock.now >= 1010.0
+    patient = Pool([(server.url, server.connect)], clock=clock)
+    starting = asyncio.ensure_future(patient.start())
+    await until(lambda: clock.now > 2000.0)
+    server.information = INFO
+    await starting
+    assert patient.available
+    await patient.aclose()
+
+
+async def test_starting_with_a_refused_key_stops() -> None:
+    server = FakeServer(lambda _: Unauthorized("401"))
+    pool = Pool([(server.url, server.connect)], clock=FakeClock())
+    with pytest.raises(Unauthorized):
+        await pool.start()
+    refusing = FakeServer(lambda _: Refused("nothing pleases it"))
+    pool = Pool([(refusing.url, refusing.connect)], clock=FakeClock())
+    with pytest.raises(WrongRequest, match="harmless"):
+        await pool.start()
+
+
+async def test_a_bug_in_a_client_surfaces_instead_of_hanging() -> None:
+    server = FakeServer()
+    async with Started(server) as pool:
+        server.reply = lambda _: 1 / 0  # type: ignore[assignment, return-value]
+        with pytest.raises(ZeroDivisionError):
+            await pool.ask(prompts("x"))
+
+
+async def test_observers_see_each_request_once() -> None:
+    watcher = Watcher()
+    replies = iter([Overloaded("x"), GenerationFailed("x"), Unavailable("x")])
+    server = FakeServer()
+    async with Started(server, observer=watcher) as pool:
+        server.reply = lambda text: next(replies, echo(text))
+        answers = await pool.ask(prompts("x"))
+    assert answers == [PoolAnswer(text="re: x", server="http://gpu", attempts=4)]
+    assert watcher.outcomes == {
+        "Overloaded": 1, "GenerationFailed": 1, "Unavailable": 1, "answered": 1,
+    }  # fmt: skip
+
+
+OUTCOMES = {"o": Overloaded, "g": GenerationFailed, "u": Unavailable, "t": TimedOut}
+BAD_LUCK = st.sampled_from(["", "", "", "o", "oo", "ooooo", "g", "u", "gu", "go", "t", "ot", "uo"])
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    waves=st.lists(st.lists(BAD_LUCK, max_size=30), min_size=1, max_size=5),
+    servers=st.integers(1, 3),
+    concurrency=st.integers(1, 40),
+    padded=st.booleans(),
+)
+def test_whatever_fails_every_prompt_is_answered_in_its_place(
+    waves: list[list[str]], servers: int, concurrency: int, *, padded: bool
+) -> None:
+    left: dict[str, list[str]] = defaultdict(list)
+
+    def reply(prompt: str) -> Generation | ModelError:
+        return OUTCOMES[left[prompt].pop()]("bad luck") if left[prompt] else echo(prompt)
+
+    async def scenario() -> None:
+        info = ServerInfo(dialect="tgi", model_id="m", max_concurrent_requests=concurrency)
+        fakes = [FakeServer(reply, url=f"http://{n}", info=info) for n in range(servers)]
+        options = PoolOptions(padded=padded)
+        async with Started(*fakes, options=options) as pool:
+            asked = []
+            for number, wave in enumerate(waves):
+                texts = [f"{number}/{index}" for index in range(len(wave))]
+                left.update(zip(texts, map(list, wave), strict=True))
+                asked.append((texts, asyncio.ensure_future(pool.ask(prompts(*texts)))))
+            for texts, task in asked:
+                assert texts_of(await asyncio.wait_for(task, 10.0)) == expected(*texts)
+            assert all(server.most_in_flight <= concurrency for server in fakes)
+            assert all(state.in_flight == 0 for state in pool.servers())
+            assert len(pool._queue) == 0
+            assert not pool._suspects
+            assert not pool._waves
+
+    asyncio.run(scenario())
