@@ -72,6 +72,24 @@ REFUSED = {
         '[tasks]\nv_reg = false\nv_oc = "off"\ne_c = false\nei_reg = false\nei_oc = "off"',
         "no task is on",
     ),
+    "custom task of no kind": (
+        '[[tasks.custom]]\nname = "stance"\nwordings = ["Which stance?"]',
+        "give either `grammar` or `choices`",
+    ),
+    "custom task with an unknown key": (
+        '[[tasks.custom]]\nname = "stance"\nwording = "Which?"\nwordings = ["W?"]',
+        "custom task 'stance'",
+    ),
+    "custom tasks of one name": (
+        '[[tasks.custom]]\npreset = "SST5"\n[[tasks.custom]]\npreset = "SST5"',
+        "two tasks have the same name",
+    ),
+    "unknown preset": ('[[tasks.custom]]\npreset = "X"', "preset must be one of V-T"),
+    "half a model of one's own": ('[model]\nfamily = "t5"', "both family and wrapper"),
+    "a model of one's own without a name": (
+        '[model]\nfamily = "t5"\nwrapper = "bare"',
+        "needs a name",
+    ),
     "drain over the rebalance timeout": ("[drain]\nrevoke_s = 55", "must be above drain.revoke_s"),
     "poll interval below the rebalance timeout": (
         "[kafka]\nmax_poll_interval_s = 60",
@@ -152,6 +170,20 @@ def test_no_secret_shows_in_a_repr_or_an_error(tmp_path: Path) -> None:
     toml = f'[model]\ntoken = ["{SECRET}"]\nx = "{SECRET}"\n[output]\n{key}'
     assert SECRET not in problems(tmp_path, toml)
     assert SECRET not in problems(tmp_path, "", env | {"EMOSTREAM_KAFKA__SASL__MECHANISM": SECRET})
+
+
+def test_custom_tasks_are_made_from_tables_and_presets(tmp_path: Path) -> None:
+    toml = """
+        [[tasks.custom]]
+        name = "stance"
+        wordings = ["Which stance has the writer?"]
+        choices = ["for", "against"]
+
+        [[tasks.custom]]
+        preset = "SST5"
+    """
+    found = loaded(tmp_path, toml).tasks.custom_tasks()
+    assert [task.name for task in found] == ["stance", "SST5"]
 
 
 def test_a_pattern_replaces_the_default_topics(tmp_path: Path) -> None:
