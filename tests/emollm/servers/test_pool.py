@@ -372,7 +372,7 @@ async def test_servers_of_different_models_are_refused_by_name() -> None:
     other = ServerInfo(dialect="tgi", model_id="emobloom", max_concurrent_requests=8)
     servers = [FakeServer(url="http://a"), FakeServer(url="http://b", info=other)]
     pool = Pool([(server.url, server.connect) for server in servers], clock=FakeClock())
-    with pytest.raises(WrongModel, match="http://b serves emobloom.*emollama@r1") as caught:
+    with pytest.raises(WrongModel, match=r"http://b serves emobloom.*emollama@r1") as caught:
         await pool.start()
     assert caught.value.server == "http://b"
     assert all(server.closed for server in servers)
