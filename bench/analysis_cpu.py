@@ -1,0 +1,94 @@
+"""CPU of the analysis alone: decode to event, with a pool that answers at once.
+
+python bench/analysis_cpu.py [posts]
+"""
+
+import asyncio
+import json
+import random
+import sys
+import time
+from collections.abc import Sequence
+
+from consumer.analyst import Analyst
+from consumer.cache import AnswerCache
+from consumer.decode import Decoder
+from consumer.event import EventBuilder, Pseudonyms
+from consumer.infer import Answer, Inference
+from consumer.meter import Meter
+from consumer.plan import make_plan
+from consumer.records import Record
+from consumer.settings import Tasks
+from emollm.errors import ModelError
+from emollm.prompts import PromptBuilder
+from emollm.protocol import PoolAnswer, Prompt, ServerInfo
+
+BATCH = 64
+WORDS = ("the", "of", "and", "that", "he", "was", "for", "with", "they", "one", "have", "this")
+ANSWERS = {"V-reg": "0.734", "E-c": "joy, optimism.", "EI-reg": "0.6"}
+
+
+class _InstantPool:
+    available = True
+    info = ServerInfo(dialect="tgi", model_id="Emollama-7b", model_revision="r1")
+    prompts = 0
+
+    async def ask(  # noqa: D102
+        self, prompts: Sequence[Prompt]
+    ) -> list[PoolAnswer | ModelError]:
+        self.prompts += len(prompts)
+        return [PoolAnswer(text=ANSWERS[p.task], server="http://gpu", attempts=1) for p in prompts]
+
+    async def wait_available(self) -> None:  # noqa: D102
+        return
+
+
+def _record(offset: int, text: str) -> Record:
+    post = {"id": str(offset), "text": text, "author": f"a{offset}", "source": "x", "lang": "en"}
+    return Record(
+        topic="posts",
+        partition=0,
+        offset=offset,
+        epoch=1,
+        timestamp_ms=1_700_000_000_000,
+        received_at=1_700_000_000.0,
+        key=None,
+        value=json.dumps(post).encode(),
+    )
+
+
+async def _measure(name: str, texts: list[str]) -> None:
+    pool, meter, plan = _InstantPool(), Meter(), make_plan(Tasks())
+    builder = PromptBuilder(plan.tasks)
+    cache = AnswerCache[Answer](max_entries=200_000, max_bytes=67_108_864)
+    analyst = Analyst(
+        pool=pool,
+        plan=plan,
+        decoder=Decoder(),
+        builder=builder,
+        inference=Inference(pool, builder, cache, meter),
+        events=EventBuilder(
+            signature=plan.signature, pseudonyms=Pseudonyms("k" * 32), include_text=True
+        ),
+        observer=meter,
+    )
+    records = [_record(offset, text) for offset, text in enumerate(texts)]
+    started = time.process_time()
+    for first in range(0, len(records), BATCH):
+        await analyst.analyse(records[first : first + BATCH])
+    spent = time.process_time() - started
+    per_post = spent / len(records) * 1e6
+    print(f"{name}: {per_post:.1f} us a post, {pool.prompts / len(records):.2f} prompts a post")
+
+
+def main() -> None:
+    """Measure texts that differ, and texts of which every second is a repost."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    draw = random.Random(1)
+    texts = [" ".join(draw.choices(WORDS, k=18)) + "!" for _ in range(count)]
+    asyncio.run(_measure("all texts differ", texts))
+    asyncio.run(_measure("every second a repost", [texts[n // 2] for n in range(count)]))
+
+
+if __name__ == "__main__":
+    main()
