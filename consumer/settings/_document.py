@@ -25,7 +25,7 @@ def to_markdown() -> str:
     lines = [
         "# Configuration",
         "",
-        "<!-- Generated from consumer/settings by `make docs`; edit the docstrings there. -->",
+        "<!-- Generated from consumer/settings by `make generated`; edit the docstrings there. -->",
         "",
         (
             f"One TOML file, and `{ENV_PREFIX}…` environment variables over it: the key's path in"
