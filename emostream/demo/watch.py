@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from emostream.demo.tally import Tally
 from schemas import AffectEvent, read_dead_letter
@@ -17,6 +17,8 @@ async def watch(bootstrap: str, tally: Tally, *, events: str, dead_letters: str)
     No group: it commits nothing and disturbs nobody.
     """
     consumer = AIOKafkaConsumer(
+        events,
+        dead_letters,
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -24,13 +26,6 @@ async def watch(bootstrap: str, tally: Tally, *, events: str, dead_letters: str)
     )
     await consumer.start()
     try:
-        consumer.assign(
-            [
-                TopicPartition(topic, partition)
-                for topic in (events, dead_letters)
-                for partition in await _partitions(consumer, topic)
-            ]
-        )
         while True:
             for place, records in (await consumer.getmany(timeout_ms=200)).items():
                 for record in records:
@@ -41,9 +36,3 @@ async def watch(bootstrap: str, tally: Tally, *, events: str, dead_letters: str)
                         tally.dead.add(f"{letter.topic}/{letter.partition}/{letter.offset}")
     finally:
         await consumer.stop()
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
-    # A client without a subscription learns of a topic when it first asks for its offsets.
-    await consumer.topics()
-    return sorted(consumer.partitions_for_topic(topic) or {0})

@@ -1,6 +1,7 @@
 """Real consumer processes, as an operator would run them, to be killed, stopped and joined."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -46,6 +47,12 @@ class ConsumerProcess:
         """SIGTERM: drain, commit, leave; the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return await self.process.wait()
+
+    def published(self) -> int:
+        """Events it published over its life, as it says when it stops."""
+        last = json.loads(self.words().splitlines()[-1])
+        assert last["event"] == "stopped", last
+        return int(last["published"])
 
     def words(self) -> str:
         """Its log."""

@@ -3,8 +3,9 @@
 from collections import Counter
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from producer import Broker
+from producer.topic_log import Span, kafka_topic_log
 from schemas import AffectEvent
 
 
@@ -22,34 +23,19 @@ async def contents(
     bootstrap: str, group: str, *, posts: str, events: str, dead_letters: str
 ) -> Contents:
     """Read the three topics from their beginnings to their ends as they are now."""
+    broker = Broker(bootstrap=bootstrap)
     found = Contents(posts=Counter(), events={}, dead=Counter(), uncommitted=0)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False
-    )
-    await consumer.start()
-    try:
-        await consumer.topics()
-        places = {
-            topic: [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or ()]
-            for topic in (posts, events, dead_letters)
-        }
-        everything = [place for group_of in places.values() for place in group_of]
-        consumer.assign(everything)
-        ends = await consumer.end_offsets(everything)
-        for place in everything:
-            consumer.seek(place, 0)
-        while any([await consumer.position(place) < ends[place] for place in everything]):
-            for place, records in (await consumer.getmany(timeout_ms=200)).items():
-                for record in records:
-                    if place.topic == posts:
-                        found.posts[record.key] += 1
-                    elif place.topic == dead_letters:
-                        found.dead[record.key] += 1
-                    else:
-                        event = msgspec.json.decode(record.value, type=AffectEvent)
-                        found.events.setdefault(record.key, []).append(event)
-        for place in places[posts]:
-            found.uncommitted += ends[place] - (await consumer.committed(place) or 0)
-    finally:
-        await consumer.stop()
+    async with kafka_topic_log(events, broker) as log:
+        async for record in log.read(await log.spans()):
+            event = msgspec.json.decode(record.value or b"", type=AffectEvent)
+            found.events.setdefault(record.key or b"", []).append(event)
+    async with kafka_topic_log(dead_letters, broker) as log:
+        async for record in log.read(await log.spans()):
+            found.dead[record.key or b""] += 1
+    async with kafka_topic_log(posts, broker, group=group) as log:
+        behind = await log.spans()  # from the group's commits on
+        found.uncommitted = sum(span.end - span.start for span in behind.values())
+        spans = {partition: Span(0, span.end) for partition, span in behind.items()}
+        async for record in log.read(spans):
+            found.posts[record.key or b""] += 1
     return found
