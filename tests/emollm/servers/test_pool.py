@@ -499,35 +499,51 @@ BAD_LUCK = st.sampled_from(["", "", "", "o", "oo", "ooooo", "g", "u", "gu", "go"
 
 @settings(deadline=None, max_examples=60)
 @given(
-    waves=st.lists(st.lists(BAD_LUCK, max_size=30), min_size=1, max_size=5),
+    waves=st.lists(
+        st.tuples(st.lists(BAD_LUCK, max_size=30), st.none() | st.integers(0, 60)),
+        min_size=1,
+        max_size=6,
+    ),
     servers=st.integers(1, 3),
     concurrency=st.integers(1, 40),
     padded=st.booleans(),
 )
-def test_whatever_fails_every_prompt_is_answered_in_its_place(
-    waves: list[list[str]], servers: int, concurrency: int, *, padded: bool
+def test_whatever_fails_or_is_cancelled_every_other_prompt_is_answered_in_its_place(
+    waves: list[tuple[list[str], int | None]], servers: int, concurrency: int, *, padded: bool
 ) -> None:
     left: dict[str, list[str]] = defaultdict(list)
 
     def reply(prompt: str) -> Generation | ModelError:
         return OUTCOMES[left[prompt].pop()]("bad luck") if left[prompt] else echo(prompt)
 
+    async def ask(pool: Pool, texts: list[str], patience: int | None) -> None:
+        asking = asyncio.ensure_future(pool.ask(prompts(*texts)))
+        if patience is not None:
+            for _ in range(patience):
+                await asyncio.sleep(0)
+            asking.cancel()
+        try:
+            assert texts_of(await asking) == expected(*texts)
+        except asyncio.CancelledError:
+            assert patience is not None
+
     async def scenario() -> None:
         info = ServerInfo(dialect="tgi", model_id="m", max_concurrent_requests=concurrency)
         fakes = [FakeServer(reply, url=f"http://{n}", info=info) for n in range(servers)]
-        options = PoolOptions(padded=padded)
-        async with Started(*fakes, options=options) as pool:
+        async with Started(*fakes, options=PoolOptions(padded=padded)) as pool:
             asked = []
-            for number, wave in enumerate(waves):
+            for number, (wave, patience) in enumerate(waves):
                 texts = [f"{number}/{index}" for index in range(len(wave))]
                 left.update(zip(texts, map(list, wave), strict=True))
-                asked.append((texts, asyncio.ensure_future(pool.ask(prompts(*texts)))))
-            for texts, task in asked:
-                assert texts_of(await asyncio.wait_for(task, 10.0)) == expected(*texts)
+                asked.append(ask(pool, texts, patience))
+            await asyncio.wait_for(asyncio.gather(*asked), 10.0)
+            await until(lambda: not any(server.in_flight for server in fakes))
             assert all(server.most_in_flight <= concurrency for server in fakes)
             assert all(state.in_flight == 0 for state in pool.servers())
             assert len(pool._queue) == 0
             assert not pool._suspects
             assert not pool._waves
+            assert pool._trial is None
+            assert texts_of(await pool.ask(prompts(*TEXTS))) == expected(*TEXTS)
 
     asyncio.run(scenario())
