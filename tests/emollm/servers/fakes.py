@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from emollm.errors import GenerationFailed, ModelError
-from emollm.protocol import GenerateParams, Generation, Prompt, ServerInfo
+from emollm.protocol import GenerateParams, Generation, PoolAnswer, Prompt, ServerInfo
 from emollm.servers import BreakerState, Pool, PoolOptions, Prove
 
 PARAMS = GenerateParams(max_new_tokens=16)
@@ -23,6 +23,18 @@ def prompts(*texts: str, task: str = "V-reg") -> list[Prompt]:
 
 def echo(prompt: str) -> Generation:
     return Generation(text=f"re: {prompt}")
+
+
+TEXTS = tuple(f"post {number}" for number in range(200))
+
+
+def texts_of(answers: list[PoolAnswer | ModelError]) -> list[str]:
+    assert all(isinstance(answer, PoolAnswer) for answer in answers), answers
+    return [answer.text for answer in answers if isinstance(answer, PoolAnswer)]
+
+
+def expected(*texts: str) -> list[str]:
+    return [f"re: {text}" for text in texts]
 
 
 async def until(holds: Callable[[], bool]) -> None:
