@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from consumer import log_events
 from consumer.clock import Clock, sleep
 from consumer.letters import Stage, letter
 from consumer.protocols import Analyst
@@ -30,7 +31,9 @@ async def analyse(analyst: Analyst, records: Sequence[Record], clock: Clock) -> 
         raise
     except Exception as error:  # noqa: BLE001 - a bug of the analysis is not the batch's end
         where = _where(error)
-        _log.warning("batch_failed", records=len(records), error=type(error).__name__, where=where)
+        _log.warning(
+            log_events.BATCH_FAILED, records=len(records), error=type(error).__name__, where=where
+        )
         return await _halved(analyst, records, clock)
 
 
@@ -70,7 +73,9 @@ async def _whole(analyst: Analyst, records: Sequence[Record], clock: Clock) -> l
         try:
             outcomes = await analyst.analyse(records)
         except Retry as error:
-            _log.warning("analysis_delayed", records=len(records), error=type(error).__name__)
+            _log.warning(
+                log_events.ANALYSIS_DELAYED, records=len(records), error=type(error).__name__
+            )
             await sleep(clock, _BACK_OFF_S)
             await analyst.wait_available()
             continue

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
+from consumer import log_events
 from consumer.broker import ConsumedRecord, Headers, KafkaConsumer, KafkaProducer, Partition
 from consumer.broker import RebalanceListener as OurListener
 from consumer.errors import (
@@ -235,7 +236,9 @@ class AiokafkaConsumer:
                 await self._consumer.stop()
         except (TimeoutError, errors.KafkaError):
             # The session timeout tells the group what we couldn't.
-            _log.warning("group_left_unsaid", session_timeout_s=self._options.session_timeout_s)
+            _log.warning(
+                log_events.GROUP_LEFT_UNSAID, session_timeout_s=self._options.session_timeout_s
+            )
 
     def _state(self, partition: Partition) -> Any:
         subscription = self._consumer._subscription.subscription  # noqa: SLF001 - no public way
@@ -317,7 +320,7 @@ class AiokafkaProducer:
         done, _ = await asyncio.wait((stopping,), timeout=timeout_s)
         if done:
             if (error := stopping.exception()) is not None:
-                _log.warning("producer_stop_failed", error=type(error).__name__)
+                _log.warning(log_events.PRODUCER_STOP_FAILED, error=type(error).__name__)
             return
         # Idempotent sends never expire: end them, so that `stop` and whoever waits for them go on.
         producer._message_accumulator.fail_all(errors.ProducerClosed())  # noqa: SLF001

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from consumer import log_events
 from consumer.broker import Brokers, Headers, KafkaProducer
 from consumer.clock import Clock, sleep, wait_all
 from consumer.errors import (
@@ -147,7 +148,7 @@ class Publisher:
             else:
                 again.append(item)
         if again and receipt.last_fault is not None:
-            _log.warning("sends_failed", records=len(again), error=receipt.last_fault)
+            _log.warning(log_events.SENDS_FAILED, records=len(again), error=receipt.last_fault)
         if broken and receipt.error is None:
             await self._renew(producer)
         return again
@@ -219,9 +220,9 @@ class Publisher:
             try:
                 await new.start()
             except KafkaFault as error:
-                _log.warning("producer_not_renewed", error=str(error))
+                _log.warning(log_events.PRODUCER_NOT_RENEWED, error=str(error))
                 return
-            _log.warning("producer_renewed")
+            _log.warning(log_events.PRODUCER_RENEWED)
             self._producer = new
             # Other batches' sends may still be under way with it: it isn't cut off.
             self._retire(old)

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from consumer import log_events
 from consumer.batch import Batcher
 from consumer.broker import Brokers, KafkaConsumer, Partition
 from consumer.checks import check, check_topics
@@ -165,15 +166,15 @@ class Service:
         self._ledger.assign(partitions)
         if self._source is not None:
             self._source.reassigned()
-        _log.info("partitions_assigned", partitions=len(partitions))
+        _log.info(log_events.PARTITIONS_ASSIGNED, partitions=len(partitions))
         self._observer.rebalanced(len(partitions))
 
     def _on_signal(self, name: str) -> None:
         if self._stopping.is_set():
-            _log.warning("abandoning", signal=name)
+            _log.warning(log_events.ABANDONING, signal=name)
             self.abandon()
         else:
-            _log.info("stopping", signal=name, budget_s=self._limits.drain.stop_s)
+            _log.info(log_events.STOPPING, signal=name, budget_s=self._limits.drain.stop_s)
             self.stop()
 
     # Start.
@@ -192,7 +193,7 @@ class Service:
             except KafkaFault as error:
                 if self._clock.monotonic() >= until:
                     raise Broken(f"no connection to {self._options.bootstrap}: {error}") from error
-                _log.warning("kafka_unreachable", bootstrap=self._options.bootstrap)
+                _log.warning(log_events.KAFKA_UNREACHABLE, bootstrap=self._options.bootstrap)
                 if self._consumer is not None:
                     await self._consumer.stop()
                 await sleep(self._clock, 1.0)
@@ -212,7 +213,7 @@ class Service:
         )
         self._spawn("watchdog", watchdog.run(self._restart_consumer))
         self._phase = "running"
-        _log.info("started", group=self._options.group_id)
+        _log.info(log_events.STARTED, group=self._options.group_id)
 
     async def _connect(self) -> KafkaConsumer:
         self._consumer = consumer = self._brokers.consumer()
@@ -282,7 +283,12 @@ class Service:
         # Whatever finishes from here on finds no tracker: it is no longer ours to commit.
         abandoned = self._ledger.lose(ours)
         seconds = self._clock.monotonic() - started
-        _log.info("partitions_revoked", partitions=len(ours), abandoned=abandoned, seconds=seconds)
+        _log.info(
+            log_events.PARTITIONS_REVOKED,
+            partitions=len(ours),
+            abandoned=abandoned,
+            seconds=seconds,
+        )
         self._observer.revoked(len(ours), abandoned, seconds)
 
     def _current(self) -> KafkaConsumer | None:
@@ -329,7 +335,8 @@ class Service:
             abandon.cancel()
         if not done:
             _log.warning(
-                "work_abandoned", records=sum(s.in_flight for s in self._partition_states())
+                log_events.WORK_ABANDONED,
+                records=sum(s.in_flight for s in self._partition_states()),
             )
         await self._commit_last()
         if self._consumer is not None:
@@ -374,13 +381,13 @@ class Service:
             "committed": self._committer.committed,
         }
         if self.error is None:
-            _log.info("stopped", **counts)
+            _log.info(log_events.STOPPED, **counts)
             return
         if isinstance(self.error, FuseBlown):
             self._observer.fuse_blown()
         known = isinstance(self.error, ServiceError | Stop)
         _log.error(
-            "failed",
+            log_events.FAILED,
             error=type(self.error).__name__,
             # The message of an error that nobody foresaw may quote a post.
             reason=str(self.error) if known else "unexpected: see the traceback",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
+from consumer import log_events
 from consumer.broker import KafkaConsumer, Partition
 from consumer.clock import Clock, wait_all
 from consumer.errors import AccessDenied, Denied, Fenced, KafkaFault, Unreachable
@@ -109,7 +110,7 @@ class Committer:
                     await self._attempt(consumer, due, timeout)
                 except Fenced:
                     # The group has moved on: whoever owns these now does this work again.
-                    _log.info("commit_fenced", partitions=len(due))
+                    _log.info(log_events.COMMIT_FENCED, partitions=len(due))
                     self._observer.commit_failed("fenced")
                     return False
                 except Denied as error:
@@ -118,11 +119,11 @@ class Committer:
                         "READ, or mend the credentials"
                     ) from error
                 except KafkaFault as error:
-                    _log.warning("commit_retried", attempt=attempt, error=str(error))
+                    _log.warning(log_events.COMMIT_RETRIED, attempt=attempt, error=str(error))
                     continue
                 self._settled(due)
                 return True
-        _log.error("commit_failed", partitions=len(due))
+        _log.error(log_events.COMMIT_FAILED, partitions=len(due))
         self._observer.commit_failed("error")
         return False
 

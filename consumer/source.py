@@ -5,6 +5,7 @@ from typing import Literal
 
 import structlog
 
+from consumer import log_events
 from consumer.batch import Batcher
 from consumer.broker import ConsumedRecord, KafkaConsumer, Partition
 from consumer.clock import Clock, sleep
@@ -88,7 +89,7 @@ class Source:
                     "to `earliest` or `latest`, or give the group its offsets"
                 ) from error
             except KafkaFault as error:
-                _log.warning("fetch_failed", error=str(error))
+                _log.warning(log_events.FETCH_FAILED, error=str(error))
                 await sleep(self._clock, _BACK_OFF_S)
                 continue
             self.last_loop = self._clock.monotonic()
@@ -144,7 +145,9 @@ class Source:
             epoch = self._ledger.epoch(partition)
             tracker = None if epoch is None else self._ledger.tracker(epoch)
             if epoch is None or tracker is None:
-                _log.warning("records_unassigned", partition=str(partition), records=len(consumed))
+                _log.warning(
+                    log_events.RECORDS_UNASSIGNED, partition=str(partition), records=len(consumed)
+                )
                 continue
             topic, number = partition
             for one in consumed:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from consumer import log_events
 from consumer.broker import KafkaConsumer
 from consumer.clock import Clock, sleep
 from consumer.errors import KafkaFault, Stuck
@@ -48,7 +49,7 @@ class Watchdog:
             if self._restarts >= self._limits.max_restarts:
                 raise Stuck(f"{reason}, after {self._restarts} new consumers; start it again")
             self._restarts += 1
-            _log.error("consumer_stuck", reason=reason, restart=self._restarts)
+            _log.error(log_events.CONSUMER_STUCK, reason=reason, restart=self._restarts)
             await restart()
             self._source.last_loop = self._source.last_delivery = self._clock.monotonic()
 
