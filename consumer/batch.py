@@ -9,7 +9,6 @@ from consumer.limits import BatchLimits
 from consumer.observer import BatchClosed
 from consumer.records import Record
 
-
 _ROUNDING_S = 1e-6
 """A timer set for the very moment may ring a rounding error before it."""
 
