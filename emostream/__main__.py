@@ -4,29 +4,42 @@ import sys
 from importlib.metadata import version
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from emostream.exits import INTERRUPTED, WRONG_USAGE, explain
 
-app = App(
-    name="emostream",
-    help="Watch how people feel on social media, live.",
-    version=lambda: version("emostream"),
-    help_format="rich",
-    result_action="return_value",
-)
+_COMMANDS = {
+    "demo:demo": "Run the whole pipeline on this machine, with real posts.",
+    "consume:consume": "Consume posts, ask the model, publish affect events.",
+    "doctor:doctor": "Check everything that the consumer needs; say what mends it.",
+    "topics:app": "Make emostream's topics, with sensible settings.",
+    "dlq:app": "Dead letters: list them, look at one, send them back.",
+    "produce:app": "Write posts into Kafka: a file's, made-up ones, rated tweets.",
+    "serve:serve": "Serve an EmoLLM, or the small model, over TGI's HTTP contract.",
+    "broker:broker": "Run a real Apache Kafka on this machine, without Docker or Java.",
+    "models:models": "List the EmoLLMs, and which server can serve each.",
+    "schemas:app": "The contracts as JSON Schema 2020-12 and AsyncAPI 3.",
+}
 
-# Imported only when called: `emostream --help` answers at once, and `consume` needs no Java.
-app.command("emostream.commands.demo:demo", name="demo")
-app.command("emostream.commands.consume:consume", name="consume")
-app.command("emostream.commands.produce:app", name="produce")
-app.command("emostream.commands.serve:serve", name="serve")
-app.command("emostream.commands.broker:broker", name="broker")
-app.command("emostream.commands.topics:app", name="topics")
-app.command("emostream.commands.dlq:app", name="dlq")
-app.command("emostream.commands.doctor:doctor", name="doctor")
-app.command("emostream.commands.models:models", name="models")
-app.command("emostream.commands.schemas:app", name="schemas")
+
+def make_app(*, overview: bool) -> App:
+    """Make the command line. Subcommands are imported when called: the overview answers at once.
+
+    The overview has a line of help for each; a subcommand's own help is its docstring.
+    """
+    app = App(
+        name="emostream",
+        help="Watch how people feel on social media, live. New here? Try `emostream demo`.",
+        version=lambda: version("emostream"),
+        help_format="markdown",
+        default_parameter=Parameter(negative=()),
+        result_action="return_value",
+    )
+    for target, line in _COMMANDS.items():
+        name = target.split(":")[0]
+        more = {"help": line} if overview else {}
+        app.command(f"emostream.commands.{target}", name=name, **more)
+    return app
 
 
 def main() -> NoReturn:
@@ -35,6 +48,7 @@ def main() -> NoReturn:
     Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 stopped by the fuse, the
     canary or refused credentials, 130 interrupted.
     """
+    app = make_app(overview=not any(word.isalpha() for word in sys.argv[1:2]))
     try:
         status = app(exit_on_error=False)
     except CycloptsError:  # already printed, with the usage

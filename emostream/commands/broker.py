@@ -26,10 +26,12 @@ def broker(
     It listens on this machine only. The first start fetches 45 MB into the cache folder
     (EMOSTREAM_CACHE_DIR or the user's); each jar is checked against a pinned SHA-256.
 
-    Examples:
-        emostream broker
+    **Examples**
 
-        emostream broker --port 9092 --data ./kafka-data
+    ```
+    emostream broker
+    emostream broker --port 9092 --data ./kafka-data
+    ```
 
     Args:
         host: Address to listen on and to tell clients.

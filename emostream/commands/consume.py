@@ -22,12 +22,13 @@ def consume(
     Exit status: 0 done, 1 broken (start it again), 2 wrong configuration, 3 stopped by the fuse,
     the canary or refused credentials.
 
-    Examples:
-        emostream consume --example > emostream.toml
+    **Examples**
 
-        emostream consume --config emostream.toml
-
-        EMOSTREAM_KAFKA__BOOTSTRAP=kafka:9092 EMOSTREAM_MODEL__SERVERS=http://tgi emostream consume
+    ```
+    emostream consume --example > emostream.toml
+    emostream consume --config emostream.toml
+    EMOSTREAM_KAFKA__BOOTSTRAP=kafka:9092 EMOSTREAM_MODEL__SERVERS=http://tgi emostream consume
+    ```
 
     Args:
         config: Configuration (TOML); EMOSTREAM_… variables win over it.

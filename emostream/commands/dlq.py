@@ -21,7 +21,7 @@ from producer import (
     show_letter,
 )
 
-app = App(help="Dead letters: list them, look at one, send them back.")
+app = App(name="dlq", help="Dead letters: list them, look at one, send them back.")
 
 AsJson = Annotated[bool, Parameter(name="--json")]
 Names = Annotated[tuple[str, ...], Parameter(negative=())]
@@ -42,10 +42,12 @@ def list_(
 ) -> None:
     """List dead letters, newest last, and count them by class. Nothing of a post is shown.
 
-    Examples:
-        emostream dlq list --bootstrap localhost:9092
+    **Examples**
 
-        emostream dlq list --class EmptyText --since 2026-01-31T08:00:00 --json
+    ```
+    emostream dlq list --bootstrap localhost:9092
+    emostream dlq list --class EmptyText --since 2026-01-31T08:00:00 --json
+    ```
 
     Args:
         topic: Dead-letter topic. [default: the configuration's]
@@ -92,10 +94,12 @@ def show(
 ) -> None:
     """Show one dead letter with all its headers, as JSON.
 
-    Examples:
-        emostream dlq show 2/17
+    **Examples**
 
-        emostream dlq show 2/17 --value
+    ```
+    emostream dlq show 2/17
+    emostream dlq show 2/17 --value
+    ```
 
     Args:
         place: PARTITION/OFFSET, as `emostream dlq list` writes it.
@@ -141,10 +145,12 @@ def replay(
     Each record carries a count of its replays; one that came back too often is refused, so that
     it can't go round for ever. Exit status 1 when one was refused or not written.
 
-    Examples:
-        emostream dlq replay --class Unanswered --dry-run
+    **Examples**
 
-        emostream dlq replay --class Unanswered --group dlq-replay
+    ```
+    emostream dlq replay --class Unanswered --dry-run
+    emostream dlq replay --class Unanswered --group dlq-replay
+    ```
 
     Args:
         topic: Dead-letter topic. [default: the configuration's]

@@ -23,8 +23,11 @@ def doctor(
     Changes nothing and joins no group. Exit status 0 when all is well, 1 when something isn't, 2
     when the configuration can't be used.
 
-    Examples:
-        emostream doctor --config emostream.toml
+    **Examples**
+
+    ```
+    emostream doctor --config emostream.toml
+    ```
 
     Args:
         config: Configuration (TOML), as for `emostream consume`.

@@ -22,7 +22,10 @@ from producer import (
 )
 from producer.files import FileFormat
 
-app = App(help="Write posts into Kafka: a file's, made-up ones, or tweets that people rated.")
+app = App(
+    name="produce",
+    help="Write posts into Kafka: a file's, made-up ones, or tweets that people rated.",
+)
 
 Rate = Annotated[float | None, Parameter(validator=validators.Number(gt=0))]
 Count = Annotated[int | None, Parameter(validator=validators.Number(gt=0))]
@@ -49,12 +52,13 @@ def replay(
 
     Exit status 1 when a post was not written, or the file held none that could be read.
 
-    Examples:
-        emostream produce replay posts.jsonl --rate 50
+    **Examples**
 
-        emostream produce replay export.csv --field.id tweet_id --field.text body
-
-        zcat archive.jsonl.gz | emostream produce replay - --bootstrap kafka:9092
+    ```
+    emostream produce replay posts.jsonl --rate 50
+    emostream produce replay export.csv --field.id tweet_id --field.text body
+    zcat archive.jsonl.gz | emostream produce replay - --bootstrap kafka:9092
+    ```
 
     Args:
         file: Gzipped if it ends in .gz; - for standard input.
@@ -112,10 +116,12 @@ def load(
 
     Runs until --count or --seconds is reached, or Ctrl-C.
 
-    Examples:
-        emostream produce load --rate 200 --seconds 60
+    **Examples**
 
-        emostream produce load --count 100000 --size 4000 --duplicates 0.2 --bad-input 0.01
+    ```
+    emostream produce load --rate 200 --seconds 60
+    emostream produce load --count 100000 --size 4000 --duplicates 0.2 --bad-input 0.01
+    ```
 
     Args:
         topic: Topic to write to.
@@ -164,8 +170,11 @@ def tweets(
     They are fetched once, through pip, into the cache folder (EMOSTREAM_CACHE_DIR or the user's).
     The mean rating, -4 to 4, is in each post's meta as human_valence, and so in its event's.
 
-    Examples:
-        emostream produce tweets --count 500 --rate 20
+    **Examples**
+
+    ```
+    emostream produce tweets --count 500 --rate 20
+    ```
 
     Args:
         topic: Topic to write to.

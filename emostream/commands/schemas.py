@@ -7,15 +7,18 @@ from cyclopts import App
 
 from emostream.exits import WRONG_USAGE, CommandError
 
-app = App(help="The contracts as JSON Schema 2020-12 and AsyncAPI 3.")
+app = App(name="schemas", help="The contracts as JSON Schema 2020-12 and AsyncAPI 3.")
 
 
 @app.command(name="list")
 def list_() -> None:
     """Name the documents.
 
-    Examples:
-        emostream schemas list
+    **Examples**
+
+    ```
+    emostream schemas list
+    ```
     """
     from schemas.generate import documents
 
@@ -26,8 +29,11 @@ def list_() -> None:
 def show(name: str) -> None:
     """Write one document to standard output.
 
-    Examples:
-        emostream schemas show affect-event > affect-event.schema.json
+    **Examples**
+
+    ```
+    emostream schemas show affect-event > affect-event.schema.json
+    ```
 
     Args:
         name: One of `emostream schemas list`; the ending may be left out.
@@ -46,8 +52,11 @@ def show(name: str) -> None:
 def write(folder: Path) -> None:
     """Write all documents into a folder.
 
-    Examples:
-        emostream schemas write ./contracts
+    **Examples**
+
+    ```
+    emostream schemas write ./contracts
+    ```
 
     Args:
         folder: Made where missing.

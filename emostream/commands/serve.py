@@ -22,21 +22,20 @@ def serve(
     For what Text Generation Inference doesn't serve: machines without a GPU, Emot5 and Emobart.
     Flags are named as those of TGI's launcher. One line on standard output says it is ready.
 
-    Examples:
-        emostream serve
+    **Examples**
 
-        emostream serve --model-id ./Emobart-large --port 8080
-
-        emostream serve --model-id lzw1008/Emot5-large --device cuda --max-concurrent-requests 256
-
-        curl localhost:3000/info
+    ```
+    emostream serve
+    emostream serve --model-id ./Emobart-large --port 8080
+    emostream serve --model-id lzw1008/Emot5-large --device cuda --max-concurrent-requests 256
+    curl localhost:3000/info
+    ```
 
     Args:
         exit_with_parent: Stop when standard input ends: for a program that starts this one.
         log_level: Least severity written to standard error.
     """
     from consumer.logging import setup_logging
-
     from infra.tgi import TgiServer
     from infra.tgi import serve as run_server
 

@@ -11,7 +11,7 @@ from emostream.connection import Connection
 from emostream.exits import FAILED
 from emostream.logs import quiet_logs
 
-app = App(help="Make emostream's topics, with sensible settings.")
+app = App(name="topics", help="Make emostream's topics, with sensible settings.")
 
 
 @app.command
@@ -28,10 +28,12 @@ def create(
     affect.windows and affect.alerts for what stands downstream. Exit status 1 when one exists
     with other settings: it says which.
 
-    Examples:
-        emostream topics create --bootstrap localhost:9092
+    **Examples**
 
-        emostream topics create --config emostream.toml --partitions 12
+    ```
+    emostream topics create --bootstrap localhost:9092
+    emostream topics create --config emostream.toml --partitions 12
+    ```
 
     Args:
         partitions: Of the topics that carry every post; at least as many as consumers ever.

@@ -1,0 +1,99 @@
+"""Documentation that is made from the code: `python -m emostream.reference` writes it."""
+
+import ast
+import itertools
+import re
+import sys
+from pathlib import Path
+
+from consumer import log_events, metrics, settings
+from emollm.models import MODELS
+from emollm.servers import events as server_events
+
+ROOT = Path(__file__).parent.parent
+_MARKS = {"yes": "yes", "care": "with care", "no": "**no**"}
+
+
+def documents() -> dict[str, str]:
+    """Every generated page's text by its path from the project's root."""
+    operations = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    for block, text in {
+        "metrics": metrics.to_markdown(),
+        "log-events": log_events.to_markdown().rstrip("\n") + "\n" + _server_events(),
+    }.items():
+        operations = _replaced(operations, block, text)
+    return {
+        "docs/configuration.md": settings.to_markdown(),
+        "docs/operations.md": operations,
+        "docs/models.md": models_page(),
+    }
+
+
+def models_page() -> str:
+    """The table of models, with what to mind about each on each server."""
+    rows = [
+        f"| {model.hub_id or model.name} | {model.size} | {model.wrapper.name.lower()}"
+        f" | {serving.server} | {_MARKS[serving.works]} | {serving.note} |"
+        for model in MODELS
+        for serving in model.serving
+    ]
+    return "\n".join(
+        [
+            "# Models",
+            "",
+            "<!-- Generated from emollm/models.py by `make generated`. -->",
+            "",
+            "Which EmoLLM runs on which server, as `emostream models` prints it. `prompts` is the",
+            "wrapper: `human` puts the instruction between `Human:` and `Assistant:`, `bare` sends",
+            "it as it is. A model that isn't in the table needs `model.family` and `model.wrapper`.",
+            "At start a canary asks each server known texts, so that a server that loads a model",
+            "wrongly is found before a post is read by it.",
+            "",
+            "| model | size | prompts | server | works | mind |",
+            "|---|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _server_events() -> str:
+    """Rows for the events of the pool: constants with a line of meaning below each."""
+    body = ast.parse(Path(server_events.__file__).read_text(encoding="utf-8")).body
+    rows = []
+    for constant, meaning in itertools.pairwise(body):
+        if (
+            isinstance(constant, ast.AnnAssign)
+            and isinstance(constant.value, ast.Constant)
+            and isinstance(meaning, ast.Expr)
+            and isinstance(meaning.value, ast.Constant)
+        ):
+            rows.append(f"| `{constant.value.value}` | {meaning.value.value} |")
+    return "\n".join(rows) + "\n"
+
+
+def _replaced(page: str, block: str, text: str) -> str:
+    pattern = re.compile(rf"(<!-- {block}: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
+    if not pattern.search(page):
+        raise LookupError(f"docs/operations.md has no block {block}")
+    return pattern.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", page)
+
+
+def outdated() -> list[str]:
+    """Generated pages that say something else than the code."""
+    return [
+        name
+        for name, text in documents().items()
+        if not (ROOT / name).exists() or (ROOT / name).read_text(encoding="utf-8") != text
+    ]
+
+
+def main() -> None:
+    """Write what is outdated."""
+    for name in outdated():
+        (ROOT / name).write_text(documents()[name], encoding="utf-8")
+        sys.stdout.write(f"{name}\n")
+
+
+if __name__ == "__main__":
+    main()
