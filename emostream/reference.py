@@ -45,7 +45,7 @@ def models_page() -> str:
             "",
             "Which EmoLLM runs on which server, as `emostream models` prints it. `prompts` is the",
             "wrapper: `human` puts the instruction between `Human:` and `Assistant:`, `bare` sends",
-            "it as it is. A model that isn't in the table needs `model.family` and `model.wrapper`.",
+            "it as it is. A model not in the table needs `model.family` and `model.wrapper`.",
             "At start a canary asks each server known texts, so that a server that loads a model",
             "wrongly is found before a post is read by it.",
             "",
@@ -68,7 +68,7 @@ def _server_events() -> str:
             and isinstance(meaning, ast.Expr)
             and isinstance(meaning.value, ast.Constant)
         ):
-            rows.append(f"| `{constant.value.value}` | {meaning.value.value} |")
+            rows.append(f"| `{constant.value.value!s}` | {meaning.value.value!s} |")
     return "\n".join(rows) + "\n"
 
 
