@@ -10,7 +10,7 @@ engine on CTranslate2 and one on torch and transformers.
 
 from infra.tgi.engine import Engine, EngineInfo, Generation, Job
 from infra.tgi.errors import EngineError, StartError
-from infra.tgi.server import TgiServer, serve
+from infra.tgi.server import TgiServer, run, serve
 from infra.tgi.settings import SMALL_MODEL, ServerSettings
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "ServerSettings",
     "StartError",
     "TgiServer",
+    "run",
     "serve",
 ]

@@ -20,6 +20,12 @@ from infra.tgi.engine import Engine, Generation, Job
 from infra.tgi.errors import EngineError, GenerationError, IncompleteError
 from infra.tgi.metrics import Metrics
 
+#: A pass of this many prompts is worth its fixed costs (measured on the small model) …
+_ENOUGH = 16
+#: … and then goes without prompts that would make it pad more than this: with sorted lengths the
+#: small model takes a fifth less CPU per prompt.
+_PADDING = 1.25
+
 _log = structlog.get_logger(__name__)
 
 
@@ -111,15 +117,16 @@ class Batcher:
             for one in self._queue
             if one is not oldest and one.key == oldest.key and not one.job.cancelled
         ]
-        if len(alike) >= self._max_prompts or any(
-            len(one.job.ids) * (len(alike) + 1) > self._max_tokens for one in alike
-        ):
-            alike.sort(key=lambda one: abs(len(one.job.ids) - length))
+        alike.sort(key=lambda one: abs(len(one.job.ids) - length))
         batch = [oldest]
-        longest = length
+        longest = tokens = length
         for one in alike:
             longest = max(longest, len(one.job.ids))
-            if len(batch) >= self._max_prompts or longest * (len(batch) + 1) > self._max_tokens:
+            tokens += len(one.job.ids)
+            padded = longest * (len(batch) + 1)
+            if len(batch) >= self._max_prompts or padded > self._max_tokens:
+                break
+            if len(batch) >= _ENOUGH and padded > _PADDING * tokens:
                 break
             batch.append(one)
         taken = set(batch)

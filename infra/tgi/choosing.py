@@ -127,7 +127,9 @@ def warp(logits: Row, sampling: Sampling, history: Sequence[int]) -> Row:
             counts / len(history)
         ).astype(np.float32)
     if sampling.temperature != 1.0:
-        scores = scores / np.float32(sampling.temperature)
+        # The best one at zero first: a tiny temperature then overflows to minus infinity alone.
+        with np.errstate(over="ignore"):
+            scores = (scores - np.max(scores)) / np.float32(sampling.temperature)
     if 0 < sampling.top_k < len(scores):
         least = np.partition(scores, -sampling.top_k)[-sampling.top_k]
         scores = np.where(scores < least, _NEVER, scores)
@@ -145,7 +147,8 @@ def _typical(scores: Row, mass: float) -> Row:
     """Keep the tokens whose surprise is nearest the entropy (arXiv 2202.00666)."""
     logprobs = log_softmax(scores)
     probabilities = np.exp(logprobs)
-    entropy = -np.nansum(np.where(probabilities > 0, logprobs * probabilities, 0.0))
+    known = probabilities > 0
+    entropy = -np.sum(logprobs[known] * probabilities[known])
     order = np.argsort(np.abs(-logprobs - entropy), kind="stable")
     last = int(np.sum(np.cumsum(probabilities[order]) < mass))
     kept = np.full_like(scores, _NEVER)

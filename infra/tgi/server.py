@@ -244,6 +244,16 @@ def _request(
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
 
 
+def run(settings: ServerSettings, *, on_ready: Callable[[TgiServer], None] | None = None) -> None:
+    """`serve` on an event loop of its own: uvloop's where it is installed."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        asyncio.run(serve(settings, on_ready=on_ready))
+    else:
+        uvloop.run(serve(settings, on_ready=on_ready))
+
+
 async def serve(
     settings: ServerSettings,
     *,

@@ -63,6 +63,16 @@ async def test_a_pass_never_holds_more_padded_tokens_than_allowed() -> None:
     batcher.close()
 
 
+async def test_a_large_enough_pass_goes_without_prompts_that_would_pad_it() -> None:
+    engine = StandIn()
+    batcher = _batcher(engine)
+    pending = [batcher.submit(_job(10 if at % 2 else 40)) for at in range(40)]
+    await asyncio.gather(*(one.future for one in pending))
+    # Twenty alike, then what pads by no more than a quarter; the rest comes next.
+    assert engine.batches == [27, 13]
+    batcher.close()
+
+
 async def test_the_oldest_prompt_is_in_the_next_pass_whatever_its_length() -> None:
     engine = StandIn()
     batcher = _batcher(engine, prompts=2)

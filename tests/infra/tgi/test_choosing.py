@@ -39,9 +39,19 @@ IDS = [3, 7, 7, 20]
 )
 def test_scores_are_those_of_transformers(sampling: Sampling, theirs: object) -> None:
     mine = warp(LOGITS, sampling, IDS)
+    if sampling.temperature != 1.0:
+        mine += LOGITS.max() / sampling.temperature  # ours are shifted, which changes no odds
     assert callable(theirs)
     reference = theirs(torch.tensor([IDS]), torch.tensor(LOGITS).unsqueeze(0))[0].numpy()
     np.testing.assert_allclose(mine, reference, rtol=1e-5)
+
+
+def test_the_smallest_temperature_takes_the_most_likely_token() -> None:
+    sampling = Sampling(do_sample=True, temperature=1e-45)
+    chooser = Chooser(
+        Job([1], 9, sampling=sampling), history=[], eos_ids=frozenset(), decode=lambda _: ""
+    )
+    assert chooser.choose(LOGITS)[0] == int(LOGITS.argmax())
 
 
 def test_a_frequency_penalty_weighs_what_comes_often() -> None:
