@@ -9,8 +9,8 @@ from consumer.limits import BatchLimits
 from consumer.observer import BatchClosed
 from consumer.records import Record
 
-_ROUNDING_S = 1e-6
-"""A timer set for the very moment may ring a rounding error before it."""
+_ROUNDING_S = 1e-3
+"""uvloop's timers have milliseconds, and may ring before the moment they were set for."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, eq=False):

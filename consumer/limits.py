@@ -17,9 +17,10 @@ class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Enough to group prompts by task and length, few enough that one slow answer holds few."""
     max_bytes: int = 1_048_576
     """Key, value and headers. One record that is larger is a batch of its own."""
-    max_wait_s: float = 0.005
+    max_wait_s: float = 0.002
     """Counted from the first record, while a batch may start; under load batches fill instead.
-    Half of the 10 ms that the service may add to a post's latency."""
+    Measured at 133 posts/s: the median post is 4 ms in the service with 2 ms,
+    8 with 5; it may be 10."""
     max_concurrent: int = 32
     """Batches under way at once: small ones, at half load, must not queue for a place. What the
     model server sees is bounded by the pool, what memory sees by `InFlightLimits`."""
@@ -124,8 +125,9 @@ class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of one fetch from one broker, over all its partitions: bounds what is prefetched."""
     partition_fetch_bytes: int = 1_048_576
     compression: Compression = "lz4"
-    linger_ms: int = 5
-    """Sends of a few batches share a request. Adds at most this to an event's latency."""
+    linger_ms: int = 0
+    """A batch is sent at once, and while a request is under way the next ones share theirs: more
+    adds its milliseconds to every event at low rates, and saves no measurable CPU at high ones."""
     max_request_bytes: int = 1_048_576
     """An event larger than this becomes a dead letter; brokers' own default limit."""
 
