@@ -7,8 +7,11 @@ from consumer.model import make_builder
 from consumer.settings import Model
 from emollm.canary import Canary, canaries_for
 from emollm.errors import ModelError, Poison, WrongModel
-from emollm.protocol import ModelClient
+from emollm.protocol import Generation, ModelClient, Prompt
 from emollm.tasks import TASKS, Task
+
+_AT_ONCE = 4
+"""Canaries in flight: a server that others are using is not pushed over its limit by ours."""
 
 
 def prover(
@@ -33,9 +36,16 @@ def prover(
         prompts = [
             builder.build(by_name[c.task], builder.prepare(c.text), c.emotion) for c in canaries
         ]
-        answers = await asyncio.gather(
-            *(client.generate(p.text, p.params, timeout_s=options.timeout_s) for p in prompts)
-        )
+        # No more at once than the server takes: it would refuse the rest (429), at every try.
+        places = asyncio.Semaphore(min(_AT_ONCE, info.max_concurrent_requests or _AT_ONCE))
+
+        async def ask(prompt: Prompt) -> Generation | ModelError:
+            async with places:
+                return await client.generate(
+                    prompt.text, prompt.params, timeout_s=options.timeout_s
+                )
+
+        answers = await asyncio.gather(*map(ask, prompts))
         wrong: list[str] = []
         for canary, answer in zip(canaries, answers, strict=True):
             if isinstance(answer, Poison):

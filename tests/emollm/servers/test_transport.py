@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from emollm.servers import (
     AiohttpTransport,
@@ -257,10 +258,14 @@ def test_options_that_cannot_work_are_refused_without_their_secrets(wrong: dict[
     assert "line" not in str(caught.value)
 
 
-async def test_a_certificate_is_checked_against_the_given_authority(make: Make) -> None:
-    pem = str(Path(__file__).with_name("localhost.pem"))  # self-signed, for tests only
+async def test_a_certificate_is_checked_against_the_given_authority(
+    make: Make, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    pem = str(tmp_path / "authority.pem")
+    authority.cert_pem.write_to_path(pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     async with StubServer(answering(200, OK), tls=context) as server:
         for options, works in (
             (ServerOptions(url=server.url, ca_file=pem), True),
