@@ -34,6 +34,9 @@ PARTITIONS_REVOKED = _event(
 RECORDS_UNASSIGNED = _event(
     "records_unassigned", "Kafka's client delivered records of a partition not ours: dropped."
 )
+LOG_WENT_BACK = _event(
+    "log_went_back", "A partition's offsets began again: its topic was made anew or cut."
+)
 COMMIT_FENCED = _event(
     "commit_fenced", "The partitions moved before the commit: their new owner does the work."
 )

@@ -79,7 +79,11 @@ class Publisher:
             KafkaFault: there is no connection to be had.
         """
         producer = self._brokers.producer()
-        await producer.start()
+        try:
+            await producer.start()
+        except asyncio.CancelledError:
+            await producer.stop(timeout_s=0)
+            raise
         self._producer = producer
 
     async def stop(self) -> None:

@@ -149,6 +149,15 @@ class Source:
                     log_events.RECORDS_UNASSIGNED, partition=str(partition), records=len(consumed)
                 )
                 continue
+            if consumed and consumed[0].offset <= tracker.last:
+                # The log was cut or made anew, and reading begins again: what was under way of
+                # the old one is nobody's any more.
+                _log.warning(log_events.LOG_WENT_BACK, partition=str(partition))
+                self._ledger.assign((partition,))
+                epoch = self._ledger.epoch(partition)
+                assert epoch is not None
+                tracker = self._ledger.tracker(epoch)
+                assert tracker is not None
             topic, number = partition
             for one in consumed:
                 record = Record(

@@ -46,7 +46,7 @@ class OffsetTracker:
             return
         if self._position is None:
             self._position = offsets[0]
-        assert offsets[0] > self._last, "offsets of one assignment only grow"
+        assert offsets[0] > self._last, "offsets of one epoch only grow"
         self._last = offsets[-1]
         self._unfinished.extend(offsets)
         self._arrivals.append((offsets[-1], now))
@@ -79,6 +79,11 @@ class OffsetTracker:
     def position(self) -> int | None:
         """The offset to commit: after the finished prefix. None before the first record."""
         return self._position
+
+    @property
+    def last(self) -> int:
+        """The last offset delivered; -1 before the first."""
+        return self._last
 
     @property
     def in_flight(self) -> int:

@@ -160,3 +160,18 @@ async def test_two_members_joining_and_leaving_lose_nothing() -> None:
     committed = kafka.groups[GROUP].committed
     assert committed == {Partition("posts", number): 60 for number in range(4)}
     assert second.seen.published
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
+    rig = Rig()
+    rig.kafka.produce("posts", numbered(5))
+    async with running(rig):
+        await rig.turn(2)
+        assert rig.kafka.commits[-1] == {POSTS: 5}
+        rig.kafka.logs[POSTS].records.clear()
+        rig.kafka.logs[POSTS].end = 0
+        rig.kafka.consumers[0]._positions[POSTS] = 0
+        rig.kafka.produce("posts", numbered(3, "anew"))
+        await rig.turn(2)
+        assert len(rig.events()) == 8
+        assert rig.kafka.commits[-1] == {POSTS: 3}
