@@ -8,10 +8,16 @@ engine on CTranslate2 and one on torch and transformers.
         ...  # POST to f"{server.url}/generate"
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from infra.tgi.engine import Engine, EngineInfo, Generation, Job
 from infra.tgi.errors import EngineError, StartError
-from infra.tgi.server import TgiServer, run, serve
 from infra.tgi.settings import SMALL_MODEL, ServerSettings
+
+if TYPE_CHECKING:
+    from infra.tgi.server import TgiServer, run, serve
 
 __all__ = [
     "SMALL_MODEL",
@@ -26,3 +32,12 @@ __all__ = [
     "run",
     "serve",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The server's own names, imported when asked for: the settings alone need no aiohttp."""
+    if name in {"TgiServer", "run", "serve"}:
+        from infra.tgi import server  # noqa: PLC0415
+
+        return getattr(server, name)
+    raise AttributeError(name)

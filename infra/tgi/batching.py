@@ -63,6 +63,8 @@ class Batcher:
         self._queue: deque[Pending] = deque()
         self._running = 0
         self._kicked = False
+        #: Whether the last pass that ended was answered by the engine.
+        self.healthy = True
         self._loop = asyncio.get_running_loop()
 
     def submit(self, job: Job) -> Pending:
@@ -174,6 +176,7 @@ class Batcher:
         self._running -= 1
         metrics = self._metrics
         error = call.exception()
+        self.healthy = error is None
         if error is None:
             metrics.batch_successes.add(label="prefill")
             metrics.batch_duration.record(call.result())

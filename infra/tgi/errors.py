@@ -9,6 +9,7 @@
     ├── ToolError            422 tool_error             tools of a chat that can't be served
     ├── BatchSizeError       422 batch size exceeded    a completions list that is too long
     ├── SuffixError          422 suffix not supported   completions' `suffix`
+    ├── UnhealthyError       503 healthcheck            said by /health while the engine fails
     ├── VertexEmptyError     422 Input validation error a /vertex request without instances
     └── VertexError          500 Incomplete generation  any failure behind /vertex
 
@@ -135,6 +136,16 @@ class VertexError(InferError):
 
     def __init__(self) -> None:
         super().__init__("Incomplete generation")
+
+
+class UnhealthyError(InferError):
+    """The engine doesn't answer; said by /health."""
+
+    status = 503
+    error_type = "healthcheck"
+
+    def __init__(self) -> None:
+        super().__init__("unhealthy")
 
 
 class EngineError(Exception):

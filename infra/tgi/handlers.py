@@ -9,9 +9,17 @@ from aiohttp import web
 
 from infra.tgi import requests
 from infra.tgi.completions import Completions, chat
-from infra.tgi.errors import InferError, TemplateError, VertexEmptyError, VertexError
+from infra.tgi.errors import (
+    InferError,
+    TemplateError,
+    UnhealthyError,
+    VertexEmptyError,
+    VertexError,
+)
 from infra.tgi.infer import Infer
 from infra.tgi.replies import (
+    empty_reply,
+    error_reply,
     generated,
     json_reply,
     sse_error,
@@ -32,6 +40,12 @@ class Handlers:
         self._completions = completions
         self._compute_type = compute_type
         self._full_text = full_text
+
+    async def health(self) -> web.StreamResponse:
+        """GET /health: empty while the engine answers, else 503."""
+        if await self._infer.healthy():
+            return empty_reply()
+        return error_reply(UnhealthyError())
 
     async def generate(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
         """POST /generate: one prompt, one answer."""

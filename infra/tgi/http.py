@@ -27,7 +27,7 @@ _PREFLIGHT = {
 }
 
 Post = Callable[[web.BaseRequest, bytes], Awaitable[web.StreamResponse]]
-Get = Callable[[], web.StreamResponse]
+Get = Callable[[], Awaitable[web.StreamResponse] | web.StreamResponse]
 
 
 class Http:
@@ -91,7 +91,8 @@ class Http:
         if method == hdrs.METH_POST and post is not None:
             response = await self._post(request, post)
         elif method in {hdrs.METH_GET, hdrs.METH_HEAD} and get is not None:
-            response = get()
+            found = get()
+            response = found if isinstance(found, web.StreamResponse) else await found
         elif get is None and post is None:
             return empty_reply(404, _CORS)
         else:

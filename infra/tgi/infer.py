@@ -111,6 +111,17 @@ class Infer:
         self._succeeded(answered)
         return answered
 
+    async def healthy(self) -> bool:
+        """Whether the engine answers: after a failed pass, by asking it for one token."""
+        if self._batcher.healthy:
+            return True
+        job = Job((await self.tokenize("liveness")).ids, 1)
+        try:
+            await self._batcher.submit(job).future
+        except InferError:
+            return False
+        return True
+
     async def _best_of(self, request: GenerateRequest, wanted: int, started: float) -> Answered:
         validation.best_of(wanted, self._limits)
         tasks = [asyncio.ensure_future(self._one(request, started)) for _ in range(wanted)]

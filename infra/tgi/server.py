@@ -22,7 +22,7 @@ from infra.tgi.handlers import Handlers
 from infra.tgi.http import MAX_BODY, Http
 from infra.tgi.infer import Infer, Permits
 from infra.tgi.metrics import Metrics
-from infra.tgi.replies import CompletionBodies, empty_reply, json_reply, text_reply
+from infra.tgi.replies import CompletionBodies, json_reply, text_reply
 from infra.tgi.settings import ServerSettings, TokenLimits, token_limits
 from infra.tgi.tokenizing import Tokenizing
 from infra.tgi.validation import Limits
@@ -191,9 +191,9 @@ class TgiServer:
         about = self._info(info, tokens)
         return Http(
             get={
-                "/": empty_reply,
-                "/health": empty_reply,
-                "/ping": empty_reply,
+                "/": post.health,
+                "/health": post.health,
+                "/ping": post.health,
                 "/info": lambda: json_reply(about),
                 "/v1/models": lambda: json_reply({"object": "list", "data": [model]}),
                 "/metrics": lambda: text_reply(metrics.text()),

@@ -150,6 +150,19 @@ async def test_an_engine_that_fails_within_a_stream_is_told_after_the_tokens() -
             assert response.status == 424
 
 
+async def test_health_says_when_the_engine_fails_and_when_it_is_back() -> None:
+    engine = StandIn()
+    async with running(engine) as (_, client):
+        engine.failing = RuntimeError("CUDA error")
+        assert (await post(client, "/generate", ASK))[0] == 424
+        async with client.get("/health") as response:
+            assert response.status == 503
+            assert await response.json() == {"error": "unhealthy", "error_type": "healthcheck"}
+        engine.failing = None
+        async with client.get("/health") as response:
+            assert (response.status, await response.read()) == (200, b"")
+
+
 async def test_the_key_guards_the_posts_and_no_get() -> None:
     async with running(StandIn(), ServerSettings(port=0, api_key="k")) as (_, client):
         async with client.post("/tokenize", json=ASK) as response:
