@@ -251,10 +251,11 @@ async def test_a_port_in_use_is_told_with_the_mend() -> None:
 
 
 async def test_metrics_count_under_tgis_names() -> None:
-    async with running(StandIn()) as (_, client):
+    async with running(StandIn()) as (server, client):
         for body in (ASK, {"inputs": ""}):
-            async with client.post("/generate", json=body) as response:
-                await response.read()
+            await post(client, "/generate", body)
+        # The pass ends just after its answers.
+        await until(lambda: "tgi_batch_current_size 0" in server.metrics.text())
         async with client.get("/metrics") as response:
             lines = (await response.text()).splitlines()
     assert "tgi_request_count 2" in lines
