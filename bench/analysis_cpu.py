@@ -15,10 +15,10 @@ from consumer.cache import AnswerCache
 from consumer.decode import Decoder
 from consumer.event import EventBuilder, Pseudonyms
 from consumer.infer import Answer, Inference
-from consumer.meter import Meter
 from consumer.plan import make_plan
 from consumer.records import Record
 from consumer.settings import Tasks
+from consumer.telemetry.meter import Meter
 from emollm.errors import ModelError
 from emollm.prompts import PromptBuilder
 from emollm.protocol import PoolAnswer, Prompt, ServerInfo

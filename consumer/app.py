@@ -7,7 +7,6 @@ from contextlib import nullcontext
 
 import structlog
 
-from consumer import log_events
 from consumer.assembly import (
     kafka_options,
     make_analyst,
@@ -15,16 +14,17 @@ from consumer.assembly import (
     server_options,
     service_limits,
 )
-from consumer.broker import Brokers
 from consumer.errors import ServiceError
-from consumer.health import Health, HealthServer
-from consumer.kafka import AiokafkaBrokers
+from consumer.kafka.aiokafka_brokers import AiokafkaBrokers
+from consumer.kafka.protocol import Brokers
 from consumer.limits import KafkaOptions, Until
-from consumer.meter import Meter
 from consumer.plan import Plan, make_plan
 from consumer.service import EXIT_BROKEN, EXIT_DONE, EXIT_HALTED, EXIT_MISCONFIGURED, Service
 from consumer.settings import ConfigError, Settings
 from consumer.signals import caught_signals
+from consumer.telemetry import log_events
+from consumer.telemetry.health import Health, HealthServer
+from consumer.telemetry.meter import Meter
 from emollm.errors import ModelError, Stop
 from emollm.servers import Pool
 

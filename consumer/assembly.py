@@ -6,6 +6,7 @@ from consumer.canary import prover
 from consumer.decode import Decoder
 from consumer.event import EventBuilder, Pseudonyms
 from consumer.infer import Answer, Inference
+from consumer.kafka.security import client_security
 from consumer.limits import (
     BatchLimits,
     DrainBudget,
@@ -14,11 +15,10 @@ from consumer.limits import (
     KafkaOptions,
     ServiceLimits,
 )
-from consumer.meter import Meter
 from consumer.model import make_builder
 from consumer.plan import Plan
-from consumer.security import client_security
 from consumer.settings import Settings
+from consumer.telemetry.meter import Meter
 from emollm.servers import Pool, PoolOptions, ServerOptions, open_pool
 
 _HEARTBEATS = 3

@@ -6,8 +6,8 @@ from collections.abc import Container, Sequence
 import msgspec
 
 from consumer.limits import BatchLimits
-from consumer.observer import BatchClosed
 from consumer.records import Record
+from consumer.telemetry.observer import BatchClosed
 
 _ROUNDING_S = 1e-3
 """uvloop's timers have milliseconds, and may ring before the moment they were set for."""

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import structlog
 
-from consumer import log_events
 from consumer.clock import Clock, sleep
 from consumer.letters import Stage, letter
 from consumer.protocols import Analyst
 from consumer.records import Outcome, Record
+from consumer.telemetry import log_events
 from emollm.errors import Retry, Stop
 
 _log = structlog.get_logger("consumer")

@@ -7,8 +7,6 @@ from typing import Any
 import msgspec
 import structlog
 
-from consumer import log_events
-from consumer.broker import Brokers, Headers, KafkaProducer
 from consumer.clock import Clock, sleep, wait_all
 from consumer.errors import (
     AccessDenied,
@@ -22,9 +20,11 @@ from consumer.errors import (
     ServiceError,
     TopicMissing,
 )
+from consumer.kafka.protocol import Brokers, Headers, KafkaProducer
 from consumer.letters import Poison, Stage, letter
 from consumer.limits import KafkaOptions, PublishLimits
 from consumer.records import Outcome, Record
+from consumer.telemetry import log_events
 from schemas import DeadLetter
 from schemas.headers import dead_letter_headers
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import structlog
 
-from consumer import log_events
 from consumer.batch import Batcher
-from consumer.broker import Brokers, KafkaConsumer, Partition
 from consumer.checks import check, check_topics
 from consumer.clock import Clock, SystemClock, sleep
 from consumer.errors import (
@@ -23,15 +21,17 @@ from consumer.errors import (
 )
 from consumer.fuse import Fuse
 from consumer.inflight import InFlight
-from consumer.kafka import AiokafkaBrokers
+from consumer.kafka.aiokafka_brokers import AiokafkaBrokers
+from consumer.kafka.protocol import Brokers, KafkaConsumer, Partition
 from consumer.limits import KafkaOptions, ServiceLimits, Until
-from consumer.observer import NullObserver, Observer
 from consumer.protocols import Analyst
 from consumer.publish import Publisher
 from consumer.settle import Committer
 from consumer.signals import caught_signals
 from consumer.source import Source
-from consumer.state import PartitionState, Phase, Snapshot
+from consumer.telemetry import log_events
+from consumer.telemetry.observer import NullObserver, Observer
+from consumer.telemetry.state import PartitionState, Phase, Snapshot
 from consumer.tracker import Ledger
 from consumer.watchdog import Watchdog
 from consumer.work import Work

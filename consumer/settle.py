@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import structlog
 
-from consumer import log_events
-from consumer.broker import KafkaConsumer, Partition
 from consumer.clock import Clock, wait_all
 from consumer.errors import AccessDenied, Denied, Fenced, KafkaFault, Unreachable
+from consumer.kafka.protocol import KafkaConsumer, Partition
 from consumer.limits import CommitPolicy
-from consumer.observer import Observer
 from consumer.records import Record
+from consumer.telemetry import log_events
+from consumer.telemetry.observer import Observer
 from consumer.tracker import Ledger, OffsetTracker
 
 _log = structlog.get_logger("consumer")

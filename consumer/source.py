@@ -5,16 +5,16 @@ from typing import Literal
 
 import structlog
 
-from consumer import log_events
 from consumer.batch import Batcher
-from consumer.broker import ConsumedRecord, KafkaConsumer, Partition
 from consumer.clock import Clock, sleep
 from consumer.errors import AccessDenied, Denied, KafkaFault, Misconfigured, NoOffset
 from consumer.inflight import InFlight
+from consumer.kafka.protocol import ConsumedRecord, KafkaConsumer, Partition
 from consumer.limits import KafkaOptions
-from consumer.observer import Observer
 from consumer.protocols import Analyst
 from consumer.records import Record
+from consumer.telemetry import log_events
+from consumer.telemetry.observer import Observer
 from consumer.tracker import Ledger
 
 _log = structlog.get_logger("consumer")

@@ -7,7 +7,7 @@ empty tracker: what finishes late, for an epoch that is lost, finds no tracker a
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from consumer.broker import Partition
+from consumer.kafka.protocol import Partition
 
 
 class OffsetTracker:

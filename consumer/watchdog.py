@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from consumer import log_events
-from consumer.broker import KafkaConsumer
 from consumer.clock import Clock, sleep
 from consumer.errors import KafkaFault, Stuck
+from consumer.kafka.protocol import KafkaConsumer
 from consumer.limits import KafkaOptions, WatchdogLimits
 from consumer.source import Source
+from consumer.telemetry import log_events
 
 _log = structlog.get_logger("consumer")
 

@@ -11,10 +11,10 @@ from consumer.inflight import InFlight
 from consumer.isolate import analyse
 from consumer.letters import Stage
 from consumer.limits import BatchLimits
-from consumer.observer import Observer
 from consumer.protocols import Analyst
 from consumer.publish import Publisher
 from consumer.settle import Committer
+from consumer.telemetry.observer import Observer
 from schemas import DeadLetter
 
 _CANCEL_S = 1.0

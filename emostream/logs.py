@@ -1,6 +1,6 @@
 """Log lines of the commands that talk to a person: warnings only, unless asked."""
 
-from consumer.logging import setup_logging
+from consumer.telemetry.logging import setup_logging
 
 
 def quiet_logs(level: str = "warning") -> None:

@@ -6,7 +6,8 @@ import re
 import sys
 from pathlib import Path
 
-from consumer import log_events, metrics, settings
+from consumer import settings
+from consumer.telemetry import log_events, metrics
 from emollm.models import MODELS
 from emollm.servers import events as server_events
 

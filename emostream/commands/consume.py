@@ -41,7 +41,7 @@ def consume(
         sys.stdout.write(to_example_toml())
         return 0
     from consumer.app import main
-    from consumer.logging import setup_logging
+    from consumer.telemetry.logging import setup_logging
     from emostream.parent import exit_with_parent as stop_with_parent
 
     settings = load(config, os.environ)

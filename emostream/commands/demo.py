@@ -48,7 +48,7 @@ def demo(
     from rich.console import Console
     from rich.live import Live
 
-    from consumer.logging import setup_logging
+    from consumer.telemetry.logging import setup_logging
     from emostream.demo.run import DemoOptions, run_demo
     from emostream.demo.summary import summary_table
     from emostream.demo.tally import Tally

@@ -35,7 +35,7 @@ def serve(
         exit_with_parent: Stop when standard input ends: for a program that starts this one.
         log_level: Least severity written to standard error.
     """
-    from consumer.logging import setup_logging
+    from consumer.telemetry.logging import setup_logging
     from infra.tgi import TgiServer
     from infra.tgi import serve as run_server
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from consumer.broker import ConsumedRecord, Headers, Partition, RebalanceListener
 from consumer.clock import Clock, SystemClock
 from consumer.errors import (
     Fenced,
@@ -18,6 +17,7 @@ from consumer.errors import (
     TopicMissing,
     Unreachable,
 )
+from consumer.kafka.protocol import ConsumedRecord, Headers, Partition, RebalanceListener
 from consumer.limits import KafkaOptions
 
 

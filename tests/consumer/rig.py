@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from consumer.broker import Partition
+from consumer.kafka.protocol import Partition
 from consumer.letters import Stage, letter
 from consumer.limits import BatchLimits, CommitPolicy, KafkaOptions, ServiceLimits, Until
-from consumer.observer import BatchClosed, CommitFailure, NullObserver
 from consumer.records import Emit, Outcome, Record
 from consumer.service import Service
+from consumer.telemetry.observer import BatchClosed, CommitFailure, NullObserver
 from tests.consumer.fake_clock import FakeClock, settle
 from tests.consumer.fake_kafka import FakeKafka
 

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumer.app import run
-from consumer.broker import Partition
+from consumer.kafka.protocol import Partition
 from consumer.limits import Until
 from consumer.settings import Settings
 from schemas.headers import ERRORS_PREFIX

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from consumer.broker import Partition
+from consumer.kafka.protocol import Partition
 from consumer.limits import BatchLimits, DrainBudget
 from tests.consumer.fake_clock import FakeClock, settle
 from tests.consumer.fake_kafka import FakeKafka

@@ -2,8 +2,8 @@
 
 import pytest
 
-from consumer.broker import Partition
 from consumer.errors import Misconfigured
+from consumer.kafka.protocol import Partition
 from consumer.limits import (
     BatchLimits,
     CommitPolicy,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from consumer.broker import Partition
+from consumer.kafka.protocol import Partition
 from consumer.tracker import Ledger, OffsetTracker
 
 P = Partition("posts", 0)

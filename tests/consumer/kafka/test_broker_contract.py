@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import msgspec
 import pytest
 
-from consumer.broker import ConsumedRecord, Headers, KafkaConsumer, KafkaProducer, Partition
 from consumer.errors import Fenced, ProducerLost, RecordTooLarge, Unreachable
-from consumer.kafka import AiokafkaBrokers
+from consumer.kafka.aiokafka_brokers import AiokafkaBrokers
+from consumer.kafka.protocol import ConsumedRecord, Headers, KafkaConsumer, KafkaProducer, Partition
 from consumer.limits import KafkaOptions
 from infra.kafka import TopicSpec, create_topics
 from tests.consumer.fake_kafka import FakeKafka

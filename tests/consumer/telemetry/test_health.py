@@ -7,12 +7,12 @@ import aiohttp
 import pytest
 
 from consumer.errors import Misconfigured
-from consumer.health import Health, HealthServer
-from consumer.meter import Meter
 from consumer.settings import Http
-from consumer.state import Snapshot
+from consumer.telemetry.health import Health, HealthServer
+from consumer.telemetry.meter import Meter
+from consumer.telemetry.state import Snapshot
 from emollm.servers import BreakerState, ServerState
-from tests.consumer.test_meter import snapshot
+from tests.consumer.telemetry.test_meter import snapshot
 
 
 def health(**changes: Any) -> Health:

@@ -4,11 +4,11 @@ import re
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumer import metrics as m
 from consumer.infer import AnalysisObserver
-from consumer.meter import Meter
-from consumer.observer import Observer
-from consumer.state import PartitionState, Snapshot
+from consumer.telemetry import metrics as m
+from consumer.telemetry.meter import Meter
+from consumer.telemetry.observer import Observer
+from consumer.telemetry.state import PartitionState, Snapshot
 from emollm.protocol import ServerInfo
 from emollm.servers import BreakerState, PoolObserver
 from tests.consumer.fakes import FakePool, make_analyst, record

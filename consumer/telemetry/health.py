@@ -7,9 +7,9 @@ import msgspec
 from aiohttp import web
 
 from consumer.errors import Misconfigured
-from consumer.meter import Meter
 from consumer.settings import Http
-from consumer.state import Snapshot
+from consumer.telemetry.meter import Meter
+from consumer.telemetry.state import Snapshot
 from emollm.servers import BreakerState, ServerState
 
 

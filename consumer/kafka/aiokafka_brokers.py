@@ -12,9 +12,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from consumer import log_events
-from consumer.broker import ConsumedRecord, Headers, KafkaConsumer, KafkaProducer, Partition
-from consumer.broker import RebalanceListener as OurListener
 from consumer.errors import (
     Denied,
     Fenced,
@@ -26,7 +23,10 @@ from consumer.errors import (
     TopicMissing,
     Unreachable,
 )
+from consumer.kafka.protocol import ConsumedRecord, Headers, KafkaConsumer, KafkaProducer, Partition
+from consumer.kafka.protocol import RebalanceListener as OurListener
 from consumer.limits import KafkaOptions
+from consumer.telemetry import log_events
 
 _log = structlog.get_logger("consumer")
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError
 
-from consumer.security import ClientCredentials, FileToken, client_security
+from consumer.kafka.security import ClientCredentials, FileToken, client_security
 from consumer.settings import ConfigError, Kafka
 
 

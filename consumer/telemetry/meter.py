@@ -21,10 +21,10 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from consumer import metrics as m
-from consumer.observer import BatchClosed, CommitFailure
 from consumer.records import Record
-from consumer.state import Snapshot
+from consumer.telemetry import metrics as m
+from consumer.telemetry.observer import BatchClosed, CommitFailure
+from consumer.telemetry.state import Snapshot
 from emollm.protocol import ServerInfo
 from emollm.servers import BreakerState
 
@@ -84,7 +84,7 @@ class Meter(Collector):
     def _add(self, metric: m.Metric, *labels: str, by: float = 1) -> None:
         self._counts[metric.name][labels] += by
 
-    # ---- the service (`consumer.observer.Observer`)
+    # ---- the service (`consumer.telemetry.observer.Observer`)
 
     def batch_closed(self, reason: BatchClosed, records: int, nbytes: int) -> None:  # noqa: ARG002
         """Count what closed it, and its size."""

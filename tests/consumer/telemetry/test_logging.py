@@ -12,8 +12,8 @@ import pytest
 import structlog
 
 import consumer
-from consumer import log_events
-from consumer.logging import REDACTED, setup_logging
+from consumer.telemetry import log_events
+from consumer.telemetry.logging import REDACTED, setup_logging
 from emollm.errors import Refused
 
 
