@@ -15,7 +15,7 @@ from emollm.tasks import Task
 class Model(Section):
     """The model servers: all of them serve the same model."""
 
-    servers: Annotated[tuple[str, ...], Field(min_length=1)] = ("http://localhost:8080",)
+    servers: Annotated[tuple[str, ...], Field(min_length=1)] = ("http://localhost:3000",)
     """Base URLs of the model servers; they share the load."""
     dialect: Literal["auto", "tgi", "openai", "vllm", "sglang", "llamacpp"] = "auto"
     """What the servers speak: TGI's `/generate` or OpenAI's `/v1/completions`; auto asks them."""

@@ -1,6 +1,5 @@
 """`emostream serve`: the TGI-compatible model server."""
 
-import asyncio
 import sys
 from typing import Annotated
 
@@ -37,7 +36,7 @@ def serve(
     """
     from consumer.telemetry.logging import setup_logging
     from infra.tgi import TgiServer
-    from infra.tgi import serve as run_server
+    from infra.tgi.server import run
 
     setup_logging("auto", log_level)
     if settings.engine != "torch":
@@ -47,9 +46,6 @@ def serve(
         sys.stdout.write(f"Model server ready at {server.url}\n")
         sys.stdout.flush()
 
-    async def run() -> None:
-        if exit_with_parent:
-            stop_with_parent()
-        await run_server(settings, on_ready=on_ready)
-
-    asyncio.run(run())
+    if exit_with_parent:
+        stop_with_parent()
+    run(settings, on_ready=on_ready)

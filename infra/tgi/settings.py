@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from infra.tgi.engine import EngineInfo
 from infra.tgi.errors import StartError
@@ -25,49 +27,49 @@ class ServerSettings:
     limits of None are taken from the model.
     """
 
-    #: A folder, or a name on the Hugging Face hub; None is the small model that ships.
-    model_id: str | None = None
-    #: The hub's revision: a commit, a branch or a tag.
+    model_id: Annotated[str | None, Parameter(name=("--model-id", "--model"))] = None
+    """A folder, or a name on the Hugging Face hub; None is the small model that ships."""
     revision: str | None = None
-    #: `auto` takes the light engine where the folder has ct2/, else torch.
+    """The hub's revision: a commit, a branch or a tag."""
     engine: Literal["auto", "light", "torch"] = "auto"
-    #: Weights of the torch engine; `auto` is bfloat16 where the processor has it.
+    """`auto` takes the light engine where the folder has ct2/, else torch."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    #: `auto` is CUDA where there is a card. Only the torch engine uses one.
+    """Weights of the torch engine; `auto` is bfloat16 where the processor has it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    #: The address to listen on. TGI's default is all of them; here the machine itself, because
-    #: nothing should be open to a network unasked.
-    hostname: str = "127.0.0.1"
-    #: The port to listen on; 0 takes a free one.
+    """`auto` is CUDA where there is a card. Only the torch engine uses one."""
+    hostname: Annotated[str, Parameter(name=("--hostname", "--host"))] = "127.0.0.1"
+    """The address to listen on. TGI's default is all of them; here the machine itself, because
+    nothing should be open to a network unasked."""
     port: int = 3000
-    #: Sequences in work or waiting; one more is answered 429 at once.
+    """The port to listen on; 0 takes a free one."""
     max_concurrent_requests: int = 128
-    #: The longest prompt, in tokens.
+    """Sequences in work or waiting; one more is answered 429 at once."""
     max_input_tokens: int | None = None
-    #: Prompt and answer together, in tokens.
+    """The longest prompt, in tokens."""
     max_total_tokens: int | None = None
-    #: Prompts in one /v1/completions request.
+    """Prompt and answer together, in tokens."""
     max_client_batch_size: int = 4
-    #: The most `best_of` may ask for.
+    """Prompts in one /v1/completions request."""
     max_best_of: int = 2
-    #: The most stop strings a request may have.
+    """The most `best_of` may ask for."""
     max_stop_sequences: int = 4
-    #: The most `top_n_tokens` may ask for.
+    """The most stop strings a request may have."""
     max_top_n_tokens: int = 5
-    #: Padded prompt tokens in one pass: bounds its memory and its time.
+    """The most `top_n_tokens` may ask for."""
     max_batch_prefill_tokens: int = 8192
-    #: Prompts in one pass; None takes what fills the machine.
+    """Padded prompt tokens in one pass: bounds its memory and its time."""
     max_batch_size: int | None = None
-    #: Threads that tokenize texts too large to do among the others.
+    """Prompts in one pass; None takes what fills the machine."""
     validation_workers: int = 2
-    #: The POST routes then want `Authorization: Bearer KEY`.
+    """Threads that tokenize texts too large to do among the others."""
     api_key: str | None = None
-    #: Grammars are then refused (422).
+    """The POST routes then want `Authorization: Bearer KEY`."""
     disable_grammar_support: bool = False
-    #: CPU threads of the light engine; 0 is one a core.
+    """Grammars are then refused (422)."""
     threads: int = 0
-    #: Seconds that requests in flight may take after SIGTERM. Kubernetes kills after 30.
+    """CPU threads of the light engine; 0 is one a core."""
     shutdown_seconds: float = 25.0
+    """Seconds that requests in flight may take after SIGTERM. Kubernetes kills after 30."""
 
     def __repr__(self) -> str:
         """Without the key."""
