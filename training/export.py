@@ -121,4 +121,5 @@ def write(model: BartForConditionalGeneration, tokenizer: Tokenizer, target: Pat
         (target / "ct2").mkdir(exist_ok=True)
         for path in sorted(folder.rglob("*")):
             if path.is_file():
+                path.chmod(0o644)
                 shutil.move(path, target / path.relative_to(folder))

@@ -21,7 +21,7 @@ from training.team import ROUND, Team
 BATCH: Final = 32
 _CHUNK: Final = 60  # batches that are sorted by length together: little padding, still shuffled
 _CLIP: Final = 1.0
-_DECAY: Final = 0.999  # of the running average: about the last thousand steps
+_DECAY: Final = 0.998  # of the running average, per batch: about the last five hundred
 _REPORT: Final = 2  # rounds between two progress lines
 _RATES: Final = {"encoder": 1.4e-4, "decoder": 7e-4}  # 1e-4 and 5e-4, times √2 for two workers
 

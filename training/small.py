@@ -1,10 +1,11 @@
 """The recipe: from MiniLM and the data folder to the trained small model.
 
-Epoch 0 mixes SemEval-2018's training set with the two auxiliary sets, the following ones are
-SemEval-2018 alone. Its dev set was annotated together with the test set, a year after the
-training set, and is worth learning from: it joins from epoch `DEV_FROM` on, by this schedule and
-by no score. Until then it is held out, and the scores on it guide the choice of the recipe. What
-ships is the running average of the weights.
+Epoch 0 mixes SemEval-2018's training set with the two auxiliary sets. From there several members
+go on, each by some epochs of SemEval-2018 alone in another order; what ships is the mean of their
+running averages (a model soup: Wortsman et al., ICML 2022). The dev set was annotated together
+with the test set, a year after the training set, and is worth learning from: it joins from epoch
+`DEV_FROM` on, by this schedule and by no score. Until then it is held out, and the scores on it
+guide the choice of the recipe.
 
 Each epoch is kept in the work folder, and a run that was cut off goes on after the last one.
 """
@@ -46,13 +47,15 @@ class Plan:
     """What is trained how long.
 
     `sentiment` and `emotions28` are numbers of auxiliary examples, `epochs` those of SemEval-2018
-    alone after the joint one, `workers` processes of one thread each.
+    alone after the joint one, `members` models of which the mean ships, `workers` processes of one
+    thread each.
     """
 
     seed: int = 7
-    sentiment: int = 12_000
-    emotions28: int = 12_000
-    epochs: int = 4
+    sentiment: int = 6_000
+    emotions28: int = 8_000
+    epochs: int = 3
+    members: int = 2
     workers: int = 2
 
 
@@ -62,15 +65,15 @@ def vocabulary_words(examples: Sequence[Example]) -> list[str]:
     return vocabulary.extend(convert.base_words(), sorted({*seen, *tokenizers.COMMON_EMOJI}))
 
 
-def _turn(example: Example, epoch: int) -> bool:
-    """Whether an example is asked in this epoch.
+def _has_turn(example: Example, turn: int) -> bool:
+    """Whether an example is asked in this turn.
 
     A post's intensity is asked as a score in one epoch and as a class, which follows from the
     same score, in the next: half the work for nearly the same lesson.
     """
     if not example.task.startswith("EI"):
         return True
-    parity = zlib.crc32(f"{example.emotion} {example.text}".encode()) + epoch
+    parity = zlib.crc32(f"{example.emotion} {example.text}".encode()) + turn
     return (parity % 2 == 0) == (example.task == "EI-reg")
 
 
@@ -91,10 +94,10 @@ class Recipe:
         torch.manual_seed(self.plan.seed)
         return convert.fresh(self.words, AUXILIARY)
 
-    def examples(self, epoch: int) -> list[Example]:
+    def examples(self, epoch: int, member: int = 0) -> list[Example]:
         """What an epoch trains on; V, the smallest set, twice."""
         own = [*self._train, *(self.dev if epoch >= DEV_FROM else [])]
-        own = [one for one in own if _turn(one, epoch)]
+        own = [one for one in own if _has_turn(one, epoch + member)]
         own += [one for one in own if one.task.startswith("V")]
         return own + (self._auxiliary() if epoch == 0 else [])
 
@@ -129,15 +132,19 @@ class Recipe:
         line = " ".join(f"{task} {value:.3f}" for task, value in found.items())
         return f"{'average' if average else 'weights'} on dev: {line}"
 
-    def checkpoint(self, epoch: int) -> Path:
-        """Where an epoch is kept."""
-        return self.work / f"epoch-{epoch}.pt"
+    def checkpoint(self, epoch: int, member: int) -> Path:
+        """Where an epoch is kept; all members share epoch 0."""
+        return self.work / (f"member-{member}-epoch-{epoch}.pt" if epoch else "epoch-0.pt")
 
     def result(self) -> BartForConditionalGeneration:
-        """The model that ships: the running average after the last epoch."""
-        state = torch.load(self.checkpoint(self.plan.epochs), weights_only=True)
+        """The model that ships: the mean of the members' running averages."""
         names = [name for name, _ in self.fresh().named_parameters()]
-        return export.assemble(self.words, dict(zip(names, state["average"], strict=True)))
+        averages = []
+        for member in range(self.plan.members):
+            path = self.checkpoint(self.plan.epochs, member)
+            state = torch.load(path, weights_only=True)
+            averages.append(dict(zip(names, state["average"], strict=True)))
+        return export.assemble(self.words, export.mean(averages))
 
 
 def _keep(path: Path, state: Mapping[str, Any]) -> None:
@@ -154,27 +161,32 @@ def _work(  # noqa: PLR0917  as spawn hands them over
     torch.set_num_threads(1)
     recipe = Recipe(plan, folder, work)
     trainer = Trainer(recipe.fresh(), recipe.encoder, team, rank)
-    finished = [epoch for epoch in range(plan.epochs + 1) if recipe.checkpoint(epoch).exists()]
-    if finished:
-        trainer.load(torch.load(recipe.checkpoint(finished[-1]), weights_only=True))
-    for epoch in range(len(finished), plan.epochs + 1):
-        name = f"epoch {epoch} worker {rank}"
-        items = recipe.encoder.items(recipe.examples(epoch), plan.seed + epoch)
+    stages = [(0, 0), *((m, e) for m in range(plan.members) for e in range(1, plan.epochs + 1))]
+    for member, epoch in stages:
+        path = recipe.checkpoint(epoch, member)
+        if path.exists():
+            continue
+        if epoch:
+            trainer.load(torch.load(recipe.checkpoint(epoch - 1, member), weights_only=True))
+        name = f"member {member} epoch {epoch} worker {rank}"
+        seed = plan.seed + epoch + 100 * member
+        items = recipe.encoder.items(recipe.examples(epoch, member), seed)
         slope, done, steps = recipe.slope(epoch)
         begun = time.monotonic()
         trainer.epoch(
             items,
-            seed=plan.seed + epoch,
+            seed=seed,
             slope=slope,
             done=done,
             steps=steps,
             report=partial(_report, report, name),
         )
         if rank == 0:
-            _keep(recipe.checkpoint(epoch), trainer.state())
+            _keep(path, trainer.state())
         report(f"{name} took {time.monotonic() - begun:.0f} s for {len(items)} examples")
-        if epoch < DEV_FROM:
+        if epoch == DEV_FROM - 1:
             report(f"{name} {recipe.judge(trainer)}")
+        team.meet()  # nobody looks for the next checkpoint before it is there
 
 
 def _report(report: Report, name: str, line: str) -> None:

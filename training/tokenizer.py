@@ -90,14 +90,27 @@ def _instructions(wordings: Mapping[str, Sequence[str]]) -> list[normalizers.Nor
 
 
 def _endings() -> list[normalizers.Normalizer]:
-    """Replace the question after the post by its marker; the longer endings come first."""
-    steps: list[normalizers.Normalizer] = []
-    for question, marker in vocabulary.QUESTION_MARKERS.items():
-        task, _, emotion = question.partition(" ")
-        ending = _pattern(_ENDINGS[task].format(emotion=emotion))
-        pattern = rf"\s*{ending}{_CLOSING}"
-        steps.append(normalizers.Replace(Regex(pattern), f" {marker}"))
-    return steps
+    r"""Replace the question after the post by its marker.
+
+    A prompt that is known by its beginning to ask for valence is dealt with first (`\K` keeps what
+    stands before out of the match): a post that ends in `Emotion E: anger.` would turn its ending
+    into that of another question. No pattern begins with a run of spaces, which would take
+    quadratic time in a post of many.
+    """
+    valence = [
+        _ending(rf"\A{vocabulary.TASK_MARKERS[task]}(?m:.*)\K", task, task)
+        for task in ("V-reg", "V-oc")
+    ]
+    others = [
+        _ending("", question.partition(" ")[0], question) for question in vocabulary.QUESTIONS
+    ]
+    return [*valence, *others]
+
+
+def _ending(before: str, task: str, question: str) -> normalizers.Normalizer:
+    ending = _pattern(_ENDINGS[task].format(emotion=question.partition(" ")[2]))
+    marker = vocabulary.QUESTION_MARKERS[question]
+    return normalizers.Replace(Regex(f"{before}{ending}{_CLOSING}"), f" {marker}")
 
 
 def _normalizer(wordings: Mapping[str, Sequence[str]]) -> normalizers.Normalizer:
