@@ -64,7 +64,7 @@ class Guide:
 
 @functools.lru_cache(maxsize=32)
 def _compiled(pattern: str) -> Any:
-    import regex # noqa: PLC0415
+    import regex  # noqa: PLC0415
 
     return regex.compile(pattern)
 
