@@ -9,6 +9,27 @@ from pathlib import Path
 from typing import Self
 
 
+class Members:
+    """The group's processes; whatever a test does, none outlives it."""
+
+    def __init__(self, config: Path) -> None:
+        self._config = config
+        self._started: list[ConsumerProcess] = []
+
+    async def join(self, name: str) -> "ConsumerProcess":
+        """Start a member of the group and wait until it says it is ready."""
+        member = await ConsumerProcess.start(self._config, name)
+        self._started.append(member)
+        await member.ready()
+        return member
+
+    async def end(self) -> None:
+        """Kill what still runs."""
+        for member in self._started:
+            if member.process.returncode is None:
+                await member.kill()
+
+
 class ConsumerProcess:
     """One `emostream consume`, its log in a file."""
 
@@ -18,7 +39,7 @@ class ConsumerProcess:
 
     @classmethod
     async def start(cls, config: Path, name: str) -> Self:
-        """Start a member of the group and wait until it says it is ready."""
+        """Start it."""
         log = config.parent / f"{name}.log"
         with log.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
@@ -32,11 +53,13 @@ class ConsumerProcess:
                 stderr=stderr,
                 env={**os.environ, "EMOSTREAM_HTTP__PORT": "0"},
             )
-        self = cls(process, log)
-        assert process.stdout is not None
-        line = await process.stdout.readline()
+        return cls(process, log)
+
+    async def ready(self) -> None:
+        """Wait until the group has given it its partitions."""
+        assert self.process.stdout is not None
+        line = await self.process.stdout.readline()
         assert line.startswith(b"emostream consumer is ready"), self.words()
-        return self
 
     async def kill(self) -> None:
         """Kill -9: nothing is drained, nothing committed."""

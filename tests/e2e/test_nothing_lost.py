@@ -9,7 +9,7 @@ import pytest
 from infra.kafka import TopicNames, create_topics, default_topics
 from producer import Broker, LoadSettings, send_load
 from tests.e2e.model_server import FaultyModelServer
-from tests.e2e.processes import ConsumerProcess
+from tests.e2e.processes import Members
 from tests.e2e.topics import Contents, contents
 
 GROUP = "e2e"
@@ -60,22 +60,29 @@ format = "json"
     return path
 
 
+@pytest.fixture
+async def members(config: Path) -> AsyncIterator[Members]:
+    group = Members(config)
+    yield group
+    await group.end()
+
+
 @pytest.mark.timeout(150)
 async def test_nothing_is_lost_through_kill_9_joins_leaves_and_server_errors(
-    bootstrap: str, config: Path, model_server: FaultyModelServer
+    bootstrap: str, members: Members, model_server: FaultyModelServer
 ) -> None:
     """Each record is an event or a dead letter, never both; a second event has the same id."""
     await create_topics({"bootstrap_servers": bootstrap}, default_topics(NAMES))
-    first = await ConsumerProcess.start(config, "first")
+    first = await members.join("first")
     await _send(bootstrap, stage=1)
     second, _ = await asyncio.gather(  # joins while posts come in
-        ConsumerProcess.start(config, "second"), _send(bootstrap, stage=2)
+        members.join("second"), _send(bootstrap, stage=2)
     )
     sending = asyncio.create_task(_send(bootstrap, stage=3))
     await _events_reach(bootstrap, 2.3)
     await first.kill()
     await sending
-    third = await ConsumerProcess.start(config, "third")
+    third = await members.join("third")
     sending = asyncio.create_task(_send(bootstrap, stage=4))
     await _events_reach(bootstrap, 3.3)
     assert await second.terminate() == 0, second.words()  # leaves while posts come in
