@@ -32,7 +32,7 @@ def show(name: str) -> None:
     **Examples**
 
     ```
-    emostream schemas show affect-event > affect-event.schema.json
+    emostream schemas show affect_event > affect_event.schema.json
     ```
 
     Args:

@@ -1,0 +1,112 @@
+"""No secret leaves through a log line, a repr, an error or an event, whichever is configured."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import BaseModel
+
+from consumer.app import kafka_options, run, server_options
+from consumer.errors import KafkaFault
+from consumer.kafka.aiokafka_brokers import AiokafkaBrokers
+from consumer.kafka.security import client_security
+from consumer.limits import Until
+from consumer.settings import Settings
+from consumer.settings._section import Section
+from consumer.telemetry.logging import setup_logging
+from tests.consumer.fake_kafka import FakeKafka
+from tests.consumer.tgi import FakeTgi, serving
+
+MARK = "sekrit"
+
+
+def secrets(model: type[BaseModel] = Settings, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every secret setting by its path: one that is added later is held, too."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from secrets(kind, f"{path}{name}.")
+            yield from (
+                (f"{path}{name}.{one}", f"{MARK}-of-{one}-0123456") for one in kind.secrets()
+            )
+
+
+def whole(url: str) -> Settings:
+    values: dict[str, Any] = {
+        "kafka": {
+            "bootstrap": "127.0.0.1:1",
+            "tls": {"enabled": True},
+            "sasl": {"mechanism": "SCRAM-SHA-512", "username": f"{MARK}-user"},
+        },
+        "model": {"servers": [url], "wait_s": 5},
+        "http": {"port": 0},
+    }
+    for path, secret in secrets():
+        *sections, name = path.split(".")
+        table = values
+        for section in sections:
+            table = table.setdefault(section, {})
+        table[name] = secret
+    return Settings(**values)
+
+
+@pytest.fixture
+def out() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    setup_logging("json", "debug", stream)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_all_secrets_are_known() -> None:
+    assert {path for path, _ in secrets()} == {
+        *("kafka.tls.key_password", "kafka.sasl.password", "kafka.sasl.client_secret"),
+        *("output.author_key", "model.token"),
+    }
+
+
+def test_no_repr_shows_one() -> None:
+    settings = whole("http://127.0.0.1:1")
+    options = kafka_options(settings)
+    assert MARK in str(options.security)
+    shown = repr(server_options(settings)) + repr(options) + f"{options}"
+    for one in (settings.kafka.sasl.password, settings.model.token, settings.output.author_key):
+        assert one.get_secret_value() not in repr(settings)
+    assert MARK not in shown
+    oauth = settings.kafka.sasl.model_copy(
+        update={"mechanism": "OAUTHBEARER", "token_url": "http://x"}
+    )
+    assert f"{MARK}-of" not in repr(
+        client_security(settings.kafka.model_copy(update={"sasl": oauth}))
+    )
+
+
+async def test_a_run_with_all_of_them_set_tells_none(out: io.StringIO) -> None:
+    broker = FakeKafka({"posts": 1, "affect.events": 1, "affect.dlq": 1})
+    post = {"id": "1", "text": "Hello there.", "author": "ann@x"}
+    broker.produce("posts", [json.dumps(post).encode(), b"junk", None])
+    tgi = FakeTgi()
+    async with serving(tgi):
+        settings = whole(tgi.url)
+        bounds = {"until": Until(max_records=3), "signals": False, "make_brokers": broker.brokers}
+        assert await run(settings, **bounds) == 0  # type: ignore[arg-type]
+        tgi.status = 401
+        assert await run(settings, **bounds) == 3  # type: ignore[arg-type]
+    consumer = AiokafkaBrokers(kafka_options(settings)).consumer()
+    with pytest.raises(KafkaFault) as error:
+        await consumer.start()
+    written = out.getvalue() + repr(error.value) + repr(broker.values("affect.events"))
+    assert '"event": "stopped"' in written
+    assert "Unauthorized" in written
+    assert MARK not in written
+    for headers in (record.headers for log in broker.logs.values() for record in log.records):
+        assert MARK not in repr(headers)

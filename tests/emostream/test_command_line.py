@@ -1,0 +1,123 @@
+"""The command line: help, exit statuses, what scripts read."""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from consumer.settings import load
+from emostream.__main__ import make_app
+
+COMMANDS = (
+    "demo consume doctor topics dlq produce serve broker models schemas".split()  # noqa: SIM905
+)
+
+
+def run(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("EMOSTREAM_")}
+    return subprocess.run(
+        [sys.executable, "-m", "emostream", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**clean, **(env or {}), "NO_COLOR": "1"},
+    )
+
+
+def test_the_overview_has_a_line_for_each_command() -> None:
+    shown = run("--help").stdout
+    for command in COMMANDS:
+        (line,) = [line for line in shown.splitlines() if f"│ {command} " in line]
+        assert len(line.split()) > 5
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("demo", "consume", "doctor", "serve", "broker", "models", "topics create"),
+        *("dlq list", "dlq show", "dlq replay"),
+        *("produce replay", "produce load", "produce tweets"),
+        *("schemas list", "schemas show", "schemas write"),
+    ],
+)
+def test_help_has_examples(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    make_app(overview=False)([*words.split(), "--help"])
+    shown = capsys.readouterr().out
+    assert f"emostream {words}" in shown.split("Examples")[1]
+
+
+@pytest.mark.parametrize("words", ["nonsense", "demo --posts many", "demo --posts 0", "dlq"])
+def test_wrong_usage_is_status_2_or_help(words: str) -> None:
+    done = run(*words.split())
+    if words == "dlq":
+        assert "Commands" in done.stdout
+    else:
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_configuration_is_status_2_and_says_what_mends_it(tmp_path: Path) -> None:
+    config = tmp_path / "emostream.toml"
+    config.write_text('[kafka]\nbootstap = "localhost:9092"\n', encoding="utf-8")
+    done = run("consume", "--config", str(config))
+    assert done.returncode == 2
+    assert "did you mean bootstrap?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broker_that_is_not_there_is_one_sentence() -> None:
+    done = run("produce", "load", "--count", "1", "--bootstrap", "127.0.0.1:1")
+    assert done.returncode == 1
+    assert "emostream broker" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_example_configuration_loads_as_it_is(tmp_path: Path) -> None:
+    done = run("consume", "--example")
+    assert tomllib.loads(done.stdout)["kafka"]["bootstrap"]
+    config = tmp_path / "emostream.toml"
+    config.write_text(done.stdout, encoding="utf-8")
+    load(config, {})
+
+
+def test_models_are_one_json_list() -> None:
+    names = [model["name"] for model in json.loads(run("models", "--json").stdout)]
+    assert "Emollama-chat-7b" in names
+    assert "emostream-small" in names
+
+
+def test_doctor_says_what_is_missing() -> None:
+    """Neither broker nor model server: a line each, with the mend, and status 1."""
+    done = run(
+        "doctor",
+        "--json",
+        env={
+            "EMOSTREAM_KAFKA__BOOTSTRAP": "127.0.0.1:1",
+            "EMOSTREAM_MODEL__SERVERS": "http://127.0.0.1:1",
+        },
+    )
+    assert done.returncode == 1
+    states = {finding["part"]: finding["state"] for finding in json.loads(done.stdout)}
+    assert states == {
+        "configuration": "ok",
+        "broker": "bad",
+        "topics": "skipped",
+        "server http://127.0.0.1:1": "bad",
+        "canary": "skipped",
+    }
+
+
+def test_schemas_are_shown_and_written(tmp_path: Path) -> None:
+    shown = json.loads(run("schemas", "show", "affect_event").stdout)
+    assert shown["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    run("schemas", "write", str(tmp_path))
+    assert {path.name for path in tmp_path.rglob("*.json")} >= {
+        "post.v1.schema.json",
+        "asyncapi.json",
+    }
+    assert run("schemas", "show", "nothing").returncode == 2

@@ -1,0 +1,123 @@
+"""The real broker of a run: a listener behind a proxy for each consumer, and the topics."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from infra.kafka import BrokerSettings, EmbeddedKafka, TopicNames, create_topics, default_topics
+from infra.kafka._ports import free_port
+from tests.faults.proxy import Proxy
+
+NAMES = TopicNames(
+    posts="faults.posts",
+    events="faults.events",
+    dead_letters="faults.dlq",
+    windows="faults.windows",
+    alerts="faults.alerts",
+)
+GROUP = "faults"
+HOST = "127.0.0.1"
+
+
+class Ports:
+    """Free ports, each given once."""
+
+    def __init__(self) -> None:
+        self._given: set[int] = set()
+
+    def take(self) -> int:
+        while (port := free_port(HOST)) in self._given:
+            pass
+        self._given.add(port)
+        return port
+
+
+class Cluster:
+    """One embedded broker and its proxies."""
+
+    def __init__(self, folder: Path, ports: Ports, *, proxies: int, partitions: int) -> None:
+        self._partitions = partitions
+        clients, controller = ports.take(), ports.take()
+        self.proxies = [Proxy(ports.take(), ports.take()) for _ in range(proxies)]
+        inside = {f"MEMBER{n}": proxy._to_port for n, proxy in enumerate(self.proxies)}
+        outside = {f"MEMBER{n}": proxy.port for n, proxy in enumerate(self.proxies)}
+        own = {"PLAINTEXT": clients}
+        kinds = (*own, *inside, "CONTROLLER")
+        self.kafka = EmbeddedKafka(
+            BrokerSettings(
+                data_dir=folder,
+                port=clients,
+                properties={
+                    "listeners": _listeners({**own, **inside, "CONTROLLER": controller}),
+                    "advertised.listeners": _listeners({**own, **outside}),
+                    "listener.security.protocol.map": ",".join(f"{k}:PLAINTEXT" for k in kinds),
+                    "controller.quorum.voters": f"1@{HOST}:{controller}",
+                },
+            )
+        )
+        self.bootstrap = f"{HOST}:{clients}"
+
+    async def start(self) -> None:
+        await self.kafka.start()
+        for proxy in self.proxies:
+            await proxy.start()
+        await self.make_topics()
+
+    async def stop(self) -> None:
+        for proxy in self.proxies:
+            await proxy.stop()
+        await self.kafka.stop()
+
+    async def make_topics(self) -> None:
+        """Make what isn't there. The broker stamps outputs with its own clock, as it does commits.
+
+        So that a commit can be held against the outputs that were written when it was made.
+        """
+        stamped = {NAMES.events, NAMES.dead_letters}
+        specs = [
+            replace(spec, config={**spec.config, "message.timestamp.type": "LogAppendTime"})
+            if spec.name in stamped
+            else spec
+            for spec in default_topics(NAMES, partitions=self._partitions, replication_factor=1)
+        ]
+        await create_topics({"bootstrap_servers": self.bootstrap}, specs)
+
+    async def limit(self, topic: str, max_message_bytes: int) -> None:
+        """Let a topic refuse what is larger."""
+        async with self._admin() as admin:
+            config = {"max.message.bytes": str(max_message_bytes)}
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, config)])
+
+    async def delete(self, topic: str) -> None:
+        """Delete a topic, and return when it is gone."""
+        async with self._admin() as admin:
+            await admin.delete_topics([topic])
+            while topic in await admin.list_topics():  # noqa: ASYNC110 - the broker's state
+                await asyncio.sleep(0.1)
+
+    async def committed(self) -> int | None:
+        """Records that the group has committed; None while the broker doesn't say."""
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(5), self._admin() as admin:
+                offsets = await admin.list_consumer_group_offsets(GROUP)
+                return sum(max(0, one.offset) for one in offsets.values())
+        return None
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            yield admin
+        finally:
+            await admin.close()
+
+
+def _listeners(ports: dict[str, int]) -> str:
+    return ",".join(f"{name}://{HOST}:{port}" for name, port in ports.items())

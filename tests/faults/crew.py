@@ -1,0 +1,262 @@
+"""The consumers: real processes in slots, started again when they end, as an operator's would be."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.cluster import GROUP, NAMES
+from tests.faults.proxy import Proxy
+
+STOP_LIMIT_S = 30.0
+"""From SIGTERM to the end: what Kubernetes gives."""
+RSS_LIMIT_MB = 200.0
+_GROWN_UP_S = 60.0
+"""After this long a process has all its buffers; what it grows by later is a leak's."""
+_MB = 1024 * 1024
+
+
+@dataclass
+class Member:
+    """One process."""
+
+    process: asyncio.subprocess.Process
+    log: Path
+    out: Path
+    began: float = field(default_factory=time.monotonic)
+    rss_mb: list[tuple[float, float]] = field(default_factory=list)
+    """(age in seconds, MB)."""
+
+    @property
+    def running(self) -> bool:
+        return self.process.returncode is None
+
+    @property
+    def ready(self) -> bool:
+        return self.out.stat().st_size > 0
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.running:
+            self.process.send_signal(number)
+
+    def look(self) -> None:
+        """Note its memory."""
+        try:
+            pages = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]
+        except OSError:
+            return
+        mb = int(pages) * os.sysconf("SC_PAGE_SIZE") / _MB
+        self.rss_mb.append((time.monotonic() - self.began, mb))
+
+
+@dataclass
+class Slot:
+    """A place for one member, with a configuration and a proxy of its own."""
+
+    number: int
+    config: Path
+    proxy: Proxy
+    wanted: bool = False
+    held: bool = False
+    """A fault has its hands on it: it isn't started again meanwhile."""
+    member: Member | None = None
+
+
+class Crew:
+    """All slots. `watch` keeps the wanted ones filled."""
+
+    def __init__(
+        self,
+        folder: Path,
+        proxies: Sequence[Proxy],
+        servers: Sequence[str],
+        *,
+        static: Sequence[int],
+        mutant: str,
+    ) -> None:
+        self.folder = folder
+        self.clock = folder / "clock"
+        self._mutant = mutant
+        self.slots = [
+            Slot(number, _configure(folder, number, proxy, servers, number in static), proxy)
+            for number, proxy in enumerate(proxies)
+        ]
+        self.started: list[Member] = []
+        self.ended: Counter[str] = Counter()
+        """By who ended it and its exit status."""
+        self.unforeseen: list[str] = []
+        """Ends that no fault explains."""
+        self.longest_stop_s = 0.0
+        self.forgiven: dict[int, float] = {}
+        """Exit status → until when (monotonic) a fault explains it."""
+        self.resting = False
+        """Nothing is started again: what stops them isn't mended yet."""
+
+    def forgive(self, status: int, seconds: float) -> None:
+        """Ends with this status are explained from now on for so long."""
+        self.forgiven[status] = max(self.forgiven.get(status, 0.0), time.monotonic() + seconds)
+
+    def up(self) -> list[Slot]:
+        return [s for s in self.slots if s.member is not None and s.member.running and not s.held]
+
+    @asynccontextmanager
+    async def pick(self, target: int, *, ready: bool = True) -> AsyncIterator[Slot]:
+        """Hold one slot with a running member, as soon as there is one."""
+        while True:
+            if chosen := [s for s in self.up() if not ready or (s.member and s.member.ready)]:
+                slot = chosen[target % len(chosen)]
+                break
+            await asyncio.sleep(0.2)
+        slot.held = True
+        try:
+            yield slot
+        finally:
+            slot.held = False
+
+    async def start(self, slot: Slot) -> Member:
+        """Start a process in a slot. It may have one running already: then it has two."""
+        name = f"{len(self.started):03}-slot{slot.number}"
+        log, out = self.folder / f"{name}.log", self.folder / f"{name}.out"
+        with log.open("wb") as stderr, out.open("wb") as stdout:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "tests.faults.member", str(self.clock), self._mutant),
+                *("consume", "--config", str(slot.config), "--exit-with-parent"),
+                stdin=asyncio.subprocess.PIPE,  # ends with us: no process outlives the run
+                stdout=stdout,
+                stderr=stderr,
+            )
+        slot.member = Member(process, log, out)
+        self.started.append(slot.member)
+        return slot.member
+
+    async def stop(self, member: Member, *, signals: int = 1) -> None:
+        """SIGTERM, so many times, and hold the stop to its budget."""
+        began = time.monotonic()
+        ready = member.ready
+        for _ in range(signals):
+            member.signal(signal.SIGTERM)
+            await asyncio.sleep(0.3)
+        try:
+            status = await asyncio.wait_for(member.process.wait(), STOP_LIMIT_S + 15)
+        except TimeoutError:
+            member.signal(signal.SIGKILL)
+            status = await member.process.wait()
+        took = time.monotonic() - began
+        self.longest_stop_s = max(self.longest_stop_s, took)
+        self.ended[f"SIGTERM → {status}"] += 1
+        if took > STOP_LIMIT_S:
+            self.unforeseen.append(f"{member.log.name}: {took:.0f} s to stop")
+        # One that hasn't set its signals up yet dies of SIGTERM, as any program.
+        if status != 0 and ready and not self._explained(status):
+            self.unforeseen.append(f"{member.log.name}: exit {status} after SIGTERM")
+
+    async def kill(self, member: Member) -> None:
+        """Kill -9."""
+        member.signal(signal.SIGKILL)
+        await member.process.wait()
+        self.ended["kill -9"] += 1
+
+    async def watch(self) -> None:
+        """Fill wanted slots, as a process manager does, and look at everyone's memory."""
+        turn = 0
+        while True:
+            for slot in self.slots:
+                member = slot.member
+                if member is not None and not slot.held and not member.running:
+                    self._note_end(member)
+                    slot.member = member = None
+                    await asyncio.sleep(0.5)
+                if slot.wanted and not slot.held and not self.resting and member is None:
+                    await self.start(slot)
+            if turn % 8 == 0:
+                for member in self.started:
+                    if member.running:
+                        member.look()
+            turn += 1
+            await asyncio.sleep(0.25)
+
+    def want(self, count: int) -> list[Slot]:
+        """Want so many members; give the slots that are too many now."""
+        for slot in self.slots:
+            slot.wanted = slot.number < count
+        return [slot for slot in self.slots if not slot.wanted and slot.member is not None]
+
+    def rss(self) -> tuple[float, float]:
+        """MB: the most of any process, and the most that a grown-up one grew by."""
+        peak = max((mb for one in self.started for _, mb in one.rss_mb), default=0.0)
+        growth = 0.0
+        for one in self.started:
+            later = [mb for age, mb in one.rss_mb if age >= _GROWN_UP_S]
+            if later:
+                growth = max(growth, later[-1] - later[0])
+        return peak, growth
+
+    def said(self, words: str) -> int:
+        """How often something stands in the members' logs."""
+        return sum(
+            member.log.read_text(encoding="utf-8", errors="replace").count(words)
+            for member in self.started
+        )
+
+    def _note_end(self, member: Member) -> None:
+        status = member.process.returncode
+        assert status is not None
+        self.ended[f"by itself → {status}"] += 1
+        if not self._explained(status):
+            last = member.log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
+            self.unforeseen.append(f"{member.log.name}: exit {status}: {''.join(last)[:300]}")
+
+    def _explained(self, status: int) -> bool:
+        return time.monotonic() < self.forgiven.get(status, 0.0)
+
+
+def _configure(
+    folder: Path, number: int, proxy: Proxy, servers: Sequence[str], static: bool
+) -> Path:
+    path = folder / f"slot{number}.toml"
+    urls = ", ".join(f'"{url}"' for url in servers)
+    instance = f'group_instance_id = "slot{number}"' if static else ""
+    path.write_text(
+        f"""
+[kafka]
+bootstrap = "127.0.0.1:{proxy.port}"
+session_timeout_s = 6
+rebalance_timeout_s = 20
+request_timeout_s = 12
+
+[input]
+topics = ["{NAMES.posts}"]
+group_id = "{GROUP}"
+{instance}
+
+[output]
+events_topic = "{NAMES.events}"
+dlq_topic = "{NAMES.dead_letters}"
+
+[model]
+servers = [{urls}]
+timeout_s = 3
+
+[cache]
+max_entries = 500
+
+[drain]
+revoke_s = 8
+stop_s = 10
+
+[http]
+port = 0
+
+[log]
+format = "json"
+""",
+        encoding="utf-8",
+    )
+    return path
