@@ -72,4 +72,5 @@ def letter(
         attempts=attempts,
         model=model,
         first_seen=datetime.fromtimestamp(record.received_at, UTC),
+        timestamp_ms=record.timestamp_ms if record.timestamp_ms >= 0 else None,
     )

@@ -131,6 +131,12 @@ class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_request_bytes: int = 1_048_576
     """An event larger than this becomes a dead letter; brokers' own default limit."""
 
+    def __repr__(self) -> str:
+        """All but `security`, which holds passwords."""
+        names = (name for name in self.__struct_fields__ if name != "security")
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"KafkaOptions({shown}, security=…)"
+
 
 class ServiceLimits(msgspec.Struct, frozen=True, kw_only=True):
     """All of the above that isn't about where Kafka is."""

@@ -14,7 +14,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     """Assignment epoch of the partition: a finish for a lost epoch commits nothing."""
     timestamp_ms: int
-    """The record's own timestamp, Unix milliseconds."""
+    """The record's own timestamp, Unix milliseconds; -1 where its producer set none."""
     received_at: float
     """Wall clock when it was taken up, Unix seconds."""
     key: bytes | None

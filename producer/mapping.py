@@ -7,17 +7,14 @@ file as it is and configure the consumer.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from schemas import Post
+from schemas.foreign import DottedPath, read_text, read_time
 
 POSITION = "@position"
-
-_MILLISECONDS = 1e11
-"""Unix times from here on are milliseconds: as seconds they lie in the year 5138 and later."""
-
-_TWITTER_TIME = "%a %b %d %H:%M:%S %z %Y"
 
 
 class NotAPostError(ValueError):
@@ -34,7 +31,7 @@ class FieldMapping:
     source: str | None = "source"
     author: str | None = "author"
     created_at: str | None = "created_at"
-    """RFC 3339 (UTC where it has no offset), Twitter's form, or Unix seconds or milliseconds."""
+    """RFC 3339 (UTC where it has no offset), Twitter's form, or Unix time (s, ms, µs)."""
     lang: str | None = "lang"
     url: str | None = "url"
     topics: str | None = "topics"
@@ -55,17 +52,17 @@ class FieldMapping:
         text = walk(record, self.text)
         if not isinstance(text, str):
             raise NotAPostError(f"no text at {self.text}")
-        id_ = place if self.id == POSITION else _string(walk(record, self.id))
+        id_ = place if self.id == POSITION else read_text(walk(record, self.id))
         if not id_:
             raise NotAPostError(f"no id at {self.id}")
         return Post(
             id=id_,
             text=text,
-            source=_string(walk(record, self.source)) or self.default_source,
-            author=_string(walk(record, self.author)),
+            source=read_text(walk(record, self.source)) or self.default_source,
+            author=read_text(walk(record, self.author)),
             created_at=_time(walk(record, self.created_at), self.created_at),
-            lang=_string(walk(record, self.lang)),
-            url=_string(walk(record, self.url)),
+            lang=read_text(walk(record, self.lang)),
+            url=read_text(walk(record, self.url)),
             topics=_strings(walk(record, self.topics)),
             meta=self._meta(record),
         )
@@ -91,32 +88,17 @@ class FieldMapping:
 
 def walk(tree: Any, path: str | None) -> Any:
     """What stands at a dotted path; None where nothing does. A key with dots is tried first."""
-    if path is None:
-        return None
-    if isinstance(tree, Mapping) and path in tree:
-        return tree[path]
-    for step in path.split("."):
-        if isinstance(tree, Mapping):
-            tree = tree.get(step)
-        elif isinstance(tree, list) and step.isdecimal() and int(step) < len(tree):
-            tree = tree[int(step)]
-        else:
-            return None
-    return tree
+    return _compiled(path).find(tree)
 
 
-def _string(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value or None
-    # Not bool, which is an int; not float, whose spelling is not the source's.
-    return str(value) if type(value) is int else None
+_compiled = lru_cache(maxsize=256)(DottedPath)  # a mapping has about ten
 
 
 def _strings(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     if isinstance(value, list):
-        return tuple(part for part in map(_string, value) if part is not None)
+        return tuple(part for part in map(read_text, value) if part is not None)
     return ()
 
 
@@ -124,17 +106,6 @@ def _time(value: Any, path: str | None) -> datetime | None:
     if value is None or value == "":
         return None
     try:
-        if isinstance(value, str) and not value.replace(".", "", 1).isdecimal():
-            return _written_time(value)
-        number = float(value)
-        return datetime.fromtimestamp(number / 1000 if number >= _MILLISECONDS else number, UTC)
-    except (ValueError, TypeError, OverflowError, OSError):
-        raise NotAPostError(f"no time that can be read at {path}") from None
-
-
-def _written_time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
+        return read_time(value)
     except ValueError:
-        time = datetime.strptime(text, _TWITTER_TIME)  # noqa: DTZ007 - it has %z
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+        raise NotAPostError(f"no time that can be read at {path}") from None

@@ -24,7 +24,7 @@ class Fields(Section):
     of another type are left out instead of refused.
     """
 
-    id: Annotated[str, Field(min_length=1)] = "id"
+    id: Annotated[DottedPath, Field(min_length=1)] = "id"
     """The post's id; `@key` takes the record's key, `@position` its topic, partition, offset."""
     text: Annotated[DottedPath, Field(min_length=1)] = "text"
     """What was written, e.g. `payload.status.content`."""

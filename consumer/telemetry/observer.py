@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from consumer.records import Record
 
-BatchClosed = Literal["size", "bytes", "wait", "drain", "revoke"]
+BatchClosed = Literal["size", "bytes", "wait", "drain"]
 """What closed a batch: full by records, full by bytes, old enough, or the end of fetching."""
 CommitFailure = Literal["fenced", "error"]
 """`fenced`: the partitions moved, their new owner does the work again. `error`: anything else."""
