@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from emostream.demo.tally import Seen, Tally
+from emostream.demo.tally import Tally
 
 _BAR = 24
 _TEXT_WIDTH = 60
@@ -56,7 +56,7 @@ class LiveView:
             Text(),
             Text.assemble("mood  ", valence_bar(tally.mood), *self._emotions()),
             Text(),
-            *(_post_line(seen) for seen in tally.latest),
+            self._posts_read(),
         ]
         return Panel(Group(*rows), title="emostream demo", title_align="left", width=100)
 
@@ -64,8 +64,19 @@ class LiveView:
         total = max(1, len(self._tally.events))
         return [
             Text(f"   {label} {100 * count / total:.0f} %", style="dim")
-            for label, count in self._tally.emotions.most_common(5)
+            for label, count in self._tally.emotions.most_common(4)
         ]
+
+    def _posts_read(self) -> Table:
+        rows = Table.grid(padding=(0, 2))
+        rows.add_column(width=4)
+        rows.add_column(width=_TEXT_WIDTH, no_wrap=True, overflow="ellipsis")
+        rows.add_column(style="dim", no_wrap=True)
+        for seen in self._tally.latest:
+            number = Text("" if seen.valence is None else f"{seen.valence:.2f}", _hue(seen.valence))
+            text = " ".join(_HANDLE.sub("@…", seen.text).split())
+            rows.add_row(number, Text(text), ", ".join(seen.emotions[:3]) or "neutral")
+        return rows
 
     def _rate(self) -> float:
         now = time.monotonic()
@@ -81,21 +92,12 @@ def valence_bar(valence: float | None) -> Text:
     if valence is None:
         return Text("·" * _BAR, style="dim")
     filled = round(valence * _BAR)
-    style = "red" if valence < 0.4 else "yellow" if valence < 0.6 else "green"
     return Text.assemble(
-        ("█" * filled, style), ("░" * (_BAR - filled), "dim"), (f" {valence:.2f}", "bold")
+        ("█" * filled, _hue(valence)), ("░" * (_BAR - filled), "dim"), (f" {valence:.2f}", "bold")
     )
 
 
-def _post_line(seen: Seen) -> Text:
-    text = " ".join(_HANDLE.sub("@…", seen.text).split())
-    if len(text) > _TEXT_WIDTH:
-        text = text[: _TEXT_WIDTH - 1] + "…"
-    labels = ", ".join(seen.emotions[:3]) or "neutral"
-    style = "dim"
-    if seen.valence is not None:
-        style = "red" if seen.valence < 0.4 else "yellow" if seen.valence < 0.6 else "green"
-    number = "    " if seen.valence is None else f"{seen.valence:.2f}"
-    return Text.assemble(
-        (number, style), "  ", (text.ljust(_TEXT_WIDTH), ""), "  ", (labels, "dim")
-    )
+def _hue(valence: float | None) -> str:
+    if valence is None:
+        return "dim"
+    return "red" if valence < 0.4 else "yellow" if valence < 0.6 else "green"
