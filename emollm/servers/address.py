@@ -32,7 +32,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What `/v1/completions` is to be asked for; the first of `/v1/models` where absent."""
     grammar: bool = False
     """Send the tasks' regular expressions along. Off by default: compiling one blocks a TGI for
-    0.3 to 10 seconds, once for each grammar (facts/tgi.md)."""
+    0.3 to 10 seconds, once for each grammar (TGI 3.3, read and measured)."""
     details: bool = False
     """Ask for finish reason and token count: dearer to write and to read."""
 

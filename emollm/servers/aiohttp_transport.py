@@ -1,4 +1,4 @@
-"""The transport on aiohttp, tuned: 0.10 to 0.16 ms of CPU a request (facts/tgi.md)."""
+"""The transport on aiohttp, tuned: 0.10 to 0.16 ms of CPU a request (bench/pool_cpu.py)."""
 
 import io
 import ssl

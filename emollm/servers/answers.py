@@ -1,6 +1,6 @@
 """What a server's answer means, by status and body: the one mapping to `emollm.errors`.
 
-After the errors table of facts/tgi.md, recorded from TGI 3.3's router; what proxies, vLLM, SGLang
+After what TGI 3.3's router was recorded to answer; what proxies, vLLM, SGLang
 and llama.cpp say besides is noted where it differs.
 """
 

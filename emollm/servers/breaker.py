@@ -28,7 +28,7 @@ class Breaker:
     """One server's breaker. It decides; whoever holds it does the waiting and the probing.
 
     Only an answered prompt closes it, never `/health`: a TGI whose batching task died says 200
-    there while every `/generate` hangs (facts/tgi.md).
+    there while every `/generate` hangs (TGI 3.3, read and measured).
     """
 
     def __init__(self, random: Callable[[], float]) -> None:

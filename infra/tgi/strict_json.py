@@ -5,7 +5,7 @@ own (422, plain text) and is met in reading order: `{"inputs": 5,` is a wrong ty
 error. No Python library reads that way. This one is slow (about 100 times msgspec) and is only
 asked when the quick check in `requests.py` meets anything unusual.
 
-Measured against `../shared/facts/tgi_contract.jsonl`; the rules are those of serde_json 1.0.
+Measured against recorded answers of TGI (tests/infra/tgi); the rules are those of serde_json 1.0.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def json_of(error: str, error_type: str) -> bytes:
 J, T = "application/json", "text/plain"
 PLAIN = b"Failed to deserialize the JSON body into the target type: parameters.stop: invalid type"
 TABLE: list[tuple[str, Response, type[ModelError]]] = [
-    # The errors of facts/tgi.md, bodies as TGI's router wrote them.
+    # The errors of TGI, bodies as TGI's router wrote them.
     ("empty inputs", Response(422, J, json_of("Input validation error: `inputs` cannot be empty",
      "validation")), Refused),
     ("too long", Response(422, J, json_of("Input validation error: `inputs` tokens + "
