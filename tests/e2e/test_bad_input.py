@@ -1,0 +1,136 @@
+"""The table of bad input through the whole consumer, on real Kafka and a model server's socket."""
+
+import random
+import time
+import uuid
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from consumer.app import run
+from consumer.kafka.aiokafka_brokers import AiokafkaProducer
+from consumer.limits import KafkaOptions, Until
+from consumer.settings import Settings
+from infra.kafka import TopicNames, create_topics, default_topics
+from producer import BAD_INPUTS, Broker
+from producer.dlq import letter_of
+from producer.dlq_replay import replayed_record
+from producer.topic_log import StoredRecord, kafka_topic_log
+from schemas import AFFECT_EVENT, AffectEvent, dead_letter_headers
+from tests.e2e.model_server import FaultyModelServer
+
+OF_EACH = 2
+NO_KEY = b""
+TRACE = (("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),)
+HOUR_AGO_MS = int(time.time() - 3_600) * 1_000
+"""Every record's own time: not when it is written, nor when it is read."""
+
+
+class Sent(NamedTuple):
+    value: bytes | None
+    dead_letter: str | None
+
+
+@pytest.fixture
+async def names(bootstrap: str) -> TopicNames:
+    mark = uuid.uuid4().hex[:8]
+    names = TopicNames(*(f"{mark}.{part}" for part in ("posts", "events", "dlq", "windows", "al")))
+    await create_topics({"bootstrap_servers": bootstrap}, default_topics(names, partitions=2))
+    return names
+
+
+async def test_each_bad_input_ends_as_the_table_says_and_nothing_else_with_it(
+    bootstrap: str, names: TopicNames
+) -> None:
+    sent = await _send_the_table(bootstrap, names.posts)
+    model_server = FaultyModelServer()
+    await model_server.start()
+    try:
+        status = await run(
+            _settings(bootstrap, names, model_server.url),
+            until=Until(max_records=len(sent)),
+            signals=False,
+        )
+    finally:
+        await model_server.stop()
+    assert status == 0
+    events = await _records(bootstrap, names.events)
+    letters = await _records(bootstrap, names.dead_letters)
+
+    ended: dict[bytes, str | None] = {event.key or NO_KEY: None for event in events}
+    ended |= {letter.key or NO_KEY: letter_of(letter).letter.class_name for letter in letters}
+    assert ended == {key: one.dead_letter for key, one in sent.items()}
+    assert len(events) + len(letters) == len(sent)
+    for event in events:
+        _is_a_cloud_event(event)
+    for letter in letters:
+        _is_the_record_whole(letter, sent[letter.key or NO_KEY].value)
+
+
+async def _send_the_table(bootstrap: str, topic: str) -> dict[bytes, Sent]:
+    """Send it, and a record without key and value; by key what it holds and is due."""
+    rng = random.Random(0)
+    sent = {NO_KEY: Sent(None, "NullValue")}
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=16 * 1024 * 1024)
+    await producer.start()
+    for bad in BAD_INPUTS:
+        for number in range(OF_EACH):
+            name = f"{bad.kind}-{number}"
+            sent[name.encode()] = Sent(bad.value(name, rng), bad.dead_letter)
+            await producer.send_and_wait(
+                topic,
+                sent[name.encode()].value,
+                name.encode(),
+                timestamp_ms=HOUR_AGO_MS,
+                headers=[("own", name.encode()), *TRACE],
+            )
+    await producer.stop()
+    nothing = AiokafkaProducer(KafkaOptions(bootstrap=bootstrap, group_id="none"))
+    await nothing.start()
+    await (await nothing.send(topic, key=None, value=None, headers=TRACE))
+    await nothing.stop(timeout_s=5)
+    return sent
+
+
+def _settings(bootstrap: str, names: TopicNames, model_server: str) -> Settings:
+    return Settings.model_validate(
+        {
+            "kafka": {"bootstrap": bootstrap},
+            "input": {"topics": [names.posts], "group_id": names.posts},
+            "output": {"events_topic": names.events, "dlq_topic": names.dead_letters},
+            "model": {"servers": [model_server]},
+            "http": {"enabled": False},
+        }
+    )
+
+
+async def _records(bootstrap: str, topic: str) -> list[StoredRecord]:
+    async with kafka_topic_log(topic, Broker(bootstrap=bootstrap)) as log:
+        return [record async for record in log.read(await log.spans())]
+
+
+def _is_a_cloud_event(record: StoredRecord) -> None:
+    event = msgspec.json.decode(record.value or b"", type=AffectEvent)
+    headers = dict(record.headers)
+    assert headers["ce_specversion"] == b"1.0"
+    assert headers["ce_type"] == AFFECT_EVENT.type.encode()
+    assert headers["ce_id"] == event.id.encode()
+    assert headers["ce_subject"] == event.post_id.encode()
+    assert headers["ce_source"]
+    assert headers["content-type"] == b"application/json"
+    assert headers["traceparent"] == TRACE[0][1]
+    assert "own" not in headers
+    assert event.created_at.timestamp() * 1_000 == HOUR_AGO_MS
+
+
+def _is_the_record_whole(record: StoredRecord, value: bytes | None) -> None:
+    letter = letter_of(record)
+    assert record.value == value
+    assert TRACE[0] in letter.letter.headers
+    assert tuple(record.headers) == dead_letter_headers(letter.letter)
+    if record.key is not None:
+        assert ("own", record.key) in letter.letter.headers
+        # A replay gives the post its own time back.
+        assert replayed_record(letter, "posts").timestamp_ms == HOUR_AGO_MS

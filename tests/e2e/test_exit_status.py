@@ -1,0 +1,80 @@
+"""`emostream consume` as a platform sees it: a process, its exit status and its last words."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.kafka import TopicNames, create_topics, default_topics
+from producer import Broker, LoadSettings, send_load
+from tests.consumer.tgi import FakeTgi, serving
+from tests.e2e.processes import ConsumerProcess
+
+NAMES = TopicNames(*(f"status.{part}" for part in ("posts", "events", "dlq", "windows", "alerts")))
+
+
+@pytest.fixture
+async def tgi() -> AsyncIterator[FakeTgi]:
+    async with serving(FakeTgi()) as found:
+        yield found
+
+
+def config(folder: Path, bootstrap: str, model_server: str, *, posts: str) -> Path:
+    path = folder / "emostream.toml"
+    path.write_text(
+        f"""
+kafka.bootstrap = "{bootstrap}"
+input.topics = ["{posts}"]
+output = {{ events_topic = "{NAMES.events}", dlq_topic = "{NAMES.dead_letters}" }}
+model.servers = ["{model_server}"]
+log.format = "json"
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+async def ended(path: Path) -> tuple[int, dict[str, Any]]:
+    """Its exit status, and the last line of its log."""
+    consumer = await ConsumerProcess.start(path, "consumer")
+    try:
+        async with asyncio.timeout(60):
+            status = await consumer.process.wait()
+    finally:
+        if consumer.process.returncode is None:
+            await consumer.kill()
+    return status, json.loads(consumer.words().splitlines()[-1])
+
+
+async def test_a_missing_topic_is_2_with_the_command_that_makes_it(
+    tmp_path: Path, bootstrap: str, tgi: FakeTgi
+) -> None:
+    status, last = await ended(config(tmp_path, bootstrap, tgi.url, posts="status.nowhere"))
+    assert status == last["exit_code"] == 2
+    assert "status.nowhere" in last["reason"]
+    assert "emostream topics create" in last["reason"]
+
+
+async def test_a_wrong_model_is_3_and_named_with_its_server(
+    tmp_path: Path, bootstrap: str, tgi: FakeTgi
+) -> None:
+    tgi.say = lambda _: "Sure! I'd be happy to help."
+    status, last = await ended(config(tmp_path, bootstrap, tgi.url, posts=NAMES.posts))
+    assert status == last["exit_code"] == 3
+    assert tgi.model_id in last["reason"]
+    assert tgi.url in last["reason"]
+
+
+async def test_a_blown_fuse_is_3_and_sends_to_the_dead_letters(
+    tmp_path: Path, bootstrap: str, tgi: FakeTgi
+) -> None:
+    await create_topics({"bootstrap_servers": bootstrap}, default_topics(NAMES))
+    junk = LoadSettings(topic=NAMES.posts, count=600, bad_input=1.0, bad_kinds=("not_json",))
+    assert (await send_load(junk, Broker(bootstrap=bootstrap))).ok
+    status, last = await ended(config(tmp_path, bootstrap, tgi.url, posts=NAMES.posts))
+    assert status == last["exit_code"] == 3
+    assert last["error"] == "FuseBlown"
+    assert "emostream dlq list" in last["reason"]
