@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 POSTS ?= 1000
+FAULTS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit generated format clean
+.PHONY: help demo test test-faults lint types unit generated format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +26,9 @@ types: $(VENV)/.dev ## mypy --strict
 
 unit: $(VENV)/.dev ## the tests, on a real embedded Kafka
 	$(BIN)/python -m pytest $(ARGS)
+
+test-faults: $(VENV)/.dev ## real processes, real Kafka, faults at random (FAULTS=100): nothing is lost
+	$(BIN)/python -m tests.faults --faults $(FAULTS) $(ARGS)
 
 format: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

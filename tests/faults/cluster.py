@@ -106,7 +106,7 @@ class Cluster:
         with suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(5), self._admin() as admin:
                 offsets = await admin.list_consumer_group_offsets(GROUP)
-                return sum(max(0, one.offset) for one in offsets.values())
+                return sum(max(0, int(one.offset)) for one in offsets.values())
         return None
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The consumers: real processes in slots, started again when they end, as an operator's would be."""
+"""The consumers: real processes in slots, started again when they end, as by a process manager."""
 
 import asyncio
 import os
@@ -156,6 +156,13 @@ class Crew:
         # One that hasn't set its signals up yet dies of SIGTERM, as any program.
         if status != 0 and ready and not self._explained(status):
             self.unforeseen.append(f"{member.log.name}: exit {status} after SIGTERM")
+
+    async def empty(self, slot: Slot, *, signals: int = 1) -> None:
+        """Stop the member of a slot."""
+        member, slot.held = slot.member, True
+        if member is not None:
+            await self.stop(member, signals=signals)
+        slot.member, slot.held = None, False
 
     async def kill(self, member: Member) -> None:
         """Kill -9."""

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 from tests.faults.cluster import NAMES, Cluster
 from tests.faults.crew import Crew
 from tests.faults.model_server import MODES, ModelServer
 from tests.faults.plan import Fault
+from tests.faults.proxy import Proxy
 
 _SESSION_S = 6.0
 """The members' session timeout: Kafka's least."""
@@ -26,6 +27,8 @@ class World:
     cluster: Cluster
     crew: Crew
     servers: list[ModelServer]
+    before_deletion: Callable[[], Awaitable[None]]
+    """Reads the dead letters before their topic goes."""
 
     def server(self, fault: Fault) -> ModelServer:
         return self.servers[fault.target % len(self.servers)]
@@ -34,7 +37,7 @@ class World:
 class Breakage:
     """One kind of fault. `run` returns when it is healed."""
 
-    family: ClassVar[str] = ""
+    families: tuple[str, ...] = ()
     """Faults of one family come one after the other; others overlap."""
 
     async def run(self, world: World, fault: Fault) -> None:
@@ -44,7 +47,7 @@ class Breakage:
 class Kill9(Breakage):
     """A consumer is killed, and started again by its process manager."""
 
-    family = "members"
+    families = ("members",)
 
     async def run(self, world: World, fault: Fault) -> None:
         async with world.crew.pick(fault.target, ready=False) as slot:
@@ -57,32 +60,29 @@ class Kill9(Breakage):
 class SigTerm(Breakage):
     """A consumer is told to stop, ends within its budget, and is away for a while."""
 
-    family = "members"
+    families = ("members",)
 
     async def run(self, world: World, fault: Fault) -> None:
         async with world.crew.pick(fault.target) as slot:
-            assert slot.member is not None
-            await world.crew.stop(slot.member)
-            slot.member = None
+            await world.crew.empty(slot)
+            slot.held = True
             await asyncio.sleep(fault.seconds)
 
 
 class SigTermTwice(Breakage):
     """A second SIGTERM: what is started is abandoned."""
 
-    family = "members"
+    families = ("members",)
 
     async def run(self, world: World, fault: Fault) -> None:
         async with world.crew.pick(fault.target) as slot:
-            assert slot.member is not None
-            await world.crew.stop(slot.member, signals=2)
-            slot.member = None
+            await world.crew.empty(slot, signals=2)
 
 
 class Zombie(Breakage):
     """A consumer is frozen beyond its session timeout, and wakes."""
 
-    family = "members"
+    families = ("members",)
 
     async def run(self, world: World, fault: Fault) -> None:
         async with world.crew.pick(fault.target) as slot:
@@ -95,7 +95,7 @@ class Zombie(Breakage):
 class ZombieReplaced(Breakage):
     """While a consumer is frozen, another is started in its place; then it wakes."""
 
-    family = "members"
+    families = ("members",)
 
     async def run(self, world: World, fault: Fault) -> None:
         crew = world.crew
@@ -120,22 +120,18 @@ class ZombieReplaced(Breakage):
 class Scale(Breakage):
     """Members join or leave for good."""
 
-    family = "members"
+    families = ("members",)
 
     async def run(self, world: World, fault: Fault) -> None:
         for slot in world.crew.want(1 + fault.target % 4):
-            if slot.member is None or slot.held:
-                continue
-            slot.held = True
-            await world.crew.stop(slot.member)
-            slot.member = None
-            slot.held = False
+            if not slot.held:
+                await world.crew.empty(slot)
 
 
 class BrokerKill9(Breakage):
     """The broker is killed, and started again on its data."""
 
-    family = "broker"
+    families = ("broker",)
 
     async def run(self, world: World, fault: Fault) -> None:
         await world.cluster.kafka.kill()
@@ -146,7 +142,7 @@ class BrokerKill9(Breakage):
 class BrokerFrozen(Breakage):
     """The broker answers nobody for a while."""
 
-    family = "broker"
+    families = ("broker",)
 
     async def run(self, world: World, fault: Fault) -> None:
         pid = world.cluster.kafka.pid
@@ -159,7 +155,7 @@ class BrokerFrozen(Breakage):
 class Network(Breakage):
     """What lies between one consumer and the broker misbehaves."""
 
-    family = "network"
+    families = ("network",)
 
     async def run(self, world: World, fault: Fault) -> None:
         async with world.crew.pick(fault.target, ready=False) as slot:
@@ -174,17 +170,17 @@ class Network(Breakage):
     def lasts(self, fault: Fault) -> float:
         return fault.seconds
 
-    def inject(self, proxy: "Proxy", fault: Fault) -> None:
+    def inject(self, proxy: Proxy, fault: Fault) -> None:
         raise NotImplementedError
 
-    def after(self, proxy: "Proxy") -> None:
+    def after(self, proxy: Proxy) -> None:
         """Nothing is left behind."""
 
 
 class NetworkSlow(Network):
     """Each piece takes up to half a second, both ways."""
 
-    def inject(self, proxy: "Proxy", fault: Fault) -> None:
+    def inject(self, proxy: Proxy, fault: Fault) -> None:
         proxy.delay_up_s = proxy.delay_down_s = 0.05 + 0.45 * fault.strength
 
 
@@ -194,7 +190,7 @@ class NetworkCut(Network):
     def lasts(self, fault: Fault) -> float:
         return fault.seconds * (2 if fault.strength > 0.5 else 1)
 
-    def inject(self, proxy: "Proxy", fault: Fault) -> None:
+    def inject(self, proxy: Proxy, fault: Fault) -> None:
         proxy.refusing = True
         proxy.cut()
 
@@ -205,27 +201,27 @@ class NetworkHalfOpen(Network):
     def lasts(self, fault: Fault) -> float:
         return fault.seconds + (_SESSION_S if fault.strength > 0.5 else 0)
 
-    def inject(self, proxy: "Proxy", fault: Fault) -> None:
+    def inject(self, proxy: Proxy, fault: Fault) -> None:
         proxy.hold(up=True, down=True)
 
-    def after(self, proxy: "Proxy") -> None:
+    def after(self, proxy: Proxy) -> None:
         proxy.cut()
 
 
 class SlowAcknowledgements(Network):
     """The broker's answers come seconds late, as from a slow disk."""
 
-    def inject(self, proxy: "Proxy", fault: Fault) -> None:
+    def inject(self, proxy: Proxy, fault: Fault) -> None:
         proxy.delay_down_s = 0.5 + 1.5 * fault.strength
 
 
 class LostAcknowledgements(Network):
     """What is sent arrives, but no answer comes back, and then the connection is gone."""
 
-    def inject(self, proxy: "Proxy", fault: Fault) -> None:
+    def inject(self, proxy: Proxy, fault: Fault) -> None:
         proxy.hold(up=False, down=True)
 
-    def after(self, proxy: "Proxy") -> None:
+    def after(self, proxy: Proxy) -> None:
         proxy.cut()
 
 
@@ -235,7 +231,7 @@ class Model(Breakage):
     def __init__(self, mode: str) -> None:
         self.mode = mode
         # Two ways at once on one server would mend each other.
-        self.family = "model"
+        self.families = ("model",)
 
     async def run(self, world: World, fault: Fault) -> None:
         servers = world.servers if fault.strength > 0.6 else [world.server(fault)]
@@ -255,7 +251,7 @@ class Model(Breakage):
 class ModelGone(Breakage):
     """One of two model servers is away: connections refused."""
 
-    family = "model"
+    families = ("model",)
 
     async def run(self, world: World, fault: Fault) -> None:
         server = world.server(fault)
@@ -267,7 +263,7 @@ class ModelGone(Breakage):
 class ModelRestart(Breakage):
     """Both model servers are restarted at once: nobody answers."""
 
-    family = "model"
+    families = ("model",)
 
     async def run(self, world: World, fault: Fault) -> None:
         for server in world.servers:
@@ -280,7 +276,7 @@ class ModelRestart(Breakage):
 class DeadLettersTooLarge(Breakage):
     """The dead-letter topic refuses letters as too large; it is mended, and they start again."""
 
-    family = "members"
+    families = ("broker", "members")
 
     async def run(self, world: World, fault: Fault) -> None:
         crew = world.crew
@@ -300,12 +296,12 @@ class DeadLettersMissing(Breakage):
     Its letters are read before it is deleted, so all consumers are stopped first.
     """
 
-    family = "members"
+    families = ("broker", "members")
 
     async def run(self, world: World, fault: Fault) -> None:
         crew = world.crew
         crew.resting = True
-        await asyncio.gather(*(crew.stop(s.member) for s in crew.up() if s.member))
+        await asyncio.gather(*(crew.empty(slot) for slot in crew.up()))
         await world.before_deletion()
         await world.cluster.delete(NAMES.dead_letters)
         crew.forgive(2, 60)
@@ -319,7 +315,7 @@ class DeadLettersMissing(Breakage):
 class ClockJumps(Breakage):
     """Every consumer's wall clock jumps two hours ahead or back, and later to the right time."""
 
-    family = "clock"
+    families = ("clock",)
 
     async def run(self, world: World, fault: Fault) -> None:
         jump = _JUMP_S if fault.strength > 0.5 else -_JUMP_S

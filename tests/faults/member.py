@@ -1,5 +1,6 @@
-"""`emostream consume`, with a wall clock that can be made to jump and, for the proof of the
-proof, with a guarantee switched off: `python -m tests.faults.member CLOCK_FILE MUTANT consume …`.
+"""`emostream consume`, with a wall clock that can jump and, if wished, a guarantee switched off.
+
+Called as `python -m tests.faults.member CLOCK_FILE MUTANT consume …`; the mutant may be `none`.
 """
 
 import sys

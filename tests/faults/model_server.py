@@ -5,6 +5,7 @@ import contextlib
 import random
 from collections import Counter
 
+import msgspec
 from aiohttp import web
 
 from tests.e2e.model_server import answer
@@ -92,30 +93,35 @@ class ModelServer:
         if self._mode and self._random.random() < self._share:
             self.failed[self._mode] += 1
             return await self._fail(request, self._mode, prompt)
-        return web.json_response({"generated_text": answer(prompt)})
+        return web.Response(body=answer_body(prompt), content_type="application/json")
 
     async def _fail(self, request: web.Request, mode: str, prompt: str) -> web.StreamResponse:
-        if mode in _STATUS:
-            status, kind = _STATUS[mode]
-            return web.json_response({"error": "injected", "error_type": kind}, status=status)
-        if mode == "401":
-            return web.Response(status=401)
-        whole = web.json_response({"generated_text": answer(prompt)}).body
-        assert isinstance(whole, bytes)
-        if mode == "garbage":
-            return web.Response(body=b"\x00\xff{]" * 40, content_type="application/json")
-        if mode == "truncated":
-            return web.Response(body=whole[: len(whole) // 2], content_type="application/json")
-        if mode == "wrong_type":
-            return web.Response(body=b"<html>Welcome to the hotel</html>", content_type="text/html")
-        if mode == "closed":
-            assert request.transport is not None
-            request.transport.abort()
-            return web.Response()
-        if mode == "drip":
-            return await self._drip(request, whole)
-        await self._healed.wait()  # frozen, mute
-        return web.json_response({"generated_text": answer(prompt)})
+        whole = answer_body(prompt)
+        match mode:
+            case "429" | "424" | "500" | "503":
+                status, kind = _STATUS[mode]
+                error = {"error": "injected", "error_type": kind}
+                response = web.json_response(error, status=status)
+            case "401":
+                response = web.Response(status=401)
+            case "garbage":
+                response = web.Response(body=b"\x00\xff{]" * 40, content_type="application/json")
+            case "truncated":
+                half = whole[: len(whole) // 2]
+                response = web.Response(body=half, content_type="application/json")
+            case "wrong_type":
+                page = b"<html>Welcome to the hotel</html>"
+                response = web.Response(body=page, content_type="text/html")
+            case "closed":
+                assert request.transport is not None
+                request.transport.abort()
+                response = web.Response()
+            case "drip":
+                return await self._drip(request, whole)
+            case _:  # frozen, mute
+                await self._healed.wait()
+                response = web.Response(body=whole, content_type="application/json")
+        return response
 
     async def _drip(self, request: web.Request, whole: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -126,3 +132,8 @@ class ModelServer:
                 await response.write(bytes((byte,)))
                 await asyncio.sleep(0.5)
         return response
+
+
+def answer_body(prompt: str) -> bytes:
+    """A whole answer, the same for the same prompt."""
+    return msgspec.json.encode({"generated_text": answer(prompt)})

@@ -39,7 +39,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def draw(*, seed: int, faults: int, posts: int, pace_s: float, kinds: Iterable[str]) -> Plan:
-    """Draw a plan: every kind comes once before any comes twice, each lot in an order of its own."""
+    """Draw a plan: every kind comes once before any comes twice."""
     rng = random.Random(seed)
     deck: list[str] = []
     every = sorted(kinds)

@@ -1,0 +1,117 @@
+"""What a run left on the broker, read whole: posts, outputs and every commit."""
+
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+from consumer.event import event_id
+from consumer.plan import make_plan
+from consumer.settings import Tasks
+from producer import Broker, LoadSettings
+from producer.bad_input import BAD_INPUTS
+from producer.load import load_records
+from producer.topic_log import Span, StoredRecord, kafka_topic_log
+from schemas import AffectEvent
+from schemas.headers import read_dead_letter
+from tests.faults.cluster import GROUP, NAMES
+from tests.faults.model_server import MODEL, REVISION
+from tests.faults.verdict import Commit, Input, Output, Position
+
+_OFFSETS = "__consumer_offsets"
+_DEAD_LETTER = {bad.kind: bad.dead_letter for bad in BAD_INPUTS}
+_MINE = ("version", "processed_at", "cached", "prompts", "model")
+"""Fields of an event that may differ between two of one record."""
+
+
+class Evidence:
+    """Reads the broker. Dead letters are kept over the topic's deletions."""
+
+    def __init__(self, bootstrap: str, load: LoadSettings) -> None:
+        self._broker = Broker(bootstrap=bootstrap)
+        self._load = load
+        self._letters: list[Output] = []
+        self._ids: dict[str, Position] = {}
+        self._signature = make_plan(Tasks(), ()).signature
+
+    async def inputs(self) -> dict[Position, Input]:
+        """Every record on the posts' topic, with what must become of it."""
+        assert self._load.count is not None
+        kinds = {
+            record.key: record.kind
+            for record, _ in zip(load_records(self._load), range(self._load.count), strict=False)
+        }
+        found: dict[Position, Input] = {}
+        for record in await self._read(NAMES.posts):
+            kind = kinds[record.key]
+            dead_letter = _DEAD_LETTER.get(kind or "")
+            position = (record.partition, record.offset)
+            found[position] = Input(record.key, dead_letter, record.timestamp_ms)
+            name = f"{NAMES.posts}/{record.partition}/{record.offset}"
+            self._ids[event_id(f"{name}|{MODEL}|{REVISION}|{self._signature}")] = position
+        return found
+
+    async def keep_letters(self) -> None:
+        """Read the dead letters now: their topic is about to be deleted."""
+        self._letters += [_letter(record) for record in await self._read(NAMES.dead_letters)]
+
+    async def outputs(self) -> list[Output]:
+        """Every event and every dead letter; `inputs` comes first."""
+        await self.keep_letters()
+        return [self._event(record) for record in await self._read(NAMES.events)] + self._letters
+
+    async def commits(self) -> list[Commit]:
+        """Every commit of the group in the order in which the broker wrote them."""
+        found = []
+        for record in await self._read(_OFFSETS):
+            commit = read_commit(record.key, record.value)
+            if commit is not None and commit[:2] == (GROUP, NAMES.posts):
+                found.append(Commit(*commit[2:]))
+        return found
+
+    def _event(self, record: StoredRecord) -> Output:
+        event = msgspec.json.decode(record.value or b"", type=AffectEvent)
+        values = {
+            name: value for name, value in msgspec.to_builtins(event).items() if name not in _MINE
+        }
+        at = record.timestamp_ms
+        position = self._ids.get(event.id)
+        return Output(position, None, record.key, record.partition, values, at)
+
+    async def _read(self, topic: str) -> list[StoredRecord]:
+        async with kafka_topic_log(topic, self._broker) as log:
+            spans = {number: Span(0, span.end) for number, span in (await log.spans()).items()}
+            return [record async for record in log.read(spans)]
+
+
+def _letter(record: StoredRecord) -> Output:
+    letter = read_dead_letter(record.key, record.value, record.headers)
+    position = (letter.partition, letter.offset)
+    at = record.timestamp_ms
+    return Output(position, letter.class_name, record.key, record.partition, letter.message, at)
+
+
+def read_commit(key: bytes | None, value: bytes | None) -> tuple[str, str, int, int, float] | None:
+    """Read a record of `__consumer_offsets`: group, topic, partition, offset, milliseconds.
+
+    None for what is no commit. The formats are Kafka's `OffsetCommitKey` (0, 1) and
+    `OffsetCommitValue` (1 to 4).
+    """
+    if key is None or value is None or struct.unpack_from(">h", key)[0] > 1:
+        return None
+    words = _strings(key, 2)
+    group, topic = next(words), next(words)
+    (partition,) = struct.unpack_from(">i", key, 2 + 2 + len(group) + 2 + len(topic))
+    version, offset = struct.unpack_from(">hq", value)
+    at = 10 + (4 if version >= 3 else 0)  # the leader's epoch
+    # The metadata, a string that we leave empty: its length is a varint from version 4 on.
+    at += 1 + value[at] - 1 if version >= 4 else 2 + struct.unpack_from(">h", value, at)[0]
+    (milliseconds,) = struct.unpack_from(">q", value, at)
+    return group.decode(), topic.decode(), partition, offset, float(milliseconds)
+
+
+def _strings(data: bytes, at: int) -> Iterator[bytes]:
+    while True:
+        (length,) = struct.unpack_from(">h", data, at)
+        yield data[at + 2 : at + 2 + length]
+        at += 2 + length

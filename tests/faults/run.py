@@ -1,0 +1,204 @@
+"""One run: broker, model servers and consumers up, posts in, faults on the way, and the verdict."""
+
+import asyncio
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from producer import Broker, LoadSettings, send_load
+from producer.outbox import Delivery
+from producer.report import Report as Sent
+from tests.faults.cluster import NAMES, Cluster, Ports
+from tests.faults.crew import RSS_LIMIT_MB, Crew
+from tests.faults.evidence import Evidence
+from tests.faults.faults import FAULTS, World
+from tests.faults.model_server import ModelServer
+from tests.faults.plan import Fault, Log, Plan
+from tests.faults.report import Done, Report, by_kind
+from tests.faults.verdict import Verdict, judge
+
+_SLOTS = 4
+_CATCH_UP_S = 240.0
+"""For the lag to return to zero after the last fault: a server that was refused its key is tried
+again after a minute, a frozen group member is missed after six seconds."""
+_GROWTH_LIMIT_MB = 40.0
+_PROGRESS_S = 15.0
+
+Say = Callable[[str], None]
+
+
+class Run:
+    """A plan, carried out once."""
+
+    def __init__(self, plan: Plan, log: Log, say: Say, *, mutant: str = "none") -> None:
+        self._plan = plan
+        self._log = log
+        self._say = say
+        self._mutant = mutant
+        self._done: list[Done] = []
+        self._broken: dict[str, list[str]] = defaultdict(list)
+        self._under_way: set[str] = set()
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def __call__(self) -> Report:
+        """Carry it out, however it goes; nothing is left running."""
+        plan = self._plan
+        folder = Path(tempfile.mkdtemp(prefix="emostream-faults-"))
+        self._say(f"seed {plan.seed}: {len(plan.faults)} faults, {plan.posts} posts in {folder}")
+        self._log.write("plan", plan=plan, folder=str(folder), mutant=self._mutant)
+        ports = Ports()
+        began = time.monotonic()
+        async with AsyncExitStack() as stack:
+            cluster = Cluster(folder / "kafka", ports, proxies=_SLOTS, partitions=plan.partitions)
+            stack.push_async_callback(cluster.stop)
+            await cluster.start()
+            servers = [ModelServer(ports.take(), seed=plan.seed + n) for n in range(2)]
+            for server in servers:
+                stack.push_async_callback(server.stop)
+                await server.start()
+            crew = Crew(
+                folder,
+                cluster.proxies,
+                [server.url for server in servers],
+                static=plan.static,
+                mutant=self._mutant,
+            )
+            stack.push_async_callback(_end_all, crew)
+            load = LoadSettings(
+                topic=NAMES.posts,
+                rate=plan.posts / plan.over_s,
+                count=plan.posts,
+                duplicates=0.1,
+                bad_input=0.03,
+                seed=plan.seed,
+                # Longer than any fault keeps the broker away.
+                delivery=Delivery(timeout_s=180),
+            )
+            evidence = Evidence(cluster.bootstrap, load)
+            world = World(cluster, crew, servers, evidence.keep_letters)
+            caught_up_s = await self._break_things(world, load)
+            verdict = judge(
+                await evidence.inputs(),
+                await evidence.outputs(),
+                await evidence.commits(),
+                finished=True,
+            )
+            return self._report(verdict, crew, caught_up_s, time.monotonic() - began)
+
+    async def _break_things(self, world: World, load: LoadSettings) -> float | None:
+        """Posts and faults, then peace; how long it took to catch up."""
+        crew = world.crew
+        crew.want(self._plan.members)
+        watch = asyncio.create_task(crew.watch())
+        tell = asyncio.create_task(self._tell(world))
+        try:
+            sending = asyncio.create_task(
+                send_load(load, Broker(bootstrap=world.cluster.bootstrap))
+            )
+            await asyncio.gather(*(self._fault(world, fault) for fault in self._plan.faults))
+            healed = time.monotonic()
+            sent: Sent = await sending
+            if sent.acked != self._plan.posts:
+                self._broken["posts not written"].append(f"{sent.acked} of {self._plan.posts}")
+            if not any(slot.wanted for slot in crew.slots):
+                crew.want(1)
+            caught_up_s = await self._catch_up(world, sent.acked, max(healed, time.monotonic()))
+        finally:
+            tell.cancel()
+            watch.cancel()
+            await asyncio.gather(tell, watch, return_exceptions=True)
+        if watch.done() and not watch.cancelled() and watch.exception() is not None:
+            raise RuntimeError("the process manager failed") from watch.exception()
+        await asyncio.gather(*(crew.stop(slot.member) for slot in crew.up() if slot.member))
+        return caught_up_s
+
+    async def _fault(self, world: World, fault: Fault) -> None:
+        await asyncio.sleep(fault.at)
+        breakage = FAULTS[fault.kind]
+        async with AsyncExitStack() as stack:
+            for family in sorted(breakage.families):
+                await stack.enter_async_context(self._locks[family])
+            began = time.time()
+            self._under_way.add(fault.kind)
+            self._log.write("begin", number=fault.number, kind=fault.kind, at=began)
+            try:
+                async with asyncio.timeout(120):
+                    await breakage.run(world, fault)
+            except TimeoutError:
+                self._broken["fault stuck"].append(fault.kind)
+            finally:
+                self._under_way.discard(fault.kind)
+            healed = time.time()
+            self._done.append(Done(kind=fault.kind, began=began, healed=healed))
+            self._log.write("healed", number=fault.number, kind=fault.kind, at=healed)
+
+    async def _catch_up(self, world: World, posts: int, since: float) -> float | None:
+        while time.monotonic() - since < _CATCH_UP_S:
+            if await world.cluster.committed() == posts:
+                return time.monotonic() - since
+            await asyncio.sleep(0.5)
+        return None
+
+    async def _tell(self, world: World) -> None:
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(_PROGRESS_S)
+            committed = await world.cluster.committed()
+            self._say(
+                f"{time.monotonic() - began:5.0f} s: {len(self._done)} faults healed, "
+                f"{committed if committed is not None else '?'} posts committed, "
+                f"{len(world.crew.up())} members, "
+                f"now: {', '.join(sorted(self._under_way)) or 'peace'}"
+            )
+
+    def _report(
+        self, verdict: Verdict, crew: Crew, caught_up_s: float | None, took_s: float
+    ) -> Report:
+        if caught_up_s is None:
+            self._broken["lag stays"].append(f"not zero after {_CATCH_UP_S:.0f} s")
+        peak, growth = crew.rss()
+        if peak > RSS_LIMIT_MB or growth > _GROWTH_LIMIT_MB:
+            self._broken["memory grows"].append(f"{peak:.0f} MB, {growth:+.0f} MB")
+        self._broken["unforeseen end"] += crew.unforeseen
+        tracebacks = crew.said("Traceback")
+        if tracebacks:
+            self._broken["traceback in a log"].append(f"{tracebacks} times, see {crew.folder}")
+        if crew.said(f"load-{self._plan.seed}-"):
+            self._broken["post in a log"].append(f"see {crew.folder}")
+        counts = dict(verdict.counts)
+        counts |= {promise: len(found) for promise, found in self._broken.items() if found}
+        examples = {promise: found[:10] for promise, found in self._broken.items() if found}
+        pauses = [(to - from_) / 1000 for from_, to in verdict.pauses]
+        return Report(
+            seed=self._plan.seed,
+            faults=len(self._done),
+            posts=verdict.posts,
+            partitions=self._plan.partitions,
+            took_s=round(took_s, 1),
+            events=verdict.events,
+            dead_letters=verdict.letters,
+            redelivered=verdict.redelivered,
+            commits=verdict.commits,
+            commits_back=verdict.went_back,
+            lost=verdict.lost,
+            breaches=counts,
+            examples={**verdict.breaches, **examples},
+            longest_pause_s=round(max(pauses, default=0.0), 2),
+            longest_stop_s=round(crew.longest_stop_s, 2),
+            caught_up_s=None if caught_up_s is None else round(caught_up_s, 2),
+            rss_peak_mb=round(peak, 1),
+            rss_growth_mb=round(growth, 1),
+            processes=len(crew.started),
+            ends=dict(crew.ended),
+            tracebacks=tracebacks,
+            by_kind=by_kind(self._done, verdict),
+        )
+
+
+async def _end_all(crew: Crew) -> None:
+    for member in crew.started:
+        if member.running:
+            await crew.kill(member)
