@@ -50,7 +50,7 @@ def main() -> NoReturn:
     """
     app = make_app(overview=not any(word.isalpha() for word in sys.argv[1:2]))
     try:
-        status = app(exit_on_error=False)
+        status = app(sys.argv[1:], exit_on_error=False)
     except CycloptsError:  # already printed, with the usage
         sys.exit(WRONG_USAGE)
     except KeyboardInterrupt:

@@ -1,5 +1,7 @@
 """Exit statuses, and errors in one sentence for whoever typed the command."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 FAILED = 1
@@ -17,6 +19,7 @@ _EXPLAINED: dict[str, int] = {
     "infra.tgi.errors.StartError": WRONG_USAGE,
     "producer.errors.ProducerError": FAILED,
     "emostream.exits.CommandError": FAILED,
+    "aiokafka.errors.KafkaError": FAILED,
 }
 
 
@@ -27,6 +30,19 @@ class CommandError(Exception):
         super().__init__(message)
         self.status = status
         """The exit status."""
+
+
+@contextmanager
+def wrong_usage() -> Iterator[None]:
+    """A command's settings are made in here: what refuses them was typed wrongly, status 2.
+
+    Raises:
+        CommandError: in the words of the ValueError that the settings raised.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise CommandError(str(error), status=WRONG_USAGE) from error
 
 
 def explain(error: BaseException) -> tuple[int, str | None]:

@@ -42,6 +42,11 @@ class ReplaySettings:
     on_bad_line: OnBadLine = "skip"
     delivery: Delivery = field(default_factory=Delivery)
 
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense, with a ValueError."""
+        if self.loop and self.path == STDIN:
+            raise ValueError("a pipe can't be replayed in a loop")
+
 
 async def replay_file(
     settings: ReplaySettings,
@@ -61,10 +66,7 @@ async def replay_file(
     Raises:
         UnreadableFile: the file isn't there.
         BrokerUnreachable, TopicMissing: before anything is read.
-        ValueError: settings that contradict each other.
     """
-    if settings.loop and settings.path == STDIN:
-        raise ValueError("a pipe can't be replayed in a loop")
     stop = stop or asyncio.Event()
     file = PostFile(settings.path, file_format=settings.file_format)
 

@@ -10,7 +10,7 @@ import msgspec
 from cyclopts import App, Parameter, validators
 
 from emostream.connection import Connection
-from emostream.exits import FAILED
+from emostream.exits import FAILED, WRONG_USAGE, CommandError, wrong_usage
 from emostream.logs import quiet_logs
 from producer import (
     DlqReplaySettings,
@@ -37,7 +37,7 @@ def list_(
     stage: Names = (),
     since: datetime | None = None,
     until: datetime | None = None,
-    limit: int = 20,
+    limit: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 20,
     json_: AsJson = False,
 ) -> None:
     """List dead letters, newest last, and count them by class. Nothing of a post is shown.
@@ -110,7 +110,8 @@ def show(
     try:
         partition, offset = (int(part) for part in place.split("/"))
     except ValueError:
-        raise SystemExit("emostream: PLACE is PARTITION/OFFSET, such as 2/17") from None
+        message = "PLACE is PARTITION/OFFSET, such as 2/17"
+        raise CommandError(message, status=WRONG_USAGE) from None
     letter = asyncio.run(
         show_letter(
             connection.broker(),
@@ -168,16 +169,18 @@ def replay(
         json_: The report as one JSON object.
     """
     quiet_logs()
-    settings = DlqReplaySettings(
-        topic=topic or connection.settings().output.dlq_topic,
-        letter_filter=_filter(class_, from_topic, stage, since, until),
-        to_topic=to,
-        max_replays=max_replays,
-        limit=limit,
-        rate=rate,
-        dry_run=dry_run,
-        group=group,
-    )
+    topic = topic or connection.settings().output.dlq_topic
+    with wrong_usage():
+        settings = DlqReplaySettings(
+            topic=topic,
+            letter_filter=_filter(class_, from_topic, stage, since, until),
+            to_topic=to,
+            max_replays=max_replays,
+            limit=limit,
+            rate=rate,
+            dry_run=dry_run,
+            group=group,
+        )
     report = asyncio.run(replay_letters(settings, connection.broker()))
     if json_:
         _write_json(report)

@@ -1,21 +1,20 @@
 """`emostream doctor`: is everything there that the consumer needs?"""
 
 import asyncio
-import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
+from emostream.connection import Connection
 from emostream.exits import FAILED, WRONG_USAGE
 from emostream.logs import quiet_logs
 
 
 def doctor(
     *,
-    config: Path | None = None,
+    connection: Connection = Connection(),
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
     """Check configuration, broker, topics, model servers and canary; a line each with the mend.
@@ -27,17 +26,17 @@ def doctor(
 
     ```
     emostream doctor --config emostream.toml
+    emostream doctor --bootstrap kafka:9092
     ```
 
     Args:
-        config: Configuration (TOML), as for `emostream consume`.
         json_: One JSON list instead of lines.
     """
     quiet_logs("error")
     from rich.console import Console
     from rich.text import Text
 
-    from consumer.settings import ConfigError, load
+    from consumer.settings import ConfigError
     from emostream.checkup import Finding, examine
 
     console = Console(highlight=False, soft_wrap=True)
@@ -58,8 +57,10 @@ def doctor(
 
     status = 0
     try:
-        settings = load(config, os.environ)
-        source = str(config) if config else "defaults and EMOSTREAM_… variables"
+        settings = connection.settings()
+        source = (
+            str(connection.config) if connection.config else "defaults and EMOSTREAM_… variables"
+        )
         tell(Finding(part="configuration", state="ok", said=source))
         asyncio.run(look())
     except ConfigError as error:

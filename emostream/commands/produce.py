@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter, validators
 
 from emostream.connection import Connection
+from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
 from emostream.feeding import feed
 from emostream.logs import quiet_logs
 from producer import (
@@ -35,7 +36,7 @@ AsJson = Annotated[bool, Parameter(name="--json")]
 
 @app.command
 def replay(
-    file: str,
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
     *,
     topic: str = "posts",
     connection: Connection = Connection(),
@@ -77,18 +78,20 @@ def replay(
         mapping = FieldMapping(**(field or {}))  # type: ignore[arg-type]
     except TypeError:
         known = ", ".join(FieldMapping.__dataclass_fields__)
-        raise SystemExit(f"emostream: --field: a post's fields are {known}") from None
-    settings = ReplaySettings(
-        path=file,
-        topic=topic,
-        file_format=format_,
-        mapping=mapping,
-        rate=rate,
-        loop=loop,
-        limit=limit,
-        stamp_now=stamp_now,
-        on_bad_line=on_bad_line,
-    )
+        message = f"--field: a post's fields are {known}"
+        raise CommandError(message, status=WRONG_USAGE) from None
+    with wrong_usage():
+        settings = ReplaySettings(
+            path=file,
+            topic=topic,
+            file_format=format_,
+            mapping=mapping,
+            rate=rate,
+            loop=loop,
+            limit=limit,
+            stamp_now=stamp_now,
+            on_bad_line=on_bad_line,
+        )
     broker = connection.broker()
 
     def run(observer: Observer, stop: asyncio.Event) -> Awaitable[Report]:
@@ -136,17 +139,18 @@ def load(
         json_: The report as one JSON object.
     """
     quiet_logs()
-    settings = LoadSettings(
-        topic=topic,
-        rate=rate,
-        count=count,
-        duration_s=seconds,
-        size=size,
-        duplicates=duplicates,
-        bad_input=bad_input,
-        bad_kinds=bad_kind,
-        seed=seed,
-    )
+    with wrong_usage():
+        settings = LoadSettings(
+            topic=topic,
+            rate=rate,
+            count=count,
+            duration_s=seconds,
+            size=size,
+            duplicates=duplicates,
+            bad_input=bad_input,
+            bad_kinds=bad_kind,
+            seed=seed,
+        )
     broker = connection.broker()
 
     def run(observer: Observer, stop: asyncio.Event) -> Awaitable[Report]:

@@ -1,32 +1,37 @@
-"""`emostream topics`: make the topics, and look at them."""
+"""`emostream topics`: make the topics."""
 
 import asyncio
 import json
 import sys
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
 from emostream.connection import Connection
-from emostream.exits import FAILED
+from emostream.exits import FAILED, CommandError
 from emostream.logs import quiet_logs
 
+AtLeastOne = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+
 app = App(name="topics", help="Make emostream's topics, with sensible settings.")
+
+_NONE = ""
+"""In place of the input topics, where the configuration has a pattern: others make those."""
 
 
 @app.command
 def create(
     *,
     connection: Connection = Connection(),
-    partitions: int = 4,
-    replication: int | None = None,
+    partitions: AtLeastOne = 4,
+    replication: AtLeastOne | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
     """Make the topics that aren't there yet; those that are there stay as they are.
 
-    Their names are the configuration's: input.topics, output.events_topic, output.dlq_topic; and
-    affect.windows and affect.alerts for what stands downstream. Exit status 1 when one exists
-    with other settings: it says which.
+    Their names are the configuration's: input.topics (none where it is a pattern),
+    output.events_topic, output.dlq_topic; and affect.windows and affect.alerts for what stands
+    downstream. Exit status 1 when one exists with other settings: it says which.
 
     **Examples**
 
@@ -41,6 +46,8 @@ def create(
         json_: One JSON list instead of lines.
     """
     quiet_logs()
+    from aiokafka.errors import KafkaConnectionError
+
     from infra.kafka import TopicNames, create_topics, default_topics
 
     settings = connection.settings()
@@ -50,14 +57,20 @@ def create(
             events=settings.output.events_topic,
             dead_letters=settings.output.dlq_topic,
         )
-        for topic in settings.input.topics or ("posts",)
+        for topic in settings.input.topics or (_NONE,)
     ]
     specs = {
         spec.name: spec
         for name in names
         for spec in default_topics(name, partitions=partitions, replication_factor=replication)
+        if spec.name != _NONE
     }
-    results = asyncio.run(create_topics(connection.client_options(), list(specs.values())))
+    try:
+        results = asyncio.run(create_topics(connection.client_options(), list(specs.values())))
+    except KafkaConnectionError:
+        where = settings.kafka.bootstrap
+        message = f"no Kafka broker at {where}; start one here with: emostream broker"
+        raise CommandError(message) from None
     if json_:
         rows = [
             {"topic": r.name, "status": r.status, "differences": dict(r.differences)}

@@ -1,0 +1,98 @@
+"""What was typed wrongly, or can't be reached, is one sentence and a status; never a traceback."""
+
+import io
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from emostream.__main__ import main
+
+Emostream = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _own_logs() -> Iterator[None]:
+    """A command sets logging up for its process, and this one has more to do."""
+    root, aiokafka = logging.getLogger(), logging.getLogger("aiokafka")
+    handlers, levels = root.handlers[:], (root.level, aiokafka.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    aiokafka.setLevel(levels[1])
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Emostream:
+    """Run the command line in this process: its status, standard output and standard error."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["emostream", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, said.out, said.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("produce replay - --loop", "a pipe can't be replayed in a loop"),
+        ("produce replay x.jsonl --field.nope x", "a post's fields are id, text"),
+        ("produce load --count 1 --bad-kind nope", "no such bad input: nope"),
+        ("produce load --count 1 --size 0", "size must be at least 1"),
+        ("produce load --count 1 --duplicates 0.7 --bad-input 0.7", "1 together at most"),
+        ("dlq show 7", "PARTITION/OFFSET"),
+        ("dlq list --limit -1", "--limit"),
+        ("dlq replay --to affect.dlq", "their own topic"),
+        ("topics create --partitions 0", "--partitions"),
+        ("doctor --bootstrap nonsense", "host:port"),
+    ],
+)
+def test_wrong_usage_is_status_2_and_says_what_is_wrong(
+    emostream: Emostream, words: str, said: str
+) -> None:
+    status, out, err = emostream(*words.split())
+    assert status == 2
+    assert said in out + err
+
+
+@pytest.mark.parametrize(
+    "words", ["topics create", "dlq list", "dlq replay", "produce load --count 1"]
+)
+def test_a_broker_that_is_not_there_is_said_once(emostream: Emostream, words: str) -> None:
+    status, _, err = emostream(*words.split(), "--bootstrap", "127.0.0.1:1")
+    assert status == 1
+    (line,) = err.splitlines()
+    assert "127.0.0.1:1" in line
+
+
+def test_posts_are_read_from_standard_input(
+    emostream: Emostream, monkeypatch: pytest.MonkeyPatch, bootstrap: str
+) -> None:
+    lines = b'{"id": "1", "text": "a"}\n{"id": "2", "text": "b"}\n'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    broker = ("--bootstrap", bootstrap)
+    assert emostream("topics", "create", *broker)[0] == 0
+    status, out, err = emostream("produce", "replay", "-", *broker)
+    assert status == 0, err
+    assert out.startswith("2 posts written")
+
+
+def test_the_exit_status_tells_that_nothing_was_written(
+    emostream: Emostream, tmp_path: Path, bootstrap: str
+) -> None:
+    (tmp_path / "posts.jsonl").write_text("junk\n")
+    broker = ("--bootstrap", bootstrap)
+    emostream("topics", "create", *broker)
+    status, out, err = emostream("produce", "replay", str(tmp_path / "posts.jsonl"), *broker)
+    assert status == 1
+    assert "line 1: not JSON" in err
+    assert out.startswith("0 posts written")
