@@ -49,7 +49,7 @@ class TgiClient:
     """One TGI server, or whatever keeps its contract (infra/tgi).
 
     Always greedy: `do_sample` false, and none of temperature, top_k and top_p, of which the
-    neutral values are refused and the others sample in spite of `do_sample` (TGI 3.3, read and measured).
+    neutral values are refused and the others sample in spite of `do_sample` (TGI 3.3).
 
     A grammar is sent only with `grammar=True`. A build without grammars answers 422 to it; then
     this client warns once, sends none from there on, and asks that one prompt again: otherwise
