@@ -125,9 +125,12 @@ class Source:
                 self._observer.paused(reason)
         elif reason is None and self.paused is not None:
             consumer.resume()
-            # What was paused delivered nothing: the watchdog counts from here.
-            self.last_delivery = self._clock.monotonic()
             self._observer.resumed()
+        available_again = self.paused == "unavailable" and reason != "unavailable"
+        if available_again or (self.paused is not None and reason is None):
+            # What was paused delivered nothing, and what waited for a model server could not
+            # finish: watchdog and `/livez` count from here.
+            self.last_delivery = self._clock.monotonic()
         self.paused = reason
 
     def reassigned(self) -> None:

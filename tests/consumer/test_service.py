@@ -11,6 +11,7 @@ from consumer.limits import (
     InFlightLimits,
     Until,
 )
+from consumer.telemetry.health import Health
 from tests.consumer.fake_kafka import FakeKafka
 from tests.consumer.rig import POSTS, FakeAnalyst, Rig, limits, numbered, options, running
 
@@ -123,6 +124,25 @@ async def test_while_no_model_server_is_available_nothing_is_fetched_and_nothing
         assert rig.events() == numbered(5)
         assert rig.seen.letters == []
         assert rig.service.snapshot().ready
+
+
+async def test_work_has_its_time_anew_when_a_model_server_comes_back() -> None:
+    rig = Rig(service_limits=limits(in_flight=InFlightLimits(max_records=8)))
+    health = Health(stuck_after_s=100)
+    health.snapshot = rig.service.snapshot
+    values = [value for value in numbered(20) if value is not None]
+    rig.analyst.hold(*values)
+    rig.kafka.produce("posts", values)
+    async with running(rig):
+        rig.analyst.available = False
+        await rig.turn(500)
+        assert health.not_alive() == []
+        rig.analyst.available = True
+        await rig.turn(1)
+        assert rig.service.snapshot().paused == "records"
+        assert health.not_alive() == []
+        await rig.turn(101)
+        assert "none was finished" in health.not_alive()[0]
 
 
 async def test_commits_come_by_time_and_sooner_by_count() -> None:
