@@ -42,6 +42,8 @@ class Poison(StrEnum):
     """The model server failed on this post's prompts again and again, though asked alone."""
     UNANSWERED = "Unanswered"
     """No answer to any question about this post could be read."""
+    REFUSED_BY_BROKER = "RefusedByBroker"
+    """The brokers won't take the event on its topic: its policy, or the record's time."""
     UNENCODABLE = "Unencodable"
     """The event can't be written as JSON."""
 

@@ -162,7 +162,8 @@ class Publisher:
         topic = self._topic(outcome)
         match fault:
             case RecordRefused() if not isinstance(outcome, DeadLetter):
-                name = Poison.TOO_LARGE if isinstance(fault, RecordTooLarge) else "RefusedByBroker"
+                large = isinstance(fault, RecordTooLarge)
+                name = Poison.TOO_LARGE if large else Poison.REFUSED_BY_BROKER
                 poison = letter(record, Stage.PUBLISH, name, str(fault))
                 again.append((record, poison))
             case RecordRefused():

@@ -5,11 +5,12 @@ disturbed, and letters that arrive meanwhile wait for the next call. All topics'
 left where they are; the broker's retention removes them.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import heappop, heappush
 from typing import Any
 
 import msgspec
@@ -57,7 +58,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """What a dead-letter topic holds, by a filter."""
 
     letters: tuple[Summary, ...]
-    """The newest of those that match, oldest first within a partition."""
+    """The newest of those that match, over all partitions; oldest first."""
     by_class: dict[str, int]
     """Error class to how many match, most frequent first."""
     by_topic: dict[str, int]
@@ -106,7 +107,7 @@ async def list_letters(
         BrokerUnreachable, TopicMissing, ReadingStalled
     """
     wanted = letter_filter or LetterFilter()
-    newest: deque[Summary] = deque(maxlen=limit)
+    newest: list[tuple[datetime, int, int, Summary]] = []  # a heap, the oldest on top
     by_class: Counter[str] = Counter()
     by_topic: Counter[str] = Counter()
     unreadable = 0
@@ -119,9 +120,12 @@ async def list_letters(
             elif wanted.admits(letter):
                 by_class[letter.letter.class_name] += 1
                 by_topic[letter.letter.topic] += 1
-                newest.append(summary_of(letter))
+                one = summary_of(letter)
+                heappush(newest, (one.written_at, one.partition, one.offset, one))
+                if len(newest) > limit:
+                    heappop(newest)
     return Listing(
-        letters=tuple(newest),
+        letters=tuple(entry[-1] for entry in sorted(newest)),
         by_class=dict(by_class.most_common()),
         by_topic=dict(by_topic.most_common()),
         matched=by_class.total(),

@@ -106,6 +106,16 @@ async def test_a_limit_keeps_the_newest_and_still_counts_all() -> None:
     assert listing.matched == 5
 
 
+async def test_the_newest_are_those_of_all_partitions_in_the_order_of_time() -> None:
+    store = MemoryTopicLog(
+        [stored(n, partition=1, minutes=9 - n) for n in (0, 1)]
+        + [stored(n, partition=0, minutes=n) for n in (0, 1, 2)]
+    )
+    listing = await list_letters(BROKER, limit=3, log=store)
+    places = [(letter.partition, letter.offset) for letter in listing.letters]
+    assert places == [(0, 2), (1, 1), (1, 0)]
+
+
 async def test_a_letter_is_shown_with_its_bytes_only_when_asked() -> None:
     letter = await show_letter(BROKER, 0, 7, log=log())
     assert letter.letter.value == LETTER.value
