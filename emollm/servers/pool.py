@@ -69,9 +69,9 @@ class Pool:
       flight on that server. If it fails there and a harmless prompt is answered right after,
       twice, it is `FailedAlone`, which is Poison. If the harmless prompt fails as well, it was
       the server, and the prompt waits like all others.
-    - Stop (credentials, routes): a harmless prompt is asked at once. If that is answered, it was
-      the prompt (a gateway's rule against its text, say): Refused. Else the server is out, and
-      tried once a minute; when all are out, every `ask` raises that Stop.
+    - Stop (credentials, routes): a harmless prompt is asked at once. If that is answered, twice,
+      it was the prompt (a gateway's rule against its text, say): Refused. Else the server is out,
+      and tried once a minute; when all are out, every `ask` raises that Stop.
     """
 
     def __init__(
@@ -408,9 +408,13 @@ class Pool:
         if lane.breaker.closed:
             problem = await self._roster.probe(lane, slot.prompt.params)
             if problem is None:
-                slot.wave.settle(
-                    slot, Refused(str(error), server=error.server, status=error.status)
-                )
+                # Once may be a key that was renewed between the two: that is no fault of a post.
+                slot.trials += 1
+                if slot.trials >= TRIALS:
+                    refused = Refused(str(error), server=error.server, status=error.status)
+                    slot.wave.settle(slot, refused)
+                    return
+                self._again(slot)
                 return
             if not isinstance(problem, Stop):
                 slot.strikes += 1

@@ -300,6 +300,15 @@ async def test_a_gateway_that_forbids_one_text_stops_nothing() -> None:
         assert texts_of(answers) == expected(*TEXTS[:20])
 
 
+async def test_a_key_refused_for_a_moment_dead_letters_nothing() -> None:
+    """It was renewed between the prompt and the harmless one that was asked to judge it."""
+    server = FakeServer()
+    refusals = [Unauthorized("401", status=401)]
+    async with Started(server) as pool:
+        server.reply = lambda prompt: refusals.pop() if refusals else echo(prompt)
+        assert texts_of(await pool.ask(prompts(*TEXTS[:20]))) == expected(*TEXTS[:20])
+
+
 async def test_concurrent_asks_take_turns() -> None:
     server = FakeServer(info=ServerInfo(dialect="tgi", model_id="m", max_concurrent_requests=1))
     async with Started(server) as pool:
