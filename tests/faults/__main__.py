@@ -24,7 +24,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of plan and posts; by default one by the time")
     parser.add_argument("--pace", type=float, default=10.0, help="seconds from fault to fault")
     parser.add_argument("--only", nargs="*", help="kinds that contain one of these words")
-    parser.add_argument("--log", type=Path, default=Path("faults.jsonl"), help="replays the run")
+    parser.add_argument(
+        "--log", type=Path, default=Path("var/faults.jsonl"), help="replays the run"
+    )
     parser.add_argument("--replay", type=Path, help="do again what this log says")
     parser.add_argument("--json", type=Path, help="where the report goes as JSON")
     parser.add_argument("--mutant", choices=("none", *MUTANTS), default="none")
@@ -49,6 +51,7 @@ def main() -> int:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
+    options.log.parent.mkdir(parents=True, exist_ok=True)
     log = Log(options.log)
     try:
         report = asyncio.run(Run(plan, log, say, mutant=options.mutant)())

@@ -153,8 +153,10 @@ class Crew:
         self.ended[f"SIGTERM → {status}"] += 1
         if took > STOP_LIMIT_S:
             self.unforeseen.append(f"{member.log.name}: {took:.0f} s to stop")
-        # One that hasn't set its signals up yet dies of SIGTERM, as any program.
-        if status != 0 and ready and not self._explained(status):
+        # One that hasn't set its signals up yet dies of SIGTERM, as any program; so does one that
+        # gets its second while it ends.
+        died = status == -signal.SIGTERM and (not ready or signals > 1)
+        if status != 0 and not died and not self._explained(status):
             self.unforeseen.append(f"{member.log.name}: exit {status} after SIGTERM")
 
     async def empty(self, slot: Slot, *, signals: int = 1) -> None:

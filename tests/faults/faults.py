@@ -208,11 +208,11 @@ class NetworkHalfOpen(Network):
         proxy.cut()
 
 
-class SlowAcknowledgements(Network):
-    """The broker's answers come seconds late, as from a slow disk."""
+class SlowDisk(Network):
+    """What is produced is written and acknowledged seconds late; commits and fetches are not."""
 
     def inject(self, proxy: Proxy, fault: Fault) -> None:
-        proxy.delay_down_s = 0.5 + 1.5 * fault.strength
+        proxy.delay_produce_s = 1.0 + 3.0 * fault.strength
 
 
 class LostAcknowledgements(Network):
@@ -336,7 +336,7 @@ FAULTS: dict[str, Breakage] = {
     "network: slow": NetworkSlow(),
     "network: cut": NetworkCut(),
     "network: half-open": NetworkHalfOpen(),
-    "broker: acknowledges late": SlowAcknowledgements(),
+    "broker: slow disk": SlowDisk(),
     "broker: acknowledgements lost": LostAcknowledgements(),
     **{f"model: {mode}": Model(mode) for mode in MODES},
     "model: one of two gone": ModelGone(),

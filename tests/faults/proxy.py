@@ -5,9 +5,11 @@ which advertises the proxy's address.
 """
 
 import asyncio
-import contextlib
+import struct
 
 _CHUNK = 65_536
+_PRODUCE = 0
+"""Kafka's number of the request that writes records."""
 
 
 class Proxy:
@@ -17,9 +19,11 @@ class Proxy:
         self.port = port
         self._to_port = to_port
         self.delay_up_s = 0.0
-        """Before each piece from the consumer."""
+        """Before each request of the consumer."""
         self.delay_down_s = 0.0
         """Before each piece from the broker."""
+        self.delay_produce_s = 0.0
+        """Before each request that writes records; everything else goes its way."""
         self.refusing = False
         self._up_open = asyncio.Event()
         self._down_open = asyncio.Event()
@@ -50,7 +54,7 @@ class Proxy:
 
     def heal(self) -> None:
         """Hand everything on again."""
-        self.delay_up_s = self.delay_down_s = 0.0
+        self.delay_up_s = self.delay_down_s = self.delay_produce_s = 0.0
         self.refusing = False
         self._up_open.set()
         self._down_open.set()
@@ -64,10 +68,8 @@ class Proxy:
         try:
             from_broker, broker = await asyncio.open_connection("127.0.0.1", self._to_port)
             self._writers.add(broker)
-            await asyncio.gather(
-                self._pump(reader, broker, up=True), self._pump(from_broker, writer, up=False)
-            )
-        except OSError:
+            await asyncio.gather(self._up(reader, broker), self._down(from_broker, writer))
+        except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
             for one in (writer, broker):
@@ -75,18 +77,24 @@ class Proxy:
                     self._writers.discard(one)
                     one.transport.abort()
 
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool
-    ) -> None:
-        gate = self._up_open if up else self._down_open
-        while piece := await reader.read(_CHUNK):
-            await gate.wait()
-            delay = self.delay_up_s if up else self.delay_down_s
+    async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hand on request by request: a length, then the request, which begins with its kind."""
+        while True:
+            head = await reader.readexactly(6)
+            length, kind = struct.unpack(">ih", head)
+            request = head + await reader.readexactly(length - 2)
+            await self._up_open.wait()
+            delay = self.delay_up_s + (self.delay_produce_s if kind == _PRODUCE else 0.0)
             if delay:
                 await asyncio.sleep(delay)
+            writer.write(request)
+            await writer.drain()
+
+    async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while piece := await reader.read(_CHUNK):
+            await self._down_open.wait()
+            if self.delay_down_s:
+                await asyncio.sleep(self.delay_down_s)
             writer.write(piece)
             await writer.drain()
-        with contextlib.suppress(OSError):
-            # One end is gone: the other is told so, as a broker's kernel would tell it.
-            writer.transport.abort()
         raise ConnectionResetError
