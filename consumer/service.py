@@ -79,7 +79,13 @@ class Service:
         self._ledger = Ledger()
         self._in_flight = InFlight(limits.in_flight)
         self._batcher = Batcher(limits.batch)
-        self._committer = Committer(self._ledger, limits.commit, clock=clock, observer=observer)
+        self._committer = Committer(
+            self._ledger,
+            limits.commit,
+            clock=clock,
+            observer=observer,
+            static_id=options.group_instance_id,
+        )
         self._publisher = Publisher(self._brokers, options, limits.publish, clock)
         self._work = Work(
             analyst=analyst,
@@ -278,7 +284,7 @@ class Service:
         if not self._abandoned.is_set():
             try:
                 await self._committer.commit(consumer, ours, within_s=_LAST_COMMIT_S)
-            except AccessDenied as error:
+            except ServiceError as error:
                 self._fail(error)
         # Whatever finishes from here on finds no tracker: it is no longer ours to commit.
         abandoned = self._ledger.lose(ours)

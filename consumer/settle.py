@@ -7,7 +7,14 @@ from typing import NamedTuple
 import structlog
 
 from consumer.clock import Clock, wait_all
-from consumer.errors import AccessDenied, Denied, Fenced, KafkaFault, Unreachable
+from consumer.errors import (
+    AccessDenied,
+    Denied,
+    Fenced,
+    KafkaFault,
+    Misconfigured,
+    Unreachable,
+)
 from consumer.kafka.protocol import KafkaConsumer, Partition
 from consumer.limits import CommitPolicy
 from consumer.records import Record
@@ -16,6 +23,9 @@ from consumer.telemetry.observer import Observer
 from consumer.tracker import Ledger, OffsetTracker
 
 _log = structlog.get_logger("consumer")
+
+_FENCED_MOST = 10
+"""Refused commits in a row that no rebalance explains: each of those refuses one or two."""
 
 
 class _Due(NamedTuple):
@@ -30,8 +40,15 @@ class Committer:
     """Keeps the ledger of what is finished, and commits its contiguous prefixes."""
 
     def __init__(
-        self, ledger: Ledger, policy: CommitPolicy, *, clock: Clock, observer: Observer
+        self,
+        ledger: Ledger,
+        policy: CommitPolicy,
+        *,
+        clock: Clock,
+        observer: Observer,
+        static_id: str | None = None,
     ) -> None:
+        """`static_id` is the member's `group_instance_id`, where it has one."""
         self._ledger = ledger
         self._policy = policy
         self._clock = clock
@@ -39,6 +56,8 @@ class Committer:
         self._lock = asyncio.Lock()
         self._due = asyncio.Event()
         self._unsettled = 0
+        self._static_id = static_id
+        self._fenced = 0
         self.committed = 0
         """Records settled by commits since the start."""
         self.last_progress = clock.monotonic()
@@ -69,6 +88,7 @@ class Committer:
 
         Raises:
             AccessDenied: the group or a topic of it refuses this user.
+            Misconfigured: another member has this one's static id.
         """
         while True:
             timer = self._clock.call_later(self._policy.interval_s, self._due.set)
@@ -92,7 +112,7 @@ class Committer:
         nothing here: what it held goes with the next one, unless its partition is lost by then.
 
         Raises:
-            AccessDenied: see `run`.
+            AccessDenied, Misconfigured: see `run`.
         """
         until = None if within_s is None else self._clock.monotonic() + within_s
         async with self._lock:
@@ -112,6 +132,7 @@ class Committer:
                     # The group has moved on: whoever owns these now does this work again.
                     _log.info(log_events.COMMIT_FENCED, partitions=len(due))
                     self._observer.commit_failed("fenced")
+                    self._count_fenced()
                     return False
                 except Denied as error:
                     raise AccessDenied(
@@ -155,7 +176,17 @@ class Committer:
             task.cancel()
         task.result()
 
+    def _count_fenced(self) -> None:
+        """Two members with one static id throw each other out for ever, and neither commits."""
+        self._fenced += 1
+        if self._static_id is not None and self._fenced >= _FENCED_MOST:
+            raise Misconfigured(
+                f"the group refused {self._fenced} commits in a row: another process runs as "
+                f"group_instance_id {self._static_id!r}, too; give each member one of its own"
+            )
+
     def _settled(self, due: dict[Partition, _Due]) -> None:
+        self._fenced = 0
         records = 0
         for tracker, offset, prefix in due.values():
             records += prefix - tracker.settled

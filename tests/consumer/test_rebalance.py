@@ -4,11 +4,13 @@ import asyncio
 
 import pytest
 
+from consumer.errors import Fenced
 from consumer.kafka.protocol import Partition
 from consumer.limits import BatchLimits, DrainBudget
+from consumer.service import EXIT_MISCONFIGURED
 from tests.consumer.fake_clock import FakeClock, settle
 from tests.consumer.fake_kafka import FakeKafka
-from tests.consumer.rig import GROUP, POSTS, Rig, limits, numbered, running
+from tests.consumer.rig import GROUP, POSTS, Rig, limits, numbered, options, running
 
 
 async def rebalanced(rig: Rig) -> "asyncio.Task[None]":
@@ -175,3 +177,22 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
         await rig.turn(2)
         assert len(rig.events()) == 8
         assert rig.kafka.commits[-1] == {POSTS: 3}
+
+
+async def test_two_members_with_one_static_id_do_not_fight_for_ever() -> None:
+    """Each throws the other out, so neither commits: one must stop and say why."""
+    rig = Rig(kafka_options=options(group_instance_id="pod-1"))
+    rig.kafka.commit_faults = [Fenced("unknown member") for _ in range(100)]
+    rig.kafka.produce("posts", numbered(4))
+    rig.start()
+    assert await rig.end() == EXIT_MISCONFIGURED
+    assert "'pod-1'" in str(rig.service.error)
+
+
+async def test_a_member_without_a_static_id_goes_on_however_often_it_is_fenced() -> None:
+    rig = Rig()
+    rig.kafka.commit_faults = [Fenced("unknown member") for _ in range(30)]
+    rig.kafka.produce("posts", numbered(4))
+    async with running(rig):
+        await rig.turn(60)
+        assert rig.committed == 4

@@ -107,14 +107,13 @@ class ZombieReplaced(Breakage):
             await crew.start(slot)
             await asyncio.sleep(_SESSION_S)
             old.signal(signal.SIGCONT)
-            await asyncio.sleep(3.0)
-            if old.running:  # a static one is fenced by its successor, and may end by itself
-                # It may be told either that it is fenced, or to stop.
-                crew.forgive(1, 20)
-                crew.forgive(3, 20)
+            await asyncio.sleep(2.0 + 10.0 * fault.strength)
+            # Two static ones throw each other out, until one of them stops and says why.
+            crew.forgive(2, 10)
+            if old.running:
                 await crew.stop(old)
             else:
-                crew.ended[f"fenced → {old.process.returncode}"] += 1
+                crew.ended[f"replaced → {old.process.returncode}"] += 1
 
 
 class Scale(Breakage):
