@@ -199,7 +199,11 @@ class Service:
             except KafkaFault as error:
                 if self._clock.monotonic() >= until:
                     raise Broken(f"no connection to {self._options.bootstrap}: {error}") from error
-                _log.warning(log_events.KAFKA_UNREACHABLE, bootstrap=self._options.bootstrap)
+                _log.warning(
+                    log_events.KAFKA_UNREACHABLE,
+                    bootstrap=self._options.bootstrap,
+                    error=str(error),
+                )
                 if self._consumer is not None:
                     await self._consumer.stop()
                 await sleep(self._clock, 1.0)

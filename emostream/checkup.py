@@ -12,6 +12,7 @@ from consumer.app import kafka_options, server_options
 from consumer.canary import prover
 from consumer.checks import check_topics
 from consumer.errors import Misconfigured
+from consumer.kafka.refusal import refusal
 from consumer.plan import make_plan
 from consumer.settings import ConfigError, Settings
 from emollm.errors import ModelError
@@ -43,9 +44,11 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     except ConfigError as error:
         yield _bad("broker", str(error))
     except (KafkaError, OSError, TimeoutError) as error:
+        refused = await refusal(settings.kafka.bootstrap, options.security)
+        why = type(error).__name__ if refused is None else f"{type(refused).__name__}: {refused}"
         yield _bad(
             "broker",
-            f"{settings.kafka.bootstrap} doesn't let us in ({type(error).__name__}): is it"
+            f"{settings.kafka.bootstrap} doesn't let us in ({why}): is it"
             " running, are kafka.tls and kafka.sasl right? `emostream broker` runs one here",
         )
     if existing is None:

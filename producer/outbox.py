@@ -212,15 +212,23 @@ async def kafka_producer(
                     await producer.client.close()
 
 
+def unreachable(broker: Broker, error: Exception) -> BrokerUnreachable:
+    """Say that no broker lets us in, and what to look at."""
+    if broker.security.get("security_protocol", "PLAINTEXT") == "PLAINTEXT":
+        mend = "start one with: emostream broker"
+    else:
+        mend = "is it up, and are kafka.tls and kafka.sasl right? see: emostream doctor"
+    return BrokerUnreachable(
+        f"no Kafka broker at {broker.bootstrap} ({type(error).__name__}); {mend}"
+    )
+
+
 async def _start(producer: AIOKafkaProducer, broker: Broker) -> None:
     try:
         async with asyncio.timeout(_METADATA_S):
             await producer.start()
     except (KafkaError, TimeoutError, OSError) as error:
-        raise BrokerUnreachable(
-            f"no Kafka broker at {broker.bootstrap} ({type(error).__name__});"
-            " start one with: emostream broker"
-        ) from error
+        raise unreachable(broker, error) from error
 
 
 async def _require(producer: AIOKafkaProducer, topic: str) -> None:

@@ -10,8 +10,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from producer.errors import BrokerUnreachable, ReadingStalled, TopicMissing
-from producer.outbox import Broker
+from producer.errors import ReadingStalled, TopicMissing
+from producer.outbox import Broker, unreachable
 from schemas import Headers
 
 _START_S = 10.0
@@ -154,9 +154,7 @@ async def kafka_topic_log(
                 # Public are only the names of all topics, or partitions of subscribed ones.
                 cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001
         except (KafkaError, TimeoutError, OSError) as error:
-            raise BrokerUnreachable(
-                f"no Kafka broker at {broker.bootstrap} ({type(error).__name__})"
-            ) from error
+            raise unreachable(broker, error) from error
         numbers = cluster.partitions_for_topic(topic)
         if not numbers:
             raise TopicMissing(f"there is no topic {topic}")

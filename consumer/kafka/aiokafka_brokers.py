@@ -25,6 +25,7 @@ from consumer.errors import (
 )
 from consumer.kafka.protocol import ConsumedRecord, Headers, KafkaConsumer, KafkaProducer, Partition
 from consumer.kafka.protocol import RebalanceListener as OurListener
+from consumer.kafka.refusal import refusal
 from consumer.limits import KafkaOptions
 from consumer.telemetry import log_events
 
@@ -92,6 +93,24 @@ def read_fault(error: BaseException, *, otherwise: type[KafkaFault] = Unreachabl
     return otherwise(text)
 
 
+async def _show_token(options: KafkaOptions) -> None:
+    """Refuse to start with a token that the brokers refuse: aiokafka would wait for ever."""
+    if options.security.get("sasl_mechanism") != "OAUTHBEARER":
+        return
+    why = await refusal(options.bootstrap, options.security)
+    if why is not None:
+        raise read_fault(why) from why
+
+
+async def _kept_out(options: KafkaOptions, error: errors.KafkaError) -> KafkaFault:
+    """Why a client can't start: of all that bootstrapping may meet aiokafka tells nothing."""
+    if isinstance(error, errors.KafkaConnectionError):
+        why = await refusal(options.bootstrap, options.security)
+        if why is not None:
+            return read_fault(why)
+    return read_fault(error)
+
+
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     """Hands aiokafka's calls on; what it raises, aiokafka logs and forgets."""
 
@@ -115,6 +134,7 @@ class AiokafkaConsumer:
     async def start(self) -> None:
         """Connect; the group is joined by `subscribe`."""
         options = self._options
+        await _show_token(options)
         try:
             self._consumer = AIOKafkaConsumer(
                 bootstrap_servers=options.bootstrap,
@@ -142,7 +162,7 @@ class AiokafkaConsumer:
             await self._consumer.start()
         except errors.KafkaError as error:
             await self.stop()
-            raise read_fault(error) from error
+            raise await _kept_out(options, error) from error
 
     async def topics(self) -> set[str]:
         """Names of the topics that exist and may be seen."""
@@ -257,6 +277,7 @@ class AiokafkaProducer:
     async def start(self) -> None:
         """Connect, and get a producer id."""
         options = self._options
+        await _show_token(options)
         try:
             self._producer = AIOKafkaProducer(
                 bootstrap_servers=options.bootstrap,
@@ -275,7 +296,7 @@ class AiokafkaProducer:
             await self._producer.start()
         except errors.KafkaError as error:
             await self.stop(timeout_s=1.0)
-            raise read_fault(error) from error
+            raise await _kept_out(options, error) from error
 
     async def send(
         self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers

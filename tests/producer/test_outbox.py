@@ -81,5 +81,19 @@ async def test_no_broker_is_said_with_its_address_and_what_to_do() -> None:
             pass
 
 
+async def test_a_broker_that_wants_credentials_is_not_said_to_be_missing_here() -> None:
+    secured = Broker(
+        bootstrap="127.0.0.1:1",
+        security={
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_plain_username": "u",
+            "sasl_plain_password": "p",
+        },
+    )
+    with pytest.raises(BrokerUnreachable, match=r"kafka\.sasl right\? see: emostream doctor"):
+        async with kafka_producer(secured):
+            pass
+
+
 def test_a_broker_never_shows_its_secrets() -> None:
     assert "s3cret" not in repr(Broker(security={"sasl_plain_password": "s3cret"}))
