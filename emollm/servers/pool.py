@@ -19,14 +19,7 @@ from emollm.errors import (
     TimedOut,
     Unavailable,
 )
-from emollm.protocol import (
-    GenerateParams,
-    Generation,
-    ModelClient,
-    PoolAnswer,
-    Prompt,
-    ServerInfo,
-)
+from emollm.protocol import GenerateParams, Generation, ModelClient, PoolAnswer, Prompt, ServerInfo
 from emollm.servers import events
 from emollm.servers.breaker import Breaker
 from emollm.servers.clock import Clock, SystemClock
