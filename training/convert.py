@@ -7,7 +7,7 @@ token-type-0 embedding is added to the positions, and BART's positions are offse
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -144,10 +144,14 @@ def fresh(words: Sequence[str], extra: Sequence[str] = ()) -> BartForConditional
     return model
 
 
-def answer_bias(words: Sequence[str]) -> Tensor:
-    """`final_logits_bias` (shape 1 x vocabulary) under which only answers can be generated."""
+def answer_bias(words: Sequence[str], leanings: Mapping[str, float]) -> Tensor:
+    """`final_logits_bias` (shape 1 x vocabulary) under which only answers can be generated.
+
+    `leanings` are added to the logits of some of `vocabulary.ANSWERS`.
+    """
+    ids = {word: number for number, word in enumerate(words)}
     bias = torch.full((1, len(words)), FORBIDDEN)
-    for number, word in enumerate(words):
-        if word.startswith(vocabulary.ANSWER_SIGN) or word == "[SEP]":
-            bias[0, number] = 0.0
+    bias[0, ids["[SEP]"]] = 0.0
+    for answer in vocabulary.ANSWERS:
+        bias[0, ids[vocabulary.answer_token(answer)]] = leanings.get(answer, 0.0)
     return bias

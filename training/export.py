@@ -35,8 +35,13 @@ _LOADER_NEEDS: Final = {
 """What CTranslate2's loader asks of a BART's config.json and transformers 5 doesn't write."""
 
 
-def assemble(words: Sequence[str], weights: Mapping[str, Tensor]) -> BartForConditionalGeneration:
-    """The model to ship out of trained weights: without the auxiliary entries, answers only."""
+def assemble(
+    words: Sequence[str], weights: Mapping[str, Tensor], leanings: Mapping[str, float]
+) -> BartForConditionalGeneration:
+    """The model to ship out of trained weights: without the auxiliary entries, answers only.
+
+    `leanings` are added to the logits of some answers.
+    """
     model = BartForConditionalGeneration(convert.config(words))
     table = "model.shared.weight"
     kept = {name: tensor for name, tensor in weights.items() if "embed_tokens" not in name}
@@ -53,7 +58,7 @@ def assemble(words: Sequence[str], weights: Mapping[str, Tensor]) -> BartForCond
     if unexpected or set(missing) - tied:
         raise ValueError(f"the weights don't fit: missing {missing}, unexpected {unexpected}")
     model.tie_weights()
-    model.final_logits_bias.copy_(convert.answer_bias(words))
+    model.final_logits_bias.copy_(convert.answer_bias(words, leanings))
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers' own
         num_beams=1,
         do_sample=False,

@@ -6,7 +6,7 @@ after each epoch. Shipped models are scored by full prompts instead (`training.a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -35,9 +35,16 @@ def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def answers(
-    model: BartForConditionalGeneration, encoder: Encoder, items: Sequence[Item]
+    model: BartForConditionalGeneration,
+    encoder: Encoder,
+    items: Sequence[Item],
+    leanings: Mapping[str, float],
 ) -> list[list[int]]:
-    """Each item's greedy answer as places in the answer space, without the end."""
+    """Each item's greedy answer as places in the answer space, without the end.
+
+    `leanings` are added to the logits of some answers.
+    """
+    leaning = torch.tensor([leanings.get(answer, 0.0) for answer in (*vocabulary.ANSWERS, "")])
     model.train(mode=False)
     space = torch.tensor(encoder.space)
     result: list[list[int]] = [[] for _ in items]
@@ -57,7 +64,7 @@ def answers(
                     use_cache=False,
                 ).last_hidden_state[:, -1]
                 logits = functional.linear(state, model.model.shared.weight[space])
-                best = logits[:, : encoder.end + 1].argmax(-1)
+                best = (logits[:, : encoder.end + 1].float() + leaning).argmax(-1)
                 for row, place in enumerate(best.tolist()):
                     if open_rows[row] and place != encoder.end:
                         result[batch[row]].append(place)
