@@ -107,12 +107,20 @@ class Crew:
 
     @asynccontextmanager
     async def pick(self, target: int, *, ready: bool = True) -> AsyncIterator[Slot]:
-        """Hold one slot with a running member, as soon as there is one."""
-        while True:
-            if chosen := [s for s in self.up() if not ready or (s.member and s.member.ready)]:
-                slot = chosen[target % len(chosen)]
-                break
+        """Hold a slot with a running member: this one, or else the next that has one.
+
+        So that a replay hits the same slots, as far as the machine lets it.
+        """
+        first = target % len(self.slots)
+        while not (  # noqa: ASYNC110 - processes, looked at
+            chosen := [
+                slot
+                for slot in self.slots[first:] + self.slots[:first]
+                if slot in self.up() and (not ready or (slot.member and slot.member.ready))
+            ]
+        ):
             await asyncio.sleep(0.2)
+        slot = chosen[0]
         slot.held = True
         try:
             yield slot
