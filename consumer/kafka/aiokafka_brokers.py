@@ -63,6 +63,7 @@ _FAULTS: tuple[tuple[tuple[type[BaseException], ...], type[KafkaFault]], ...] = 
             errors.AuthenticationMethodNotSupported,
             errors.SaslAuthenticationFailed,
             errors.UnsupportedSaslMechanismError,
+            errors.IllegalSaslStateError,
         ),
         Denied,
     ),

@@ -126,6 +126,12 @@ async def test_a_wrong_password_is_denied_and_not_repeated(secured: Secured) -> 
     assert "guessed" not in str(error.value)
 
 
+async def test_credentials_that_nobody_asked_for_are_denied(secured: Secured) -> None:
+    ann = {"mechanism": "PLAIN", "username": "ann", "password": "sekrit"}
+    with pytest.raises(Denied):
+        await topics_seen(secured.tls, secured.ca_file, **ann)
+
+
 async def test_a_token_from_a_file(secured: Secured, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text(unsigned_token("ann"))
