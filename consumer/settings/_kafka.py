@@ -1,6 +1,7 @@
 """How to reach Kafka."""
 
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -76,9 +77,20 @@ class Sasl(Section):
                 )
             if self.token_url and not (self.client_id and is_set(self.client_secret)):
                 raise ValueError("token_url needs client_id and client_secret")
+            if self.token_url and not (_unheard(self.token_url) or self.allow_plaintext):
+                raise ValueError(
+                    "token_url without https sends client_secret readable by everyone on the way:"
+                    " name an https:// address, or set allow_plaintext = true if you must"
+                )
         elif not (self.username and is_set(self.password)):
             raise ValueError(f"{self.mechanism} needs username and password (or password_file)")
         return self
+
+
+def _unheard(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in {"localhost", "127.0.0.1", "::1"}
 
 
 class Kafka(Section):

@@ -57,6 +57,13 @@ REFUSED = {
         '[kafka.sasl]\nmechanism = "OAUTHBEARER"\ntoken_url = "https://x"',
         "client_id and client_secret",
     ),
+    "client secret in the clear": (
+        (
+            '[kafka.sasl]\nmechanism = "OAUTHBEARER"\ntoken_url = "http://idp/token"\n'
+            'client_id = "me"\nclient_secret = "s"\n[kafka.tls]\nenabled = true'
+        ),
+        "name an https:// address",
+    ),
     "TLS files without TLS": ('[kafka.tls]\nca_file = "ca.pem"', "set enabled = true"),
     "half of mutual TLS": ('[kafka.tls]\nenabled = true\ncert_file = "c.pem"', "key_file"),
     "secret twice": ('[model]\ntoken = "a"\ntoken_file = "b"', "either token or token_file"),
