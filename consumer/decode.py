@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from consumer.letters import Poison, Stage, letter
+from consumer.letters import Reason, Stage, letter
 from consumer.mapping import Mapping, NotAPost
 from consumer.records import Record
 from consumer.settings import Fields, Input
@@ -33,24 +33,25 @@ class Decoder:
         value = record.value
         try:
             if value is None:
-                raise NotAPost(Poison.NULL_VALUE, "the record has no value (a tombstone)")
+                raise NotAPost(Reason.NULL_VALUE, "the record has no value (a tombstone)")
             if len(value) > self._max_bytes:
                 raise NotAPost(
-                    Poison.TOO_LARGE, f"{len(value)} bytes, over the limit of {self._max_bytes}"
+                    Reason.TOO_LARGE,
+                    f"{len(value)} bytes, over the limit of {self._max_bytes}",
                 )
             post = self._read(record)
             if is_blank(post.text):
-                raise NotAPost(Poison.EMPTY_TEXT, "the text holds nothing visible")
+                raise NotAPost(Reason.EMPTY_TEXT, "the text holds nothing visible")
         except NotAPost as error:
             return letter(record, Stage.DECODE, error.poison, str(error))
         except msgspec.ValidationError as error:
             missing = "missing required field" in str(error)
-            poison = Poison.MISSING_FIELD if missing else Poison.WRONG_TYPE
+            poison = Reason.MISSING_FIELD if missing else Reason.WRONG_TYPE
             return letter(record, Stage.DECODE, poison, str(error))
         except (msgspec.DecodeError, UnicodeError) as error:
             return letter(record, Stage.DECODE, *_undecodable(value or b"", error))
         except RecursionError:
-            return letter(record, Stage.DECODE, Poison.TOO_DEEP, "nested too deep to be read")
+            return letter(record, Stage.DECODE, Reason.TOO_DEEP, "nested too deep to be read")
         if post.created_at is None or (self._source or self._lang):
             post = msgspec.structs.replace(
                 post,
@@ -80,9 +81,9 @@ def _record_time(record: Record) -> datetime:
     return datetime.fromtimestamp(record.received_at, UTC)
 
 
-def _undecodable(value: bytes, error: Exception) -> tuple[Poison, str]:
+def _undecodable(value: bytes, error: Exception) -> tuple[Reason, str]:
     try:
         value.decode()
     except UnicodeDecodeError as first:
-        return Poison.NOT_UTF8, f"invalid UTF-8 at byte {first.start}"
-    return Poison.NOT_JSON, str(error) if isinstance(error, msgspec.DecodeError) else "not JSON"
+        return Reason.NOT_UTF8, f"invalid UTF-8 at byte {first.start}"
+    return Reason.NOT_JSON, str(error) if isinstance(error, msgspec.DecodeError) else "not JSON"

@@ -6,7 +6,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from consumer.letters import Poison, Stage, letter
+from consumer.letters import Reason, Stage, letter
 from consumer.read import Findings
 from consumer.records import Emit, Outcome, Record
 from schemas import AffectEvent, ModelRef, Post
@@ -118,10 +118,10 @@ class EventBuilder:
             value = self._encode(event)
         except RecursionError:
             message = "meta is nested too deep to be written"
-            return letter(record, Stage.PUBLISH, Poison.TOO_DEEP, message, model=model.id)
+            return letter(record, Stage.PUBLISH, Reason.TOO_DEEP, message, model=model.id)
         except (ValueError, TypeError) as error:
             message = f"the event can't be written: {type(error).__name__}"
-            return letter(record, Stage.PUBLISH, Poison.UNENCODABLE, message, model=model.id)
+            return letter(record, Stage.PUBLISH, Reason.UNENCODABLE, message, model=model.id)
         return Emit(
             key=record.key if record.key is not None else post.id.encode(),
             value=value,
@@ -146,7 +146,7 @@ def _nothing_said(record: Record, found: Findings, model: ModelName, prompts: in
         stage, class_name = Stage.INFER, type(found.refusal).__name__
         message = str(found.refusal)
     else:
-        stage, class_name = Stage.READ, str(Poison.UNANSWERED)
+        stage, class_name = Stage.READ, str(Reason.UNANSWERED)
         message = "; ".join(f"{name}: {reason}" for name, reason in found.unanswered.items())
     return letter(
         record, stage, class_name, message[:500], attempts=max(1, prompts), model=model.id

@@ -1,5 +1,7 @@
 """Dead letters: the classes of poison, what each means, and how a record becomes one."""
 
+import inspect
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -17,7 +19,7 @@ class Stage(StrEnum):
     PUBLISH = "publish"
 
 
-class Poison(StrEnum):
+class Reason(StrEnum):
     """Why a record can't become an event: the dead letter's `class.name`, a metric's label."""
 
     NULL_VALUE = "NullValue"
@@ -76,3 +78,11 @@ def letter(
         first_seen=datetime.fromtimestamp(record.received_at, UTC),
         timestamp_ms=record.timestamp_ms if record.timestamp_ms >= 0 else None,
     )
+
+
+def to_markdown() -> str:
+    """The table of classes in docs/delivery.md: each with the line of meaning below it."""
+    source = inspect.getsource(Reason)
+    meanings = re.findall(r'= "(\w+)"\n    """(.+?)"""', source, re.DOTALL)
+    rows = [f"| `{name}` | {' '.join(meaning.split())} |" for name, meaning in meanings]
+    return "\n".join(["| class | meaning |", "|---|---|", *rows]) + "\n"

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from consumer.letters import Poison
+from consumer.letters import Reason
 from consumer.records import Record
 from consumer.settings import Fields
 from schemas import Post
@@ -15,7 +15,7 @@ from schemas.foreign import DottedPath, read_text, read_time
 class NotAPost(Exception):  # noqa: N818 - what it is, not that it is an error
     """A record that holds no post. The message never quotes it."""
 
-    def __init__(self, poison: Poison, message: str) -> None:
+    def __init__(self, poison: Reason, message: str) -> None:
         super().__init__(message)
         self.poison = poison
         """The class of its dead letter."""
@@ -46,12 +46,12 @@ class Mapping:
         assert record.value is not None
         tree = self._decode(record.value)
         if not isinstance(tree, dict):
-            raise NotAPost(Poison.WRONG_TYPE, "expected an object")
+            raise NotAPost(Reason.WRONG_TYPE, "expected an object")
         text = self._text.find(tree)
         if text is None:
-            raise NotAPost(Poison.MISSING_FIELD, f"no text at {self._text_name}")
+            raise NotAPost(Reason.MISSING_FIELD, f"no text at {self._text_name}")
         if not isinstance(text, str):
-            raise NotAPost(Poison.WRONG_TYPE, f"no text at {self._text_name}, but another type")
+            raise NotAPost(Reason.WRONG_TYPE, f"no text at {self._text_name}, but another type")
         meta = self._meta.find(tree)
         return Post(
             id=self._identify(record, tree),
@@ -70,18 +70,18 @@ class Mapping:
             return f"{record.topic}/{record.partition}/{record.offset}"
         if self._id_name == "@key":
             if not record.key:
-                raise NotAPost(Poison.MISSING_FIELD, "the record has no key to take the id from")
+                raise NotAPost(Reason.MISSING_FIELD, "the record has no key to take the id from")
             try:
                 return record.key.decode()
             except UnicodeDecodeError as error:
                 message = f"the key, to take the id from: invalid UTF-8 at byte {error.start}"
-                raise NotAPost(Poison.NOT_UTF8, message) from None
+                raise NotAPost(Reason.NOT_UTF8, message) from None
         found = self._id.find(tree)
         if found is None or found == "":
-            raise NotAPost(Poison.MISSING_FIELD, f"no id at {self._id_name}")
+            raise NotAPost(Reason.MISSING_FIELD, f"no id at {self._id_name}")
         text = read_text(found)
         if text is None:
-            raise NotAPost(Poison.WRONG_TYPE, f"the id at {self._id_name} is no text or number")
+            raise NotAPost(Reason.WRONG_TYPE, f"the id at {self._id_name} is no text or number")
         return text
 
 

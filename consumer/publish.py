@@ -21,7 +21,7 @@ from consumer.errors import (
     TopicMissing,
 )
 from consumer.kafka.protocol import Brokers, Headers, KafkaProducer
-from consumer.letters import Poison, Stage, letter
+from consumer.letters import Reason, Stage, letter
 from consumer.limits import KafkaOptions, PublishLimits
 from consumer.records import Outcome, Record
 from consumer.telemetry import log_events
@@ -163,7 +163,7 @@ class Publisher:
         match fault:
             case RecordRefused() if not isinstance(outcome, DeadLetter):
                 large = isinstance(fault, RecordTooLarge)
-                name = Poison.TOO_LARGE if large else Poison.REFUSED_BY_BROKER
+                name = Reason.TOO_LARGE if large else Reason.REFUSED_BY_BROKER
                 poison = letter(record, Stage.PUBLISH, name, str(fault))
                 again.append((record, poison))
             case RecordRefused():

@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from consumer import settings
+from consumer import letters, settings
 from consumer.telemetry import log_events, metrics
 from emollm.models import MODELS
 from emollm.servers import events as server_events
@@ -23,8 +23,10 @@ def documents() -> dict[str, str]:
         "log-events": log_events.to_markdown().rstrip("\n") + "\n" + _server_events(),
     }.items():
         operations = _replaced(operations, block, text)
+    delivery = (ROOT / "docs/delivery.md").read_text(encoding="utf-8")
     return {
         "docs/configuration.md": settings.to_markdown(),
+        "docs/delivery.md": _replaced(delivery, "dead-letters", letters.to_markdown()),
         "docs/operations.md": operations,
         "docs/models.md": models_page(),
     }
@@ -76,7 +78,7 @@ def _server_events() -> str:
 def _replaced(page: str, block: str, text: str) -> str:
     pattern = re.compile(rf"(<!-- {block}: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
     if not pattern.search(page):
-        raise LookupError(f"docs/operations.md has no block {block}")
+        raise LookupError(f"a page has lost its block {block}")
     return pattern.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", page)
 
 

@@ -15,7 +15,7 @@ from emostream.demo.tally import Tally
 from emostream.demo.watch import watch
 from emostream.exits import CommandError
 from infra.kafka import EmbeddedKafka, create_topics, default_topics
-from producer import Broker, TweetsSettings, fetch_tweets, send_tweets
+from producer import Broker, TweetsSettings, fetch_tweets, read_tweets, sample, send_tweets
 
 _STALLED_S = 60.0
 """No news for this long ends the demo: something is stuck, and the summary says what is lost."""
@@ -49,7 +49,7 @@ async def run_demo(options: DemoOptions, tally: Tally, step: Step, started: floa
     async with AsyncExitStack() as stack:
         step("starting Apache Kafka and the model server, fetching the rated tweets")
         async with asyncio.TaskGroup() as starting:
-            starting.create_task(fetch_tweets())
+            fetching = starting.create_task(fetch_tweets())
             kafka_task = starting.create_task(_kafka(stack))
             server_task = starting.create_task(_model_server(stack, options))
         kafka, (server, url) = kafka_task.result(), server_task.result()
@@ -58,7 +58,9 @@ async def run_demo(options: DemoOptions, tally: Tally, step: Step, started: floa
         consumer = await _consumer(stack, options, kafka.bootstrap, url)
         step(f"{where}, consumer running")
         produce_started = time.time()
-        work = asyncio.create_task(_send_and_wait(options, kafka.bootstrap, tally))
+        work = asyncio.create_task(
+            _send_and_wait(options, fetching.result(), kafka.bootstrap, tally)
+        )
         parts = [
             asyncio.create_task(watch(kafka.bootstrap, tally, **_OUTPUT)),
             asyncio.create_task(server.failed()),
@@ -69,7 +71,7 @@ async def run_demo(options: DemoOptions, tally: Tally, step: Step, started: floa
             for part in parts:
                 if part.done():
                     raise CommandError(part.result() or "the output topics can't be read")
-            posts = await work
+            sent = await work
         finally:
             for task in (work, *parts):
                 task.cancel()
@@ -77,13 +79,13 @@ async def run_demo(options: DemoOptions, tally: Tally, step: Step, started: floa
         step("stopping")
         if status := await consumer.stop():
             raise CommandError(f"the consumer ended with exit status {status}: {consumer.log}")
-        return summarise(
-            tally, posts=posts, produce_started=produce_started, command_started=started
-        )
+        return summarise(tally, sent=sent, produce_started=produce_started, command_started=started)
 
 
-async def _send_and_wait(options: DemoOptions, bootstrap: str, tally: Tally) -> int:
-    """Send the tweets, then wait until each came out, or nothing does any more; posts sent."""
+async def _send_and_wait(
+    options: DemoOptions, tweets: Path, bootstrap: str, tally: Tally
+) -> list[str]:
+    """Send the tweets, wait until each came out or nothing does any more; the ids sent."""
     report = await send_tweets(
         TweetsSettings(count=options.posts, rate=options.rate, seed=options.seed),
         Broker(bootstrap=bootstrap),
@@ -96,7 +98,8 @@ async def _send_and_wait(options: DemoOptions, bootstrap: str, tally: Tally) -> 
         await asyncio.sleep(_LOOK_S)
         if tally.out > seen:
             seen, since = tally.out, time.monotonic()
-    return report.acked
+    # All were acknowledged, so these are the posts of the same draw.
+    return [post.id for post in sample(read_tweets(tweets), options.posts, seed=options.seed)]
 
 
 async def _kafka(stack: AsyncExitStack) -> EmbeddedKafka:

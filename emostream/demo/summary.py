@@ -1,5 +1,7 @@
 """The demo's result: a table for a person, one JSON object for a script."""
 
+from collections.abc import Collection
+
 import msgspec
 from rich.table import Table
 
@@ -38,18 +40,18 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summarise(
-    tally: Tally, *, posts: int, produce_started: float, command_started: float
+    tally: Tally, *, sent: Collection[str], produce_started: float, command_started: float
 ) -> Summary:
-    """Close the books. `posts` are those Kafka acknowledged; times are wall clock, Unix seconds."""
+    """Close the books. `sent` are the ids that Kafka acknowledged; times are Unix seconds."""
     events = len(tally.events)
     seconds = (tally.last_event_at or 0.0) - produce_started
     agreement = tally.agreement().pearson
     first = tally.first_event_at
     return Summary(
-        posts=posts,
+        posts=len(sent),
         events=events,
         dead_letters=len(tally.dead),
-        lost=posts - tally.out,
+        lost=tally.lost(sent),
         redelivered=tally.repeated,
         posts_per_s=round(events / seconds, 1) if seconds > 0 else None,
         latency_p50_ms=_rounded(tally.latency_ms(50)),

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter, deque
+from collections.abc import Collection
 from statistics import fmean, quantiles
 from typing import Any
 
@@ -31,7 +32,7 @@ class Tally:
         self.events: dict[str, AffectEvent] = {}
         """By post id."""
         self.dead: set[str] = set()
-        """`partition/offset` of the records that became dead letters."""
+        """Post id (the record's key) of those that became dead letters."""
         self.repeated = 0
         """Events that came again with the same id: a redelivery."""
         self.prompts = 0
@@ -72,7 +73,11 @@ class Tally:
     @property
     def out(self) -> int:
         """Posts that ended, as an event or as a dead letter."""
-        return len(self.events) + len(self.dead)
+        return len(self.events.keys() | self.dead)
+
+    def lost(self, sent: Collection[str]) -> int:
+        """How many of these post ids are neither an event nor a dead letter."""
+        return len(set(sent) - self.events.keys() - self.dead)
 
     @property
     def mood(self) -> float | None:

@@ -6,7 +6,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer
 
 from emostream.demo.tally import Tally
-from schemas import AffectEvent, read_dead_letter
+from schemas import AffectEvent
 
 _decode = msgspec.json.Decoder(AffectEvent).decode
 
@@ -32,7 +32,6 @@ async def watch(bootstrap: str, tally: Tally, *, events: str, dead_letters: str)
                     if place.topic == events:
                         tally.event_seen(_decode(record.value))
                     else:
-                        letter = read_dead_letter(record.key, record.value, record.headers)
-                        tally.dead.add(f"{letter.topic}/{letter.partition}/{letter.offset}")
+                        tally.dead.add(record.key.decode())
     finally:
         await consumer.stop()

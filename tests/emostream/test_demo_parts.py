@@ -37,27 +37,27 @@ def tally_of(*events: AffectEvent) -> Tally:
 
 def test_a_post_that_did_not_come_out_is_lost() -> None:
     tally = tally_of(event("a", 0.1, -3), event("b", 0.5, 0.1), event("c", 0.9, 3))
-    tally.dead.add("posts/0/4")
-    summary = summarise(tally, posts=5, produce_started=0.0, command_started=0.0)
-    assert (summary.events, summary.dead_letters, summary.lost) == (3, 1, 1)
+    tally.dead |= {"c", "d"}  # c is both: that hides nobody
+    summary = summarise(tally, sent="abcde", produce_started=0.0, command_started=0.0)
+    assert (summary.posts, summary.events, summary.dead_letters, summary.lost) == (5, 3, 2, 1)
     assert not summary.whole
 
 
 def test_a_redelivery_is_counted_once() -> None:
     again = event("a", 0.1, -3)
-    summary = summarise(tally_of(again, again), posts=1, produce_started=0.0, command_started=0.0)
+    summary = summarise(tally_of(again, again), sent="a", produce_started=0.0, command_started=0.0)
     assert (summary.events, summary.redelivered, summary.lost) == (1, 1, 0)
     assert summary.prompts_per_post == 3
 
 
 def test_agreement_is_pearsons_r_with_the_human_ratings() -> None:
     tally = tally_of(event("a", 0.1, -4), event("b", 0.5, 0), event("c", 0.9, 4))
-    summary = summarise(tally, posts=3, produce_started=0.0, command_started=0.0)
+    summary = summarise(tally, sent="abc", produce_started=0.0, command_started=0.0)
     assert summary.valence_pearson == 1.0
 
 
 def test_an_empty_run_has_no_figures_and_no_crash() -> None:
-    summary = summarise(Tally(), posts=0, produce_started=0.0, command_started=0.0)
+    summary = summarise(Tally(), sent="", produce_started=0.0, command_started=0.0)
     assert summary.valence_pearson is None
     assert summary.posts_per_s is None
     shown = StringIO()
