@@ -160,9 +160,10 @@ class Recipe:
             levels = [
                 one.level for one in self._train if one.task == task and one.emotion == emotion
             ]
-            for place, answer in enumerate(answers_of):
-                share = levels.count(lowest + place) / len(levels)
-                found[answer] = -ADJUSTMENT * math.log(share)
+            counts = [levels.count(lowest + place) for place in range(len(answers_of))]
+            for answer, count in zip(answers_of, counts, strict=True):
+                # At most 0: a rare class must not win where another task was asked.
+                found[answer] = -ADJUSTMENT * math.log(count / min(counts))
         return found
 
 
