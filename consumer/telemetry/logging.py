@@ -76,6 +76,8 @@ def setup_logging(format: str = "auto", level: str = "info", stream: TextIO | No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.WARNING))
+    # Also for loggers with a level of their own, which the root's doesn't bind.
+    handler.setLevel(root.level)
 
 
 def redact(
