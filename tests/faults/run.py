@@ -11,10 +11,11 @@ from pathlib import Path
 from producer import Broker, LoadSettings, send_load
 from producer.outbox import Delivery
 from producer.report import Report as Sent
+from tests.faults.breakage import World
 from tests.faults.cluster import NAMES, Cluster, Ports
 from tests.faults.crew import RSS_LIMIT_MB, Crew
 from tests.faults.evidence import Evidence
-from tests.faults.faults import FAULTS, World
+from tests.faults.faults import FAULTS
 from tests.faults.model_server import ModelServer
 from tests.faults.plan import Fault, Log, Plan
 from tests.faults.report import Done, Report, by_kind

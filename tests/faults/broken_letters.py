@@ -1,0 +1,49 @@
+"""Faults of the dead-letter topic: the consumers must stop, and go on once it is mended."""
+
+import asyncio
+
+from tests.faults.breakage import Breakage, World
+from tests.faults.cluster import NAMES
+from tests.faults.plan import Fault
+
+_TOO_SMALL, _MENDED = 150, 8 * 1024 * 1024
+"""Bytes: below any letter's headers, and as `infra.kafka` makes the topic."""
+
+
+class DeadLettersTooLarge(Breakage):
+    """The dead-letter topic refuses letters as too large; it is mended, and they start again."""
+
+    families = ("broker", "members")
+
+    async def run(self, world: World, fault: Fault) -> None:
+        crew = world.crew
+        crew.forgive(2, 60)
+        crew.resting = True
+        await world.cluster.limit(NAMES.dead_letters, _TOO_SMALL)
+        await asyncio.sleep(2 + fault.seconds)
+        await world.cluster.limit(NAMES.dead_letters, _MENDED)
+        crew.resting = False
+        crew.forgiven[2] = 0.0
+        crew.forgive(2, 10)
+
+
+class DeadLettersMissing(Breakage):
+    """There is no dead-letter topic when consumers start: they stop, it is made, they start.
+
+    Its letters are read before it is deleted, so all consumers are stopped first.
+    """
+
+    families = ("broker", "members")
+
+    async def run(self, world: World, fault: Fault) -> None:
+        crew = world.crew
+        crew.resting = True
+        await asyncio.gather(*(crew.empty(slot) for slot in crew.up()))
+        await world.before_deletion()
+        await world.cluster.delete(NAMES.dead_letters)
+        crew.forgive(2, 60)
+        crew.resting = False
+        await asyncio.sleep(3 + fault.seconds)
+        await world.cluster.make_topics()
+        crew.forgiven[2] = 0.0
+        crew.forgive(2, 10)

@@ -1,0 +1,57 @@
+"""Faults of the model servers."""
+
+import asyncio
+
+from tests.faults.breakage import Breakage, World
+from tests.faults.plan import Fault
+
+_OUT_S = 75.0
+"""A model server that refused the key is tried again after 60 s (`emollm.servers.roster`)."""
+
+
+class Model(Breakage):
+    """A model server misbehaves in one of its ways: one of the two, or both."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        # Two ways at once on one server would mend each other.
+        self.families = ("model",)
+
+    async def run(self, world: World, fault: Fault) -> None:
+        servers = world.servers if fault.strength > 0.6 else [world.server(fault)]
+        if self.mode == "401":
+            # When both refuse the key, at once or within the minute for which a server stays out,
+            # the consumer stops, as it says it does.
+            world.crew.forgive(3, fault.seconds + _OUT_S)
+        # Either all answers, as with a dead shard, or a few.
+        share = 0.05 if 0.2 < fault.strength < 0.4 and self.mode != "401" else 1.0
+        for server in servers:
+            server.misbehave(self.mode, share)
+        await asyncio.sleep(fault.seconds)
+        for server in servers:
+            server.behave()
+
+
+class ModelGone(Breakage):
+    """One of two model servers is away: connections refused."""
+
+    families = ("model",)
+
+    async def run(self, world: World, fault: Fault) -> None:
+        server = world.server(fault)
+        await server.stop()
+        await asyncio.sleep(fault.seconds)
+        await server.start()
+
+
+class ModelRestart(Breakage):
+    """Both model servers are restarted at once: nobody answers."""
+
+    families = ("model",)
+
+    async def run(self, world: World, fault: Fault) -> None:
+        for server in world.servers:
+            await server.stop()
+        await asyncio.sleep(fault.seconds / 2)
+        for server in world.servers:
+            await server.start()
