@@ -79,7 +79,10 @@ def list_(
             f"/{letter.from_offset}  {letter.value_bytes} B  {letter.message}\n"
         )
     counts = ", ".join(f"{name} {count}" for name, count in listing.by_class.items())
-    sys.stdout.write(f"{listing.matched:,} dead letters" + (f": {counts}\n" if counts else "\n"))
+    sys.stdout.write(
+        f"{listing.matched:,} dead letter{'' if listing.matched == 1 else 's'}"
+        + (f": {counts}\n" if counts else "\n")
+    )
     if listing.unreadable:
         sys.stdout.write(f"{listing.unreadable:,} records on the topic are no dead letters\n")
 
