@@ -13,6 +13,9 @@ from consumer.settings._settings import ENV_PREFIX, Settings
 
 _Path = tuple[str, ...]
 
+_OTHERS = frozenset({f"{ENV_PREFIX}CACHE_DIR", f"{ENV_PREFIX}MAVEN_URL"})
+"""Variables of ours that are no settings of the consumer: where jars and tweets are kept and from."""
+
 
 class ConfigError(Exception):
     """The configuration can't be used (exit code 2). One line for each thing to mend."""
@@ -68,6 +71,8 @@ def _variables(env: Mapping[str, str], problems: list[str]) -> Iterator[tuple[st
     for name in sorted(env):
         if name in known:
             yield name, known[name]
+        elif name in _OTHERS:
+            continue
         elif name.startswith(ENV_PREFIX) and ("__" in name or name.startswith(sections)):
             problems.append(f"{name}: sets no key{_suggest(name, known)}")
 

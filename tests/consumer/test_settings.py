@@ -234,3 +234,8 @@ def test_the_security_protocol_follows_from_tls_and_sasl(
     sasl = {"mechanism": mechanism, "username": "u", "password": "p"} if mechanism else {}
     settings = Settings(kafka={"tls": {"enabled": tls}, "sasl": sasl})  # type: ignore[arg-type]
     assert settings.kafka.security_protocol == protocol
+
+
+def test_variables_of_the_embedded_parts_are_no_unknown_keys() -> None:
+    """`emostream demo` hands its environment on to the consumer."""
+    load(None, {"EMOSTREAM_CACHE_DIR": "/cache", "EMOSTREAM_MAVEN_URL": "https://mirror"})
