@@ -14,7 +14,7 @@ from consumer.settings._settings import ENV_PREFIX, Settings
 _Path = tuple[str, ...]
 
 _OTHERS = frozenset({f"{ENV_PREFIX}CACHE_DIR", f"{ENV_PREFIX}MAVEN_URL"})
-"""Variables of ours that are no settings of the consumer: where jars and tweets are kept and from."""
+"""Variables of the embedded parts, where jars and tweets are kept and come from: no settings."""
 
 
 class ConfigError(Exception):
