@@ -12,16 +12,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-
-def _say(line: str) -> None:
-    """Print a line at once; the workers of the training call it, too."""
-    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-    sys.stdout.flush()
+from training.progress import say
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -60,9 +55,9 @@ def _small(options: argparse.Namespace) -> None:
     if options.epochs is not None:
         plan = small.Plan(seed=options.seed, workers=options.workers, epochs=options.epochs)
     work = options.work or options.out.with_name(f"{options.out.name}.work")
-    recipe = small.train(plan, options.data, work, _say)
+    recipe = small.train(plan, options.data, work, say)
     export.write(recipe.result(), recipe.tokenizer, options.out)
-    _say(f"wrote {options.out}")
+    say(f"wrote {options.out}")
 
 
 def _score(options: argparse.Namespace) -> None:
@@ -79,8 +74,8 @@ def _score(options: argparse.Namespace) -> None:
     given = answer([question.prompt for question in questions])
     speed = len(questions) / (time.monotonic() - begun)
     for name, value in ask.score(questions, given).items():
-        _say(f"{name:14}{value:.3f}")
-    _say(f"{len(questions)} prompts, {speed:.0f} a second")
+        say(f"{name:14}{value:.3f}")
+    say(f"{len(questions)} prompts, {speed:.0f} a second")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -58,7 +58,7 @@ def demo(
     folder = logs or Path(tempfile.mkdtemp(prefix="emostream-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     options = DemoOptions(posts=posts, rate=rate or None, folder=folder)
-    tally, console = Tally(), Console(stderr=json_)
+    tally, console = Tally(), Console(stderr=json_, soft_wrap=True)
     try:
         if console.is_terminal and not json_:
             view = LiveView(tally, posts)
