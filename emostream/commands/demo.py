@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -58,14 +59,15 @@ def demo(
     folder = logs or Path(tempfile.mkdtemp(prefix="emostream-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     options = DemoOptions(posts=posts, rate=rate or None, folder=folder)
-    tally, console = Tally(), Console(stderr=json_, soft_wrap=True)
+    tally, console = Tally(), Console(stderr=json_)
+    say = partial(console.print, soft_wrap=True, highlight=False)
     try:
         if console.is_terminal and not json_:
-            view = LiveView(tally, posts)
+            view = LiveView(tally, posts, width=min(console.width, 100))
             with Live(view, console=console, refresh_per_second=8):
                 summary = asyncio.run(run_demo(options, tally, view.show, started))
         else:
-            summary = asyncio.run(run_demo(options, tally, console.print, started))
+            summary = asyncio.run(run_demo(options, tally, say, started))
     except CommandError as error:
         raise CommandError(f"{error}\n(logs are in {folder})") from None
     if logs is None:

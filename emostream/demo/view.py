@@ -21,10 +21,11 @@ _RATE_WINDOW_S = 3.0
 class LiveView:
     """Draws a tally, and under the title what is being waited for."""
 
-    def __init__(self, tally: Tally, posts: int) -> None:
+    def __init__(self, tally: Tally, posts: int, *, width: int = 100) -> None:
         self._step = "starting"
         self._tally = tally
         self._posts = posts
+        self._width = width
         self._marks: list[tuple[float, int]] = []
 
     def show(self, step: str) -> None:
@@ -52,13 +53,15 @@ class LiveView:
         rows: list[RenderableType] = [
             Text(self._step, style="dim"),
             numbers,
-            ProgressBar(total=max(1, self._posts), completed=tally.out, width=72),
+            ProgressBar(
+                total=max(1, self._posts), completed=tally.out, width=min(72, self._width - 4)
+            ),
             Text(),
             Text.assemble("mood  ", valence_bar(tally.mood), *self._emotions()),
             Text(),
             self._posts_read(),
         ]
-        return Panel(Group(*rows), title="emostream demo", title_align="left", width=100)
+        return Panel(Group(*rows), title="emostream demo", title_align="left", width=self._width)
 
     def _emotions(self) -> list[Text]:
         total = max(1, len(self._tally.events))
@@ -70,7 +73,7 @@ class LiveView:
     def _posts_read(self) -> Table:
         rows = Table.grid(padding=(0, 2))
         rows.add_column(width=4)
-        rows.add_column(width=_TEXT_WIDTH, no_wrap=True, overflow="ellipsis")
+        rows.add_column(max_width=_TEXT_WIDTH, ratio=1, no_wrap=True, overflow="ellipsis")
         rows.add_column(style="dim", no_wrap=True)
         for seen in self._tally.latest:
             number = Text("" if seen.valence is None else f"{seen.valence:.2f}", _hue(seen.valence))
