@@ -70,11 +70,19 @@ def demo(
             summary = asyncio.run(run_demo(options, tally, say, started))
     except CommandError as error:
         raise CommandError(f"{error}\n(logs are in {folder})") from None
-    if logs is None:
-        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:
+        _forget(folder, logs)
+        raise
+    _forget(folder, logs)
     if json_:
         sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
     else:
         console.print()
         console.print(summary_table(summary))
     return 0 if summary.whole else FAILED
+
+
+def _forget(folder: Path, logs: Path | None) -> None:
+    """Remove the logs that nobody asked for."""
+    if logs is None:
+        shutil.rmtree(folder, ignore_errors=True)
