@@ -252,14 +252,27 @@ class AiokafkaConsumer:
         """Leave the group and disconnect."""
         if self._consumer is None:
             return
+        stopping = asyncio.ensure_future(self._consumer.stop())
         try:
-            async with asyncio.timeout(_STOP_S):
-                await self._consumer.stop()
-        except (TimeoutError, errors.KafkaError):
+            await asyncio.wait((stopping,), timeout=_STOP_S)
+        finally:
+            stopping.cancel()
+        if stopping.done() and stopping.cancelled():
+            # aiokafka waits for a fetch that it has cancelled itself, and takes that for its own
+            # end: the group is left by then, the connections aren't closed.
+            await self._disconnect()
+        elif not stopping.done() or isinstance(stopping.exception(), errors.KafkaError):
             # The session timeout tells the group what we couldn't.
             _log.warning(
                 log_events.GROUP_LEFT_UNSAID, session_timeout_s=self._options.session_timeout_s
             )
+        else:
+            stopping.result()
+
+    async def _disconnect(self) -> None:
+        for fetch in self._consumer._fetcher._pending_tasks:  # noqa: SLF001 - stop() didn't
+            fetch.cancel()
+        await self._consumer._client.close()  # noqa: SLF001
 
     def _state(self, partition: Partition) -> Any:
         subscription = self._consumer._subscription.subscription  # noqa: SLF001 - no public way
