@@ -1,6 +1,7 @@
 """One run: broker, model servers and consumers up, posts in, faults on the way, and the verdict."""
 
 import asyncio
+import shutil
 import tempfile
 import time
 from collections import defaultdict
@@ -87,7 +88,10 @@ class Run:
                 await evidence.commits(),
                 finished=True,
             )
-            return self._report(verdict, crew, caught_up_s, time.monotonic() - began)
+            report = self._report(verdict, crew, caught_up_s, time.monotonic() - began)
+        if report.ok:  # else its logs and topics are worth a look
+            shutil.rmtree(folder)
+        return report
 
     async def _break_things(self, world: World, load: LoadSettings) -> float | None:
         """Posts and faults, then peace; how long it took to catch up."""
