@@ -62,6 +62,7 @@ def service_limits(settings: Settings) -> ServiceLimits:
             max_bytes=batch.max_bytes,
             max_wait_s=batch.max_wait_s,
             max_concurrent=batch.max_concurrent,
+            max_concurrent_records=batch.max_concurrent_posts,
         ),
         in_flight=InFlightLimits(max_records=in_flight.max_posts, max_bytes=in_flight.max_bytes),
         drain=DrainBudget(revoke_s=drain.revoke_s, stop_s=drain.stop_s),

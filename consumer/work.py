@@ -63,6 +63,7 @@ class Work:
         self._on_room = on_room
         self._on_failure = on_failure
         self._runs: dict[asyncio.Task[None], _Run] = {}
+        self._records = 0
         self._timer: Timer | None = None
         self._closed = False
         self.last = False
@@ -80,7 +81,7 @@ class Work:
         if self._closed or not self._analyst.available:
             return
         now = self._clock.monotonic()
-        while len(self._runs) < self._limits.max_concurrent:
+        while self._has_place():
             batch = self._batcher.take(now, last=self.last)
             if batch is None:
                 due = self._batcher.due()
@@ -88,6 +89,13 @@ class Work:
                     self._timer = self._clock.call_later(max(0.0, due - now), self.pump)
                 return
             self._start(batch, now)
+
+    def _has_place(self) -> bool:
+        limits = self._limits
+        return not self._runs or (
+            len(self._runs) < limits.max_concurrent
+            and self._records < limits.max_concurrent_records
+        )
 
     def close(self) -> None:
         """Start nothing any more."""
@@ -151,6 +159,7 @@ class Work:
         run = _Run(batch, now)
         task = asyncio.get_running_loop().create_task(self._process(run))
         self._runs[task] = run
+        self._records += len(batch.records)
         task.add_done_callback(self._ended)
 
     async def _process(self, run: _Run) -> None:
@@ -177,6 +186,7 @@ class Work:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         run = self._runs.pop(task)
+        self._records -= len(run.batch.records)
         self._in_flight.release(len(run.batch.records), run.batch.nbytes)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._closed = True

@@ -24,6 +24,8 @@ class Batch(Section):
     """Seconds after its first post at which a batch closes, full or not."""
     max_concurrent: Annotated[int, Field(ge=1, le=1_000)] = _BATCH.max_concurrent
     """Batches under way at once."""
+    max_concurrent_posts: Annotated[int, Field(ge=1)] = _BATCH.max_concurrent_records
+    """Posts of these batches together; more than the model servers take at once only waits."""
 
 
 class InFlight(Section):

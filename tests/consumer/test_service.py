@@ -66,6 +66,23 @@ async def test_several_batches_are_under_way_at_once() -> None:
         assert rig.service.snapshot().in_flight_records == 10
 
 
+async def test_of_a_backlog_no_more_is_under_way_than_the_servers_can_use() -> None:
+    """Batches take turns at the servers: all of them at once would all be late."""
+    rig = Rig(
+        service_limits=limits(
+            batch=BatchLimits(max_records=2, max_concurrent=10, max_concurrent_records=4)
+        )
+    )
+    values = [value for value in numbered(10) if value is not None]
+    rig.analyst.hold(*values)
+    rig.kafka.produce("posts", values)
+    async with running(rig):
+        assert rig.service.snapshot().batches == 2
+        rig.analyst.release()
+        await rig.turn(0.1)
+        assert len(rig.events()) == 10
+
+
 async def test_fetching_goes_on_while_inference_hangs() -> None:
     rig = Rig()
     rig.analyst.hold(b"post-0000")
