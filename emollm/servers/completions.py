@@ -5,11 +5,8 @@ import msgspec
 from emollm.errors import ModelError, Refused, Unavailable
 from emollm.protocol import GenerateParams, Generation, ServerInfo
 from emollm.servers.answers import error_of, garbage, no_answer
+from emollm.servers.bodies import Bodies
 from emollm.servers.transport import Transport, TransportError
-
-REQUEST_LIMIT = 2_000_000
-"""As for TGI: a prompt of this size is a bug of whoever wrote it."""
-_PARAMS_KEPT = 256
 
 
 class _Usage(msgspec.Struct):
@@ -64,7 +61,7 @@ class CompletionsClient:
         self._model = model
         self._dialect = dialect
         self._grammar = grammar
-        self._around: dict[GenerateParams, tuple[bytes, bytes]] = {}
+        self._bodies = Bodies(self._write_around)
 
     def __repr__(self) -> str:
         return f"CompletionsClient({self._transport.url!r}, dialect={self._dialect!r})"
@@ -78,15 +75,9 @@ class CompletionsClient:
         self, prompt: str, params: GenerateParams, *, timeout_s: float
     ) -> Generation | ModelError:
         """Answer one prompt, or say why not, within `timeout_s`. Never raises a ModelError."""
-        around = self._around.get(params)
-        if around is None:
-            around = self._write_around(params)
-        try:
-            body = _encode(prompt).join(around)
-        except UnicodeEncodeError:
-            return Refused("the prompt holds a lone surrogate", server=self.url)
-        if len(body) > REQUEST_LIMIT:
-            return Refused(f"the request is over {REQUEST_LIMIT} bytes", server=self.url)
+        body = self._bodies.body(prompt, params, server=self.url)
+        if isinstance(body, Refused):
+            return body
         try:
             response = await self._transport.post("/v1/completions", body, timeout_s)
         except TransportError as error:
@@ -121,10 +112,10 @@ class CompletionsClient:
         model = self._configured or card.id
         if model != self._model:
             self._model = model
-            self._around.clear()
+            self._bodies.forget()
         if self._dialect == "openai" and card.owned_by in ("vllm", "sglang", "llamacpp"):
             self._dialect = card.owned_by
-            self._around.clear()
+            self._bodies.forget()
         return ServerInfo(dialect="openai", model_id=model, max_total_tokens=card.max_model_len)
 
     async def aclose(self) -> None:
@@ -132,7 +123,7 @@ class CompletionsClient:
         await self._transport.aclose()
 
     def _write_around(self, params: GenerateParams) -> tuple[bytes, bytes]:
-        """The request's bytes before and after the prompt: written once for each parameters."""
+        """The request's bytes before and after the prompt."""
         rest: dict[str, object] = {
             "max_tokens": params.max_new_tokens,
             "temperature": 0,
@@ -145,7 +136,4 @@ class CompletionsClient:
             elif self._dialect == "sglang":
                 rest["regex"] = params.grammar
         before = b'{"model":' + _encode(self._model or "default") + b',"prompt":'
-        around = (before, b"," + _encode(rest)[1:])
-        if len(self._around) < _PARAMS_KEPT:
-            self._around[params] = around
-        return around
+        return (before, b"," + _encode(rest)[1:])

@@ -6,13 +6,9 @@ import structlog
 from emollm.errors import ModelError, Refused
 from emollm.protocol import GenerateParams, Generation, ServerInfo
 from emollm.servers.answers import error_of, garbage, no_answer
+from emollm.servers.bodies import Bodies
 from emollm.servers.events import GRAMMAR_OFF
 from emollm.servers.transport import Response, Transport, TransportError
-
-REQUEST_LIMIT = 2_000_000
-"""TGI's body limit in bytes. What is longer is refused here: over there it costs a connection."""
-_PARAMS_KEPT = 256
-"""Different parameters whose bytes are kept: one for each task, so a handful."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -62,7 +58,7 @@ class TgiClient:
         self._transport = transport
         self._grammar = grammar
         self._details = details
-        self._around: dict[GenerateParams, tuple[bytes, bytes]] = {}
+        self._bodies = Bodies(self._write_around)
 
     def __repr__(self) -> str:
         return f"TgiClient({self._transport.url!r})"
@@ -76,15 +72,9 @@ class TgiClient:
         self, prompt: str, params: GenerateParams, *, timeout_s: float
     ) -> Generation | ModelError:
         """Answer one prompt, or say why not, within `timeout_s`. Never raises a ModelError."""
-        around = self._around.get(params)
-        if around is None:
-            around = self._write_around(params)
-        try:
-            body = _encode(prompt).join(around)
-        except UnicodeEncodeError:
-            return Refused("the prompt holds a lone surrogate", server=self.url)
-        if len(body) > REQUEST_LIMIT:
-            return Refused(f"the request is over {REQUEST_LIMIT} bytes", server=self.url)
+        body = self._bodies.body(prompt, params, server=self.url)
+        if isinstance(body, Refused):
+            return body
         try:
             response = await self._transport.post("/generate", body, timeout_s)
         except TransportError as error:
@@ -92,7 +82,9 @@ class TgiClient:
         if response.status == 200:
             return _read(response, self.url)
         failure = error_of(response, "/generate", server=self.url, prompt=prompt)
-        if b'"grammar"' in around[1] and _grammar_unsupported(failure):
+        # Of this request: another one may have switched grammars off meanwhile. A prompt's own
+        # quotes are escaped in the body.
+        if b',"grammar":{' in body and _grammar_unsupported(failure):
             self._send_no_grammar()
             return await self.generate(prompt, params, timeout_s=timeout_s)
         return failure
@@ -126,11 +118,11 @@ class TgiClient:
     def _send_no_grammar(self) -> None:
         if self._grammar:
             self._grammar = False
-            self._around.clear()
+            self._bodies.forget()
             _log.warning(GRAMMAR_OFF, server=self.url)
 
     def _write_around(self, params: GenerateParams) -> tuple[bytes, bytes]:
-        """The request's bytes before and after the prompt: written once for each parameters."""
+        """The request's bytes before and after the prompt."""
         parameters: dict[str, object] = {
             "max_new_tokens": params.max_new_tokens,
             "do_sample": False,
@@ -140,10 +132,7 @@ class TgiClient:
             parameters["details"] = True
         if self._grammar and params.grammar is not None:
             parameters["grammar"] = {"type": "regex", "value": params.grammar}
-        around = (b'{"inputs":', b',"parameters":' + _encode(parameters) + b"}")
-        if len(self._around) < _PARAMS_KEPT:
-            self._around[params] = around
-        return around
+        return (b'{"inputs":', b',"parameters":' + _encode(parameters) + b"}")
 
 
 def _read(response: Response, server: str) -> Generation | ModelError:
