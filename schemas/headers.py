@@ -57,7 +57,7 @@ def event_headers(
 
     `id` is the event's id, `subject` what it is about (the post's id), `time` when the reading
     happened (`processed_at`), with an offset. `source` and `id` together name the event: keep
-    `source` the same over restarts and members. About a microsecond.
+    `source` the same over restarts and members. A few microseconds.
     """
     varying = (
         ("ce_id", id.encode()),

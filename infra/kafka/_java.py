@@ -18,7 +18,7 @@ _FLAGS = (
     "-XX:TieredStopAtLevel=1",
     # Out of memory, Kafka would limp on with some of its threads dead: end, and be seen to end.
     "-XX:+ExitOnOutOfMemoryError",
-    # No /tmp/hsperfdata_USER file: after kill -9 it would stay.
+    # No hsperfdata file in the temporary folder: after kill -9 it would stay.
     "-XX:-UsePerfData",
     # Java 25 mixes up some of the adapters in its own archive, says so in the log, and makes them
     # anew: left out of the archive.
