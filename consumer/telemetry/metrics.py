@@ -173,6 +173,11 @@ RESTARTS = Metric(
     "Times the watchdog made the Kafka consumer anew, since it delivered nothing.",
 )
 FUSE = Metric("emostream_fuse_blown", "gauge", "1 when nearly everything was poison: it stops.")
+TASKS = Metric(
+    "emostream_asyncio_tasks",
+    "gauge",
+    "asyncio tasks alive in this process; growing without end means a leak.",
+)
 READY = Metric("emostream_ready", "gauge", "1 while `/readyz` says 200.")
 INFO = Metric("emostream_model_info", "gauge", "Always 1: which model.", ("model", "revision"))
 

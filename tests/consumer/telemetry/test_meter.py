@@ -1,5 +1,6 @@
 """What happens is counted under the documented names."""
 
+import asyncio
 import re
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -150,6 +151,16 @@ async def test_the_analysis_counts_prompts_cache_and_unreadable_answers() -> Non
     assert meter.value(m.PROMPTS) == 3
     assert meter.value(m.ANSWERS, "model") == 3
     assert meter.value(m.ANSWERS, "cache") == 3
+
+
+async def test_tasks_that_are_alive_are_counted() -> None:
+    meter = Meter()
+    before = scraped(meter)["emostream_asyncio_tasks", ()]
+    task = asyncio.create_task(asyncio.sleep(60))
+    assert scraped(meter)["emostream_asyncio_tasks", ()] == before + 1
+    task.cancel()
+    await asyncio.wait((task,))
+    assert scraped(meter)["emostream_asyncio_tasks", ()] == before
 
 
 def test_every_metric_is_named_and_documented_alike() -> None:
