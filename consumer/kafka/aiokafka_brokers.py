@@ -23,6 +23,7 @@ from consumer.errors import (
     TopicMissing,
     Unreachable,
 )
+from consumer.kafka import header_names
 from consumer.kafka.protocol import ConsumedRecord, Headers, KafkaConsumer, KafkaProducer, Partition
 from consumer.kafka.protocol import RebalanceListener as OurListener
 from consumer.kafka.refusal import refusal
@@ -368,6 +369,7 @@ class AiokafkaBrokers:
 
     def __init__(self, options: KafkaOptions) -> None:
         self._options = options
+        header_names.install()
         # Below INFO aiokafka logs keys and values, which hold what people wrote.
         logger = logging.getLogger("aiokafka")
         if logger.getEffectiveLevel() < logging.INFO:
