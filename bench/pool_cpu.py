@@ -20,7 +20,7 @@ import structlog
 import uvloop
 
 from emollm.protocol import GenerateParams, Prompt
-from emollm.servers import AiohttpTransport, PoolOptions, ServerOptions, TgiClient, open_pool
+from emollm.servers import HttpTransport, PoolOptions, ServerOptions, TgiClient, open_pool
 
 INFO = (
     b'{"model_id":"stub","model_sha":null,"max_concurrent_requests":%d,"max_input_tokens":1024,'
@@ -96,7 +96,7 @@ async def _through_pool(url: str, prompts: list[Prompt], in_flight: int) -> floa
 
 
 async def _bare(url: str, prompts: list[Prompt], in_flight: int) -> float:
-    client = TgiClient(AiohttpTransport(ServerOptions(url=url)))
+    client = TgiClient(HttpTransport(ServerOptions(url=url)))
     todo = iter(prompts)
 
     async def asker() -> None:

@@ -6,12 +6,12 @@ await pool.aclose()
 """
 
 from emollm.servers.address import ServerOptions
-from emollm.servers.aiohttp_transport import AiohttpTransport
 from emollm.servers.breaker import BreakerState
 from emollm.servers.clock import Clock, SystemClock
 from emollm.servers.completions import CompletionsClient
 from emollm.servers.detect import detect, make_client
 from emollm.servers.ends import PoolClosed
+from emollm.servers.http_transport import HttpTransport
 from emollm.servers.lane import ServerState
 from emollm.servers.observer import NullObserver, PoolObserver
 from emollm.servers.opening import open_pool
@@ -21,11 +21,11 @@ from emollm.servers.tgi import TgiClient
 from emollm.servers.transport import DeadlinePassed, NoAnswer, Response, Transport, TransportError
 
 __all__ = [
-    "AiohttpTransport",
     "BreakerState",
     "Clock",
     "CompletionsClient",
     "DeadlinePassed",
+    "HttpTransport",
     "NoAnswer",
     "NullObserver",
     "Pool",

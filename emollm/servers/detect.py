@@ -7,9 +7,9 @@ import msgspec
 from emollm.errors import ModelError, WrongRequest
 from emollm.protocol import ModelClient
 from emollm.servers.address import ServerOptions
-from emollm.servers.aiohttp_transport import AiohttpTransport
 from emollm.servers.answers import error_of, no_answer
 from emollm.servers.completions import CompletionsClient
+from emollm.servers.http_transport import HttpTransport
 from emollm.servers.tgi import TgiClient
 from emollm.servers.transport import Transport, TransportError
 
@@ -36,7 +36,7 @@ async def detect(
 
     Raises OSError for a CA file that can't be read.
     """
-    transport = transport or AiohttpTransport(options)
+    transport = transport or HttpTransport(options)
     made = make_client(options, transport)
     if made is not None:
         return made

@@ -1,10 +1,10 @@
 """The narrow seam to an HTTP library, so that a faster one can be put underneath.
 
-What any transport promises (tests/emollm/servers/test_transport.py holds it to that):
+What any transport promises (tests/emollm/servers/transport/ holds it to that):
 
 - every call ends within its `timeout_s`, connecting included;
 - cancelling the asyncio task closes the connection at once, since that is what frees the
-  prompt's place on the GPU (pyreqwest 0.15 doesn't, as measured);
+  prompt's place on the GPU;
 - a *pooled* connection that turns out closed before any byte of the answer is worth one silent
   retry on a fresh one (TGI closes after 413 and 401 without saying so); a fresh one is not;
 - redirects aren't followed: the token would go along to wherever they point;

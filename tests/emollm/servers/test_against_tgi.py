@@ -18,8 +18,8 @@ from emollm.errors import (
 )
 from emollm.protocol import GenerateParams, Generation, ModelClient, PoolAnswer, Prompt
 from emollm.servers import (
-    AiohttpTransport,
     CompletionsClient,
+    HttpTransport,
     PoolOptions,
     ServerOptions,
     TgiClient,
@@ -52,7 +52,7 @@ async def serving(
     chosen = ServerSettings(port=0, api_key=key, **settings)  # type: ignore[arg-type]
     async with TgiServer(chosen, engine=engine) as server:
         options = ServerOptions(url=server.url, dialect=dialect, token=key)
-        client = make_client(options, AiohttpTransport(options))
+        client = make_client(options, HttpTransport(options))
         assert client is not None
         try:
             yield server, engine, client
@@ -98,7 +98,7 @@ async def test_its_validation_refuses_a_prompt(dialect: str) -> None:
 async def test_a_wrong_key_is_unauthorized_and_the_next_prompt_is_answered(dialect: str) -> None:
     async with serving(dialect=dialect, key="right") as (server, _, client):
         options = ServerOptions(url=server.url, dialect=dialect, token="wrong")
-        wrong = make_client(options, AiohttpTransport(options))
+        wrong = make_client(options, HttpTransport(options))
         assert wrong is not None
         for text in ("emotion", "x" * 1_500_000, "emotion"):
             assert type(await wrong.generate(text, PARAMS, timeout_s=5.0)) is Unauthorized
@@ -136,11 +136,11 @@ async def test_a_timeout_and_a_cancellation_give_their_permits_back(dialect: str
 
 async def test_a_grammar_is_sent_and_given_up_where_there_is_none() -> None:
     async with serving(disable_grammar_support=True) as (server, _, _):
-        client = TgiClient(AiohttpTransport(ServerOptions(url=server.url)), grammar=True)
+        client = TgiClient(HttpTransport(ServerOptions(url=server.url)), grammar=True)
         assert isinstance(await client.generate("intensity", GRAMMAR, timeout_s=5.0), Generation)
         await client.aclose()
     async with serving() as (server, _, _):
-        client = TgiClient(AiohttpTransport(ServerOptions(url=server.url)), grammar=True)
+        client = TgiClient(HttpTransport(ServerOptions(url=server.url)), grammar=True)
         bad = GenerateParams(max_new_tokens=20, grammar="([0-9")
         assert isinstance(await client.generate("intensity", GRAMMAR, timeout_s=5.0), Generation)
         assert type(await client.generate("intensity", bad, timeout_s=5.0)) is GenerationFailed
@@ -177,4 +177,4 @@ async def test_a_pool_on_two_of_them_answers_all_but_the_poison() -> None:
 def test_the_dialects_have_their_clients() -> None:
     for dialect, kind in (("tgi", TgiClient), ("openai", CompletionsClient)):
         options = ServerOptions(url="http://gpu", dialect=dialect)
-        assert isinstance(make_client(options, AiohttpTransport(options)), kind)
+        assert isinstance(make_client(options, HttpTransport(options)), kind)

@@ -20,9 +20,9 @@ from emollm.errors import (
 )
 from emollm.protocol import GenerateParams, Generation, ModelClient, ServerInfo
 from emollm.servers import (
-    AiohttpTransport,
     CompletionsClient,
     DeadlinePassed,
+    HttpTransport,
     NoAnswer,
     Response,
     ServerOptions,
@@ -392,7 +392,7 @@ async def test_a_call_ends_in_time_however_the_server_misbehaves(dialect: str) -
         (cut, Unavailable), (hang, TimedOut), (drip, TimedOut), (shut, Unavailable),
     ):  # fmt: skip
         async with StubServer(behave) as server:
-            client = CLIENTS[dialect](AiohttpTransport(ServerOptions(url=server.url)))
+            client = CLIENTS[dialect](HttpTransport(ServerOptions(url=server.url)))
             assert type(await client.generate(POST, PARAMS, timeout_s=0.05)) is kind
             await client.aclose()
 
@@ -405,7 +405,7 @@ async def test_a_cancelled_prompt_frees_its_place_on_the_server(dialect: str) ->
         await connection.until_closed()
 
     async with StubServer(behave) as server:
-        client = CLIENTS[dialect](AiohttpTransport(ServerOptions(url=server.url)))
+        client = CLIENTS[dialect](HttpTransport(ServerOptions(url=server.url)))
         task = asyncio.ensure_future(client.generate(POST, PARAMS, timeout_s=60.0))
         await arrived.wait()
         task.cancel()
@@ -418,6 +418,6 @@ async def test_a_cancelled_prompt_frees_its_place_on_the_server(dialect: str) ->
 async def test_a_server_that_is_gone_is_unavailable(dialect: str) -> None:
     async with StubServer(answering(200)) as server:
         url = server.url
-    client = CLIENTS[dialect](AiohttpTransport(ServerOptions(url=url)))
+    client = CLIENTS[dialect](HttpTransport(ServerOptions(url=url)))
     assert type(await client.generate(POST, PARAMS, timeout_s=5.0)) is Unavailable
     await client.aclose()
