@@ -22,24 +22,6 @@ class Connection(asyncio.Protocol):
     No callback of the parser raises: it would swallow the reason.
     """
 
-    __slots__ = (
-        "_body",
-        "_content_type",
-        "_future",
-        "_got",
-        "_has_length",
-        "_in_body",
-        "_keep",
-        "_loop",
-        "_parser",
-        "_rest",
-        "_status",
-        "_timeout_s",
-        "_transport",
-        "_wrong",
-        "idle_since",
-    )
-
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._parser = httptools.HttpResponseParser(self)
@@ -49,6 +31,19 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         """When it was last put aside, on the loop's clock."""
         self._begin()
+
+    def _begin(self) -> None:
+        self._wrong = ""
+        """Why nothing more is believed; empty: all is well."""
+        self._got = 0
+        """Bytes that came since the question."""
+        self._status = 0
+        self._in_body = False
+        self._keep = False
+        self._has_length = False
+        self._content_type: bytes = b""
+        self._body: bytes = b""
+        self._rest = bytearray()
 
     @property
     def usable(self) -> bool:
@@ -70,7 +65,8 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._begin()
         self._timeout_s = timeout_s
-        future = self._future = self._loop.create_future()
+        future: asyncio.Future[Response] = self._loop.create_future()
+        self._future = future
         timer = self._loop.call_later(timeout_s, self._late)
         self._transport.write(request)
         try:
@@ -163,17 +159,6 @@ class Connection(asyncio.Protocol):
             self._keep = self._parser.should_keep_alive()  # only here does the parser know
             self._answer()
 
-    def _begin(self) -> None:
-        self._wrong = ""
-        self._got = 0
-        self._status = 0
-        self._in_body = False
-        self._keep = False
-        self._has_length = False
-        self._content_type = b""
-        self._body = b""
-        self._rest = bytearray()
-
     def _answer(self) -> None:
         if self._future is not None and not self._future.done():
             body = self._body + self._rest if self._rest else self._body
@@ -184,7 +169,7 @@ class Connection(asyncio.Protocol):
             self._future.set_exception(error)
 
     def _late(self) -> None:
-        self._fail(DeadlinePassed(f"no answer within {self._timeout_s:g} s"))
+        self._fail(DeadlinePassed(f"no answer within {self._timeout_s:.3g} s"))
 
     def _still_sending(self) -> bool:
         """An answer before the whole request was sent (413): the rest would be read as the next."""

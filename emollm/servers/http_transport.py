@@ -119,10 +119,13 @@ class HttpTransport:
             oldest.abort()
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> Connection:
+        host, port = self._base.host, self._base.port
+        assert host is not None
+        assert port is not None
         try:
             async with asyncio.timeout(timeout_s):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(loop), self._base.host, self._base.port, ssl=self._tls
+                    lambda: Connection(loop), host, port, ssl=self._tls
                 )
         except TimeoutError:
             raise NoAnswer("no connection within the time for connecting") from None
