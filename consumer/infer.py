@@ -137,7 +137,9 @@ class Inference:
         try:
             await self._ask_model(keys, wanted, flight.found, answers.asked)
             for key, answer in flight.found.items():
-                if not isinstance(answer, Poison):  # a server's limits may be mended meanwhile
+                # What a server refuses, or says unreadably, may be the server's fault: once it is
+                # mended, the next post with this text is answered.
+                if not isinstance(answer, Poison | Unreadable):
                     self._cache.put(key, answer)
             answers.found.update(flight.found)
         finally:

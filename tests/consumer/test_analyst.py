@@ -402,3 +402,14 @@ async def test_no_dead_letter_quotes_the_post() -> None:
         (outcome,) = await make_analyst(FakePool(say)).analyse([record("sekrit text")])
         assert isinstance(outcome, DeadLetter)
         assert "sekrit" not in outcome.message
+
+
+async def test_a_repost_of_what_a_broken_server_answered_is_answered_once_it_is_mended() -> None:
+    broken = True
+    pool = FakePool(lambda p: "banana" if broken else canonical(p))
+    analyst = make_analyst(pool)
+    (outcome,) = await analyst.analyse([record("What a day!")])
+    assert isinstance(outcome, DeadLetter)
+    broken = False
+    (outcome,) = await analyst.analyse([record("What a day!", 1)])
+    assert event_of(outcome).unanswered == {}
