@@ -15,14 +15,26 @@ from tests.faults.plan import Log, draw, read_plan
 from tests.faults.report import as_json
 from tests.faults.run import Run
 
+_SHORT = 100
+"""Faults; what has more is a long run."""
+_POSTS = 50_000
+"""In 100 faults; 200,000 in 1,000."""
+_PACE_S, _LONG_PACE_S = 10.0, 4.8
+"""A short run takes about 20 minutes, and 1,000 faults about 85."""
+
+
+def posts_of(faults: int) -> int:
+    """How many posts a run with so many faults has."""
+    return 500 * faults if faults <= _SHORT else max(_POSTS, 200 * faults)
+
 
 def main() -> int:
     """Run; 0 when every promise was kept, else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--faults", type=int, default=100, help="how many")
-    parser.add_argument("--posts", type=int, help="how many; by default 500 for each fault")
+    parser.add_argument("--posts", type=int, help=f"how many; by default {_POSTS} and more")
     parser.add_argument("--seed", type=int, help="of plan and posts; by default one by the time")
-    parser.add_argument("--pace", type=float, default=10.0, help="seconds from fault to fault")
+    parser.add_argument("--pace", type=float, help="seconds from fault to fault, about")
     parser.add_argument("--only", nargs="*", help="kinds that contain one of these words")
     parser.add_argument(
         "--log", type=Path, default=Path("var/faults.jsonl"), help="replays the run"
@@ -39,8 +51,8 @@ def main() -> int:
         plan = draw(
             seed=options.seed if options.seed is not None else int(time.time()),
             faults=options.faults,
-            posts=options.posts or 500 * options.faults,
-            pace_s=options.pace,
+            posts=options.posts or posts_of(options.faults),
+            pace_s=options.pace or (_PACE_S if options.faults <= _SHORT else _LONG_PACE_S),
             kinds=[kind for kind in FAULTS if any(word in kind for word in words)],
         )
     # What the tools in here say about a broker that is being killed is no news.

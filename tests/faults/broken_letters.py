@@ -9,6 +9,9 @@ from tests.faults.plan import Fault
 _TOO_SMALL, _MENDED = 150, 8 * 1024 * 1024
 """Bytes: below any letter's headers, and as `infra.kafka` makes the topic."""
 
+_UNDER_WAY_S = 0.5
+"""For the broker to write what it has been sent: it takes milliseconds."""
+
 
 class DeadLettersTooLarge(Breakage):
     """The dead-letter topic refuses letters as too large; it is mended, and they start again."""
@@ -44,6 +47,35 @@ class DeadLettersMissing(Breakage):
         crew.forgive(2, 60)
         crew.resting = False
         await asyncio.sleep(3 + fault.seconds)
+        await world.cluster.make_topics()
+        crew.forgiven[2] = 0.0
+        crew.forgive(2, 10)
+
+
+class DeadLettersDeleted(Breakage):
+    """The dead-letter topic is deleted under running consumers, and made again.
+
+    They may stop (exit 2: the topic is missing) or go on once it is there again. So that its
+    letters can be read to the last before they go, no request of theirs gets to the broker for
+    the second or two in which it is deleted.
+    """
+
+    families = ("broker", "members", "network")
+
+    async def run(self, world: World, fault: Fault) -> None:
+        crew, proxies = world.crew, world.cluster.proxies
+        crew.forgive(2, 60)
+        for proxy in proxies:
+            proxy.hold(up=True, down=False)
+        try:
+            await asyncio.sleep(_UNDER_WAY_S)
+            await world.before_deletion()
+            await world.cluster.delete(NAMES.dead_letters)
+        finally:
+            for proxy in proxies:
+                proxy.heal()
+        # At times for longer than the members' `request_timeout_s`.
+        await asyncio.sleep(fault.seconds * (4 if fault.strength > 0.6 else 1))
         await world.cluster.make_topics()
         crew.forgiven[2] = 0.0
         crew.forgive(2, 10)

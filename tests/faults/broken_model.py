@@ -19,12 +19,14 @@ class Model(Breakage):
 
     async def run(self, world: World, fault: Fault) -> None:
         servers = world.servers if fault.strength > 0.6 else [world.server(fault)]
-        if self.mode == "401":
-            # When both refuse the key, at once or within the minute for which a server stays out,
-            # the consumer stops, as it says it does.
+        if self.mode in ("401", "unreadable"):
+            # When both refuse the key, or fail the canary, at once or within the minute for which
+            # a server stays out, the consumer stops, as it says it does; so does one that starts
+            # on a server that fails the canary, and one that would dead-letter nearly everything.
             world.crew.forgive(3, fault.seconds + _OUT_S)
         # Either all answers, as with a dead shard, or a few.
-        share = 0.05 if 0.2 < fault.strength < 0.4 and self.mode != "401" else 1.0
+        few = 0.2 < fault.strength < 0.4 and self.mode not in ("401", "424_batch")
+        share = 0.05 if few else 1.0
         for server in servers:
             server.misbehave(self.mode, share)
         await asyncio.sleep(fault.seconds)

@@ -1,13 +1,11 @@
 """What a run left on the broker, read whole: posts, outputs and every commit."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 
 from consumer.event import event_id
-from consumer.plan import make_plan
-from consumer.settings import Tasks
 from producer import Broker, LoadSettings
 from producer.bad_input import BAD_INPUTS
 from producer.load import load_records
@@ -16,12 +14,14 @@ from schemas import AffectEvent
 from schemas.headers import read_dead_letter
 from tests.faults.cluster import GROUP, NAMES
 from tests.faults.model_server import MODEL, REVISION
-from tests.faults.verdict import Commit, Input, Output, Position
+from tests.faults.unread import PLAN, QUESTIONS
+from tests.faults.verdict import UNANSWERED, Commit, Input, Output, Position
 
 _OFFSETS = "__consumer_offsets"
 _DEAD_LETTER = {bad.kind: bad.dead_letter for bad in BAD_INPUTS}
 _MINE = ("version", "processed_at", "cached", "prompts", "model")
 """Fields of an event that may differ between two of one record."""
+_ALL = frozenset(question.name for question in QUESTIONS)
 
 
 class Evidence:
@@ -32,7 +32,8 @@ class Evidence:
         self._load = load
         self._letters: list[Output] = []
         self._ids: dict[str, Position] = {}
-        self._signature = make_plan(Tasks(), ()).signature
+        self.texts: dict[Position, str] = {}
+        """Of every record that is a post, once `inputs` has read them."""
 
     async def inputs(self) -> dict[Position, Input]:
         """Every record on the posts' topic, with what must become of it."""
@@ -42,28 +43,31 @@ class Evidence:
             for record, _ in zip(load_records(self._load), range(self._load.count), strict=False)
         }
         found: dict[Position, Input] = {}
-        for record in await self._read(NAMES.posts):
+        async for record in self._read(NAMES.posts):
             kind = kinds[record.key]
             dead_letter = _DEAD_LETTER.get(kind or "")
             position = (record.partition, record.offset)
             found[position] = Input(record.key, dead_letter, record.timestamp_ms)
+            if dead_letter is None:
+                self.texts[position] = msgspec.json.decode(record.value or b"", type=_Text).text
             name = f"{NAMES.posts}/{record.partition}/{record.offset}"
-            self._ids[event_id(f"{name}|{MODEL}|{REVISION}|{self._signature}")] = position
+            self._ids[event_id(f"{name}|{MODEL}|{REVISION}|{PLAN.signature}")] = position
         return found
 
     async def keep_letters(self) -> None:
         """Read the dead letters now: their topic is about to be deleted."""
-        self._letters += [_letter(record) for record in await self._read(NAMES.dead_letters)]
+        self._letters += [_letter(record) async for record in self._read(NAMES.dead_letters)]
 
     async def outputs(self) -> list[Output]:
         """Every event and every dead letter; `inputs` comes first."""
         await self.keep_letters()
-        return [self._event(record) for record in await self._read(NAMES.events)] + self._letters
+        events = [self._event(record) async for record in self._read(NAMES.events)]
+        return events + self._letters
 
     async def commits(self) -> list[Commit]:
         """Every commit of the group in the order in which the broker wrote them."""
         found = []
-        for record in await self._read(_OFFSETS):
+        async for record in self._read(_OFFSETS):
             commit = read_commit(record.key, record.value)
             if commit is not None and commit[:2] == (GROUP, NAMES.posts):
                 found.append(Commit(*commit[2:]))
@@ -71,24 +75,33 @@ class Evidence:
 
     def _event(self, record: StoredRecord) -> Output:
         event = msgspec.json.decode(record.value or b"", type=AffectEvent)
-        values = {
-            name: value for name, value in msgspec.to_builtins(event).items() if name not in _MINE
-        }
+        fields = msgspec.to_builtins(event)
+        same = {name: value for name, value in fields.items() if name not in _MINE}
+        values = msgspec.json.encode(same, order="sorted")  # 200,000 dictionaries take 400 MB
         at = record.timestamp_ms
         position = self._ids.get(event.id)
-        return Output(position, None, record.key, record.partition, values, at)
+        unanswered = frozenset(event.unanswered)
+        return Output(position, None, record.key, record.partition, values, at, unanswered)
 
-    async def _read(self, topic: str) -> list[StoredRecord]:
+    async def _read(self, topic: str) -> AsyncIterator[StoredRecord]:
+        """Yield a topic's records, none of which is kept: a long run's take gigabytes."""
         async with kafka_topic_log(topic, self._broker) as log:
             spans = {number: Span(0, span.end) for number, span in (await log.spans()).items()}
-            return [record async for record in log.read(spans)]
+            async for record in log.read(spans):
+                yield record
+
+
+class _Text(msgspec.Struct):
+    text: str
 
 
 def _letter(record: StoredRecord) -> Output:
     letter = read_dead_letter(record.key, record.value, record.headers)
     position = (letter.partition, letter.offset)
     at = record.timestamp_ms
-    return Output(position, letter.class_name, record.key, record.partition, letter.message, at)
+    name = letter.class_name
+    unanswered = _ALL if name == UNANSWERED else frozenset[str]()
+    return Output(position, name, record.key, record.partition, letter.message, at, unanswered)
 
 
 def read_commit(key: bytes | None, value: bytes | None) -> tuple[str, str, int, int, float] | None:

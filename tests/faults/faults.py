@@ -10,7 +10,11 @@ from tests.faults.broken_broker import (
     NetworkSlow,
     SlowDisk,
 )
-from tests.faults.broken_letters import DeadLettersMissing, DeadLettersTooLarge
+from tests.faults.broken_letters import (
+    DeadLettersDeleted,
+    DeadLettersMissing,
+    DeadLettersTooLarge,
+)
 from tests.faults.broken_members import (
     ClockJumps,
     Kill9,
@@ -42,5 +46,6 @@ FAULTS: dict[str, Breakage] = {
     "model: both restarted": ModelRestart(),
     "dead letters: refused as too large": DeadLettersTooLarge(),
     "dead letters: topic missing": DeadLettersMissing(),
+    "dead letters: topic deleted under them": DeadLettersDeleted(),
     "clock: jumps": ClockJumps(),
 }

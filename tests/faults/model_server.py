@@ -8,6 +8,7 @@ from collections import Counter
 import msgspec
 from aiohttp import web
 
+from emollm.protocol import ServerInfo
 from tests.e2e.model_server import answer
 
 MODEL, REVISION = "emostream-small", "faults"
@@ -16,14 +17,47 @@ _LATENCY_S = (0.01, 0.05)
 _AT_ONCE = 6
 """Each consumer's bound, by `/info`: with it two to four of them have twice to four times the
 capacity that the posts need, and work to catch up after each outage."""
+INFO = ServerInfo(
+    dialect="tgi",
+    model_id=MODEL,
+    model_revision=REVISION,
+    max_concurrent_requests=_AT_ONCE,
+    max_input_tokens=1024,
+    max_total_tokens=1088,
+    version="3.3.6",
+)
+"""What it says of itself."""
 _STATUS = {
     "429": (429, "overloaded"),
     "424": (424, "generation"),
     "500": (500, "incomplete_generation"),
     "503": (503, "healthcheck"),
 }
-MODES = (*_STATUS, "401", "drip", "garbage", "truncated", "wrong_type", "frozen", "mute", "closed")
+MODES = (
+    *_STATUS,
+    "424_batch",
+    "401",
+    "drip",
+    "garbage",
+    "unreadable",
+    "truncated",
+    "wrong_type",
+    "frozen",
+    "mute",
+    "closed",
+    "closed_idle",
+)
 """How it can misbehave while it listens."""
+NONSENSE = (
+    "",
+    "banana banana banana",
+    "I'm sorry, but I can't help with that.",
+    "7.9: a moderate amount",
+    "Once upon a time there was a post. " * 40,
+)
+"""What a broken model says: good JSON around a text that answers no question of ours."""
+_BATCH_S = 0.03
+"""What comes within this long is one batch of a server that fails whole batches."""
 
 
 class ModelServer:
@@ -39,6 +73,9 @@ class ModelServer:
         self._healed = asyncio.Event()
         self.asked = 0
         self.failed: Counter[str] = Counter()
+        self.misanswered: set[str] = set()
+        """Prompts that were answered unreadably, at least once."""
+        self._batch: list[asyncio.Future[bool]] = []
 
     async def start(self) -> None:
         app = web.Application()
@@ -76,12 +113,12 @@ class ModelServer:
             await self._healed.wait()
         return web.json_response(
             {
-                "model_id": MODEL,
-                "model_sha": REVISION,
-                "max_concurrent_requests": _AT_ONCE,
-                "max_input_tokens": 1024,
-                "max_total_tokens": 1088,
-                "version": "3.3.6",
+                "model_id": INFO.model_id,
+                "model_sha": INFO.model_revision,
+                "max_concurrent_requests": INFO.max_concurrent_requests,
+                "max_input_tokens": INFO.max_input_tokens,
+                "max_total_tokens": INFO.max_total_tokens,
+                "version": INFO.version,
                 "router": "text-generation-router",
             }
         )
@@ -90,6 +127,8 @@ class ModelServer:
         prompt = (await request.json())["inputs"]
         self.asked += 1
         await asyncio.sleep(self._random.uniform(*_LATENCY_S))
+        if self._mode == "424_batch" and not await self._fails_with_its_batch():
+            return web.Response(body=answer_body(prompt), content_type="application/json")
         if self._mode and self._random.random() < self._share:
             self.failed[self._mode] += 1
             return await self._fail(request, self._mode, prompt)
@@ -98,14 +137,18 @@ class ModelServer:
     async def _fail(self, request: web.Request, mode: str, prompt: str) -> web.StreamResponse:
         whole = answer_body(prompt)
         match mode:
-            case "429" | "424" | "500" | "503":
-                status, kind = _STATUS[mode]
+            case "429" | "424" | "500" | "503" | "424_batch":
+                status, kind = _STATUS[mode.removesuffix("_batch")]
                 error = {"error": "injected", "error_type": kind}
                 response = web.json_response(error, status=status)
             case "401":
                 response = web.Response(status=401)
             case "garbage":
                 response = web.Response(body=b"\x00\xff{]" * 40, content_type="application/json")
+            case "unreadable":
+                self.misanswered.add(prompt)
+                text = NONSENSE[len(prompt) % len(NONSENSE)]
+                response = web.json_response({"generated_text": text})
             case "truncated":
                 half = whole[: len(whole) // 2]
                 response = web.Response(body=half, content_type="application/json")
@@ -116,12 +159,34 @@ class ModelServer:
                 assert request.transport is not None
                 request.transport.abort()
                 response = web.Response()
+            case "closed_idle":
+                # Answered, and closed before the pooled connection's next request, or under it.
+                assert request.transport is not None
+                soon = self._random.uniform(0, 0.02)
+                asyncio.get_running_loop().call_later(soon, request.transport.close)
+                response = web.Response(body=whole, content_type="application/json")
             case "drip":
                 return await self._drip(request, whole)
             case _:  # frozen, mute
                 await self._healed.wait()
                 response = web.Response(body=whole, content_type="application/json")
         return response
+
+    async def _fails_with_its_batch(self) -> bool:
+        """Wait for company; every second batch of two or more fails, innocent prompts too.
+
+        One that is alone never does: as where a batch is too large for the GPU's memory.
+        """
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._batch.append(future)
+        if len(self._batch) == 1:
+            await asyncio.sleep(_BATCH_S)
+            batch, self._batch = self._batch, []
+            fails = len(batch) > 1 and self._random.random() < 0.5
+            for one in batch:
+                if not one.done():
+                    one.set_result(fails)
+        return await future
 
     async def _drip(self, request: web.Request, whole: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -20,6 +21,15 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     healed: float
 
 
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """All faults of one kind; overlapping ones share a pause. Seconds."""
+
+    times: int
+    usual_pause_s: float
+    """Half of them had none longer about them."""
+    longest_pause_s: float
+
+
 class Report(msgspec.Struct, kw_only=True):
     """A run in figures."""
 
@@ -31,6 +41,8 @@ class Report(msgspec.Struct, kw_only=True):
     events: int
     dead_letters: int
     redelivered: int
+    unanswered: int
+    """Posts that say of a question that the model's answer couldn't be read, and rightly so."""
     commits: int
     commits_back: int
     lost: int
@@ -45,8 +57,7 @@ class Report(msgspec.Struct, kw_only=True):
     processes: int
     ends: dict[str, int]
     tracebacks: int
-    by_kind: dict[str, tuple[int, float]]
-    """Kind → how often, the longest pause about it (seconds)."""
+    by_kind: dict[str, Kind]
 
     @property
     def ok(self) -> bool:
@@ -55,8 +66,8 @@ class Report(msgspec.Struct, kw_only=True):
     def text(self) -> str:
         """Give the table for a terminal, in Markdown."""
         rows = [
-            f"| {kind} | {times} | {pause:.1f} |"
-            for kind, (times, pause) in sorted(self.by_kind.items())
+            f"| {kind} | {one.times} | {one.usual_pause_s:.1f} | {one.longest_pause_s:.1f} |"
+            for kind, one in sorted(self.by_kind.items())
         ]
         caught_up = "never" if self.caught_up_s is None else f"{self.caught_up_s:.1f} s"
         totals = [
@@ -66,6 +77,7 @@ class Report(msgspec.Struct, kw_only=True):
             ("lost", str(self.lost)),
             ("redelivered", f"{self.redelivered:,}"),
             ("commits, each held against the outputs", f"{self.commits:,}"),
+            ("posts with an answer that couldn't be read", f"{self.unanswered:,}"),
             ("longest pause", f"{self.longest_pause_s:.1f} s"),
             ("longest stop after SIGTERM", f"{self.longest_stop_s:.1f} s"),
             ("caught up after the last fault", caught_up),
@@ -74,8 +86,8 @@ class Report(msgspec.Struct, kw_only=True):
             ("run", f"{self.took_s / 60:.1f} min"),
         ]
         lines = [
-            "| fault | times | longest pause, s |",
-            "|---|---:|---:|",
+            "| fault | times | usual pause, s | longest, s |",
+            "|---|---:|---:|---:|",
             *rows,
             "",
             "| | |",
@@ -93,16 +105,24 @@ class Report(msgspec.Struct, kw_only=True):
         return "\n".join(lines) + "\n"
 
 
-def by_kind(done: Sequence[Done], verdict: Verdict) -> dict[str, tuple[int, float]]:
-    """How often each kind came, and the longest pause about it; overlapping ones share theirs."""
-    times: dict[str, int] = defaultdict(int)
-    longest: dict[str, float] = defaultdict(float)
+def by_kind(done: Sequence[Done], verdict: Verdict) -> dict[str, Kind]:
+    """How often each kind came, and the pauses about it; overlapping ones share theirs."""
+    pauses: dict[str, list[float]] = defaultdict(list)
     for fault in done:
-        times[fault.kind] += 1
-        for began, ended in verdict.pauses:
-            if began / 1000 < fault.healed + _AFTERMATH_S and ended / 1000 > fault.began:
-                longest[fault.kind] = max(longest[fault.kind], (ended - began) / 1000)
-    return {kind: (count, round(longest[kind], 2)) for kind, count in times.items()}
+        about = [
+            (ended - began) / 1000
+            for began, ended in verdict.pauses
+            if began / 1000 < fault.healed + _AFTERMATH_S and ended / 1000 > fault.began
+        ]
+        pauses[fault.kind].append(max(about, default=0.0))
+    return {
+        kind: Kind(
+            times=len(found),
+            usual_pause_s=round(median(found), 2),
+            longest_pause_s=round(max(found), 2),
+        )
+        for kind, found in pauses.items()
+    }
 
 
 def as_json(report: Report) -> str:

@@ -17,9 +17,10 @@ from tests.faults.cluster import NAMES, Cluster, Ports
 from tests.faults.crew import RSS_LIMIT_MB, Crew
 from tests.faults.evidence import Evidence
 from tests.faults.faults import FAULTS
-from tests.faults.model_server import ModelServer
+from tests.faults.model_server import INFO, ModelServer
 from tests.faults.plan import Fault, Log, Plan
 from tests.faults.report import Done, Report, by_kind
+from tests.faults.unread import Unreadable
 from tests.faults.verdict import Verdict, judge
 
 _SLOTS = 4
@@ -82,11 +83,14 @@ class Run:
             evidence = Evidence(cluster.bootstrap, load)
             world = World(cluster, crew, servers, evidence.keep_letters)
             caught_up_s = await self._break_things(world, load)
+            self._say("reading every topic whole")
+            unreadable = Unreadable(INFO, set().union(*(one.misanswered for one in servers)))
             verdict = judge(
                 await evidence.inputs(),
                 await evidence.outputs(),
                 await evidence.commits(),
                 finished=True,
+                unread=lambda position: unreadable.of(evidence.texts.get(position)),
             )
             report = self._report(verdict, crew, caught_up_s, time.monotonic() - began)
         if report.ok:  # else its logs and topics are worth a look
@@ -186,6 +190,7 @@ class Run:
             events=verdict.events,
             dead_letters=verdict.letters,
             redelivered=verdict.redelivered,
+            unanswered=verdict.unanswered,
             commits=verdict.commits,
             commits_back=verdict.went_back,
             lost=verdict.lost,

@@ -5,12 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from consumer.model import make_builder
+from consumer.settings import Model
+from emollm import readers
+from emollm.tasks import V_REG
 from tests.faults.evidence import read_commit
 from tests.faults.faults import FAULTS
+from tests.faults.model_server import INFO, NONSENSE
 from tests.faults.mutants import MUTANTS
 from tests.faults.plan import Log, draw, read_plan
 from tests.faults.rehearsal import Rehearsal
-from tests.faults.verdict import Commit, Input, Output, judge
+from tests.faults.unread import PLAN, QUESTIONS, Unreadable
+from tests.faults.verdict import Commit, Input, Output, Unread, judge
 
 SEEDS = range(12)
 
@@ -64,6 +70,54 @@ def test_each_broken_promise_has_its_name(
 ) -> None:
     posts = {(0, 0): _post(), (0, 1): _post()}
     assert promise in judge(posts, outputs, commits, finished=True).counts
+
+
+def _said(offset: int, at: float, letter: str | None, *names: str, values: str = "joy") -> Output:
+    return Output((0, offset), letter, b"key", 0, values, at, frozenset(names))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "promise"),
+    [
+        ([_said(0, 1, None, "V-reg")], None),
+        ([_said(0, 1, None, "V-reg", "E-c")], "unanswered"),
+        ([_said(0, 1, "Unanswered", "V-reg")], None),
+        ([_said(0, 1, "Unanswered", "V-reg", "E-c")], "unanswered"),
+        ([_said(0, 1, "Unanswered")], "wrong fate"),
+        ([_said(0, 1, "FailedAlone")], "wrong fate"),
+        ([_said(0, 1, "Unanswered", "V-reg"), _event(0, 2)], None),
+        ([_event(0, 1, "joy"), _event(0, 2, "fear")], None),
+        ([_event(1, 1, "joy"), _event(1, 2, "fear"), _event(0, 1)], "two truths"),
+        ([_event(0, 1), _said(1, 1, "Unanswered", "V-reg")], "unanswered"),
+    ],
+)
+def test_only_what_the_model_answered_unreadably_may_stay_unanswered(
+    outputs: list[Output], promise: str | None
+) -> None:
+    posts = {output.position: _post() for output in outputs if output.position is not None}
+
+    def unread(position: tuple[int, int]) -> Unread:
+        missed = frozenset({"V-reg"})
+        return Unread(missed, missed) if position == (0, 0) else Unread()
+
+    verdict = judge(posts, outputs, [Commit(0, 2, 9)], finished=True, unread=unread)
+    assert set(verdict.counts) == ({promise} if promise else set())
+
+
+def test_the_servers_know_which_questions_they_answered_unreadably() -> None:
+    builder = make_builder(Model(), INFO, PLAN.tasks)
+    text = builder.prepare("What a day!")
+    valence = frozenset({"V-reg"})
+    first, second = (builder.build(V_REG, text, None, wording).text for wording in (0, 1))
+    assert Unreadable(INFO, {first}).of("What a day!") == Unread(valence)
+    assert Unreadable(INFO, {first, second}).of("What a day!") == Unread(valence, valence)
+    assert Unreadable(INFO, {first, second}).of("Another day.") == Unread()
+
+
+def test_nonsense_answers_no_question() -> None:
+    for question in QUESTIONS:
+        for text in NONSENSE:
+            assert isinstance(question.task.read(text, question.emotion), readers.Unreadable)
 
 
 def test_a_kept_promise_is_no_breach_and_pauses_are_measured() -> None:
