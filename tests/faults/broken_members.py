@@ -74,11 +74,11 @@ class ZombieReplaced(Breakage):
             old.signal(signal.SIGCONT)
             await asyncio.sleep(2.0 + 10.0 * fault.strength)
             # Two static ones throw each other out, until one of them stops and says why.
-            crew.forgive(2, 10)
+            crew.forgive(2, 10, "Misconfigured")
             if old.running:
                 await crew.stop(old)
             else:
-                crew.ended[f"replaced → {old.process.returncode}"] += 1
+                crew.note_end(old, by="replaced")
 
 
 class Scale(Breakage):

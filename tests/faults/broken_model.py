@@ -7,6 +7,8 @@ from tests.faults.plan import Fault
 
 _OUT_S = 75.0
 """A model server that refused the key is tried again after 60 s (`emollm.servers.roster`)."""
+_STOPS = {"401": ("Unauthorized",), "unreadable": ("WrongModel", "FuseBlown")}
+"""Ways that may stop a consumer with exit 3, and the error that its log names then."""
 
 
 class Model(Breakage):
@@ -19,11 +21,11 @@ class Model(Breakage):
 
     async def run(self, world: World, fault: Fault) -> None:
         servers = world.servers if fault.strength > 0.6 else [world.server(fault)]
-        if self.mode in ("401", "unreadable"):
-            # When both refuse the key, or fail the canary, at once or within the minute for which
-            # a server stays out, the consumer stops, as it says it does; so does one that starts
-            # on a server that fails the canary, and one that would dead-letter nearly everything.
-            world.crew.forgive(3, fault.seconds + _OUT_S)
+        if self.mode in _STOPS:
+            # With both servers so, at once or within the minute for which one stays out, the
+            # consumer stops, as it says it does; so does one that starts on a server that fails
+            # the canary, and one that would dead-letter nearly everything.
+            world.crew.forgive(3, fault.seconds + _OUT_S, *_STOPS[self.mode])
         # Either all answers, as with a dead shard, or a few.
         few = 0.2 < fault.strength < 0.4 and self.mode not in ("401", "424_batch")
         share = 0.05 if few else 1.0

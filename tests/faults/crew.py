@@ -14,6 +14,8 @@ from tests.faults.slots import Member, Slot, configure
 
 STOP_LIMIT_S = 30.0
 """From SIGTERM to the end: what Kubernetes gives."""
+_LAST_BREATH_S = 20.0
+"""From the error to the end of a process: its drain takes 10 s at most, its goodbyes a few."""
 RSS_LIMIT_MB = 200.0
 _GROWN_UP_S = 60.0
 """After this long a process has all its buffers; what it grows by later is a leak's."""
@@ -44,14 +46,20 @@ class Crew:
         self.unforeseen: list[str] = []
         """Ends that no fault explains."""
         self.longest_stop_s = 0.0
-        self.forgiven: dict[int, float] = {}
-        """Exit status → until when (monotonic) a fault explains it."""
+        self._forgiven: dict[tuple[int, str], float] = {}
+        """Exit status and error → until when (monotonic) a fault explains it."""
         self.resting = False
         """Nothing is started again: what stops them isn't mended yet."""
 
-    def forgive(self, status: int, seconds: float) -> None:
-        """Ends with this status are explained from now on for so long."""
-        self.forgiven[status] = max(self.forgiven.get(status, 0.0), time.monotonic() + seconds)
+    def forgive(self, status: int, seconds: float, *errors: str) -> None:
+        """Ends with this status and one of these errors are explained from now on for so long."""
+        until = time.monotonic() + seconds
+        for error in errors:
+            self._forgiven[status, error] = max(self._forgiven.get((status, error), 0.0), until)
+
+    def mended(self, status: int, error: str) -> None:
+        """What explained such ends is mended: only a member that is about to end may end so."""
+        self._forgiven[status, error] = time.monotonic() + _LAST_BREATH_S
 
     def up(self) -> list[Slot]:
         return [s for s in self.slots if s.member is not None and s.member.running and not s.held]
@@ -115,7 +123,7 @@ class Crew:
         # One that hasn't set its signals up yet dies of SIGTERM, as any program; so does one that
         # gets its second while it ends.
         died = status == -signal.SIGTERM and (not ready or signals > 1)
-        if status != 0 and not died and not self._explained(status):
+        if status != 0 and not died and not self._explained(status, member):
             self.unforeseen.append(f"{member.log.name}: exit {status} after SIGTERM")
 
     async def empty(self, slot: Slot, *, signals: int = 1) -> None:
@@ -138,7 +146,7 @@ class Crew:
             for slot in self.slots:
                 member = slot.member
                 if member is not None and not slot.held and not member.running:
-                    self._note_end(member)
+                    self.note_end(member)
                     slot.member = member = None
                     await asyncio.sleep(0.5)
                 if slot.wanted and not slot.held and not self.resting and member is None:
@@ -173,13 +181,15 @@ class Crew:
             for member in self.started
         )
 
-    def _note_end(self, member: Member) -> None:
+    def note_end(self, member: Member, *, by: str = "by itself") -> None:
+        """Count a member that ended without being told to, and see whether a fault explains it."""
         status = member.process.returncode
         assert status is not None
-        self.ended[f"by itself → {status}"] += 1
-        if not self._explained(status):
+        self.ended[f"{by} → {status}"] += 1
+        if not self._explained(status, member):
             last = member.log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
             self.unforeseen.append(f"{member.log.name}: exit {status}: {''.join(last)[:300]}")
 
-    def _explained(self, status: int) -> bool:
-        return time.monotonic() < self.forgiven.get(status, 0.0)
+    def _explained(self, status: int, member: Member) -> bool:
+        error = member.error or ""
+        return time.monotonic() < self._forgiven.get((status, error), 0.0)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from tests.faults.cluster import GROUP, NAMES
 from tests.faults.proxy import Proxy
 
@@ -32,6 +34,15 @@ class Member:
     @property
     def ready(self) -> bool:
         return self.out.stat().st_size > 0
+
+    @property
+    def error(self) -> str | None:
+        """What its log says that it ended with."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        for line in reversed(lines):
+            if '"exit_code"' in line:
+                return str(msgspec.json.decode(line)["error"])
+        return None
 
     def signal(self, number: signal.Signals) -> None:
         if self.running:
