@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 POSTS ?= 1000
 FAULTS ?= 100
+MINUTES ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults lint types unit generated format clean
+.PHONY: help demo test test-faults soak lint types unit generated format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +30,9 @@ unit: $(VENV)/.dev ## the tests, on a real embedded Kafka
 
 test-faults: $(VENV)/.dev ## real processes, real Kafka, faults at random (FAULTS=100; 1000: 85 min): nothing is lost
 	$(BIN)/python -m tests.faults --faults $(FAULTS) $(ARGS)
+
+soak: $(VENV)/.bench ## half an hour at half load, rebalancing (MINUTES=30): memory and latency stay flat
+	$(BIN)/python -m bench.soak --minutes $(MINUTES) $(ARGS)
 
 format: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
@@ -58,3 +62,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) install --quiet --upgrade 'pip>=25.1'  # knows dependency groups
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[embedded,torch,training]' --group dev
 	@touch $@ $(VENV)/.demo
+
+# What the programs of bench/ need beside it: a peer to compare with, pictures.
+$(VENV)/.bench: $(VENV)/.dev
+	@$(PIP) install --quiet --constraint constraints.txt --group bench
+	@touch $@

@@ -14,7 +14,8 @@ from bench.soak_verdict import Trend, Verdict
 _INK, _GREY, _LINE = "#1f2328", "#6e7781", "#d0d7de"
 _BLUE, _ORANGE, _WARM = "#0969da", "#bc4c00", "#f3f4f6"
 _STYLE: Any = {  # typed the same whether matplotlib is installed or not
-    "svg.fonttype": "path",  # looks the same wherever it is shown
+    "svg.fonttype": "none",  # text stays text: a third of the size, and readers can search it
+    "font.sans-serif": ["DejaVu Sans", "Helvetica Neue", "Helvetica", "Arial"],
     "svg.hashsalt": "soak",  # the same run gives the same file
     "font.size": 9,
     "axes.edgecolor": _LINE,

@@ -1,13 +1,16 @@
 """Whether a soak was flat.
 
-Memory, descriptors, tasks and threads are judged by the Theil-Sen slope (the median of the slopes
-between all pairs of samples; a spike doesn't move it) times the length of the measured stretch.
-That stretch is whole cycles of the second member's coming and going, so that what differs between
-one member and two is no trend. Latency is judged by the median p99 of its first and last third.
+What is measured are whole cycles of the second member's coming and going, after a warm-up. Memory
+is judged by the Theil-Sen slope of its samples (the median of the slopes between all pairs; a spike
+doesn't move it) times the length of the stretch. Descriptors, tasks and threads come and go with
+the requests in flight, so what is judged is the slope of their floor, the least of each cycle,
+which only what is never given back can raise. Latency is judged by the median p99 of the first and
+the last third.
 """
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 
 import msgspec
 from scipy.stats import theilslopes
@@ -37,11 +40,13 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
     most: float
     """The growth's 95 % confidence interval."""
     limit: float
+    noisy: bool
+    """Whether it comes and goes with the load."""
 
     @property
     def flat(self) -> bool:
-        """Whether it grew by less than its limit."""
-        return self.growth <= self.limit
+        """Whether it grew by no more than its limit, or by nothing that can be told from noise."""
+        return self.growth <= self.limit or (self.noisy and self.least <= 0)
 
 
 class Third(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,10 +81,10 @@ def judge(record: Record) -> Verdict:
     """Judge a run."""
     end = record.setup.minutes * 60
     from_s = _beginning(end, 2 * record.setup.rebalance_every_s)
-    samples = [one for one in record.samples if from_s <= one.at_s <= end]
+    samples = [one for one in record.samples if from_s <= one.at_s < end]
     windows = [one for one in record.windows if from_s <= one.at_s and one.at_s < end]
     within = [one for one in record.rebalances if from_s <= one.at_s <= end]
-    trends = _trends(samples, len(within))
+    trends = _trends(samples, len(within), 2 * record.setup.rebalance_every_s)
     third = (end - from_s) / 3
     first = _third([one for one in windows if one.at_s < from_s + third], record.rebalances)
     last = _third([one for one in windows if one.at_s >= end - third], record.rebalances)
@@ -116,33 +121,52 @@ def _beginning(end: float, cycle: float) -> float:
     return end - cycles * cycle if cycles else warm_up
 
 
-def _trends(samples: Sequence[Sample], rebalances: int) -> tuple[Trend, ...]:
+def _trends(samples: Sequence[Sample], rebalances: int, cycle_s: float) -> tuple[Trend, ...]:
     posts = samples[-1].consumed - samples[0].consumed
-    counts = _EACH_REBALANCE * rebalances
-    figures: tuple[tuple[str, str, Callable[[Sample], float], float], ...] = (
-        ("resident memory", "MB", lambda one: one.rss_mb, _OBJECT_BYTES * posts / 1e6),
-        ("file descriptors", "", lambda one: one.fds, counts),
-        ("asyncio tasks", "", lambda one: one.tasks, counts),
-        ("threads", "", lambda one: one.threads, counts),
+    began = samples[0].at_s
+    cycles = [
+        tuple(some) for _, some in groupby(samples, lambda one: (one.at_s - began) // cycle_s)
+    ]
+
+    def count(name: str, read: Callable[[Sample], int]) -> Trend:
+        points = [(some[0].at_s, float(min(map(read, some)))) for some in cycles]
+        median = statistics.median(map(read, samples))
+        limit = _EACH_REBALANCE * rebalances
+        return _trend(name, "", points, median=median, limit=limit, noisy=True)
+
+    memory = [(one.at_s, one.rss_mb) for one in samples]
+    median = statistics.median(one.rss_mb for one in samples)
+    limit = _OBJECT_BYTES * posts / 1e6
+    return (
+        _trend("resident memory", "MB", memory, median=median, limit=limit, noisy=False),
+        count("file descriptors", lambda one: one.fds),
+        count("asyncio tasks", lambda one: one.tasks),
+        count("threads", lambda one: one.threads),
     )
-    at = [one.at_s for one in samples]
+
+
+def _trend(
+    name: str,
+    unit: str,
+    points: Iterable[tuple[float, float]],
+    *,
+    median: float,
+    limit: float,
+    noisy: bool,
+) -> Trend:
+    at, values = zip(*points, strict=True)
+    slope, _, least, most = theilslopes(values, at)
     seconds = at[-1] - at[0]
-    found = []
-    for name, unit, read, limit in figures:
-        values = [read(one) for one in samples]
-        slope, _, least, most = theilslopes(values, at)
-        found.append(
-            Trend(
-                name=name,
-                unit=unit,
-                median=statistics.median(values),
-                growth=float(slope) * seconds,
-                least=float(least) * seconds,
-                most=float(most) * seconds,
-                limit=limit,
-            )
-        )
-    return tuple(found)
+    return Trend(
+        name=name,
+        unit=unit,
+        median=median,
+        growth=float(slope) * seconds,
+        least=float(least) * seconds,
+        most=float(most) * seconds,
+        limit=limit,
+        noisy=noisy,
+    )
 
 
 def _third(windows: Sequence[Window], rebalances: Sequence[Rebalance]) -> Third:
