@@ -3,9 +3,10 @@
 Three things could let a post change a prompt's structure: a role marker or one of the prompt's own
 labels (`Human:`, `Intensity Score:`), a special token of some tokenizer (`</s>`, `[INST]`), and
 control characters. A space is put before the label's colon, a space behind the token's bracket,
-and control characters go; all words stay. Some tokenizers fold what they read (T5's compatibility
-forms, BERT's accents and zero-width characters), so a marker that only shows once folded counts,
-too. Ordinary text comes through byte for byte: what was scored in the benchmark stays comparable.
+and control characters go; all words stay. Tokenizers fold what they read: T5 compatibility forms,
+and signs that nobody sees into spaces; BERT drops accents and such signs; LLaMA takes U+2581 for a
+space. So a marker that only shows once folded, in either way, counts, too. Ordinary text comes
+through byte for byte: what was scored in the benchmark stays comparable.
 """
 
 import re
@@ -36,6 +37,11 @@ _BREAK: Final = re.compile("[\t\n\x0b\x0c\r\x1c-\x1f\x85\u2028\u2029]")
 # C0 controls and DEL; lone surrogates can't be encoded. C1 codes stay: in real tweets they are
 # letters and quotes of Windows-1252 that someone decoded wrongly.
 _CONTROL: Final = re.compile("[\x00-\x08\x0e-\x1b\x7f\ud800-\udfff]")
+# What SentencePiece's `nmt_nfkc` (T5) makes a space of and Python doesn't take for one, read off
+# its compiled rules; U+2581 is a space for LLaMA, too. Others delete most of these.
+_UNSEEN_SPACE: Final = re.compile("[\u061c\u200b\u200c\u200e\u200f\u2581\ufeff\ufffd]")
+_UNSEEN: Final = frozenset({"Mn", "Me", "Cf", "Cc", "Co", "Cn"})
+"""Categories that one tokenizer or another deletes: marks, format, control, private, unassigned."""
 _UNUSUAL: Final = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 
 
@@ -86,12 +92,14 @@ class Sanitizer:
     def _clean_folded(self, text: str) -> str:
         """Do the same for text that is not ASCII, whose markers may show only when folded."""
         text = self._neutralize(text)
-        ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-        if self._neutralize(ascii_only) is ascii_only:
-            return text
-        folded = _fold(text)
-        neutral = self._neutralize(folded)
-        return text if neutral is folded else neutral
+        for space in (" ", "") if _UNSEEN_SPACE.search(text) is not None else ("",):
+            seen = _UNSEEN_SPACE.sub(space, text)
+            ascii_only = unicodedata.normalize("NFKD", seen).encode("ascii", "ignore").decode()
+            if self._neutralize(ascii_only) is not ascii_only:
+                folded = _fold(seen)
+                neutral = self._neutralize(folded)
+                text = text if neutral is folded else neutral
+        return text
 
 
 def labels_of(layout: str) -> tuple[str, ...]:
@@ -104,5 +112,5 @@ def labels_of(layout: str) -> tuple[str, ...]:
 def _fold(text: str) -> str:
     """Compatibility forms, without marks and invisible characters: as folding tokenizers see it."""
     decomposed = unicodedata.normalize("NFKD", text)
-    kept = "".join(c for c in decomposed if unicodedata.category(c) not in {"Mn", "Me", "Cf"})
+    kept = "".join(c for c in decomposed if unicodedata.category(c) not in _UNSEEN)
     return unicodedata.normalize("NFC", kept)

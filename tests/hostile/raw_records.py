@@ -12,6 +12,8 @@ _ROOM = 2**21
 class RawName(str):
     """A header's name that is written as the bytes it is made of."""
 
+    __slots__ = ("raw",)
+
     raw: bytes
 
     def __new__(cls, raw: bytes) -> Self:
