@@ -2,6 +2,7 @@
 
     python -m bench.soak [--minutes 30] [--rebalance-every 120] [--svg var/soak.svg]
     python -m bench.soak --draw var/soak.jsonl     # judge and draw a finished run again
+    make soak ARGS="--svg docs/images/soak.svg --page docs/delivery.md"     # what is committed
 
 Real Kafka (embedded), a stub model server of fixed capacity in a process of its own, one
 `emostream consume` that lives all the time and is measured, and a second one that joins and leaves
@@ -33,6 +34,7 @@ from bench.soak_plot import draw
 from bench.soak_table import table
 from bench.soak_verdict import judge, warm_up_s
 from consumer.telemetry import log_events
+from emostream.reference import replaced
 from infra.kafka import BrokerSettings, EmbeddedKafka, TopicNames, create_topics, default_topics
 from producer import Broker, LoadSettings, Report, send_load
 from producer.topic_log import kafka_topic_log
@@ -312,6 +314,7 @@ def main() -> int:
     parser.add_argument("--jsonl", type=Path, default=Path("var/soak.jsonl"), help="every sample")
     parser.add_argument("--svg", type=Path, default=Path("var/soak.svg"), help="the picture")
     parser.add_argument("--draw", type=Path, help="a finished run's file: judge and draw it again")
+    parser.add_argument("--page", type=Path, help="page whose block `soak` becomes the table")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -320,6 +323,9 @@ def main() -> int:
     verdict = judge(record)
     draw(record, verdict, options.svg)
     sys.stdout.write(table(record, verdict))
+    if options.page is not None:
+        page = options.page.read_text(encoding="utf-8")
+        options.page.write_text(replaced(page, "soak", table(record, verdict)), encoding="utf-8")
     if verdict.broken:
         return 1
     if folder is not None:  # else its logs and topics are worth a look

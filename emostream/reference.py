@@ -22,11 +22,11 @@ def documents() -> dict[str, str]:
         "metrics": metrics.to_markdown(),
         "log-events": log_events.to_markdown().rstrip("\n") + "\n" + _server_events(),
     }.items():
-        operations = _replaced(operations, block, text)
+        operations = replaced(operations, block, text)
     delivery = (ROOT / "docs/delivery.md").read_text(encoding="utf-8")
     return {
         "docs/configuration.md": settings.to_markdown(),
-        "docs/delivery.md": _replaced(delivery, "dead-letters", letters.to_markdown()),
+        "docs/delivery.md": replaced(delivery, "dead-letters", letters.to_markdown()),
         "docs/operations.md": operations,
         "docs/models.md": models_page(),
     }
@@ -75,7 +75,12 @@ def _server_events() -> str:
     return "\n".join(rows) + "\n"
 
 
-def _replaced(page: str, block: str, text: str) -> str:
+def replaced(page: str, block: str, text: str) -> str:
+    """Put a text between `<!-- block: … -->` and `<!-- end -->`.
+
+    Raises:
+        LookupError: the page has no such block.
+    """
     pattern = re.compile(rf"(<!-- {block}: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
     if not pattern.search(page):
         raise LookupError(f"a page has lost its block {block}")
