@@ -58,6 +58,7 @@ _WINDOW_S = 30.0
 """Or a quarter of the time from rebalance to rebalance, where that is less."""
 _CATCH_UP_S = 60.0
 """At the end, for the last posts; a rebalance may just be under way."""
+_ALT = "Latency, memory, file descriptors, asyncio tasks and threads of a consumer over the run"
 
 
 class Soak:
@@ -324,8 +325,10 @@ def main() -> int:
     draw(record, verdict, options.svg)
     sys.stdout.write(table(record, verdict))
     if options.page is not None:
+        picture = os.path.relpath(options.svg, options.page.parent)
+        text = f"![{_ALT}]({picture})\n\n{table(record, verdict)}"
         page = options.page.read_text(encoding="utf-8")
-        options.page.write_text(replaced(page, "soak", table(record, verdict)), encoding="utf-8")
+        options.page.write_text(replaced(page, "soak", text), encoding="utf-8")
     if verdict.broken:
         return 1
     if folder is not None:  # else its logs and topics are worth a look

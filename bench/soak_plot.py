@@ -54,17 +54,17 @@ def draw(record: Record, verdict: Verdict, path: Path) -> None:
 def _latency(axes: Any, record: Record, verdict: Verdict) -> None:
     middles = [(one.at_s + one.seconds / 2) / 60 for one in record.windows]
     lines = (
-        ("p99", _ORANGE, [one.p99_ms for one in record.windows]),
-        ("p50", _BLUE, [one.p50_ms for one in record.windows]),
+        ("p99", _ORANGE, [one.p99_ms for one in record.windows], "bottom"),
+        ("p50", _BLUE, [one.p50_ms for one in record.windows], "top"),
     )
-    for name, colour, values in lines:
+    for name, colour, values, side in lines:
         axes.plot(middles, values, color=colour, lw=1.4, marker="o", ms=2.6, mew=0)
         axes.annotate(
             name,
             (middles[-1], values[-1]),
             xytext=(6, 0),
             textcoords="offset points",
-            va="center",
+            va=side,
             color=colour,
             fontweight="bold",
         )
@@ -75,7 +75,14 @@ def _latency(axes: Any, record: Record, verdict: Verdict) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     seconds = record.windows[0].seconds
     title = f"latency from post to event, each {seconds:g} s"
-    _frame(axes, record, verdict, title, "a line: a second member joins or leaves")
+    _frame(axes, record, verdict, title, "vertical lines: a second member joins or leaves")
+    axes.annotate(
+        "warm-up, from a backlog",
+        (0.008, 0.04),
+        xycoords="axes fraction",
+        fontsize=8,
+        color=_GREY,
+    )
 
 
 def _figure(
@@ -101,7 +108,7 @@ def _frame(axes: Any, record: Record, verdict: Verdict, title: str, said: str) -
     axes.grid(axis="y", color=_LINE, lw=0.5, alpha=0.7)
     for one in record.rebalances:
         axes.axvline(one.at_s / 60, color=_GREY, lw=0.6, alpha=0.55, zorder=1)
-    axes.tick_params(length=0)
+    axes.tick_params(which="both", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
 
 
