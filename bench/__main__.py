@@ -11,14 +11,22 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.backlog import backlog
 from bench.machine import this_machine
 from bench.options import Options
 from bench.peers import peers
+from bench.profiles import profiles
 from bench.report import as_json, say, show
 from bench.saturation import faults, saturation
 from emostream.logs import quiet_logs
 
-_PARTS = {"peers": peers, "saturation": saturation, "faults": faults}
+_PARTS = {
+    "peers": peers,
+    "saturation": saturation,
+    "faults": faults,
+    "backlog": backlog,
+    "profiles": profiles,
+}
 
 
 async def _run(names: list[str], options: Options, json: Path | None) -> bool:

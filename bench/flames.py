@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _PER_S = 250
@@ -27,13 +27,15 @@ class Flames:
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def of(cls, folder: Path | None, *consumers: str) -> Iterator["Flames"]:
-        """Both kinds for each of these, or nothing where there is no folder."""
+    def of(
+        cls, folder: Path | None, *consumers: str, kinds: Sequence[str] = ("flamegraph", "raw")
+    ) -> Iterator["Flames"]:
+        """These kinds for each of these, or nothing where there is no folder."""
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
         for who in consumers:
-            for kind in ("flamegraph", "raw"):
+            for kind in kinds:
                 yield cls(who, folder, kind)
 
     def start(self, pid: int) -> None:

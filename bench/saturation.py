@@ -11,7 +11,6 @@ import asyncio
 import time
 from pathlib import Path
 from statistics import quantiles
-from typing import Any
 
 import msgspec
 
@@ -20,9 +19,7 @@ from bench.options import Options
 from bench.peers import ASKED
 from bench.process import MeasuredProcess
 from bench.report import Goal, Part, say
-from bench.stage import POSTS, Stage, consumer_env, letters_of, open_stage
-from producer import Broker
-from producer.topic_log import kafka_topic_log
+from bench.stage import POSTS, Stage, consumer_env, letters_of, open_stage, records
 from schemas import AffectEvent
 
 CAPACITY, LATENCY_S = 800.0, 0.06
@@ -255,19 +252,14 @@ async def _until_ready(consumer: MeasuredProcess) -> None:
 
 async def _latencies(stage: Stage, posts: str, events: str) -> list[float]:
     came: dict[str, int] = {}
-    async for record in _records(stage, posts):
+    async for record in records(stage, posts):
+        assert record.key is not None
         came[record.key.decode()] = record.timestamp_ms
     since = min(came.values()) + _RAMP_S * 1000
     decode = msgspec.json.Decoder(AffectEvent).decode
     added = []
-    async for record in _records(stage, events):
-        posted = came[decode(record.value).post_id]
+    async for record in records(stage, events):
+        posted = came[decode(record.value or b"").post_id]
         if posted >= since:
             added.append(record.timestamp_ms - posted - LATENCY_S * 1000)
     return added
-
-
-async def _records(stage: Stage, topic: str) -> Any:
-    async with kafka_topic_log(topic, Broker(bootstrap=stage.bootstrap)) as log:
-        async for record in log.read(await log.spans()):
-            yield record

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from infra.kafka import EmbeddedKafka, TopicNames, create_topics, default_topics
 from producer import Broker, LoadSettings, send_load
+from producer.topic_log import StoredRecord, kafka_topic_log
 
 PARTITIONS = 4
 POSTS = "bench.posts"
@@ -74,6 +75,13 @@ def consumer_env(
         **settings,
     }
     return {f"EMOSTREAM_{key.upper().replace('.', '__')}": value for key, value in keys.items()}
+
+
+async def records(stage: Stage, topic: str) -> AsyncIterator[StoredRecord]:
+    """Yield all that stands on a topic now."""
+    async with kafka_topic_log(topic, Broker(bootstrap=stage.bootstrap)) as log:
+        async for record in log.read(await log.spans()):
+            yield record
 
 
 @asynccontextmanager
