@@ -8,7 +8,7 @@ FAULTS ?= 100
 MINUTES ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults soak lint types unit generated format clean
+.PHONY: help demo test test-faults soak bench lint types unit generated format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ test-faults: $(VENV)/.dev ## real processes, real Kafka, faults at random (FAULT
 
 soak: $(VENV)/.bench ## half an hour at half load, rebalancing (MINUTES=30): memory and latency stay flat
 	$(BIN)/python -m bench.soak --minutes $(MINUTES) $(ARGS)
+
+bench: $(VENV)/.bench ## cost beside other consumers, saturation, faults, backlog (about 20 minutes)
+	$(BIN)/python -m bench $(ARGS)
 
 format: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
@@ -63,7 +66,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[embedded,torch,training]' --group dev
 	@touch $@ $(VENV)/.demo
 
-# What the programs of bench/ need beside it: a peer to compare with, pictures.
-$(VENV)/.bench: $(VENV)/.dev
-	@$(PIP) install --quiet --constraint constraints.txt --group bench
-	@touch $@
+# What the programs of bench/ need beside the demo's: peers to compare with, py-spy, pictures.
+$(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing emostream and the bench's tools into $(VENV) (once) …"
+	@$(PIP) install --quiet --upgrade 'pip>=25.1'  # knows dependency groups
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[embedded]' --group bench
+	@touch $@ $(VENV)/.demo

@@ -38,7 +38,7 @@ async def backlog(options: Options, folder: Path) -> Part:
     async with open_stage() as stage:
         await stage.make_topics(posts=POSTS, events=events)
         say(f"backlog: {posts:,} posts of {_TEXT_CHARS:,} characters into Kafka")
-        await stage.send_posts(POSTS, posts, size=_TEXT_CHARS)
+        await stage.send_long_posts(POSTS, posts, chars=_TEXT_CHARS)
         with ModelServer() as server:
             env = consumer_env(stage, posts=POSTS, events=events, servers=server.url, settings={})
             consumer = MeasuredProcess(

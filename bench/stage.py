@@ -1,18 +1,23 @@
 """What every part stands on: a fresh embedded Kafka, topics, posts, and a look at how far it is."""
 
+import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from infra.kafka import EmbeddedKafka, TopicNames, create_topics, default_topics
 from producer import Broker, LoadSettings, send_load
+from producer.synthetic import synthetic_post
 from producer.topic_log import StoredRecord, kafka_topic_log
+from schemas import Post
 
 PARTITIONS = 4
 POSTS = "bench.posts"
+_LONG_TEXTS = 1_000
 
 
 class Stage:
@@ -42,6 +47,26 @@ class Stage:
         report = await send_load(settings, Broker(bootstrap=self.bootstrap))
         if report.failure or report.failed:
             raise RuntimeError(f"Kafka did not take all posts: {report.failure or report.errors}")
+
+    async def send_long_posts(self, topic: str, count: int, *, chars: int) -> None:
+        """Write so many posts of this length, all different, in less time than synthetic ones.
+
+        Each begins with its number, and goes on as one of a thousand synthetic ones does.
+        """
+        draw = random.Random(1)
+        texts = [synthetic_post(draw, id_="", size=chars).text for _ in range(_LONG_TEXTS)]
+        async with AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap,
+            compression_type="lz4",
+            linger_ms=20,
+            max_batch_size=262_144,
+        ) as producer:
+            for number in range(count):
+                id_ = f"long-{number}"
+                text = f"{number}: {texts[number % _LONG_TEXTS]}"[:chars]
+                value = msgspec.json.encode(Post(id=id_, text=text, source="bench", lang="en"))
+                await producer.send(topic, value, key=id_.encode())
+            await producer.flush()
 
     async def count(self, topic: str) -> int:
         """Records that were ever written to a topic."""
