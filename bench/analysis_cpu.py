@@ -33,7 +33,12 @@ class _InstantPool:
     info = ServerInfo(dialect="tgi", model_id="Emollama-7b", model_revision="r1")
     prompts = 0
 
-    async def ask(self, prompts: Sequence[Prompt]) -> list[PoolAnswer | ModelError]:
+    async def ask(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        turn: int = 0,  # noqa: ARG002
+    ) -> list[PoolAnswer | ModelError]:
         self.prompts += len(prompts)
         return [PoolAnswer(text=ANSWERS[p.task], server="http://gpu", attempts=1) for p in prompts]
 

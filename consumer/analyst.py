@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from itertools import count
 from typing import Protocol
 
 import msgspec
@@ -77,6 +79,8 @@ class Analyst:
         self._name, self._revision = model_name, model_revision
         self._observer = observer or NullAnalysisObserver()
         self._now = now
+        self._turns = count(1)
+        """Batches are served in the order they came, with all their waves."""
         self._info: ServerInfo | None = None
         self._model = ModelName(id="unknown", revision=None)
         self._person = b""
@@ -114,21 +118,22 @@ class Analyst:
 
     async def _infer(self, cases: list[_Case], answers: Answers) -> None:
         plan = self._plan
+        ask = partial(self._inference.ask, answers=answers, turn=next(self._turns))
         always = _wanted(cases, plan.always)
         if plan.gate is None:
-            await self._inference.ask(always, answers)
+            await ask(always)
             return
         gate = _wanted(cases, (plan.gate,))
-        beside = asyncio.ensure_future(self._inference.ask(always, answers)) if always else None
+        beside = asyncio.ensure_future(ask(always)) if always else None
         try:
-            await self._inference.ask(gate, answers)
+            await ask(gate)
             hanging = {
                 case.digest + question.suffix: (question, case.text)
                 for case in cases
                 for question in plan.after(answers.found[case.digest + plan.gate.suffix])
             }
             if hanging:
-                await self._inference.ask(hanging, answers)
+                await ask(hanging)
             if beside is not None:
                 await beside
         except BaseException:

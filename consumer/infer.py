@@ -97,8 +97,8 @@ class Inference:
         self._observer = observer or NullAnalysisObserver()
         self._flights: dict[bytes, _Flight] = {}
 
-    async def ask(self, wanted: Wanted, answers: Answers) -> None:
-        """Put the answer to every wanted question into `answers`.
+    async def ask(self, wanted: Wanted, answers: Answers, *, turn: int = 0) -> None:
+        """Put the answer to every wanted question into `answers`; lower turns are served first.
 
         Raises:
             Stop: as the pool does. Whoever waited for a question that this call was asking, and
@@ -120,7 +120,7 @@ class Inference:
                     lead.append(key)
             if lead:
                 asked += len(lead)
-                await self._lead(lead, wanted, answers)
+                await self._lead(lead, wanted, answers, turn)
             if follow:
                 # Not `await flight.done`: our cancellation would cancel it for everyone.
                 await asyncio.wait({flight.done for flight in follow.values()})
@@ -131,11 +131,11 @@ class Inference:
             missing = {key: wanted[key] for key in follow if key not in answers.found}
         self._observer.answers(cached, shared, asked)
 
-    async def _lead(self, keys: list[bytes], wanted: Wanted, answers: Answers) -> None:
+    async def _lead(self, keys: list[bytes], wanted: Wanted, answers: Answers, turn: int) -> None:
         flight = _Flight()
         self._flights.update(dict.fromkeys(keys, flight))
         try:
-            await self._ask_model(keys, wanted, flight.found, answers.asked)
+            await self._ask_model(keys, wanted, flight.found, answers.asked, turn)
             for key, answer in flight.found.items():
                 # What a server refuses, or says unreadably, may be the server's fault: once it is
                 # mended, the next post with this text is answered.
@@ -153,6 +153,7 @@ class Inference:
         wanted: Wanted,
         found: dict[bytes, Answer],
         asked: dict[bytes, Asked],
+        turn: int,
     ) -> None:
         """Ask in the first wording; what comes back unreadable once more, in the next one."""
         keys.sort(key=_suffix)  # by question: servers cache an instruction that repeats
@@ -163,7 +164,7 @@ class Inference:
         ]
         again: list[bytes] = []
         repairs: list[Prompt] = []
-        for key, answer in zip(keys, await self._pool.ask(prompts), strict=True):
+        for key, answer in zip(keys, await self._pool.ask(prompts, turn=turn), strict=True):
             question, text = wanted[key]
             value = found[key] = _read(question, answer)
             asked[key] = Asked(answer.server)
@@ -176,7 +177,7 @@ class Inference:
                     repairs.append(build(question.task, text, question.emotion, wording))
         if not again:
             return
-        for key, answer in zip(again, await self._pool.ask(repairs), strict=True):
+        for key, answer in zip(again, await self._pool.ask(repairs, turn=turn), strict=True):
             question = wanted[key][0]
             value = _read(question, answer)
             asked[key].prompts += 1

@@ -25,9 +25,9 @@ class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Batches under way at once: small ones, at half load, must not queue for a place. What the
     model server sees is bounded by the pool, what memory sees by `InFlightLimits`."""
     max_concurrent_records: int = 512
-    """Records of these batches: none starts past it, while one is under way. Batches share the
-    model servers in turns, so with a backlog each takes the longer the more there are. 512 posts
-    are over 1,000 prompts at once: what eight TGIs take (128 each)."""
+    """Records of these batches: none starts past it, while one is under way. What is started has to
+    be finished or thrown away when partitions move. 512 posts are over 1,000 prompts at once: what
+    eight TGIs take (128 each)."""
 
 
 class InFlightLimits(msgspec.Struct, frozen=True, kw_only=True):

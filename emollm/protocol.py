@@ -72,8 +72,12 @@ class ModelClient(Protocol):
 class ModelPool(Protocol):
     """Several servers of one model as one: what the consumer asks."""
 
-    async def ask(self, prompts: Sequence[Prompt]) -> list["PoolAnswer | ModelError"]:
+    async def ask(
+        self, prompts: Sequence[Prompt], *, turn: int = 0
+    ) -> list["PoolAnswer | ModelError"]:
         """Answer each prompt, in the prompts' order, retrying what can be retried.
+
+        Prompts of calls with a lower `turn` go first, then those that came first.
 
         Errors in the list are Poison, nothing else. While no server can take prompts this waits
         (consumption pauses; nothing is refused for being unlucky). A prompt whose failures

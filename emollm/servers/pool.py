@@ -27,7 +27,7 @@ from emollm.servers.ends import PoolClosed, fresh
 from emollm.servers.lane import Lane, ServerState, Worker
 from emollm.servers.observer import NullObserver, PoolObserver
 from emollm.servers.roster import PoolOptions, Prove, Roster
-from emollm.servers.waves import FairQueue, Slot, Wave
+from emollm.servers.waves import Line, Slot, Wave
 
 STRIKES = 3
 """Failures in company before a prompt is asked alone; a timeout weighs two, since it costs a whole
@@ -101,7 +101,7 @@ class Pool:
             observer=self._observer,
             clock=self._clock,
         )
-        self._queue = FairQueue()
+        self._queue = Line()
         self._suspects: deque[Slot] = deque()
         self._trial: Lane | None = None
         self._waves: set[Wave] = set()
@@ -132,12 +132,14 @@ class Pool:
             await self.aclose()
             raise
 
-    async def ask(self, prompts: Sequence[Prompt]) -> list[PoolAnswer | ModelError]:
+    async def ask(
+        self, prompts: Sequence[Prompt], *, turn: int = 0
+    ) -> list[PoolAnswer | ModelError]:
         """Answer each prompt, in the prompts' order, retrying what can be retried.
 
         Errors among the answers are Poison, nothing else. While no server can take prompts this
         waits. Cancelling it closes the connections of its prompts, which frees their places on
-        the GPU. Concurrent calls take turns of `waves.TURN` prompts.
+        the GPU. Concurrent calls are served by their `turn`, lower ones first, then as they came.
 
         Raises:
             Stop: no server can be used until a human acts.
@@ -148,7 +150,7 @@ class Pool:
         if not prompts:
             return []
         done = asyncio.get_running_loop().create_future()
-        wave = Wave(prompts, done, padded=self._options.padded)
+        wave = Wave(prompts, done, turn=turn, padded=self._options.padded)
         self._waves.add(wave)
         self._queue.add(wave)
         self._fill()

@@ -1,15 +1,12 @@
-"""Prompts that wait for a server, in fair turns."""
+"""Prompts that wait for a server, first come, first served."""
 
 import asyncio
+from bisect import insort_left, insort_right
 from collections import deque
 from collections.abc import Sequence
 
 from emollm.errors import ModelError
 from emollm.protocol import PoolAnswer, Prompt
-
-TURN = 8
-"""Prompts that one `ask` sends before the next has its turn: few enough to be fair, enough that
-neighbours of one task (one cached prefix) and of one length (little padding) go out together."""
 
 
 class Slot:
@@ -32,11 +29,13 @@ class Slot:
 class Wave:
     """The prompts of one `ask`: one list of answers, and one future for all of them."""
 
-    __slots__ = ("answers", "closed", "done", "left", "queue", "queued")
+    __slots__ = ("answers", "closed", "done", "left", "queue", "queued", "turn")
 
     def __init__(
-        self, prompts: Sequence[Prompt], done: "asyncio.Future[None]", *, padded: bool
+        self, prompts: Sequence[Prompt], done: "asyncio.Future[None]", *, turn: int, padded: bool
     ) -> None:
+        self.turn = turn
+        """Lower ones go first."""
         self.answers: list[PoolAnswer | ModelError | None] = [None] * len(prompts)
         self.left = len(prompts)
         self.done = done
@@ -68,23 +67,27 @@ class Wave:
             self.done.set_exception(error)
 
 
-class FairQueue:
-    """Waves take turns; within a wave the prompts keep their order."""
+class Line:
+    """Waves by their turn; within a turn and a wave, first come, first served.
+
+    Waves aren't sent side by side: all would end at about the same time, and late. One after the
+    other, half of the time passes until half of them are done, and that is what is committed when
+    partitions have to be let go.
+    """
 
     def __init__(self) -> None:
-        self._waves: deque[Wave] = deque()
-        self._turn = TURN
+        self._waves: list[Wave] = []
         self._waiting = 0
 
     def __len__(self) -> int:
         return self._waiting
 
     def add(self, wave: Wave) -> None:
-        """Let a wave queue up behind the others."""
+        """Let a wave queue up behind those of its turn."""
         if wave.queue:
             self._waiting += len(wave.queue)
             wave.queued = True
-            self._waves.append(wave)
+            insort_right(self._waves, wave, key=_turn)
 
     def take(self) -> Slot | None:
         """Take the next prompt."""
@@ -93,18 +96,13 @@ class FairQueue:
         wave = self._waves[0]
         slot = wave.queue.popleft()
         self._waiting -= 1
-        self._turn -= 1
         if not wave.queue:
-            self._waves.popleft()
+            del self._waves[0]
             wave.queued = False
-            self._turn = TURN
-        elif self._turn <= 0:
-            self._waves.rotate(-1)
-            self._turn = TURN
         return slot
 
     def put_back(self, slot: Slot) -> None:
-        """Return a prompt that got no answer: it is its wave's next."""
+        """Return a prompt that got no answer: it is its turn's next."""
         wave = slot.wave
         if wave.closed:
             return
@@ -112,7 +110,7 @@ class FairQueue:
         self._waiting += 1
         if not wave.queued:
             wave.queued = True
-            self._waves.append(wave)
+            insort_left(self._waves, wave, key=_turn)
 
     def remove(self, wave: Wave) -> None:
         """Forget a wave."""
@@ -120,5 +118,8 @@ class FairQueue:
             self._waves.remove(wave)
             wave.queued = False
             self._waiting -= len(wave.queue)
-            self._turn = TURN
         wave.queue.clear()
+
+
+def _turn(wave: Wave) -> int:
+    return wave.turn

@@ -49,6 +49,8 @@ class FakePool:
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked: list[Prompt] = []
+        self.turns: list[int] = []
+        """Of each call."""
         self.calls = 0
         self.waiting = 0
         self.available = True
@@ -58,8 +60,11 @@ class FakePool:
     def by_task(self) -> Counter[str]:
         return Counter(prompt.task for prompt in self.asked)
 
-    async def ask(self, prompts: Sequence[Prompt]) -> list[PoolAnswer | ModelError]:
+    async def ask(
+        self, prompts: Sequence[Prompt], *, turn: int = 0
+    ) -> list[PoolAnswer | ModelError]:
         self.calls += 1
+        self.turns.append(turn)
         self.asked += prompts
         self.waiting += 1
         try:

@@ -59,6 +59,22 @@ async def test_the_cascade_asks_the_four_intensities_only_where_e_c_found_them()
     assert set(events[2].intensity or {}) == {"anger", "fear"}
 
 
+async def test_all_waves_of_a_batch_come_before_those_of_a_later_one() -> None:
+    # Else what a batch's first wave found would queue behind everything that came since.
+    pool = FakePool(lambda prompt: "anger." if prompt.task == "E-c" else canonical(prompt))
+    pool.gate.clear()
+    analyst = make_analyst(pool)
+    batches = [asyncio.ensure_future(analyst.analyse([record(f"Number {n}.", n)])) for n in (1, 2)]
+    await asyncio.sleep(0.01)
+    first_waves = len(pool.turns)
+    pool.gate.set()
+    await asyncio.gather(*batches)
+    earlier, later = sorted(set(pool.turns))
+    assert earlier < later
+    assert sorted(pool.turns[:first_waves]) == [earlier, earlier, later, later]
+    assert sorted(pool.turns[first_waves:]) == [earlier, later]
+
+
 async def test_prompts_go_out_grouped_by_question() -> None:
     pool = FakePool()
     await make_analyst(pool, tasks=Tasks(ei_emotions="all")).analyse(

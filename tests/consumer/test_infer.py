@@ -28,7 +28,9 @@ class MoodyPool(FakePool):
         self.moods = moods
         self.answered: Counter[str] = Counter()
 
-    async def ask(self, prompts: Sequence[Prompt]) -> list[PoolAnswer | ModelError]:
+    async def ask(
+        self, prompts: Sequence[Prompt], *, turn: int = 0
+    ) -> list[PoolAnswer | ModelError]:
         steps, fails = self.moods.pop() if self.moods else (0, False)
         for _ in range(steps):
             await asyncio.sleep(0)

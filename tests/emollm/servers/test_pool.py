@@ -23,7 +23,6 @@ from emollm.protocol import Generation, PoolAnswer, Prompt, ServerInfo
 from emollm.servers import BreakerState, Pool, PoolClosed, PoolOptions, events
 from emollm.servers.breaker import CONSECUTIVE
 from emollm.servers.roster import OUT_DELAY_S, PROBE_TEXT
-from emollm.servers.waves import TURN
 from tests.emollm.servers.fakes import (
     INFO,
     PARAMS,
@@ -309,14 +308,21 @@ async def test_a_key_refused_for_a_moment_dead_letters_nothing() -> None:
         assert texts_of(await pool.ask(prompts(*TEXTS[:20]))) == expected(*TEXTS[:20])
 
 
-async def test_concurrent_asks_take_turns() -> None:
+async def test_who_began_first_is_served_first() -> None:
     server = FakeServer(info=ServerInfo(dialect="tgi", model_id="m", max_concurrent_requests=1))
     async with Started(server) as pool:
-        long = asyncio.ensure_future(pool.ask(prompts(*TEXTS)))
-        await until(lambda: bool(server.asked))
-        await pool.ask(prompts("short"))
-        assert len(server.asked) <= 2 * TURN + 2
-        assert texts_of(await long) == expected(*TEXTS)
+        server.gate.clear()
+        asking = []
+        for turn, name in ((2, "second"), (3, "third"), (1, "first"), (2, "also second")):
+            texts = [f"{name} {number}" for number in range(3)]
+            asking.append(asyncio.ensure_future(pool.ask(prompts(*texts), turn=turn)))
+            await asyncio.sleep(0)
+        await until(lambda: bool(server.in_flight))
+        server.gate.set()
+        await asyncio.gather(*asking)
+    # One was on its way when the others came.
+    names = [text.rpartition(" ")[0] for text in server.asked if text != PROBE_TEXT][1:]
+    assert names == ["first"] * 3 + ["second"] * 2 + ["also second"] * 3 + ["third"] * 3
 
 
 async def test_cancelling_an_ask_frees_its_places_and_nothing_else() -> None:
