@@ -44,11 +44,12 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 def this_machine() -> Machine:
     """Describe this one, now."""
-    info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    models = [line.split(":", 1)[1] for line in info.splitlines() if line.startswith("model name")]
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    models = [line.split(":", 1)[1] for line in lines if line.startswith("model name")]
     return Machine(
         cpu=models[0].strip() if models else platform.processor() or platform.machine(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=os.cpu_count() or 1,
         memory_gb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
         load=os.getloadavg(),
         system=f"{platform.system()} {platform.release()}",

@@ -53,6 +53,7 @@ async def main(how: str, job: Job) -> None:
         acks="all",
         enable_idempotence=True,
         compression_type="lz4",
+        linger_ms=5,
         apply_types=False,
         logger=None,
     )
