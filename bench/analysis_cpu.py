@@ -1,6 +1,6 @@
 """CPU of the analysis alone: decode to event, with a pool that answers at once.
 
-python bench/analysis_cpu.py [posts]
+python -m bench.analysis_cpu [posts]
 """
 
 import asyncio
