@@ -33,7 +33,7 @@ def check(
     `thorough` also validates by the published JSON Schema, which takes a hundred times as long.
     """
     if isinstance(outcome, DeadLetter):
-        _is_a_dead_letter(given, record, outcome)
+        is_a_dead_letter(given, record, outcome)
         return outcome.class_name
     _is_an_event(given, record, outcome, include_text=include_text)
     if thorough:
@@ -41,7 +41,8 @@ def check(
     return "event"
 
 
-def _is_a_dead_letter(given: Input, record: Record, letter: DeadLetter) -> None:
+def is_a_dead_letter(given: Input, record: Record, letter: DeadLetter) -> None:
+    """A dead letter says why in documented words, and holds the record whole."""
     assert letter.class_name in CLASSES, f"an undocumented class: {letter.class_name}"
     assert letter.stage in STAGES
     assert letter.message, "the header doesn't say why"

@@ -105,7 +105,9 @@ class OneTry:
     async def wait_available(self) -> None:
         return
 
-    async def ask(self, prompts: Sequence[Prompt]) -> list[PoolAnswer | ModelError]:
+    async def ask(
+        self, prompts: Sequence[Prompt], *, turn: int = 0
+    ) -> list[PoolAnswer | ModelError]:
         return [await self._one(prompt) for prompt in prompts]
 
     async def _one(self, prompt: Prompt) -> PoolAnswer | ModelError:
