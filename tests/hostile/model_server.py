@@ -9,6 +9,7 @@ the right answer then.
 import asyncio
 import hashlib
 import random
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -18,7 +19,7 @@ import msgspec
 from tests.e2e.model_server import MOODS
 from tests.e2e.model_server import answer as right_answer
 from tests.hostile.draws import RandomDraws
-from tests.hostile.replies import answer
+from tests.hostile.replies import ANOMALIES, answer
 
 MODEL, REVISION = "emostream-small", "hostile"
 _INFO = msgspec.json.encode(
@@ -31,6 +32,7 @@ _INFO = msgspec.json.encode(
         "version": "3.3.6",
     }
 )
+_MARK = re.compile("qzxj[a-z]{12}")
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -63,7 +65,7 @@ def _first(said: bytes) -> dict[str, bytes | None]:
         "null with 200": _whole(b'{"generated_text":null}'),
         "a surrogate with 200": _whole(b'{"generated_text":"\\ud800"}'),
         "a length of a petabyte": _OK + b"Content-Length: 999999999999999\r\n\r\n{",
-        "a head of 100 kB": _OK + b"X: " + b"a" * 100_000 + b"\r\n\r\n",
+        "a head of 100 kB": _whole(b"{}", _OK + b"X: " + b"a" * 100_000 + b"\r\n"),
         "a negative length": _OK + b"Content-Length: -1\r\n\r\n" + said,
         "two lengths": _OK + b"Content-Length: 2\r\nContent-Length: 900\r\n\r\n" + said,
         "429": _whole(error, b"HTTP/1.1 429 Too Many\r\n"),
@@ -98,9 +100,11 @@ class Server:
     def reply(self, prompt: str) -> bytes | None:
         """The bytes of an answer; None for a hang-up."""
         digest = hashlib.blake2b(prompt.encode(), digest_size=16).digest()
-        share = int.from_bytes(digest[:4], "big") / 2**32
+        share, post = _share(digest), _share_of_post(prompt)
         right = msgspec.json.encode({"generated_text": right_answer(prompt)})
-        if share < 0.84 or any(text in prompt for text in MOODS):
+        if post < 0.03:  # whatever is asked about it
+            share = 0.96 if post < 0.015 else 0.9 if post < 0.0298 else 0.96995
+        elif share < 0.84 or any(text in prompt for text in MOODS):
             return self._say("right", _whole(right))
         rng = random.Random(digest)
         if share < 0.97:
@@ -118,8 +122,8 @@ class Server:
             name, odd = rng.choice(list(_odd(right).items()))
             return self._say(f"right, {name}", odd)
         if share < 0.95:
-            said = {"generated_text": answer(RandomDraws(rng))}
-            return self._say("any answer", _whole(msgspec.json.encode(said)))
+            said = rng.choice(ANOMALIES) if share == 0.9 else answer(RandomDraws(rng))
+            return self._say("any answer", _whole(msgspec.json.encode({"generated_text": said})))
         if share < 0.9699:
             return self._say("refused, quoting", _refusal(prompt, rng))
         return self._say("424 for ever", _whole(b"{}", b"HTTP/1.1 424 Failed\r\n"))
@@ -127,6 +131,16 @@ class Server:
     def _say(self, name: str, data: bytes | None) -> bytes | None:
         self.said[name] += 1
         return data
+
+
+def _share(digest: bytes) -> float:
+    return int.from_bytes(digest[:4], "big") / 2**32
+
+
+def _share_of_post(prompt: str) -> float:
+    """The same for all prompts of a post that has a mark; else 1."""
+    found = _MARK.search(prompt)
+    return 1.0 if found is None else _share(hashlib.blake2b(found[0].encode()).digest())
 
 
 def _refusal(prompt: str, rng: random.Random) -> bytes:
