@@ -13,7 +13,7 @@ def table(record: Record, verdict: Verdict) -> str:
     rows = [
         ("load", f"{rate:.0f} posts/s, {prompts:.0f} of {setup.capacity:.0f} prompts/s"),
         ("run", f"{setup.minutes:g} min on {setup.cpus} cores"),
-        ("measured", f"from {_clock(verdict.from_s)} on ({minutes:g} min)"),
+        ("measured", f"from {_clock(verdict.from_s)} on ({minutes:.3g} min)"),
         ("posts, events, lost", f"{counts.posts:,}, {counts.events:,}, {counts.lost}"),
         ("redelivered, dead letters", f"{counts.redelivered}, {counts.dead_letters}"),
         ("rebalances", f"{verdict.rebalances} ({counts.assignor})"),
