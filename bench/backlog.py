@@ -19,9 +19,9 @@ from bench.report import Goal, Part, say
 from bench.stage import POSTS, Stage, consumer_env, letters_of, open_stage, records
 
 _TEXT_CHARS = 4_000
-_LIMIT_MB = 400
-"""RLIMIT_DATA: all private writable memory, touched or not. Python's arenas, the cache (64 MB), and
-the stacks of a handful of threads (8 MB each, nearly all untouched) count in full."""
+_LIMIT_MB = 256
+"""RLIMIT_DATA: all private writable memory, whether touched or not: heap, arenas, threads' stacks.
+About 10 MB more than is resident; above the bound, so that a miss is told and doesn't crash."""
 _RSS_BOUND_MB = 200
 _LOOK_S = 0.5
 _TELL_S = 20.0
