@@ -75,6 +75,11 @@ class Sasl(Section):
                     "OAUTHBEARER needs either token_file, or token_url with client_id and"
                     " client_secret"
                 )
+            if "@" in urlsplit(self.token_url).netloc:
+                raise ValueError(
+                    "token_url carries credentials: use client_id and client_secret (or"
+                    " client_secret_file)"
+                )
             if self.token_url and not (self.client_id and is_set(self.client_secret)):
                 raise ValueError("token_url needs client_id and client_secret")
             if self.token_url and not (_unheard(self.token_url) or self.allow_plaintext):
@@ -120,6 +125,8 @@ class Kafka(Section):
 
     @model_validator(mode="after")
     def _safe(self) -> Self:
+        if "@" in self.bootstrap:
+            raise ValueError("bootstrap carries credentials: use sasl.username and sasl.password")
         for broker in self.bootstrap.split(","):
             host, colon, port = broker.strip().rpartition(":")
             if not (colon and host and port.isdecimal()):

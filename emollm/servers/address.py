@@ -75,6 +75,13 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
         pair = f"{url.user or ''}:{url.password or ''}".encode()
         return "Basic " + base64.b64encode(pair).decode("ascii")
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may hold, should a server say it back to us."""
+        url = URL(self.url)
+        found = (self.token, url.password, (self.authorization or "").partition(" ")[2])
+        return tuple(dict.fromkeys(one for one in found if one))
+
     def __repr__(self) -> str:
         return f"ServerOptions(url={self.shown!r}, dialect={self.dialect!r})"
 

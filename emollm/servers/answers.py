@@ -4,6 +4,8 @@ After what TGI 3.3's router was recorded to answer; what proxies, vLLM, SGLang
 and llama.cpp say besides is noted where it differs.
 """
 
+from collections.abc import Iterator, Sequence
+
 import msgspec
 
 from emollm.errors import (
@@ -59,8 +61,15 @@ _BY_STATUS: dict[int, type[ModelError]] = {
 }
 
 
-def error_of(response: Response, path: str, *, server: str, prompt: str = "") -> ModelError:
-    """What an answer other than 200 from `path` means."""
+def error_of(
+    response: Response,
+    path: str,
+    *,
+    server: str,
+    prompt: str = "",
+    secrets: Sequence[str] = (),
+) -> ModelError:
+    """What an answer other than 200 from `path` means; it quotes neither prompt nor secrets."""
     status, content_type, body = response
     said = _said(body)
     if status == 422:
@@ -77,7 +86,7 @@ def error_of(response: Response, path: str, *, server: str, prompt: str = "") ->
         kind = WrongRequest  # a redirect or an informational answer: the URL is wrong
     words = f"{path}: status {status}"
     if said:
-        words += f": {_discreet(said, prompt)}"
+        words += f": {_discreet(said, prompt, secrets)}"
     elif body and content_type not in ("application/json", "text/plain"):
         words += f" with {content_type or 'no content type'}"
     return kind(words, server=server, status=status)
@@ -113,11 +122,17 @@ def _said(body: bytes) -> str | None:
     return said
 
 
-def _discreet(said: str, prompt: str) -> str:
-    """The words, cut, or a note that they quote the prompt: errors never hold a post's text."""
+def _discreet(said: str, prompt: str, secrets: Sequence[str]) -> str:
+    """The words, cut, or a note that they quote: errors hold no post's text and no secret."""
+    if any(piece in said for secret in secrets for piece in _pieces(secret)):
+        return "(its words quote our credentials and are withheld)"
     said = said[:_LONGEST]
-    for start in range(max(1, len(said) - _QUOTE + 1)):
-        piece = said[start : start + _QUOTE]
-        if len(piece) == _QUOTE and piece in prompt:
-            return "(its words quote the prompt and are withheld)"
+    if len(said) >= _QUOTE and any(piece in prompt for piece in _pieces(said)):
+        return "(its words quote the prompt and are withheld)"
     return said
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """All stretches of a text that are long enough for a quote; of a shorter one all of it."""
+    for start in range(max(1, len(text) - _QUOTE + 1)):
+        yield text[start : start + _QUOTE]

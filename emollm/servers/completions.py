@@ -1,5 +1,7 @@
 """The client of OpenAI's `/v1/completions`, as vLLM, SGLang and llama.cpp speak it."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from emollm.errors import ModelError, Refused, Unavailable
@@ -54,9 +56,14 @@ class CompletionsClient:
         model: str | None = None,
         dialect: str = "openai",
         grammar: bool = False,
+        secrets: Sequence[str] = (),
     ) -> None:
-        """`model` as the server names it; where absent, `info` finds it and must come first."""
+        """`model` as the server names it; where absent, `info` finds it and must come first.
+
+        `secrets` are what no error may hold, whatever the server says.
+        """
         self._transport = transport
+        self._secrets = secrets
         self._configured = model
         self._model = model
         self._dialect = dialect
@@ -83,7 +90,9 @@ class CompletionsClient:
         except TransportError as error:
             return no_answer(error, server=self.url)
         if response.status != 200:
-            return error_of(response, "/v1/completions", server=self.url, prompt=prompt)
+            return error_of(
+                response, "/v1/completions", server=self.url, prompt=prompt, secrets=self._secrets
+            )
         try:
             completion = _completion_decoder.decode(response.body)
             choice = completion.choices[0]
@@ -101,7 +110,7 @@ class CompletionsClient:
         except TransportError as error:
             return no_answer(error, server=self.url)
         if response.status != 200:
-            return error_of(response, "/v1/models", server=self.url)
+            return error_of(response, "/v1/models", server=self.url, secrets=self._secrets)
         try:
             cards = _models_decoder.decode(response.body).data
         except _Undecodable:

@@ -52,12 +52,22 @@ async def detect(
 def make_client(options: ServerOptions, transport: Transport) -> ModelClient | None:
     """Make the client of the configured dialect; None where the server is to be asked."""
     if options.dialect == "tgi":
-        return TgiClient(transport, grammar=options.grammar, details=options.details)
+        return _tgi(options, transport)
     if options.dialect != "auto":
         return CompletionsClient(
-            transport, model=options.model, dialect=options.dialect, grammar=options.grammar
+            transport,
+            model=options.model,
+            dialect=options.dialect,
+            grammar=options.grammar,
+            secrets=options.secrets,
         )
     return None
+
+
+def _tgi(options: ServerOptions, transport: Transport) -> TgiClient:
+    return TgiClient(
+        transport, grammar=options.grammar, details=options.details, secrets=options.secrets
+    )
 
 
 async def _found(
@@ -67,15 +77,17 @@ async def _found(
     try:
         info = await transport.get("/info", timeout_s)
         if info.status == 200 and _is_tgi(info):
-            return TgiClient(transport, grammar=options.grammar, details=options.details)
+            return _tgi(options, transport)
         if info.status >= 500 or info.status in (401, 403, 429):
-            return error_of(info, "/info", server=server)
+            return error_of(info, "/info", server=server, secrets=options.secrets)
         models = await transport.get("/v1/models", timeout_s)
     except TransportError as error:
         return no_answer(error, server=server)
     if models.status == 200:
-        return CompletionsClient(transport, model=options.model, grammar=options.grammar)
-    failure = error_of(models, "/v1/models", server=server)
+        return CompletionsClient(
+            transport, model=options.model, grammar=options.grammar, secrets=options.secrets
+        )
+    failure = error_of(models, "/v1/models", server=server, secrets=options.secrets)
     if isinstance(failure, WrongRequest):
         return WrongRequest(
             "it has neither TGI's /info nor OpenAI's /v1/models", server=server, status=404

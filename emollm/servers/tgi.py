@@ -1,5 +1,7 @@
 """The client of Text Generation Inference's `/generate`."""
 
+from collections.abc import Sequence
+
 import msgspec
 import structlog
 
@@ -53,9 +55,16 @@ class TgiClient:
     """
 
     def __init__(
-        self, transport: Transport, *, grammar: bool = False, details: bool = False
+        self,
+        transport: Transport,
+        *,
+        grammar: bool = False,
+        details: bool = False,
+        secrets: Sequence[str] = (),
     ) -> None:
+        """`secrets` are what no error may hold, whatever the server says."""
         self._transport = transport
+        self._secrets = secrets
         self._grammar = grammar
         self._details = details
         self._bodies = Bodies(self._write_around)
@@ -81,7 +90,9 @@ class TgiClient:
             return no_answer(error, server=self.url)
         if response.status == 200:
             return _read(response, self.url)
-        failure = error_of(response, "/generate", server=self.url, prompt=prompt)
+        failure = error_of(
+            response, "/generate", server=self.url, prompt=prompt, secrets=self._secrets
+        )
         # Of this request: another one may have switched grammars off meanwhile. A prompt's own
         # quotes are escaped in the body.
         if b',"grammar":{' in body and _grammar_unsupported(failure):
@@ -96,7 +107,7 @@ class TgiClient:
         except TransportError as error:
             return no_answer(error, server=self.url)
         if response.status != 200:
-            return error_of(response, "/info", server=self.url)
+            return error_of(response, "/info", server=self.url, secrets=self._secrets)
         try:
             info = _info_decoder.decode(response.body)
         except _Undecodable:

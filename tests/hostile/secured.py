@@ -1,0 +1,150 @@
+"""A real broker that insists on TLS and credentials, and secrets of every kind for it."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import trustme
+from aiohttp import web
+from cryptography.hazmat.primitives import serialization as pem
+from pydantic import BaseModel, SecretStr
+
+from consumer.settings import Settings
+from infra.kafka import BrokerSettings, EmbeddedKafka
+from tests.consumer.kafka.test_security_on_kafka import free_ports, unsigned_token
+
+_LOGIN = "org.apache.kafka.common.security.{}LoginModule required {};"
+
+
+def secret_settings(model: type[BaseModel] = Settings, path: str = "") -> Iterator[str]:
+    """Every setting that holds a secret, by its type: one that is added later is found, too."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if kind is SecretStr:
+            yield f"{path}{name}"
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from secret_settings(kind, f"{path}{name}.")
+
+
+SECRETS = {path: f"zq9-{path.replace('.', '-')}-7Tb/4+x" for path in secret_settings()}
+"""What is set, and looked for everywhere. With signs that encodings change."""
+BEARER = "zq9-access-token"
+"""Stands in the access token of OAUTHBEARER, as its subject; base64 hides it from nobody."""
+
+
+class Secured(NamedTuple):
+    """The broker's addresses, and the files of its clients."""
+
+    plain: str
+    """Without any of it, for whoever makes topics and looks."""
+    sasl: str
+    """With TLS, PLAIN and OAUTHBEARER."""
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+    """Encrypted with the secret of `kafka.tls.key_password`."""
+
+
+@asynccontextmanager
+async def secured_kafka(folder: Path) -> AsyncIterator[Secured]:
+    """Run it."""
+    authority = trustme.CA()
+    ca_file, cert_file, key_file = (folder / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    authority.cert_pem.write_to_path(ca_file)
+    issued = authority.issue_cert("127.0.0.1")
+    key = pem.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    chain = "".join(blob.bytes().decode() for blob in issued.cert_chain_pems)
+    cert_file.write_text(chain, encoding="ascii")
+    password = SECRETS["kafka.tls.key_password"].encode()
+    locked = pem.BestAvailableEncryption(password)
+    key_file.write_bytes(key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, locked))
+    plain, controller, sasl = free_ports(3)
+    ours = f"PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}"
+    user = f'user_ann="{SECRETS["kafka.sasl.password"]}"'
+    properties = {
+        "listeners": f"{ours},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": ours,
+        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        "listener.security.protocol.map": (
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL"
+        ),
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.certificate.chain": chain,
+        "ssl.keystore.key": key.private_bytes(
+            pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()
+        ).decode(),
+        "listener.name.sasl.sasl.enabled.mechanisms": "PLAIN,OAUTHBEARER",
+        "listener.name.sasl.plain.sasl.jaas.config": _LOGIN.format("plain.Plain", user),
+        # Kafka's own for development: takes tokens that nobody signed.
+        "listener.name.sasl.oauthbearer.sasl.jaas.config": _LOGIN.format(
+            "oauthbearer.OAuthBearer", 'unsecuredLoginStringClaim_sub="k"'
+        ),
+    }
+    async with EmbeddedKafka(BrokerSettings(port=plain, properties=properties)):
+        yield Secured(f"127.0.0.1:{plain}", f"127.0.0.1:{sasl}", ca_file, cert_file, key_file)
+
+
+class TokenEndpoint:
+    """An OAuth token endpoint that says what it was told: a client's credentials, at worst."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.asked: list[str] = []
+        self.url = ""
+
+    async def token(self, request: web.Request) -> web.Response:
+        self.asked.append(request.headers.get("Authorization", ""))
+        if self.status != 200:
+            said = f"no: {self.asked[-1]} {SECRETS['kafka.sasl.client_secret']}"
+            return web.Response(status=self.status, text=json.dumps({"error": said}))
+        return web.json_response({"access_token": unsigned_token(BEARER), "expires_in": 300})
+
+
+class EchoingTgi:
+    """A model server that says back what it was given, headers and all, when it refuses."""
+
+    def __init__(self, say: Any) -> None:
+        self._say = say
+        self.status = 200
+        self.url = ""
+
+    async def info(self, request: web.Request) -> web.Response:
+        if self.status != 200:
+            return self._refuse(request)
+        return web.json_response(
+            {
+                "model_id": "emostream-small",
+                "model_sha": "s",
+                "max_concurrent_requests": 64,
+                "max_input_tokens": 1000,
+                "max_total_tokens": 1100,
+            }
+        )
+
+    async def generate(self, request: web.Request) -> web.Response:
+        if self.status != 200:
+            return self._refuse(request)
+        prompt = (await request.json())["inputs"]
+        return web.json_response({"generated_text": self._say(prompt)})
+
+    def _refuse(self, request: web.Request) -> web.Response:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        said = {"error": f"{token} is no good, says {dict(request.headers)}", "error_type": token}
+        return web.json_response(said, status=self.status)
+
+
+@asynccontextmanager
+async def serving(*routes: tuple[str, str, Any]) -> AsyncIterator[str]:
+    """Serve (method, path, handler) on a free port of 127.0.0.1; give its URL."""
+    app = web.Application()
+    for method, path, handler in routes:
+        app.router.add_route(method, path, handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
