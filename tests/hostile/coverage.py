@@ -15,6 +15,7 @@ def main() -> None:
 
     name, *rest = sys.argv[1:]
     with atheris.instrument_imports(include=["consumer", "emollm", "schemas"]):
+        from tests.hostile.draws import AtherisDraws  # noqa: PLC0415
         from tests.hostile.targets import TARGETS  # noqa: PLC0415
     target = TARGETS[name]
     corpus = Path("var/corpus") / name
@@ -22,7 +23,10 @@ def main() -> None:
     how = rest or ["300"]
     seconds = [f"-max_total_time={how[0]}", str(corpus)] if how[0].isdigit() else how
     options = ["-seed=1", "-max_len=4096", "-artifact_prefix=var/", "-print_final_stats=1"]
-    atheris.Setup([sys.argv[0], *options, *seconds], lambda data: target(atheris, data))
+    atheris.Setup(
+        [sys.argv[0], *options, *seconds],
+        lambda data: target(AtherisDraws(atheris.FuzzedDataProvider(data))),
+    )
     atheris.Fuzz()
 
 

@@ -76,6 +76,16 @@ def run(count: int, first_seed: int, state: File | None, say: Callable[[str], No
     """
     fuzz = Fuzz()
     _load(fuzz, state)
+    try:
+        _rounds(fuzz, count, first_seed, state, say)
+    finally:
+        fuzz.close()
+    return fuzz
+
+
+def _rounds(
+    fuzz: Fuzz, count: int, first_seed: int, state: File | None, say: Callable[[str], None]
+) -> None:
     began, before, told = time.monotonic(), fuzz.inputs, 0.0
     while fuzz.inputs < count:
         number = first_seed + fuzz.inputs // ROUND
@@ -89,8 +99,6 @@ def run(count: int, first_seed: int, state: File | None, say: Callable[[str], No
         if now - told > 15 or fuzz.inputs >= count:
             told, rate = now, (fuzz.inputs - before) / (now - began)
             say(f"{fuzz.inputs:9,} of {count:,} inputs, {rate:,.0f} a second, no crash")
-    fuzz.close()
-    return fuzz
 
 
 def _load(fuzz: Fuzz, state: File | None) -> None:

@@ -1,4 +1,4 @@
-"""What coverage-guided fuzzing is pointed at: each takes bytes, and raises what it breaks."""
+"""What coverage-guided fuzzing is pointed at: each raises what breaks a promise."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from emollm.servers.transport import BODY_LIMIT, Response, TransportError
 from emollm.tasks import TASKS
 from schemas import DeadLetter
 from tests.hostile.checks import is_a_dead_letter
-from tests.hostile.draws import AtherisDraws, mark
+from tests.hostile.draws import Draws, mark
 from tests.hostile.inputs import Input, draw_input
 from tests.hostile.pipeline import MOST_BYTES, Transport, record_of
 from tests.hostile.replies import Reply
@@ -50,10 +50,10 @@ _QUESTIONS = [
 ]
 _BUILDER = PromptBuilder(list(TASKS.values()), max_input_tokens=400)
 _SANITIZER = Sanitizer()
-_loop = asyncio.new_event_loop()
+_runner = asyncio.Runner()
 
 
-def decode(draws: AtherisDraws) -> None:
+def decode(draws: Draws) -> None:
     """Any bytes, or a record as the other fuzzers make them, through each form of the decoder."""
     if draws.number(0, 1):
         given = draw_input(draws)
@@ -74,7 +74,7 @@ def decode(draws: AtherisDraws) -> None:
     prepared.text.encode()
 
 
-def answers(draws: AtherisDraws) -> None:
+def answers(draws: Draws) -> None:
     """Any answer to any question: a value of the task's kind and range, or a reason."""
     said = draws.chars(2_000)
     for task, emotion in _QUESTIONS:
@@ -94,7 +94,7 @@ def answers(draws: AtherisDraws) -> None:
             )
 
 
-def bodies(draws: AtherisDraws) -> None:
+def bodies(draws: Draws) -> None:
     """Any status and body, to both dialects: an answer, or an error that quotes no prompt."""
     said = mark(draws)
     transport = Transport()
@@ -106,7 +106,7 @@ def bodies(draws: AtherisDraws) -> None:
     transport.tell([Reply("", status, kind, body, quote=draws.number(0, 20))])
     prompt = f"Tweet: {said} Score:"
     params = GenerateParams(max_new_tokens=4)
-    found = _loop.run_until_complete(client.generate(prompt, params, timeout_s=1))
+    found = _runner.run(client.generate(prompt, params, timeout_s=1))
     if isinstance(found, Generation):
         assert isinstance(found.text, str)
         found.text.encode()
@@ -133,12 +133,12 @@ class _Socket(asyncio.Transport):
         return 0
 
 
-def http(draws: AtherisDraws) -> None:
+def http(draws: Draws) -> None:
     """Any bytes on the wire, in any pieces: a whole answer, or a TransportError."""
-    _loop.run_until_complete(_http(draws))
+    _runner.run(_http(draws))
 
 
-async def _http(draws: AtherisDraws) -> None:
+async def _http(draws: Draws) -> None:
     connection = Connection(asyncio.get_running_loop())
     connection.connection_made(_Socket())
     head = draws.one((b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"))
@@ -161,13 +161,14 @@ async def _http(draws: AtherisDraws) -> None:
         assert not connection.usable
 
 
-def _with(target: Callable[[AtherisDraws], None]) -> Callable[[Any, bytes], None]:
-    return lambda atheris, data: target(AtherisDraws(atheris.FuzzedDataProvider(data)))
+def close() -> None:
+    """Close the event loop that the targets share."""
+    _runner.close()
 
 
-TARGETS: dict[str, Callable[[Any, bytes], None]] = {
-    "decode": _with(decode),
-    "answers": _with(answers),
-    "bodies": _with(bodies),
-    "http": _with(http),
+TARGETS: dict[str, Callable[[Draws], None]] = {
+    "decode": decode,
+    "answers": answers,
+    "bodies": bodies,
+    "http": http,
 }

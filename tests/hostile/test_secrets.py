@@ -204,7 +204,7 @@ class Run:
             "output.events_topic": self.names.events,
             "output.dlq_topic": self.names.dead_letters,
             "model.servers": [place.tgi.url],
-            "model.wait_s": 5,
+            "model.wait_s": 1,
             "http.port": 0,
             "log.level": "debug",
             "log.format": log_format,
