@@ -6,9 +6,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 POSTS ?= 1000
 FAULTS ?= 100
 MINUTES ?= 30
+INPUTS ?= 1000000
+RECORDS ?= 100000
+SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults soak bench lint types unit generated format clean
+.PHONY: help demo test test-faults test-fuzz audit soak bench lint types unit generated format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +39,15 @@ soak: $(VENV)/.bench ## half an hour at half load, rebalancing (MINUTES=30): mem
 
 bench: $(VENV)/.bench ## cost beside other consumers, saturation, faults, backlog (about 20 minutes)
 	$(BIN)/python -m bench $(ARGS)
+
+test-fuzz: $(VENV)/.fuzz ## hostile input (INPUTS=1000000, RECORDS=100000, SECONDS=300 of atheris a target): no crash
+	$(BIN)/python -m tests.hostile fuzz --inputs $(INPUTS)
+	$(BIN)/python -m tests.hostile consume --records $(RECORDS)
+	for target in decode answers bodies http; do \
+	  $(BIN)/python -m tests.hostile.coverage $$target $(SECONDS) || exit 1; done
+
+audit: $(VENV)/.fuzz ## constraints.txt against known vulnerabilities; what can't be looked up fails
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 format: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
@@ -72,3 +84,8 @@ $(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) install --quiet --upgrade 'pip>=25.1'  # knows dependency groups
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[embedded]' --group bench
 	@touch $@ $(VENV)/.demo
+
+# What `make test-fuzz` and `make audit` need beside .dev.
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(PIP) install --quiet --constraint constraints.txt --group fuzz --group audit
+	@touch $@
