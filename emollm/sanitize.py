@@ -39,7 +39,8 @@ _BREAK: Final = re.compile("[\t\n\x0b\x0c\r\x1c-\x1f\x85\u2028\u2029]")
 _CONTROL: Final = re.compile("[\x00-\x08\x0e-\x1b\x7f\ud800-\udfff]")
 # What SentencePiece's `nmt_nfkc` (T5) makes a space of and Python doesn't take for one, read off
 # its compiled rules; U+2581 is a space for LLaMA, too. Others delete most of these.
-_UNSEEN_SPACE: Final = re.compile("[\u061c\u200b\u200c\u200e\u200f\u2581\ufeff\ufffd]")
+_UNSEEN_SPACES: Final = "\u061c\u200b\u200c\u200e\u200f\u2581\ufeff\ufffd"
+_UNSEEN_SPACE: Final = re.compile(f"[{_UNSEEN_SPACES}]")
 _UNSEEN: Final = frozenset({"Mn", "Me", "Cf", "Cc", "Co", "Cn"})
 """Categories that one tokenizer or another deletes: marks, format, control, private, unassigned."""
 _UNUSUAL: Final = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
@@ -92,14 +93,20 @@ class Sanitizer:
     def _clean_folded(self, text: str) -> str:
         """Do the same for text that is not ASCII, whose markers may show only when folded."""
         text = self._neutralize(text)
-        for space in (" ", "") if _UNSEEN_SPACE.search(text) is not None else ("",):
-            seen = _UNSEEN_SPACE.sub(space, text)
-            ascii_only = unicodedata.normalize("NFKD", seen).encode("ascii", "ignore").decode()
-            if self._neutralize(ascii_only) is not ascii_only:
-                folded = _fold(seen)
-                neutral = self._neutralize(folded)
-                text = text if neutral is folded else neutral
-        return text
+        for sign in _UNSEEN_SPACES:  # a third of the time of a search for any of them
+            if sign in text:
+                text = self._clean_view(text, _UNSEEN_SPACE.sub(" ", text))
+                return self._clean_view(text, _UNSEEN_SPACE.sub("", text))
+        return self._clean_view(text, text)
+
+    def _clean_view(self, text: str, view: str) -> str:
+        """Give the text as some tokenizer views it, made harmless; itself if that shows nothing."""
+        ascii_only = unicodedata.normalize("NFKD", view).encode("ascii", "ignore").decode()
+        if self._neutralize(ascii_only) is ascii_only:
+            return text
+        folded = _fold(view)
+        neutral = self._neutralize(folded)
+        return text if neutral is folded else neutral
 
 
 def labels_of(layout: str) -> tuple[str, ...]:
