@@ -34,9 +34,9 @@ _log = structlog.get_logger("consumer")
 
 _STOP_S = 10.0
 """For leaving the group and disconnecting; a broker that doesn't answer isn't waited for longer."""
-_PRODUCER_REQUEST_BYTES = 100 * 1024 * 1024
-"""Brokers' own bound on a request. Ours on events is the publisher's; a dead letter may be as
-large as its topic takes."""
+_PRODUCER_REQUEST_BYTES = 2**31 - 1
+"""Kafka's own bound on a record. Ours on events is the publisher's; a dead letter may be as large
+as its topic takes, which counts bytes as they are compressed: a value of 150 MB came in as 0.15."""
 _PRODUCER_BATCH_BYTES = 65_536
 """Far below any topic's max.message.bytes: what is refused as too large is one record's fault."""
 _RETRY_BACKOFF_MS = 100
