@@ -1,8 +1,9 @@
 r"""Header names that are no UTF-8: escaped, instead of stopping their partition for good.
 
 Kafka checks no header's name, librdkafka's and Go's clients write any bytes as one, and aiokafka
-0.14 raises UnicodeDecodeError for the whole fetch, each time again: one such record would end every consumer
-that gets its partition. Here a name keeps its readable part and shows the rest as `\xff`.
+0.14 raises UnicodeDecodeError for the whole fetch, each time again: one such record would end
+every consumer that gets its partition. Here a name keeps its readable part and shows the rest as
+`\xff`.
 """
 
 from collections.abc import Iterator
