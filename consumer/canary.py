@@ -6,12 +6,16 @@ from collections.abc import Awaitable, Callable
 from consumer.model import make_builder
 from consumer.settings import Model
 from emollm.canary import Canary, canaries_for
-from emollm.errors import ModelError, Poison, WrongModel
+from emollm.errors import GenerationFailed, ModelError, Overloaded, Poison, WrongModel
 from emollm.protocol import Generation, ModelClient, Prompt
 from emollm.tasks import TASKS, Task
 
 _AT_ONCE = 4
 """Canaries in flight: a server that others are using is not pushed over its limit by ours."""
+_TRIES = 4
+"""Of each canary. A server that fails one request in ten is of use, and would pass all nine at once
+in two proofs of five."""
+_PAUSE_S = 0.05
 
 
 def prover(
@@ -41,9 +45,7 @@ def prover(
 
         async def ask(prompt: Prompt) -> Generation | ModelError:
             async with places:
-                return await client.generate(
-                    prompt.text, prompt.params, timeout_s=options.timeout_s
-                )
+                return await _ask(client, prompt, options.timeout_s)
 
         answers = await asyncio.gather(*map(ask, prompts))
         wrong: list[str] = []
@@ -65,6 +67,16 @@ def prover(
         )
 
     return prove
+
+
+async def _ask(client: ModelClient, prompt: Prompt, timeout_s: float) -> Generation | ModelError:
+    """Ask one prompt, again where the server failed by the way."""
+    for _ in range(_TRIES - 1):
+        answer = await client.generate(prompt.text, prompt.params, timeout_s=timeout_s)
+        if not isinstance(answer, Overloaded | GenerationFailed):
+            return answer
+        await asyncio.sleep(_PAUSE_S)
+    return await client.generate(prompt.text, prompt.params, timeout_s=timeout_s)
 
 
 def _harmless(tasks: tuple[Task, ...]) -> tuple[Canary, ...]:

@@ -32,6 +32,7 @@ class HttpTransport:
         self._idle: list[Connection] = []
         """Oldest first; the newest is used next, so that what a quiet hour leaves over ages."""
         self._busy: set[Connection] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -74,9 +75,11 @@ class HttpTransport:
         return head
 
     async def _call(self, request: bytes, timeout_s: float) -> Response:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:  # asked for once: each asking is a system call
+            loop = self._loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
-        connection = self._take(loop.time())
+        connection = self._take(until - timeout_s)
         if connection is not None:
             try:
                 return await self._ask(connection, request, timeout_s)
@@ -111,7 +114,8 @@ class HttpTransport:
         if self._closed:
             connection.abort()
             return
-        connection.idle_since = asyncio.get_running_loop().time()
+        assert self._loop is not None
+        connection.idle_since = self._loop.time()
         self._idle.append(connection)
         oldest = self._idle[0]
         if connection.idle_since - oldest.idle_since >= KEEPALIVE_S:

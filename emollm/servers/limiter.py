@@ -2,7 +2,13 @@
 
 Additive increase, multiplicative decrease (Chiu and Jain 1989; TCP's congestion avoidance): the
 limit grows by one for each round trip in which it was the limit that held prompts back, and
-shrinks at once when the server says no. Two clients of one server come to equal shares.
+shrinks when the server says no to a good part of what it is asked. Two clients of one server
+come to equal shares.
+
+A few failures aren't too many prompts at once: with the limit halved for each, one failure in ten
+(a shard that is restarted now and then, a gateway that refuses at random) left 9 % of a server's
+throughput (bench/README.md). An edge that was passed shows differently: refusals take milliseconds,
+so what is too much is refused over and over, and a batch that is too large fails whole.
 """
 
 START_FRACTION = 0.5
@@ -15,6 +21,11 @@ AFTER_OVERLOAD = 0.7
 AFTER_FAILURE = 0.5
 """A timeout or a failed batch says only that it is far too much: half, as TCP Reno. It also
 halves the company in which a poison prompt is asked next, so its batch mates get out."""
+MANY = 0.25
+"""Share of refusals and failures from which on each lowers the limit."""
+_WINDOW = 64
+"""Of how many requests, about: a weighted mean in which the latest count most. 19 in a row make it
+a quarter; with one in ten at random, a quarter is five standard deviations away."""
 FLOOR = 1
 
 
@@ -27,6 +38,7 @@ class Limiter:
         begin = start if start is not None else self._ceiling * START_FRACTION
         self._limit = float(min(max(begin, FLOOR), self._ceiling))
         self._lowered_at = float("-inf")
+        self._share = 0.0
 
     @property
     def limit(self) -> int:
@@ -48,6 +60,7 @@ class Limiter:
 
         An answer while there was room proves nothing about more, so it doesn't count.
         """
+        self._share -= self._share / _WINDOW
         before = int(self._limit)
         if in_flight < before or before >= self._ceiling:
             return False
@@ -55,16 +68,19 @@ class Limiter:
         return int(self._limit) > before
 
     def on_overload(self, sent_at: float, now: float) -> bool:
-        """Count a 429. True: the limit was lowered for it."""
+        """Count a 429. True: they are many, and the limit was lowered."""
         return self._lower(AFTER_OVERLOAD, sent_at, now)
 
     def on_failure(self, sent_at: float, now: float) -> bool:
-        """Count a timeout or a failed generation. True: the limit was lowered for it."""
+        """Count a timeout or a failed generation. True: they are many, and it was lowered."""
         return self._lower(AFTER_FAILURE, sent_at, now)
 
     def _lower(self, factor: float, sent_at: float, now: float) -> bool:
         """Once a round trip: what was sent before the last lowering doesn't know of it yet."""
         if sent_at <= self._lowered_at:
+            return False
+        self._share += (1 - self._share) / _WINDOW
+        if self._share < MANY:
             return False
         self._lowered_at = now
         self._limit = max(float(FLOOR), self._limit * factor)

@@ -1,10 +1,11 @@
 """Asking the canary: gently, and of a server that serves others, too."""
 
 import asyncio
+import itertools
 
 from consumer.canary import prover
 from consumer.settings import Model
-from emollm.errors import ModelError, Overloaded
+from emollm.errors import GenerationFailed, ModelError, Overloaded
 from emollm.protocol import GenerateParams, Generation, ServerInfo
 from emollm.tasks import E_C, EI_REG, V_REG
 from tests.consumer.tgi import emollm
@@ -49,3 +50,23 @@ async def test_a_server_of_two_places_passes_without_being_overrun() -> None:
     server = SmallServer(most=2)
     assert await prover(Model(), (V_REG, E_C, EI_REG))(server) is None
     assert server.asked > server.most
+
+
+async def test_a_failure_now_and_then_is_not_the_wrong_model() -> None:
+    server = SmallServer(most=4)
+    answer, calls = server.generate, itertools.count()
+
+    async def flaky(
+        prompt: str, params: GenerateParams, *, timeout_s: float
+    ) -> Generation | ModelError:
+        if next(calls) % 3 == 0:
+            return GenerationFailed("424", server=server.url)
+        return await answer(prompt, params, timeout_s=timeout_s)
+
+    server.generate = flaky  # type: ignore[method-assign]
+    assert await prover(Model(), (V_REG, E_C, EI_REG))(server) is None
+
+
+async def test_what_fails_for_good_is_told() -> None:
+    server = SmallServer(most=0)
+    assert isinstance(await prover(Model(), (V_REG,))(server), Overloaded)
