@@ -120,8 +120,9 @@ def _custom_task(table: dict[str, Any]) -> Task:
 class Cache(Section):
     """Answers that are remembered: the same text is asked once."""
 
-    max_entries: Annotated[int, Field(ge=0)] = 200_000
-    """Answers kept at most; 0 turns the cache off (texts in flight are still asked once)."""
+    max_entries: Annotated[int, Field(ge=0)] = 100_000
+    """Answers kept at most, about 35 MB for 100,000; 0 turns the cache off (texts in flight are
+    still asked once)."""
     max_bytes: Annotated[int, Field(ge=0)] = 67_108_864
     """Bytes of memory that the kept answers may take."""
     ttl_s: Annotated[float, Field(ge=0)] = 0.0
