@@ -53,7 +53,9 @@ class Sanitizer:
         """`labels` are those of custom layouts, without colon; the known ones are always in."""
         words = dict.fromkeys((*_WORDS, *labels))
         folded = [*_ROLES, *_PHRASES]
-        self._hints = tuple(label.split()[-1].lower() for label in (*folded, *words))
+        hints = [label.split()[-1].lower() for label in (*folded, *words)]
+        self._hints = tuple(hint for hint in hints if len(hint) > 1)
+        self._initials = tuple(hint for hint in hints if len(hint) == 1)
         several = "|".join(re.escape(label).replace(r"\ ", r"\s+") for label in folded)
         single = "|".join(re.escape(label).replace(r"\ ", r"\s+") for label in words)
         self._label = re.compile(rf"((?i:{several}|\#\#\#\s*\w+)|{single})(?=:)")
@@ -85,7 +87,11 @@ class Sanitizer:
         """Whether a colon follows a label's last word: what spares most texts the regex."""
         colon = lowered.find(":")
         while colon >= 0:
-            if lowered.endswith(self._hints, 0, colon):
+            if lowered.endswith(self._hints, 0, colon) or (
+                # A letter by itself: many a word ends in the e of `emotion E`.
+                lowered.endswith(self._initials, 0, colon)
+                and not lowered[max(colon - 2, 0)].isalnum()
+            ):
                 return True
             colon = lowered.find(":", colon + 1)
         return False
