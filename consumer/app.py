@@ -44,8 +44,8 @@ _log = structlog.get_logger("consumer")
 
 def main(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> int:
     """Run the consumer on an event loop of its own, to its end; give the exit status."""
-    # Hardly anything here is in a cycle, and a tenth of the CPU went into looking for some: what was
-    # imported stays, and young objects are looked at each 50,000 (some 10 MB), not each 700.
+    # Hardly anything here is in a cycle, and a tenth of the CPU went into looking for some: what
+    # was imported stays, and young objects are looked at each 50,000 (some 10 MB), not each 700.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     if sys.platform == "win32":
