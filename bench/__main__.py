@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.backlog import backlog
 from bench.machine import this_machine
 from bench.options import Options
-from bench.peers import peers
+from bench.peers.race import peers
 from bench.profiles import profiles
 from bench.report import as_json, say, show
 from bench.saturation import faults, saturation

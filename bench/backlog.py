@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from bench.flames import Flames
-from bench.model_server import ModelServer
+from bench.model.server import ModelServer
 from bench.options import Options
 from bench.process import MeasuredProcess
 from bench.report import Goal, Part, say

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.model_server import ROOT
+from bench.model.server import ROOT
 
 _PACKAGES = (
     "emostream", "aiokafka", "aiohttp", "msgspec", "uvloop", "httptools", "faststream", "pyreqwest",

@@ -16,7 +16,7 @@ import time
 import structlog
 import uvloop
 
-from bench.model_server import ModelServer, Serving
+from bench.model.server import ModelServer, Serving
 from emollm.protocol import GenerateParams, Prompt
 from emollm.servers import HttpTransport, PoolOptions, ServerOptions, TgiClient, open_pool
 

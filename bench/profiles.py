@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from bench.model_server import ROOT, ModelServer, Serving
+from bench.model.server import ROOT, ModelServer, Serving
 from bench.options import Options
 from bench.process import MeasuredProcess
 from bench.report import Goal, Part, say

@@ -14,9 +14,9 @@ from statistics import quantiles
 
 import msgspec
 
-from bench.model_server import ModelServer, Serving, Stats
+from bench.model.server import ModelServer, Serving, Stats
 from bench.options import Options
-from bench.peers import ASKED
+from bench.peers.race import ASKED
 from bench.process import MeasuredProcess
 from bench.report import Goal, Part, say
 from bench.stage import POSTS, Stage, consumer_env, letters_of, open_stage, records

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.model_server import ModelServer, Serving
-from bench.model_slots import Job, Slots
-from bench.model_stub import slots_of
+from bench.model.server import ModelServer, Serving
+from bench.model.slots import Job, Slots
+from bench.model.stub import slots_of
 from emollm.canary import CANARIES
 from emollm.errors import GenerationFailed, ModelError, Overloaded
 from emollm.prompts import PromptBuilder

@@ -1,6 +1,6 @@
 """Latency and losses are read off the topics right."""
 
-from bench.soak_ledger import Ledger
+from bench.soak.ledger import Ledger
 from infra.kafka import TopicNames
 
 NAMES = TopicNames(posts="in", events="out", dead_letters="dead")

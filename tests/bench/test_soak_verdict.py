@@ -5,8 +5,8 @@ import random
 
 import msgspec
 
-from bench.soak_log import Change, Counts, Line, Rebalance, Record, Sample, Setup, Window
-from bench.soak_verdict import judge
+from bench.soak.log import Change, Counts, Line, Rebalance, Record, Sample, Setup, Window
+from bench.soak.verdict import judge
 
 MINUTES = 30
 EVERY_S = 120.0

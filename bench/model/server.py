@@ -8,7 +8,7 @@ from typing import Self
 
 import msgspec
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 _ASK_S = 5.0
 
 
@@ -102,7 +102,7 @@ class ModelServer:
             [
                 sys.executable,
                 "-m",
-                "bench.model_stub",
+                "bench.model.stub",
                 str(self.port),
                 msgspec.json.encode(self.serving).decode(),
             ],

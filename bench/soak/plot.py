@@ -8,8 +8,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from bench.soak_log import Record, Sample
-from bench.soak_verdict import Trend, Verdict
+from bench.soak.log import Record, Sample
+from bench.soak.verdict import Trend, Verdict
 
 _INK, _GREY, _LINE = "#1f2328", "#6e7781", "#d0d7de"
 _BLUE, _ORANGE, _WARM = "#0969da", "#bc4c00", "#f3f4f6"

@@ -1,7 +1,7 @@
 """The table that a soak prints, in Markdown."""
 
-from bench.soak_log import Record
-from bench.soak_verdict import Trend, Verdict
+from bench.soak.log import Record
+from bench.soak.verdict import Trend, Verdict
 
 
 def table(record: Record, verdict: Verdict) -> str:

@@ -1,9 +1,9 @@
 """The stub's process: TGI's `/info`, `/health` and `/generate`, as cheap as Python makes them.
 
-    python -m bench.model_stub PORT SETTINGS
+    python -m bench.model.stub PORT SETTINGS
 
 Its port is the one line on standard output; it ends when standard input does. Besides TGI's
-routes it has `/stats`, `/away/SECONDS` and `/fail/SHARE_424/SHARE_429` (see `bench.model_server`).
+routes it has `/stats`, `/away/SECONDS` and `/fail/SHARE_424/SHARE_429` (see `bench.model.server`).
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from typing import cast
 import msgspec
 import uvloop
 
-from bench.model_answers import Answers
-from bench.model_server import Serving, Stats
-from bench.model_slots import Job, Slots
+from bench.model.answers import Answers
+from bench.model.server import Serving, Stats
+from bench.model.slots import Job, Slots
 
 _HEAD = (
     b"HTTP/1.1 %b\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n"

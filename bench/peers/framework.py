@@ -1,6 +1,6 @@
 """The same work as a FastStream application, set to be as cheap as it gets.
 
-    python -m bench.peer_faststream workers|batch JOB
+    python -m bench.peers.framework workers|batch JOB
 
 `workers`: a message at a time, many at once (`max_workers`; offsets are committed by time, done or
 not: its only way to work on a partition concurrently), the event returned to a publisher. `batch`:
@@ -17,8 +17,8 @@ import uvloop
 from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker, KafkaMessage, KafkaResponse
 
-from bench.peer_http import aiohttp_client
-from bench.peer_work import Ask, Job, analyse
+from bench.peers.http import aiohttp_client
+from bench.peers.work import Ask, Job, analyse
 
 _WORKERS = 40
 """As in the hand-written loop; 16, 64 and 256 cost the same or more."""

@@ -14,9 +14,9 @@ from statistics import median
 import msgspec
 
 from bench.flames import Flames
-from bench.model_server import ModelServer
+from bench.model.server import ModelServer
 from bench.options import Options
-from bench.peer_work import Job
+from bench.peers.work import Job
 from bench.process import MeasuredProcess
 from bench.report import Goal, Part, say
 from bench.stage import POSTS, Stage, consumer_env, letters_of, open_stage
@@ -26,10 +26,10 @@ ASKED = {"tasks.v_oc": "ask", "tasks.ei_reg": "false", "tasks.ei_oc": "off"}
 """V-reg, V-oc and E-c, each asked: three prompts a post."""
 _PEERS = {
     OURS: (),
-    "aiokafka + aiohttp": ("bench.peer_loop", "aiohttp"),
-    "aiokafka + pyreqwest": ("bench.peer_loop", "pyreqwest"),
-    FRAMEWORK: ("bench.peer_faststream", "workers"),
-    "FastStream, batches": ("bench.peer_faststream", "batch"),
+    "aiokafka + aiohttp": ("bench.peers.loop", "aiohttp"),
+    "aiokafka + pyreqwest": ("bench.peers.loop", "pyreqwest"),
+    FRAMEWORK: ("bench.peers.framework", "workers"),
+    "FastStream, batches": ("bench.peers.framework", "batch"),
 }
 _LOOK_S = 0.02
 _WITHIN_S = 300.0

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import yarl
 
-from bench.peer_work import Ask
+from bench.peers.work import Ask
 
 CONNECTIONS = 128
 """As many as emostream's default for one server."""

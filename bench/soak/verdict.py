@@ -15,7 +15,7 @@ from itertools import groupby
 import msgspec
 from scipy.stats import theilslopes
 
-from bench.soak_log import Rebalance, Record, Sample, Window
+from bench.soak.log import Rebalance, Record, Sample, Window
 
 _WARM_UP_S = 300.0
 """By then the answer cache is full and every buffer has its size; a sixth of a shorter run."""

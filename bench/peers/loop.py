@@ -1,6 +1,6 @@
 """A consumer as a good engineer writes it in an afternoon: aiokafka, an HTTP client, a loop.
 
-    python -m bench.peer_loop CLIENT JOB
+    python -m bench.peers.loop CLIENT JOB
 
 Batches of records, workers over a batch, commit when all of its events are acknowledged. It stops
 at the first fault: no retry, no limit that adapts, no dead letter, no drain.
@@ -15,8 +15,8 @@ import msgspec
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from bench.peer_http import CLIENTS
-from bench.peer_work import Ask, Job, analyse
+from bench.peers.http import CLIENTS
+from bench.peers.work import Ask, Job, analyse
 
 _BATCH = 512
 """Records of a batch: more make no difference."""

@@ -14,7 +14,7 @@ from typing import Any, Self
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.soak_log import Sample
+from bench.soak.log import Sample
 
 _STOP_S = 45.0
 """More than `drain.stop_s` and leaving the group may take together."""

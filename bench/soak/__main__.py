@@ -26,13 +26,13 @@ from pathlib import Path
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 
-from bench.model_server import ModelServer, Serving
-from bench.soak_ledger import Ledger
-from bench.soak_log import Change, Counts, Rebalance, Record, Setup, Writer
-from bench.soak_member import Member
-from bench.soak_plot import draw
-from bench.soak_table import table
-from bench.soak_verdict import judge, warm_up_s
+from bench.model.server import ModelServer, Serving
+from bench.soak.ledger import Ledger
+from bench.soak.log import Change, Counts, Rebalance, Record, Setup, Writer
+from bench.soak.member import Member
+from bench.soak.plot import draw
+from bench.soak.table import table
+from bench.soak.verdict import judge, warm_up_s
 from consumer.telemetry import log_events
 from emostream.reference import replaced
 from infra.kafka import BrokerSettings, EmbeddedKafka, TopicNames, create_topics, default_topics

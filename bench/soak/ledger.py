@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from bench.soak_log import Window
+from bench.soak.log import Window
 from infra.kafka import TopicNames
 
 _FETCH_MS = 500
