@@ -257,6 +257,7 @@ dlq_topic = "{_NAMES.dead_letters}"
 
 [model]
 servers = ["{server}"]
+max_concurrency = 64
 
 [tasks]
 v_oc = "ask"
