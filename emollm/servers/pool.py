@@ -24,6 +24,7 @@ from emollm.servers import events
 from emollm.servers.breaker import Breaker
 from emollm.servers.clock import Clock, SystemClock
 from emollm.servers.ends import PoolClosed, fresh
+from emollm.servers.guilt import guilt
 from emollm.servers.lane import Lane, ServerState, Worker
 from emollm.servers.observer import NullObserver, PoolObserver
 from emollm.servers.roster import PoolOptions, Prove, Roster
@@ -32,12 +33,7 @@ from emollm.servers.waves import Line, Slot, Wave
 STRIKES = 3
 """Failures in company before a prompt is asked alone; a timeout weighs two, since it costs a whole
 deadline. Being asked alone is no verdict."""
-TRIALS = 2
-"""Failures alone, with a harmless prompt answered right after, that make it poison: once may be
-luck."""
-TRIALS_FATAL = 3
-"""Failures alone that took the server down with them: three times is no coincidence, and else one
-post could crash a server for ever."""
+_CONVICTED = 1 - 1e-9
 FULL_AFTER = 5
 """Refusals in a row, without an answer between them, that are worth a line in the log."""
 
@@ -60,11 +56,11 @@ class Pool:
     - GenerationFailed, TimedOut, Unavailable: asked again, here or elsewhere; enough of them in a
       row open the server's breaker. After `STRIKES` the prompt is asked *alone*, nothing else in
       flight on that server. If it fails there and a harmless prompt is answered right after,
-      twice, it is `FailedAlone`, which is Poison. If the harmless prompt fails as well, it was
-      the server, and the prompt waits like all others.
-    - Stop (credentials, routes): a harmless prompt is asked at once. If that is answered, twice,
-      it was the prompt (a gateway's rule against its text, say): Refused. Else the server is out,
-      and tried once a minute; when all are out, every `ask` raises that Stop.
+      again and again (`guilt`), it is `FailedAlone`, which is Poison. If the harmless prompt fails
+      as well, it was the server, and the prompt waits like all others.
+    - Stop (credentials, routes): a harmless prompt is asked at once. If that is answered, each
+      time, it was the prompt (a gateway's rule against its text, say): Refused. Else the server
+      is out, and tried once a minute; when all are out, every `ask` raises that Stop.
     """
 
     def __init__(
@@ -387,10 +383,10 @@ class Pool:
     ) -> bool:
         """Decide whether a failure alone was the prompt's. True: it was, and is settled."""
         problem = await self._roster.probe(lane, params)
-        slot.trials += 1
         if problem is not None:
             self._roster.blame(lane, problem)
-        if slot.trials < (TRIALS if problem is None else TRIALS_FATAL):
+        slot.guilt += guilt(error, problem)
+        if slot.guilt < _CONVICTED:
             return False
         name = type(error).__name__
         _log.warning(events.PROMPT_ISOLATED, server=lane.url, error=name, task=slot.prompt.task)
@@ -404,8 +400,8 @@ class Pool:
             problem = await self._roster.probe(lane, slot.prompt.params)
             if problem is None:
                 # Once may be a key that was renewed between the two: that is no fault of a post.
-                slot.trials += 1
-                if slot.trials >= TRIALS:
+                slot.guilt += guilt(error, None)
+                if slot.guilt >= _CONVICTED:
                     refused = Refused(str(error), server=error.server, status=error.status)
                     slot.wave.settle(slot, refused)
                     return

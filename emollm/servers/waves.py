@@ -12,7 +12,7 @@ from emollm.protocol import PoolAnswer, Prompt
 class Slot:
     """One prompt of one `ask`, and what happened to it so far."""
 
-    __slots__ = ("attempts", "index", "prompt", "strikes", "trials", "wave")
+    __slots__ = ("attempts", "guilt", "index", "prompt", "strikes", "wave")
 
     def __init__(self, wave: "Wave", index: int, prompt: Prompt) -> None:
         self.wave = wave
@@ -22,8 +22,8 @@ class Slot:
         """Requests that were sent for it."""
         self.strikes = 0
         """Failures in company."""
-        self.trials = 0
-        """Failures alone."""
+        self.guilt = 0.0
+        """What its failures alone say against it; 1 is a verdict."""
 
 
 class Wave:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -202,7 +203,22 @@ async def test_a_prompt_that_only_ever_times_out_is_given_up() -> None:
         answers = await pool.ask(prompts(*TEXTS, "endless"))
     assert isinstance(answers.pop(), FailedAlone)
     assert texts_of(answers) == expected(*TEXTS)
-    assert server.asked.count("endless") == 4
+    assert server.asked.count("endless") == 5
+
+
+async def test_no_prompt_is_condemned_by_a_server_that_fails_at_random() -> None:
+    # Truncated JSON for a third of the answers: at two failures alone, some were.
+    rng = Random(3)
+
+    def reply(prompt: str) -> Generation | ModelError:
+        if rng.random() < 0.3:
+            return Unavailable("status 200, but no answer in it", status=200)
+        return echo(prompt)
+
+    server = FakeServer(reply)
+    async with Started(server) as pool:
+        for _ in range(20):
+            assert texts_of(await pool.ask(prompts(*TEXTS))) == expected(*TEXTS)
 
 
 async def test_a_prompt_that_kills_the_server_each_time_is_given_up() -> None:
