@@ -25,7 +25,8 @@ from consumer.tracker import Ledger, OffsetTracker
 _log = structlog.get_logger("consumer")
 
 _FENCED_MOST = 10
-"""Refused commits in a row that no rebalance explains: each of those refuses one or two."""
+"""Assignments in a row of which no commit was taken. Refusals of one assignment count once: while a
+member that was thrown out drains, each of its commits is refused, one a second."""
 
 
 class _Due(NamedTuple):
@@ -58,6 +59,7 @@ class Committer:
         self._unsettled = 0
         self._static_id = static_id
         self._fenced = 0
+        self._fenced_epoch = 0
         self.committed = 0
         """Records settled by commits since the start."""
         self.last_progress = clock.monotonic()
@@ -178,11 +180,15 @@ class Committer:
 
     def _count_fenced(self) -> None:
         """Two members with one static id throw each other out for ever, and neither commits."""
+        if self._fenced_epoch == self._ledger.newest:
+            return
+        self._fenced_epoch = self._ledger.newest
         self._fenced += 1
         if self._static_id is not None and self._fenced >= _FENCED_MOST:
             raise Misconfigured(
-                f"the group refused {self._fenced} commits in a row: another process runs as "
-                f"group_instance_id {self._static_id!r}, too; give each member one of its own"
+                f"the group refused the commits of {self._fenced} assignments in a row: another "
+                f"process runs as group_instance_id {self._static_id!r}, too; give each member one "
+                "of its own"
             )
 
     def _settled(self, due: dict[Partition, _Due]) -> None:

@@ -109,6 +109,11 @@ class Ledger:
         self._by_epoch: dict[int, OffsetTracker] = {}
         self._epochs: dict[Partition, int] = {}
 
+    @property
+    def newest(self) -> int:
+        """The latest epoch that began; 0 before the first."""
+        return self._epoch
+
     def assign(self, partitions: Iterable[Partition]) -> None:
         """Begin an epoch for each: numbers of their own, never used again."""
         for partition in partitions:

@@ -185,8 +185,23 @@ async def test_two_members_with_one_static_id_do_not_fight_for_ever() -> None:
     rig.kafka.commit_faults = [Fenced("unknown member") for _ in range(100)]
     rig.kafka.produce("posts", numbered(4))
     rig.start()
+    for _ in range(12):
+        await rig.turn(1.5)
+        thrown_out = asyncio.ensure_future(rig.kafka.rebalance(GROUP))
+        await rig.turn(0.5)
+        await thrown_out
     assert await rig.end() == EXIT_MISCONFIGURED
     assert "'pod-1'" in str(rig.service.error)
+
+
+async def test_a_member_that_drains_while_it_is_thrown_out_is_not_accused() -> None:
+    """Its commits are refused once a second for as long as that takes: nobody has its id."""
+    rig = Rig(kafka_options=options(group_instance_id="pod-1"))
+    rig.kafka.commit_faults = [Fenced("unknown member") for _ in range(30)]
+    rig.kafka.produce("posts", numbered(4))
+    async with running(rig):
+        await rig.turn(60)
+        assert rig.committed == 4
 
 
 async def test_a_member_without_a_static_id_goes_on_however_often_it_is_fenced() -> None:
