@@ -121,8 +121,8 @@ class Crew:
         if took > STOP_LIMIT_S:
             self.unforeseen.append(f"{member.log.name}: {took:.0f} s to stop")
         # One that hasn't set its signals up yet dies of SIGTERM, as any program; so does one that
-        # gets its second while it ends.
-        died = status == -signal.SIGTERM and (not ready or signals > 1)
+        # gets it while it ends already, by a second one or by a fault.
+        died = status == -signal.SIGTERM and (not ready or signals > 1 or self._failed(member))
         if status != 0 and not died and not self._explained(status, member):
             self.unforeseen.append(f"{member.log.name}: exit {status} after SIGTERM")
 
@@ -189,6 +189,10 @@ class Crew:
         if not self._explained(status, member):
             last = member.log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
             self.unforeseen.append(f"{member.log.name}: exit {status}: {''.join(last)[:300]}")
+
+    def _failed(self, member: Member) -> bool:
+        """Whether it had ended by a fault, whatever its exit status became."""
+        return any(self._explained(status, member) for status in (1, 2, 3))
 
     def _explained(self, status: int, member: Member) -> bool:
         error = member.error or ""
