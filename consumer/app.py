@@ -44,9 +44,8 @@ _log = structlog.get_logger("consumer")
 
 def main(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> int:
     """Run the consumer on an event loop of its own, to its end; give the exit status."""
-    # What was imported stays, so it needn't be looked at again; young objects are each 5,000, not
-    # each 700. No rarer: aiokafka's sends leave cycles that hold whole events, and with a backlog of
-    # long posts thresholds of (50_000, 20, 100) let these grow to 150 MB.
+    # What was imported stays, so it needn't be looked at again; what is new is, each 5,000 objects
+    # instead of each 700. Not each 50,000: with a backlog of long posts, cycles grew to 150 MB.
     gc.freeze()
     gc.set_threshold(5_000, 10, 10)
     if sys.platform == "win32":
