@@ -78,8 +78,9 @@ class HttpTransport:
         loop = self._loop
         if loop is None:  # asked for once: each asking is a system call
             loop = self._loop = asyncio.get_running_loop()
-        until = loop.time() + timeout_s
-        connection = self._take(until - timeout_s)
+        now = loop.time()
+        until = now + timeout_s
+        connection = self._take(now)
         if connection is not None:
             try:
                 return await self._ask(connection, request, timeout_s)

@@ -2,8 +2,9 @@
 
 Additive increase, multiplicative decrease (Chiu and Jain 1989; TCP's congestion avoidance): the
 limit grows by one for each round trip in which it was the limit that held prompts back, and
-shrinks when the server says no to a good part of what it is asked. Two clients of one server
-come to equal shares.
+shrinks when the server says no to a good part of what it is asked. That two clients of one server
+come to equal shares is shown for the original, which shrinks at every refusal; here it is not
+measured.
 
 A few failures aren't too many prompts at once: with the limit halved for each, one failure in ten
 (a shard that is restarted now and then, a gateway that refuses at random) left 9 % of a server's

@@ -34,6 +34,7 @@ STRIKES = 3
 """Failures in company before a prompt is asked alone; a timeout weighs two, since it costs a whole
 deadline. Being asked alone is no verdict."""
 _CONVICTED = 1 - 1e-9
+"""Of guilt: five fifths added up are a little less or more than 1."""
 FULL_AFTER = 5
 """Refusals in a row, without an answer between them, that are worth a line in the log."""
 

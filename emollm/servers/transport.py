@@ -1,4 +1,4 @@
-"""The narrow seam to an HTTP library, so that a faster one can be put underneath.
+"""The narrow seam to HTTP, so that another client can be put underneath.
 
 What any transport promises (tests/emollm/servers/transport/ holds it to that):
 
