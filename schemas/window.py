@@ -1,0 +1,69 @@
+"""What the monitor says of one track in one minute."""
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from schemas.event import NotEmpty, Timestamp, UnitInterval
+
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+
+
+class OffsetRange(msgspec.Struct, frozen=True, kw_only=True):
+    """The records of one partition that a window was built from, both ends included."""
+
+    partition: Annotated[int, Meta(ge=0)]
+    first: Annotated[int, Meta(ge=0)]
+    last: Annotated[int, Meta(ge=0)]
+
+
+class Quantiles(msgspec.Struct, frozen=True, kw_only=True):
+    """Quantiles of valence, exact to 0.01."""
+
+    p10: UnitInterval
+    p50: UnitInterval
+    p90: UnitInterval
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One track's posts of one closed minute of event time (version 1).
+
+    Tumbling: `start` is included, `end` is not. Written again after a restart, it has the same key
+    and the same content. Means and shares are absent where no post had the value.
+    """
+
+    version: Literal[1]
+    track: NotEmpty
+    start: Timestamp
+    end: Timestamp
+    posts: Count
+    """Distinct posts: neither a redelivered event nor another model's reading counts again."""
+    late: Count = 0
+    """Events that came after the window before this one had closed: counted here, in no window."""
+    scored: Count = 0
+    """Posts that have a valence; what the shares and means of valence are taken over."""
+    negative: Count = 0
+    """Posts with a valence below 0.43."""
+    negative_share: UnitInterval | UnsetType = UNSET
+    """`negative / scored`."""
+    negative_soft: UnitInterval | UnsetType = UNSET
+    """Mean probability that a post is negative: Phi((0.43 - valence) / 0.11)."""
+    valence_mean: UnitInterval | UnsetType = UNSET
+    valence_quantiles: Quantiles | UnsetType = UNSET
+    emotions: dict[str, UnitInterval] = {}
+    """Emotion to the share of posts that carry it (of those of which E-c was answered)."""
+    intensity: dict[str, UnitInterval] = {}
+    """Emotion to its mean intensity, over the posts that have one."""
+    authors: Count | UnsetType = UNSET
+    """Distinct authors (pseudonyms); absent where events carry no author."""
+    top_author_share: UnitInterval | UnsetType = UNSET
+    repost_share: UnitInterval | UnsetType = UNSET
+    """Posts whose normalised text this track had in the last 24 hours; absent without texts."""
+    models: dict[str, UnitInterval] = {}
+    """Model (id, `@`, revision) to the share of posts that it read."""
+    opinions: dict[str, UnitInterval] = {}
+    """Whose reading it was (`both`, `first`, `second`) to the share of posts, where events say."""
+    sources: dict[str, UnitInterval] = {}
+    langs: dict[str, UnitInterval] = {}
+    offsets: tuple[OffsetRange, ...] = ()
