@@ -10,12 +10,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from consumer.analyst import Analyst
-from consumer.cache import AnswerCache
-from consumer.decode import Decoder
-from consumer.event import EventBuilder, Pseudonyms
-from consumer.infer import Answer, Inference
-from consumer.plan import make_plan
+from consumer.analysis.analyzer import Analyzer
+from consumer.analysis.cache import AnswerCache
+from consumer.analysis.decoder import Decoder
+from consumer.analysis.event import EventBuilder, Pseudonyms
+from consumer.analysis.inference import Answer, Inference
+from consumer.analysis.plan import make_plan
 from consumer.records import Record
 from consumer.settings import Tasks
 from consumer.telemetry.meter import Meter
@@ -64,7 +64,7 @@ async def _measure(name: str, texts: list[str]) -> None:
     pool, meter, plan = _InstantPool(), Meter(), make_plan(Tasks())
     builder = PromptBuilder(plan.tasks)
     cache = AnswerCache[Answer](max_entries=200_000, max_bytes=67_108_864)
-    analyst = Analyst(
+    analyzer = Analyzer(
         pool=pool,
         plan=plan,
         decoder=Decoder(),
@@ -78,7 +78,7 @@ async def _measure(name: str, texts: list[str]) -> None:
     records = [_record(offset, text) for offset, text in enumerate(texts)]
     started = time.process_time()
     for first in range(0, len(records), BATCH):
-        await analyst.analyse(records[first : first + BATCH])
+        await analyzer.process(records[first : first + BATCH])
     spent = time.process_time() - started
     per_post = spent / len(records) * 1e6
     print(f"{name}: {per_post:.1f} us a post, {pool.prompts / len(records):.2f} prompts a post")

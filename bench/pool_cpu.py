@@ -17,8 +17,9 @@ import structlog
 import uvloop
 
 from bench.model.server import ModelServer, Serving
+from emollm.clients import HttpTransport, ServerOptions, TgiClient
+from emollm.pool import PoolOptions, open_pool
 from emollm.protocol import GenerateParams, Prompt
-from emollm.servers import HttpTransport, PoolOptions, ServerOptions, TgiClient, open_pool
 
 TEXT = (
     "Human: \nTask: Categorize the tweet's emotional tone as either 'neutral or no emotion' or "

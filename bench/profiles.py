@@ -18,10 +18,11 @@ from bench.options import Options
 from bench.process import MeasuredProcess
 from bench.report import Goal, Part, say
 from bench.stage import POSTS, Stage, consumer_env, letters_of, open_stage
-from consumer.model import make_builder
+from consumer.analysis.model import make_builder
 from consumer.settings import Model
+from emollm.clients import ServerOptions
+from emollm.pool import open_pool
 from emollm.protocol import Prompt
-from emollm.servers import ServerOptions, open_pool
 from emollm.tasks import TASKS
 from producer import Broker, TweetsSettings, fetch_tweets, read_tweets, sample, send_tweets
 from schemas import Post

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from infra.kafka import EmbeddedKafka, TopicNames, create_topics, default_topics
 from producer import Broker, LoadSettings, send_load
 from producer.synthetic import synthetic_post
-from producer.topic_log import StoredRecord, kafka_topic_log
+from runtime.kafka.topic_log import StoredRecord, kafka_topic_log
 from schemas import Post
 
 PARTITIONS = 4

@@ -1,14 +1,16 @@
 """The service: posts in, affect events out.
 
-The way of one post, a file for each stage:
+The way of one post:
 
-    source ─ decode ─ batch ─ plan ─ infer ─ read ─ event ─ publish ─ settle
+    delivery   source ─ batcher ─ scheduler
+    analysis   decoder ─ plan ─ inference ─ reading ─ event
+    delivery   publisher ─ committer
 
-`analyst` is the stages from decode to event, for one batch; `work` carries batches through all of
-them; `tracker` knows what may be committed, `settle` is the one committer; `service` is the whole
-life, from start through rebalances to the exit status; `app` puts it together from the settings.
+`processor` is the one protocol between the two rooms; `records` and `dead_letters` are what goes
+through it. `assembly` makes the parts from the settings, `app` runs them to an exit status.
 
-    kafka/      the brokers, behind a protocol
+    delivery/   Kafka's side: it knows of no task and no model
+    analysis/   the model's side: it knows of no Kafka
     settings/   everything that can be configured
-    telemetry/  logs, metrics, health
+    telemetry/  log events, metrics, health
 """

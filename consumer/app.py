@@ -1,4 +1,4 @@
-"""The whole consumer: settings → pool → canary → analyst → service → exit status."""
+"""The whole consumer: settings → pool → canary → analyzer → service → exit status."""
 
 import asyncio
 import gc
@@ -8,31 +8,41 @@ from contextlib import nullcontext
 
 import structlog
 
+from consumer.analysis.plan import Plan, make_plan
 from consumer.assembly import (
     kafka_options,
-    make_analyst,
+    make_analyzer,
     open_model,
     server_options,
     service_limits,
 )
-from consumer.errors import ServiceError
-from consumer.kafka.aiokafka_brokers import AiokafkaBrokers
-from consumer.kafka.protocol import Brokers
-from consumer.limits import KafkaOptions, Until
-from consumer.plan import Plan, make_plan
-from consumer.service import EXIT_BROKEN, EXIT_DONE, EXIT_HALTED, EXIT_MISCONFIGURED, Service
-from consumer.settings import ConfigError, Settings
-from consumer.signals import caught_signals
+from consumer.delivery.service import (
+    EXIT_BROKEN,
+    EXIT_DONE,
+    EXIT_HALTED,
+    EXIT_MISCONFIGURED,
+    Service,
+)
+from consumer.options import Until
+from consumer.settings import Settings
 from consumer.telemetry import log_events
-from consumer.telemetry.health import Health, HealthServer
+from consumer.telemetry.health import Health
 from consumer.telemetry.meter import Meter
 from emollm.errors import ModelError, Stop
-from emollm.servers import Pool
+from emollm.pool import Pool
+from runtime.errors import ServiceError
+from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
+from runtime.kafka.options import KafkaOptions
+from runtime.kafka.protocol import Brokers
+from runtime.settings import ConfigError
+from runtime.signals import caught_signals
+from runtime.telemetry import log_events as shared_events
+from runtime.telemetry.health_server import HealthServer
 
 __all__ = [
     "kafka_options",
     "main",
-    "make_analyst",
+    "make_analyzer",
     "open_model",
     "run",
     "server_options",
@@ -80,7 +90,7 @@ async def run(
         if settings.http.enabled:
             await server.start()
             meter.listens_at = server.url
-            _log.info(log_events.HEALTH_LISTENS, url=server.url)
+            _log.info(shared_events.HEALTH_LISTENS, url=server.url)
         brokers = make_brokers(kafka_options(settings))
         return await _run(settings, meter, health, brokers, until=until, signals=signals)
     except ServiceError as error:
@@ -137,10 +147,10 @@ async def _run(
             dialect=pool.info.dialect,
             tasks=plan.signature,
         )
-        analyst = make_analyst(settings, plan, pool, meter)
+        analyzer = make_analyzer(settings, plan, pool, meter)
         service = Service(
             kafka_options(settings),
-            analyst,
+            analyzer,
             limits=service_limits(settings),
             observer=meter,
             brokers=brokers,

@@ -1,25 +1,20 @@
 """The consumer's parts, made from the settings."""
 
-from consumer.analyst import Analyst
-from consumer.cache import AnswerCache
-from consumer.canary import prover
-from consumer.decode import Decoder
-from consumer.event import EventBuilder, Pseudonyms
-from consumer.infer import Answer, Inference
-from consumer.kafka.security import client_security
-from consumer.limits import (
-    BatchLimits,
-    DrainBudget,
-    FuseLimits,
-    InFlightLimits,
-    KafkaOptions,
-    ServiceLimits,
-)
-from consumer.model import make_builder
-from consumer.plan import Plan
+from consumer.analysis.analyzer import Analyzer
+from consumer.analysis.cache import AnswerCache
+from consumer.analysis.canary import prover
+from consumer.analysis.decoder import Decoder
+from consumer.analysis.event import EventBuilder, Pseudonyms
+from consumer.analysis.inference import Answer, Inference
+from consumer.analysis.model import make_builder
+from consumer.analysis.plan import Plan
+from consumer.options import BatchLimits, DrainBudget, FuseLimits, InFlightLimits, ServiceLimits
 from consumer.settings import Settings
 from consumer.telemetry.meter import Meter
-from emollm.servers import Pool, PoolOptions, ServerOptions, open_pool
+from emollm.clients import ServerOptions
+from emollm.pool import Pool, PoolOptions, open_pool
+from runtime.kafka.options import KafkaOptions
+from runtime.kafka.security import client_security
 
 _HEARTBEATS = 3
 """Of a session timeout: two may be lost. Kafka's own advice."""
@@ -108,7 +103,9 @@ async def open_model(settings: Settings, plan: Plan, observer: Meter | None = No
     )
 
 
-def make_analyst(settings: Settings, plan: Plan, pool: Pool, meter: Meter | None = None) -> Analyst:
+def make_analyzer(
+    settings: Settings, plan: Plan, pool: Pool, meter: Meter | None = None
+) -> Analyzer:
     """Make the analysis that asks this pool.
 
     Raises:
@@ -122,7 +119,7 @@ def make_analyst(settings: Settings, plan: Plan, pool: Pool, meter: Meter | None
     if meter is not None:
         meter.cache_size = lambda: (len(cache), cache.nbytes)
     builder = make_builder(settings.model, pool.info, plan.tasks)
-    return Analyst(
+    return Analyzer(
         pool=pool,
         plan=plan,
         decoder=Decoder(settings.input),

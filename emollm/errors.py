@@ -17,8 +17,10 @@
 These are data: `generate` returns them in the place of an answer, `Stop` may be raised.
 """
 
+from runtime.errors import QuotableError
 
-class ModelError(Exception):
+
+class ModelError(QuotableError):
     """A prompt that has no answer. Messages never hold a prompt's text or a secret."""
 
     def __init__(

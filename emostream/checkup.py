@@ -8,16 +8,17 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from consumer.analysis.canary import prover
+from consumer.analysis.plan import make_plan
 from consumer.app import kafka_options, server_options
-from consumer.canary import prover
-from consumer.checks import check_topics
-from consumer.errors import Misconfigured
-from consumer.kafka.refusal import refusal
-from consumer.plan import make_plan
-from consumer.settings import ConfigError, Settings
+from consumer.delivery.checks import check_topics
+from consumer.settings import Settings
+from emollm.clients import ServerOptions, detect
 from emollm.errors import ModelError
 from emollm.protocol import ModelClient
-from emollm.servers import ServerOptions, detect
+from runtime.errors import Misconfigured
+from runtime.kafka.access import refusal
+from runtime.settings import ConfigError
 
 _KAFKA_S = 10.0
 _SERVER_S = 10.0

@@ -38,7 +38,7 @@ class Connection:
 
     def client_options(self) -> dict[str, Any]:
         """Keyword arguments for any aiokafka client."""
-        from consumer.kafka.security import client_security
+        from runtime.kafka.security import client_security
 
         settings = self.settings()
         return {

@@ -11,8 +11,9 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 # By name, so that a command that needs no broker imports none to explain an error.
 _EXPLAINED: dict[str, int] = {
-    "consumer.settings.ConfigError": WRONG_USAGE,
-    "consumer.errors.ServiceError": FAILED,
+    "runtime.settings.load.ConfigError": WRONG_USAGE,
+    "runtime.errors.ServiceError": FAILED,
+    "runtime.kafka.errors.KafkaFault": FAILED,
     "emollm.errors.Stop": STOPPED,
     "emollm.errors.ModelError": FAILED,
     "infra.kafka.errors.KafkaInfraError": FAILED,
@@ -72,7 +73,7 @@ _EXTRAS = {
 
 
 def _public(name: str) -> str:
-    """`consumer.settings._load.ConfigError` is offered as `consumer.settings.ConfigError`."""
+    """`runtime.settings.load.ConfigError` is offered as `consumer.settings.ConfigError`."""
     *modules, last = name.split(".")
     return ".".join([module for module in modules if not module.startswith("_")] + [last])
 

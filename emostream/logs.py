@@ -2,7 +2,7 @@
 
 import logging
 
-from consumer.telemetry.logging import setup_logging
+from runtime.telemetry.logging import setup_logging
 
 
 def quiet_logs(level: str = "warning") -> None:

@@ -6,10 +6,11 @@ import re
 import sys
 from pathlib import Path
 
-from consumer import letters, settings
+from consumer import dead_letters, settings
 from consumer.telemetry import log_events, metrics
+from emollm.clients import events as server_events
 from emollm.models import MODELS
-from emollm.servers import events as server_events
+from runtime.telemetry import log_events as shared
 
 ROOT = Path(__file__).parent.parent
 _MARKS = {"yes": "yes", "care": "with care", "no": "**no**"}
@@ -20,13 +21,15 @@ def documents() -> dict[str, str]:
     operations = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     for block, text in {
         "metrics": metrics.to_markdown(),
-        "log-events": log_events.to_markdown().rstrip("\n") + "\n" + _server_events(),
+        "log-events": log_events.EVENTS.to_markdown()
+        + "".join(shared.EVENTS.to_markdown().splitlines(keepends=True)[2:])
+        + _server_events(),
     }.items():
         operations = replaced(operations, block, text)
     delivery = (ROOT / "docs/delivery.md").read_text(encoding="utf-8")
     return {
         "docs/configuration.md": settings.to_markdown(),
-        "docs/delivery.md": replaced(delivery, "dead-letters", letters.to_markdown()),
+        "docs/delivery.md": replaced(delivery, "dead-letters", dead_letters.to_markdown()),
         "docs/operations.md": operations,
         "docs/models.md": models_page(),
     }

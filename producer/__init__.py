@@ -12,24 +12,17 @@ from producer.dlq import (
     show_letter,
 )
 from producer.dlq_replay import DlqReplayReport, DlqReplaySettings, replay_letters
-from producer.errors import (
-    BrokerUnreachable,
-    DeliveryStalled,
-    NoSuchLetter,
-    ProducerError,
-    ReadingStalled,
-    TopicMissing,
-    TweetsUnavailable,
-    UnreadableFile,
-)
+from producer.errors import NoSuchLetter, ProducerError, TweetsUnavailable, UnreadableFile
 from producer.load import LoadSettings, load_records, send_load
 from producer.mapping import FieldMapping
-from producer.outbox import Broker, Delivery, Outgoing
 from producer.rated_tweets import fetch_tweets
 from producer.replay import ReplaySettings, replay_file
 from producer.report import BadLine, BadLineObserver, Observer, Progress, Report
 from producer.tweets import HUMAN_VALENCE, TweetsSettings, read_tweets, sample, send_tweets
 from producer.yardstick import Agreement, pearson, valence_agreement
+from runtime.kafka.connection import Broker
+from runtime.kafka.errors import DeliveryStalled, ReadingStalled, TopicMissing, Unreachable
+from runtime.kafka.producing import Delivery, Outgoing
 
 __all__ = [
     "BAD_INPUTS",
@@ -39,7 +32,6 @@ __all__ = [
     "BadLine",
     "BadLineObserver",
     "Broker",
-    "BrokerUnreachable",
     "Clock",
     "Delivery",
     "DeliveryStalled",
@@ -62,6 +54,7 @@ __all__ = [
     "TopicMissing",
     "TweetsSettings",
     "TweetsUnavailable",
+    "Unreachable",
     "UnreadableFile",
     "describe",
     "fetch_tweets",

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from producer.errors import NoSuchLetter
-from producer.outbox import Broker
-from producer.topic_log import Span, StoredRecord, TopicLog, kafka_topic_log
+from runtime.kafka.connection import Broker
+from runtime.kafka.topic_log import Span, StoredRecord, TopicLog, kafka_topic_log
 from schemas import DeadLetter, NotADeadLetterError, read_dead_letter
 from schemas.headers import replays
 
@@ -104,7 +104,7 @@ async def list_letters(
     """Count the letters that match, and give the newest `limit` of them.
 
     Raises:
-        BrokerUnreachable, TopicMissing, ReadingStalled
+        Unreachable, TopicMissing, ReadingStalled
     """
     wanted = letter_filter or LetterFilter()
     newest: list[tuple[datetime, int, int, Summary]] = []  # a heap, the oldest on top
@@ -145,7 +145,7 @@ async def show_letter(
 
     Raises:
         NoSuchLetter: there is no record, or it is no dead letter.
-        BrokerUnreachable, TopicMissing, ReadingStalled
+        Unreachable, TopicMissing, ReadingStalled
     """
     async with AsyncExitStack() as stack:
         if log is None:

@@ -12,9 +12,17 @@ import msgspec
 from producer.clock import Clock, Pacer, SystemClock
 from producer.dlq import DEFAULT_TOPIC, Letter, LetterFilter, letter_of
 from producer.errors import ProducerError
-from producer.outbox import Broker, Delivery, Outbox, Outgoing, RecordProducer, kafka_producer
 from producer.report import Observer, Progress
-from producer.topic_log import Span, TopicLog, kafka_topic_log
+from runtime.kafka.connection import Broker
+from runtime.kafka.errors import KafkaFault
+from runtime.kafka.producing import (
+    BoundedProducer,
+    Delivery,
+    Outgoing,
+    RecordProducer,
+    kafka_producer,
+)
+from runtime.kafka.topic_log import Span, TopicLog, kafka_topic_log
 from schemas import NotADeadLetterError
 from schemas.headers import REPLAYS
 
@@ -99,22 +107,22 @@ async def replay_letters(
     Setting `stop` ends it in good order. `log` and `producer` stand in for Kafka (for tests).
 
     Raises:
-        BrokerUnreachable, TopicMissing: before anything is sent.
+        Unreachable, TopicMissing: before anything is sent.
     """
     async with AsyncExitStack() as stack:
         if log is None:
             log = await stack.enter_async_context(
                 kafka_topic_log(settings.topic, broker, group=settings.group)
             )
-        outbox = None
+        sends = None
         if not settings.dry_run:
             if producer is None:
                 topics = [settings.to_topic] if settings.to_topic else []
                 producer = await stack.enter_async_context(
                     kafka_producer(broker, settings.delivery, topics=topics)
                 )
-            outbox = Outbox(producer, settings.delivery)
-        run = _Replay(settings, log, outbox, clock or SystemClock(), observer)
+            sends = BoundedProducer(producer, settings.delivery)
+        run = _Replay(settings, log, sends, clock or SystemClock(), observer)
         return await run.run(stop or asyncio.Event())
 
 
@@ -136,13 +144,13 @@ class _Replay:
         self,
         settings: DlqReplaySettings,
         log: TopicLog,
-        outbox: Outbox | None,
+        sends: BoundedProducer | None,
         clock: Clock,
         observer: Observer | None,
     ) -> None:
         self._settings = settings
         self._log = log
-        self._outbox = outbox
+        self._sends = sends
         self._clock = clock
         self._pacer = Pacer(settings.rate, clock)
         self._observer = observer
@@ -162,12 +170,12 @@ class _Replay:
         failure = None
         try:
             await self._send_all(spans, done, stop)
-        except ProducerError as error:
+        except (ProducerError, KafkaFault) as error:
             failure = str(error)
-        if self._outbox:
+        if self._sends:
             try:
-                await self._outbox.drain()
-            except ProducerError as error:
+                await self._sends.drain()
+            except (ProducerError, KafkaFault) as error:
                 failure = failure or str(error)
             if self._settings.group:
                 await self._log.commit(
@@ -205,18 +213,18 @@ class _Replay:
                 return
             self._sent += 1
             self._by_topic[target] += 1
-            if self._outbox:
-                await self._outbox.send(replayed_record(letter, target), on_ack=settle)
+            if self._sends:
+                await self._sends.send(replayed_record(letter, target), on_ack=settle)
             self._observe()
             if settings.limit is not None and self._sent >= settings.limit:
                 return
 
     def _report(self, failure: str | None) -> DlqReplayReport:
-        outbox = self._outbox
+        sends = self._sends
         return DlqReplayReport(
             matched=self._matched,
-            replayed=outbox.acked if outbox else self._sent,
-            failed=outbox.failed + outbox.in_flight if outbox else 0,
+            replayed=sends.acked if sends else self._sent,
+            failed=sends.failed + sends.in_flight if sends else 0,
             refused=len(self._refused),
             refused_samples=tuple(self._refused[:_REFUSED_SAMPLES]),
             unreadable=self._unreadable,
@@ -231,13 +239,13 @@ class _Replay:
         if not self._observer or (now - self._observed < _OBSERVE_EVERY_S and not at_end):
             return
         self._observed = now
-        outbox = self._outbox
+        sends = self._sends
         self._observer(
             Progress(
                 sent=self._sent,
-                acked=outbox.acked if outbox else self._sent,
-                failed=outbox.failed if outbox else 0,
-                in_flight=outbox.in_flight if outbox else 0,
+                acked=sends.acked if sends else self._sent,
+                failed=sends.failed if sends else 0,
+                in_flight=sends.in_flight if sends else 0,
                 bad_lines=self._unreadable,
                 seconds=now - self._started,
                 fraction=min(self._read / self._to_read, 1.0) if self._to_read else None,

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Literal, TypeAlias
 
 from producer.clock import Clock, Pacer, SystemClock
-from producer.errors import DeliveryStalled, ProducerError
-from producer.outbox import Outbox, Outgoing
+from producer.errors import ProducerError
 from producer.report import BadLine, BadLineObserver, Observer, Progress, Report
+from runtime.kafka.errors import DeliveryStalled, KafkaFault
+from runtime.kafka.producing import BoundedProducer, Outgoing
 
 Source: TypeAlias = AsyncIterator[Outgoing | BadLine]
 
@@ -24,7 +25,7 @@ class Feed:
 
     def __init__(
         self,
-        outbox: Outbox,
+        sends: BoundedProducer,
         *,
         rate: float | None = None,
         limit: int | None = None,
@@ -41,7 +42,7 @@ class Feed:
         `fraction` tells how much of the source has been taken, 0 to 1; setting `stop` ends the
         run in good order: what is in flight is waited for.
         """
-        self._outbox = outbox
+        self._sends = sends
         self._clock = clock or SystemClock()
         self._pacer = Pacer(rate, self._clock)
         self._limit = limit
@@ -66,20 +67,23 @@ class Feed:
                 failure = await self._send_all(source)
             except DeliveryStalled:
                 raise
-            except ProducerError as error:  # the source broke off; what was taken still goes out
+            except (
+                ProducerError,
+                KafkaFault,
+            ) as error:  # the source broke off; what was taken still goes out
                 failure = str(error)
-            await self._outbox.drain()
+            await self._sends.drain()
         except DeliveryStalled as error:
             failure = failure or str(error)
         self._observe(at_end=True)
-        outbox = self._outbox
+        sends = self._sends
         return Report(
             sent=self._sent,
-            acked=outbox.acked,
-            failed=outbox.failed + outbox.in_flight,
+            acked=sends.acked,
+            failed=sends.failed + sends.in_flight,
             bad_lines=self._bad_lines,
             bad_samples=tuple(self._bad_samples),
-            errors=dict(outbox.errors),
+            errors=dict(sends.errors),
             kinds=dict(self._kinds),
             seconds=self._seconds(),
             failure=failure,
@@ -99,7 +103,7 @@ class Feed:
             if self._over():
                 return None
             self._sent += 1
-            await self._outbox.send(item)
+            await self._sends.send(item)
             if item.kind is not None:
                 self._kinds[item.kind] += 1
             self._observe()
@@ -135,9 +139,9 @@ class Feed:
         self._observer(
             Progress(
                 sent=self._sent,
-                acked=self._outbox.acked,
-                failed=self._outbox.failed,
-                in_flight=self._outbox.in_flight,
+                acked=self._sends.acked,
+                failed=self._sends.failed,
+                in_flight=self._sends.in_flight,
                 bad_lines=self._bad_lines,
                 seconds=self._seconds(),
                 fraction=self._done(),

@@ -10,9 +10,16 @@ import msgspec
 from producer.bad_input import BAD_INPUTS, BadInput
 from producer.clock import Clock
 from producer.feed import Feed, Source
-from producer.outbox import Broker, Delivery, Outbox, Outgoing, RecordProducer, kafka_producer
 from producer.report import Observer, Report
 from producer.synthetic import synthetic_post
+from runtime.kafka.connection import Broker
+from runtime.kafka.producing import (
+    BoundedProducer,
+    Delivery,
+    Outgoing,
+    RecordProducer,
+    kafka_producer,
+)
 
 POST = "post"
 REPOST = "repost"
@@ -70,12 +77,12 @@ async def send_load(
     """Send synthetic records; the report's `kinds` counts what they were made as.
 
     Raises:
-        BrokerUnreachable, TopicMissing: before anything is sent.
+        Unreachable, TopicMissing: before anything is sent.
     """
 
     async def run(through: RecordProducer) -> Report:
         feed = Feed(
-            Outbox(through, settings.delivery),
+            BoundedProducer(through, settings.delivery),
             rate=settings.rate,
             limit=settings.count,
             duration_s=settings.duration_s,

@@ -14,8 +14,15 @@ from producer.errors import UnreadableFile
 from producer.feed import Feed, OnBadLine, Source
 from producer.files import STDIN, FileFormat, PostFile, Row
 from producer.mapping import POSITION, FieldMapping, NotAPostError, walk
-from producer.outbox import Broker, Delivery, Outbox, Outgoing, RecordProducer, kafka_producer
 from producer.report import BadLine, BadLineObserver, Observer, Report
+from runtime.kafka.connection import Broker
+from runtime.kafka.producing import (
+    BoundedProducer,
+    Delivery,
+    Outgoing,
+    RecordProducer,
+    kafka_producer,
+)
 from schemas import Post
 
 _encode = msgspec.json.Encoder().encode
@@ -65,14 +72,14 @@ async def replay_file(
 
     Raises:
         UnreadableFile: the file isn't there.
-        BrokerUnreachable, TopicMissing: before anything is read.
+        Unreachable, TopicMissing: before anything is read.
     """
     stop = stop or asyncio.Event()
     file = PostFile(settings.path, file_format=settings.file_format)
 
     async def run(through: RecordProducer) -> Report:
         feed = Feed(
-            Outbox(through, settings.delivery),
+            BoundedProducer(through, settings.delivery),
             rate=settings.rate,
             limit=settings.limit,
             on_bad_line=settings.on_bad_line,

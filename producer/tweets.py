@@ -11,10 +11,11 @@ from pathlib import Path
 
 from producer.clock import Clock
 from producer.feed import Feed, Source
-from producer.outbox import Broker, Delivery, Outbox, RecordProducer, kafka_producer
 from producer.rated_tweets import fetch_tweets
 from producer.replay import outgoing
 from producer.report import Observer, Report
+from runtime.kafka.connection import Broker
+from runtime.kafka.producing import BoundedProducer, Delivery, RecordProducer, kafka_producer
 from schemas import Post
 
 HUMAN_VALENCE = "human_valence"
@@ -48,7 +49,7 @@ async def send_tweets(
 
     Raises:
         TweetsUnavailable: they can't be fetched.
-        BrokerUnreachable, TopicMissing: before anything is sent.
+        Unreachable, TopicMissing: before anything is sent.
     """
     posts = sample(read_tweets(await fetch_tweets(cache)), settings.count, seed=settings.seed)
 
@@ -58,7 +59,7 @@ async def send_tweets(
 
     async def run(through: RecordProducer) -> Report:
         feed = Feed(
-            Outbox(through, settings.delivery),
+            BoundedProducer(through, settings.delivery),
             rate=settings.rate,
             limit=len(posts),
             observer=observer,

@@ -49,7 +49,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     transition: AlertState
     """The state that the alert has from here on."""
     kind: Literal["spike", "level", "instrument"] = "spike"
-    """`level`: a lasting change of level. `instrument`: the mix of models changed. Neither fires."""
+    """`level`: a lasting change; `instrument`: the mix of models changed. Neither fires."""
     measure: Measure
     """The strongest one; `evidence` lists all."""
     severity: Severity

@@ -18,7 +18,7 @@ from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker, KafkaMessage, KafkaResponse
 
 from bench.peers.http import aiohttp_client
-from bench.peers.work import Ask, Job, analyse
+from bench.peers.work import Ask, Job, process
 
 _WORKERS = 40
 """As in the hand-written loop; 16, 64 and 256 cost the same or more."""
@@ -76,7 +76,7 @@ def _take_messages(broker: KafkaBroker, job: Job, ask: Ask) -> None:
     )
     @broker.publisher(job.events)  # type: ignore[untyped-decorator]
     async def handle(post: Given) -> KafkaResponse:
-        event = await analyse(post.value, post.id, post.created_ms, ask)
+        event = await process(post.value, post.id, post.created_ms, ask)
         return KafkaResponse(event, key=post.key)
 
 
@@ -97,7 +97,7 @@ def _take_batches(broker: KafkaBroker, job: Job, ask: Ask) -> None:
 
         async def work() -> None:
             for post in todo:
-                event = await analyse(post.value, post.id, post.created_ms, ask)
+                event = await process(post.value, post.id, post.created_ms, ask)
                 sent.append(await publisher.publish(event, key=post.key, no_confirm=True))
 
         async with asyncio.TaskGroup() as workers:

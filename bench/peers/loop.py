@@ -16,7 +16,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from bench.peers.http import CLIENTS
-from bench.peers.work import Ask, Job, analyse
+from bench.peers.work import Ask, Job, process
 
 _BATCH = 512
 """Records of a batch: more make no difference."""
@@ -65,7 +65,7 @@ async def _work(
 ) -> None:
     for record in records:
         id_ = f"{record.topic}/{record.partition}/{record.offset}"
-        event = await analyse(record.value, id_, record.timestamp, ask)
+        event = await process(record.value, id_, record.timestamp, ask)
         sent.append(await producer.send(events, event, key=record.key))
 
 

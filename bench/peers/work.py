@@ -89,7 +89,7 @@ def _body(text: str, frame: tuple[str, str, bytes]) -> bytes:
     return b'{"inputs":' + _encode(f"{before}{text}{after}") + tail
 
 
-async def analyse(value: bytes, id_: str, created_ms: int, ask: Ask) -> bytes:
+async def process(value: bytes, id_: str, created_ms: int, ask: Ask) -> bytes:
     """One post's three questions at once; the event, encoded."""
     post = _post(value)
     v_reg, v_oc, e_c = await asyncio.gather(*(ask(_body(post.text, f)) for f in _FRAMES))

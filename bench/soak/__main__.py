@@ -37,7 +37,7 @@ from consumer.telemetry import log_events
 from emostream.reference import replaced
 from infra.kafka import BrokerSettings, EmbeddedKafka, TopicNames, create_topics, default_topics
 from producer import Broker, LoadSettings, Report, send_load
-from producer.topic_log import kafka_topic_log
+from runtime.kafka.topic_log import kafka_topic_log
 
 _NAMES = TopicNames(posts="soak.posts", events="soak.events", dead_letters="soak.dlq")
 _GROUP = "soak"

@@ -6,34 +6,57 @@ Unknown keys and unsafe combinations are refused with a `ConfigError` that says 
 Secrets never show in a repr, an error or a log.
 """
 
-from consumer.settings._document import to_example_toml, to_markdown
-from consumer.settings._kafka import Kafka, Sasl, SecurityProtocol, Tls
-from consumer.settings._load import ConfigError, load
+from collections.abc import Mapping
+from pathlib import Path
+
 from consumer.settings._model import Cache, Model, Tasks
-from consumer.settings._service import Batch, Drain, Fuse, Http, InFlight, Log
+from consumer.settings._service import Batch, Drain, Fuse, InFlight
 from consumer.settings._settings import Settings
 from consumer.settings._topics import Fields, Input, Output
+from runtime import settings as _runtime
 
 __all__ = [
     "Batch",
     "Cache",
-    "ConfigError",
     "Drain",
     "Fields",
     "Fuse",
-    "Http",
     "InFlight",
     "Input",
-    "Kafka",
-    "Log",
     "Model",
     "Output",
-    "Sasl",
-    "SecurityProtocol",
     "Settings",
     "Tasks",
-    "Tls",
     "load",
     "to_example_toml",
     "to_markdown",
 ]
+
+_SHOWN = {
+    "kafka": ("bootstrap",),
+    "input": ("topics", "group_id"),
+    "output": ("events_topic", "dlq_topic", "include_text"),
+    "model": ("servers",),
+    "tasks": ("v_oc", "ei_oc", "ei_emotions"),
+    "http": ("host", "port"),
+}
+"""What most people set; the example has the rest as comments."""
+
+
+def load(path: str | Path | None, env: Mapping[str, str]) -> Settings:
+    """Read the consumer's settings; see `runtime.settings.load`.
+
+    Raises:
+        ConfigError: the file can't be read, a key is unknown, or a value or combination is refused.
+    """
+    return _runtime.load(Settings, path, env)
+
+
+def to_markdown() -> str:
+    """The reference page: every key with its variable, type, default and meaning."""
+    return _runtime.to_markdown(Settings, made_from="consumer/settings")
+
+
+def to_example_toml() -> str:
+    """A file with every key at its default, those seldom set as comments. It loads as it is."""
+    return _runtime.to_example_toml(Settings, shown=_SHOWN)

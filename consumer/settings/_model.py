@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import Field, SecretStr, model_validator
 
-from consumer.settings._section import Section
+from emollm.clients import ServerOptions
 from emollm.custom import PRESETS, CustomTask
-from emollm.servers import ServerOptions
 from emollm.tasks import Task
+from runtime.settings.section import Section
 
 
 class Model(Section):

@@ -1,11 +1,11 @@
 """How the service works: batches, memory, stopping, and what it tells the operator."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from consumer.limits import BatchLimits, DrainBudget, FuseLimits, InFlightLimits
-from consumer.settings._section import Section
+from consumer.options import BatchLimits, DrainBudget, FuseLimits, InFlightLimits
+from runtime.settings.section import Section
 
 _BATCH = BatchLimits()
 _IN_FLIGHT = InFlightLimits()
@@ -53,25 +53,3 @@ class Fuse(Section):
     """Posts looked at, the last ones."""
     share: Annotated[float, Field(gt=0, le=2)] = _FUSE.share
     """Share of dead letters among them that stops the consumer; above 1 never does."""
-
-
-class Http(Section):
-    """Health and metrics: `/livez`, `/readyz`, `/metrics`."""
-
-    host: str = "127.0.0.1"
-    """Address to listen on; `0.0.0.0` in a container."""
-    port: Annotated[int, Field(ge=0, le=65535)] = 9090
-    """Port to listen on; 0 takes a free one."""
-    enabled: bool = True
-    """Whether to listen at all."""
-    stuck_after_s: Annotated[float, Field(gt=0)] = 120.0
-    """Seconds without any progress, work being there, after which `/livez` says 503."""
-
-
-class Log(Section):
-    """What is written to standard error."""
-
-    format: Literal["auto", "json", "console"] = "auto"
-    """Lines of JSON, or for humans; auto: for humans on a terminal."""
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severity written."""

@@ -1,31 +1,20 @@
 """All sections as one object, and the combinations between sections that are refused."""
 
-from typing import ClassVar, Self
+from typing import Self
 
 from pydantic import model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from consumer.settings._kafka import Kafka
 from consumer.settings._model import Cache, Model, Tasks
-from consumer.settings._service import Batch, Drain, Fuse, Http, InFlight, Log
+from consumer.settings._service import Batch, Drain, Fuse, InFlight
 from consumer.settings._topics import Input, Output
+from runtime.settings import Document, Http, Kafka, Log
 
-ENV_PREFIX = "EMOSTREAM_"
 COMMIT_S = 5.0
-"""What the commit after a drain may take, within the rebalance timeout (`consumer.service`)."""
+"""What the commit after a drain may take, within the rebalance timeout."""
 
 
-class Settings(BaseSettings):
+class Settings(Document):
     """The whole configuration. Made by `load`; tests may make it from keywords."""
-
-    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,  # an input may be a secret
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter="__",
-    )
 
     kafka: Kafka = Kafka()
     input: Input = Input()
@@ -39,18 +28,6 @@ class Settings(BaseSettings):
     fuse: Fuse = Fuse()
     http: Http = Http()
     log: Log = Log()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings calls by name
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Keywords only: `load` merges the file and the environment it is handed into them."""
-        return (init_settings,)
 
     @model_validator(mode="after")
     def _safe(self) -> Self:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from consumer.limits import Compression
-from consumer.settings._section import Section, is_set
+from runtime.kafka.options import Compression
+from runtime.settings.section import Section, is_set
 
 TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 """Kafka's own rule for a topic's name."""

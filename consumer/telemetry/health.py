@@ -1,16 +1,9 @@
-"""`/livez`, `/readyz` and `/metrics`, for the platform and for Prometheus."""
+"""Whether the consumer lives and is ready, and why not: what `/livez` and `/readyz` say."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import msgspec
-from aiohttp import web
-
-from consumer.errors import Misconfigured
-from consumer.settings import Http
-from consumer.telemetry.meter import Meter
 from consumer.telemetry.state import Snapshot
-from emollm.servers import BreakerState, ServerState
+from emollm.pool import BreakerState, ServerState
 
 
 class Health:
@@ -63,66 +56,3 @@ class Health:
         if not state.available:
             problems.append("no model server takes prompts")
         return problems
-
-
-class HealthServer:
-    """Serves them over HTTP, on the service's own event loop: if that hangs, so do they."""
-
-    def __init__(self, options: Http, health: Health, meter: Meter) -> None:
-        self._options = options
-        self._health = health
-        self._meter = meter
-        self._runner: web.AppRunner | None = None
-        self.url: str | None = None
-        """Where it listens, once started."""
-
-    async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            Misconfigured: the address can't be listened on.
-        """
-        app = web.Application()
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False)
-        await runner.setup()
-        options = self._options
-        try:
-            await web.TCPSite(runner, options.host, options.port).start()
-        except OSError as error:
-            await runner.cleanup()
-            raise Misconfigured(
-                f"can't listen on http.host {options.host}, http.port {options.port}:"
-                f" {error.strerror or error}; name another, or set http.enabled = false"
-            ) from None
-        self._runner = runner
-        host, port = runner.addresses[0][:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def _livez(self, _: web.Request) -> web.Response:
-        problems = self._health.not_alive()
-        return _json({"alive": not problems, "why": problems}, problems)
-
-    async def _readyz(self, _: web.Request) -> web.Response:
-        problems = self._health.not_ready()
-        return _json({"ready": not problems, "why": problems}, problems)
-
-    async def _metrics(self, request: web.Request) -> web.Response:
-        body, content_type = self._meter.expose(request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
-
-def _json(body: dict[str, Any], problems: list[str]) -> web.Response:
-    return web.Response(
-        status=503 if problems else 200,
-        body=msgspec.json.encode(body),
-        content_type="application/json",
-    )

@@ -1,22 +1,19 @@
 """The log events' names: an interface. One line of meaning each; a test holds that none is missing.
 
-Model servers have theirs in `emollm.servers.events`.
+Model servers have theirs in `emollm.clients.events`, what all programs share in
+`runtime.telemetry.log_events`.
 """
 
 from typing import Final
 
-EVENTS: Final[dict[str, str]] = {}
-"""Name → meaning."""
+from runtime.telemetry.log_events import LogEvents
 
-
-def _event(name: str, meaning: str) -> str:
-    EVENTS[name] = meaning
-    return name
+EVENTS: Final = LogEvents()
+_event = EVENTS.declare
 
 
 # ---- start
 
-HEALTH_LISTENS = _event("health_listens", "`/livez`, `/readyz` and `/metrics` are served at `url`.")
 MODEL_READY = _event(
     "model_ready", "A model server answered the canary; `model` is asked the `tasks`."
 )
@@ -42,9 +39,6 @@ COMMIT_FENCED = _event(
 )
 COMMIT_RETRIED = _event("commit_retried", "A commit failed and is tried again.")
 COMMIT_FAILED = _event("commit_failed", "A commit was given up; the next one carries its work.")
-GROUP_LEFT_UNSAID = _event(
-    "group_left_unsaid", "The group was not told that we leave; it notices after its timeout."
-)
 
 # ---- the way of a batch
 
@@ -54,7 +48,6 @@ ANALYSIS_DELAYED = _event("analysis_delayed", "A batch waits for model servers, 
 SENDS_FAILED = _event("sends_failed", "Events or dead letters were not acknowledged; sent again.")
 PRODUCER_RENEWED = _event("producer_renewed", "A producer that could not go on was made anew.")
 PRODUCER_NOT_RENEWED = _event("producer_not_renewed", "The new producer does not start either.")
-PRODUCER_STOP_FAILED = _event("producer_stop_failed", "The producer did not stop in order.")
 CONSUMER_STUCK = _event(
     "consumer_stuck", "Nothing is delivered although there is more; the consumer is made anew."
 )
@@ -66,9 +59,3 @@ ABANDONING = _event("abandoning", "Told twice: what is started is left to be don
 WORK_ABANDONED = _event("work_abandoned", "The budget ended before the work; it is done again.")
 STOPPED = _event("stopped", "The end, as it was asked for.")
 FAILED = _event("failed", "The end, by `error`; `reason` says what to do, `exit_code` how to tell.")
-
-
-def to_markdown() -> str:
-    """The reference table of docs/operations.md."""
-    rows = [f"| `{name}` | {meaning} |" for name, meaning in EVENTS.items()]
-    return "\n".join(["| event | meaning |", "|---|---|", *rows]) + "\n"

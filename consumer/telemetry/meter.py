@@ -26,8 +26,8 @@ from consumer.records import Record
 from consumer.telemetry import metrics as m
 from consumer.telemetry.observer import BatchClosed, CommitFailure
 from consumer.telemetry.state import Snapshot
+from emollm.pool import BreakerState
 from emollm.protocol import ServerInfo
-from emollm.servers import BreakerState
 
 _BREAKER = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
@@ -146,7 +146,7 @@ class Meter(Collector):
         """Remember it."""
         self._counts[m.FUSE.name][()] = 1.0
 
-    # ---- the analysis (`consumer.infer.AnalysisObserver`)
+    # ---- the analysis (`consumer.analysis.inference.AnalysisObserver`)
 
     def answers(self, cached: int, shared: int, asked: int) -> None:
         """Count the answers by origin."""
@@ -165,7 +165,7 @@ class Meter(Collector):
         self._add(m.ANALYSED, by=posts)
         self._add(m.PROMPTS, by=prompts)
 
-    # ---- the model servers (`emollm.servers.PoolObserver`)
+    # ---- the model servers (`emollm.pool.PoolObserver`)
 
     def on_request(self, server: str, task: str, outcome: str, seconds: float) -> None:
         """Count it, and its time where it was answered."""

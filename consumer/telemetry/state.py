@@ -33,7 +33,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase
     partitions: tuple[PartitionState, ...]
     available: bool
-    """Whether the analyst takes work: a model server's breaker is closed."""
+    """Whether the analyzer takes work: a model server's breaker is closed."""
     paused: str | None
     """Why fetching is paused: `records`, `bytes` or `unavailable`; None while it isn't."""
     in_flight_records: int

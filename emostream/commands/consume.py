@@ -41,8 +41,8 @@ def consume(
         sys.stdout.write(to_example_toml())
         return 0
     from consumer.app import main
-    from consumer.telemetry.logging import setup_logging
     from emostream.parent import exit_with_parent as stop_with_parent
+    from runtime.telemetry.logging import setup_logging
 
     settings = load(config, os.environ)
     setup_logging(settings.log.format, settings.log.level)

@@ -49,11 +49,11 @@ def demo(
     from rich.console import Console
     from rich.live import Live
 
-    from consumer.telemetry.logging import setup_logging
     from emostream.demo.run import DemoOptions, run_demo
     from emostream.demo.summary import summary_table
     from emostream.demo.tally import Tally
     from emostream.demo.view import LiveView
+    from runtime.telemetry.logging import setup_logging
 
     setup_logging("auto", "error")
     folder = logs or Path(tempfile.mkdtemp(prefix="emostream-demo-"))

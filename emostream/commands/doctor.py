@@ -36,8 +36,8 @@ def doctor(
     from rich.console import Console
     from rich.text import Text
 
-    from consumer.settings import ConfigError
     from emostream.checkup import Finding, examine
+    from runtime.settings import ConfigError
 
     console = Console(highlight=False, soft_wrap=True)
     marks = {"ok": ("ok  ", "green"), "bad": ("BAD ", "bold red"), "skipped": ("--  ", "dim")}

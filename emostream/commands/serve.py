@@ -34,9 +34,9 @@ def serve(
         exit_with_parent: Stop when standard input ends: for a program that starts this one.
         log_level: Least severity written to standard error.
     """
-    from consumer.telemetry.logging import setup_logging
     from infra.tgi import TgiServer
     from infra.tgi.server import run
+    from runtime.telemetry.logging import setup_logging
 
     setup_logging("auto", log_level)
     if settings.engine != "torch":

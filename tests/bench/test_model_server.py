@@ -11,11 +11,11 @@ from bench.model.server import ModelServer, Serving
 from bench.model.slots import Job, Slots
 from bench.model.stub import slots_of
 from emollm.canary import CANARIES
+from emollm.clients import ServerOptions, detect
 from emollm.errors import GenerationFailed, ModelError, Overloaded
 from emollm.prompts import PromptBuilder
 from emollm.protocol import Generation, ModelClient, Prompt, ServerInfo
 from emollm.readers import Unreadable
-from emollm.servers import ServerOptions, detect
 from emollm.tasks import TASKS
 
 _BUILDER = PromptBuilder(list(TASKS.values()))

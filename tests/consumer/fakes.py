@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumer.analyst import Analyst
-from consumer.cache import AnswerCache
-from consumer.decode import Decoder
-from consumer.event import EventBuilder, Pseudonyms
-from consumer.infer import AnalysisObserver, Answer, Inference
-from consumer.plan import make_plan
+from consumer.analysis.analyzer import Analyzer
+from consumer.analysis.cache import AnswerCache
+from consumer.analysis.decoder import Decoder
+from consumer.analysis.event import EventBuilder, Pseudonyms
+from consumer.analysis.inference import AnalysisObserver, Answer, Inference
+from consumer.analysis.plan import make_plan
 from consumer.records import Emit, Record
 from consumer.settings import Tasks
 from emollm.errors import ModelError
@@ -84,7 +84,7 @@ class FakePool:
         return
 
 
-def make_analyst(
+def make_analyzer(
     pool: FakePool,
     *,
     tasks: Tasks | None = None,
@@ -93,11 +93,11 @@ def make_analyst(
     author_key: str = "",
     include_text: bool = True,
     observer: AnalysisObserver | None = None,
-) -> Analyst:
+) -> Analyzer:
     plan = make_plan(tasks or Tasks(), custom)
     builder = PromptBuilder(plan.tasks)
     cache = AnswerCache[Answer](max_entries=cache_entries, max_bytes=10_000_000)
-    return Analyst(
+    return Analyzer(
         pool=pool,
         plan=plan,
         decoder=Decoder(),

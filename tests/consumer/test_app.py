@@ -11,13 +11,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumer.app import run
-from consumer.kafka.protocol import Partition
-from consumer.limits import Until
+from consumer.options import Until
 from consumer.settings import Settings
+from runtime.kafka.protocol import Partition
 from schemas.headers import ERRORS_PREFIX
-from tests.consumer.fake_kafka import FakeKafka
 from tests.consumer.fakes import reach
 from tests.consumer.tgi import FakeTgi, serving
+from tests.runtime.kafka.fake_kafka import FakeKafka
 
 TOKEN = "sekrit-token-of-the-model"
 KEY = "sekrit-key-of-the-pseudonyms-0123"

@@ -1,9 +1,11 @@
 """A poison post becomes one dead letter, acknowledged before its offset settles."""
 
-from consumer.errors import Denied, FuseBlown, Misconfigured, ProducerLost, Unreachable
-from consumer.limits import FuseLimits, PublishLimits
+from consumer.errors import FuseBlown
+from consumer.options import FuseLimits, PublishLimits
+from runtime.errors import Misconfigured
+from runtime.kafka.errors import Denied, ProducerLost, Unreachable
 from schemas.headers import read_dead_letter
-from tests.consumer.rig import POSTS, Rig, limits, numbered, options, running
+from tests.consumer.delivery.rig import POSTS, Rig, limits, numbered, options, running
 
 
 async def test_a_poison_post_becomes_one_dead_letter_with_its_own_bytes_and_the_reason() -> None:
@@ -63,7 +65,7 @@ async def test_a_dead_letter_topic_that_refuses_keeps_the_offset_and_says_what_t
 
 async def test_an_event_that_is_too_large_for_us_becomes_a_dead_letter() -> None:
     rig = Rig(kafka_options=options(max_request_bytes=1_000))
-    rig.analyst.make = lambda record: b"x" * (5_000 if record.value == b"big" else 5)
+    rig.processor.make = lambda record: b"x" * (5_000 if record.value == b"big" else 5)
     rig.kafka.produce("posts", [b"a", b"big"])
     async with running(rig):
         await rig.turn(2)
@@ -126,7 +128,7 @@ async def test_a_poison_post_is_isolated_out_of_a_batch_that_raises() -> None:
         assert rig.kafka.values("affect.dlq") == [b"bug-1", b"bug-2"]
         assert rig.seen.letters == [("infer", "KeyError")] * 2
         assert rig.committed == 7
-        assert rig.analyst.calls.count([b"bug-1"]) == 2
+        assert rig.processor.calls.count([b"bug-1"]) == 2
 
 
 async def test_the_reason_of_a_bug_never_quotes_the_post() -> None:

@@ -11,15 +11,15 @@ import structlog
 from pydantic import BaseModel
 
 from consumer.app import kafka_options, run, server_options
-from consumer.errors import KafkaFault
-from consumer.kafka.aiokafka_brokers import AiokafkaBrokers
-from consumer.kafka.security import client_security
-from consumer.limits import Until
+from consumer.options import Until
 from consumer.settings import Settings
-from consumer.settings._section import Section
-from consumer.telemetry.logging import setup_logging
-from tests.consumer.fake_kafka import FakeKafka
+from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
+from runtime.kafka.errors import KafkaFault
+from runtime.kafka.security import client_security
+from runtime.settings.section import Section
+from runtime.telemetry.logging import setup_logging
 from tests.consumer.tgi import FakeTgi, serving
+from tests.runtime.kafka.fake_kafka import FakeKafka
 
 MARK = "sekrit"
 

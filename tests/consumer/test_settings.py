@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from consumer.settings import ConfigError, Settings, load, to_example_toml, to_markdown
+from consumer.settings import Settings, load, to_example_toml, to_markdown
+from runtime.settings import ConfigError
 
 SECRET = "hunter2-hunter2-hunter2"
 

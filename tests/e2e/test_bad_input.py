@@ -10,14 +10,15 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from consumer.app import run
-from consumer.kafka.aiokafka_brokers import AiokafkaProducer
-from consumer.limits import KafkaOptions, Until
+from consumer.options import Until
 from consumer.settings import Settings
 from infra.kafka import TopicNames, create_topics, default_topics
 from producer import BAD_INPUTS, Broker
 from producer.dlq import letter_of
 from producer.dlq_replay import replayed_record
-from producer.topic_log import StoredRecord, kafka_topic_log
+from runtime.kafka.aiokafka_brokers import AiokafkaProducer
+from runtime.kafka.options import KafkaOptions
+from runtime.kafka.topic_log import StoredRecord, kafka_topic_log
 from schemas import AFFECT_EVENT, AffectEvent, dead_letter_headers
 from tests.e2e.model_server import FaultyModelServer
 

@@ -5,7 +5,7 @@ from collections import Counter
 import msgspec
 
 from producer import Broker
-from producer.topic_log import Span, kafka_topic_log
+from runtime.kafka.topic_log import Span, kafka_topic_log
 from schemas import AffectEvent
 
 

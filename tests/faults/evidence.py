@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 
-from consumer.event import event_id
+from consumer.analysis.event import event_id
 from producer import Broker, LoadSettings
 from producer.bad_input import BAD_INPUTS
 from producer.load import load_records
-from producer.topic_log import Span, StoredRecord, kafka_topic_log
+from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas import AffectEvent
 from schemas.headers import read_dead_letter
 from tests.faults.cluster import GROUP, NAMES

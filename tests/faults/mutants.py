@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
-from consumer.publish import Publisher, Receipt
+from consumer.delivery.offsets import OffsetTracker
+from consumer.delivery.publisher import Publisher, Receipt
+from consumer.delivery.scheduler import Work
 from consumer.records import Outcome, Record
-from consumer.tracker import OffsetTracker
-from consumer.work import Work
 
 Setattr = Callable[[Any, str, Any], None]
 

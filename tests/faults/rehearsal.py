@@ -4,12 +4,12 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from consumer.kafka.protocol import Partition
-from consumer.limits import DrainBudget
-from tests.consumer.fake_clock import FakeClock
-from tests.consumer.fake_kafka import FakeKafka
-from tests.consumer.rig import GROUP, Rig, limits
+from consumer.options import DrainBudget
+from runtime.kafka.protocol import Partition
+from tests.consumer.delivery.rig import GROUP, Rig, limits
 from tests.faults.verdict import Commit, Input, Output, Verdict, judge
+from tests.runtime.fake_clock import FakeClock
+from tests.runtime.kafka.fake_kafka import FakeKafka
 
 _STEPS = 25
 _PARTITIONS = 2
@@ -98,11 +98,11 @@ class Rehearsal:
 
     def _slow_model(self) -> None:
         ends = [self._kafka.logs[Partition("posts", number)].end for number in range(_PARTITIONS)]
-        self._rig.analyst.hold(*(f"{number}-{end}".encode() for number, end in enumerate(ends)))
+        self._rig.processor.hold(*(f"{number}-{end}".encode() for number, end in enumerate(ends)))
 
     def _fast_model(self) -> None:
-        self._rig.analyst.held = set()
-        self._rig.analyst.release()
+        self._rig.processor.held = set()
+        self._rig.processor.release()
 
     def _broker_acknowledges_nothing(self) -> None:
         self._kafka.held_topics = {"affect.events"}

@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from producer import Broker, LoadSettings, send_load
-from producer.outbox import Delivery
 from producer.report import Report as Sent
+from runtime.kafka.producing import Delivery
 from tests.faults.breakage import World
 from tests.faults.cluster import NAMES, Cluster, Ports
 from tests.faults.crew import RSS_LIMIT_MB, Crew

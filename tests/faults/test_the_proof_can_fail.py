@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.model import make_builder
+from consumer.analysis.model import make_builder
 from consumer.settings import Model
 from emollm import readers
 from emollm.tasks import V_REG

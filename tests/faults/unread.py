@@ -2,8 +2,8 @@
 
 from collections.abc import Container
 
-from consumer.model import make_builder
-from consumer.plan import make_plan
+from consumer.analysis.model import make_builder
+from consumer.analysis.plan import make_plan
 from consumer.settings import Model, Tasks
 from emollm.protocol import ServerInfo
 from tests.faults.verdict import Unread

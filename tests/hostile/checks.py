@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from jsonschema import Draft202012Validator
 
-from consumer.letters import Reason, Stage
+from consumer.dead_letters import Reason, Stage
 from consumer.records import Emit, Outcome, Record
 from emollm import readers
 from emollm.readers import Unreadable

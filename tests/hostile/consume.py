@@ -16,11 +16,11 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from consumer.plan import make_plan
+from consumer.analysis.plan import make_plan
 from consumer.settings import Tasks
 from infra.kafka import TopicNames, create_topics, default_topics
 from producer import Broker
-from producer.topic_log import kafka_topic_log
+from runtime.kafka.topic_log import kafka_topic_log
 from tests.hostile.model_server import MODEL, REVISION
 from tests.hostile.topics import MARK, PARTITIONS, Verdict, judge, send
 

@@ -6,21 +6,21 @@ from typing import Any
 
 import msgspec
 
-from consumer.analyst import Analyst
-from consumer.cache import AnswerCache
-from consumer.decode import Decoder
-from consumer.event import EventBuilder, Pseudonyms
-from consumer.infer import Answer, Inference
-from consumer.plan import make_plan
+from consumer.analysis.analyzer import Analyzer
+from consumer.analysis.cache import AnswerCache
+from consumer.analysis.decoder import Decoder
+from consumer.analysis.event import EventBuilder, Pseudonyms
+from consumer.analysis.inference import Answer, Inference
+from consumer.analysis.plan import make_plan
 from consumer.records import Outcome, Record
 from consumer.settings import Fields, Tasks
 from consumer.settings import Input as InputSettings
+from emollm.clients.completions import CompletionsClient
+from emollm.clients.tgi import TgiClient
+from emollm.clients.transport import Response
 from emollm.errors import FailedAlone, ModelError, Poison
 from emollm.prompts import PromptBuilder, Wrapper
 from emollm.protocol import Generation, ModelClient, PoolAnswer, Prompt, ServerInfo
-from emollm.servers.completions import CompletionsClient
-from emollm.servers.tgi import TgiClient
-from emollm.servers.transport import Response
 from tests.hostile.inputs import Input
 from tests.hostile.replies import Reply
 
@@ -151,7 +151,7 @@ class Path:
         options = InputSettings(
             fields=fields or Fields(), max_record_bytes=MOST_BYTES, default_source="d"
         )
-        self._analyst = Analyst(
+        self._analyzer = Analyzer(
             pool=self._pool,
             plan=plan,
             decoder=Decoder(options),
@@ -174,7 +174,7 @@ class Path:
         """What becomes of a record when the server answers its prompts so, in turn."""
         self._transport.tell(replies)
         self._pool.mark = mark
-        (found,) = await self._analyst.analyse((record,))
+        (found,) = await self._analyzer.process((record,))
         return found
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from emollm.servers.transport import DeadlinePassed, NoAnswer, Response
+from emollm.clients.transport import DeadlinePassed, NoAnswer, Response
 from tests.e2e.model_server import answer as right_answer
 from tests.hostile.draws import Draws
 from tests.hostile.texts import text

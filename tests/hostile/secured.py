@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 
 from consumer.settings import Settings
 from infra.kafka import BrokerSettings, EmbeddedKafka
-from tests.consumer.kafka.test_security_on_kafka import free_ports, unsigned_token
+from tests.runtime.kafka.test_security_on_kafka import free_ports, unsigned_token
 
 _LOGIN = "org.apache.kafka.common.security.{}LoginModule required {};"
 

@@ -5,19 +5,19 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from consumer.decode import Decoder
+from consumer.analysis.decoder import Decoder
 from consumer.settings import Fields
 from consumer.settings import Input as InputSettings
+from emollm.clients.completions import CompletionsClient
+from emollm.clients.connection import Connection
+from emollm.clients.tgi import TgiClient
+from emollm.clients.transport import BODY_LIMIT, Response, TransportError
 from emollm.custom import PRESETS, CustomTask
 from emollm.errors import ModelError
 from emollm.prompts import PromptBuilder
 from emollm.protocol import GenerateParams, Generation
 from emollm.readers import Unreadable
 from emollm.sanitize import Sanitizer
-from emollm.servers.completions import CompletionsClient
-from emollm.servers.connection import Connection
-from emollm.servers.tgi import TgiClient
-from emollm.servers.transport import BODY_LIMIT, Response, TransportError
 from emollm.tasks import TASKS
 from schemas import DeadLetter
 from tests.hostile.checks import is_a_dead_letter

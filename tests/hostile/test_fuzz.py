@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import consumer.decode
-import consumer.letters
+import consumer.analysis.decoder
+import consumer.dead_letters
 from emollm.readers import NumberReader
 from tests.hostile import consume, targets
 from tests.hostile.draws import HypothesisDraws, RandomDraws
@@ -51,7 +51,7 @@ def test_the_targets_of_atheris_hold_without_it(name: str) -> None:
 
 
 def _quoting(value: bytes, _error: Exception) -> tuple[Any, str]:
-    return consumer.letters.Reason.NOT_JSON, value.decode(errors="replace")
+    return consumer.dead_letters.Reason.NOT_JSON, value.decode(errors="replace")
 
 
 def _unchecked(self: NumberReader, answer: str, emotion: str | None = None) -> Any:
@@ -65,8 +65,8 @@ def _raising(_record: Any) -> None:
 @pytest.mark.parametrize(
     ("where", "name", "mutant"),
     [
-        (consumer.decode, "_undecodable", _quoting),
-        (consumer.decode, "_record_time", _raising),
+        (consumer.analysis.decoder, "_undecodable", _quoting),
+        (consumer.analysis.decoder, "_record_time", _raising),
         (NumberReader, "read", _unchecked),
     ],
 )

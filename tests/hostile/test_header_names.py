@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from consumer.kafka.aiokafka_brokers import AiokafkaBrokers
-from consumer.kafka.header_names import TolerantRecords
-from consumer.limits import KafkaOptions
 from infra.kafka import TopicSpec, create_topics
-from tests.consumer.kafka.test_broker_contract import Member
+from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
+from runtime.kafka.header_names import TolerantRecords
+from runtime.kafka.options import KafkaOptions
 from tests.hostile.raw_records import RawName, raw_builder, send_raw
+from tests.runtime.kafka.test_broker_contract import Member
 
 NAMES: tuple[bytes, ...] = (
     b"\xff\xfe",

@@ -2,9 +2,9 @@
 
 import uuid
 
-from consumer.kafka.aiokafka_brokers import AiokafkaBrokers
-from consumer.limits import KafkaOptions
 from infra.kafka import TopicSpec, create_topics
+from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
+from runtime.kafka.options import KafkaOptions
 
 LARGE = 101 * 1024 * 1024
 """Above the 100 MiB that brokers take in one request, which counts compressed bytes."""

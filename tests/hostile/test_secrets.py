@@ -21,14 +21,15 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from pydantic import BaseModel
 
-from consumer.settings import ConfigError, Settings, load
+from consumer.settings import Settings, load
+from emollm.clients import ServerOptions
+from emollm.clients.detect import make_client
+from emollm.clients.transport import Response
 from emollm.protocol import GenerateParams
-from emollm.servers import ServerOptions
-from emollm.servers.detect import make_client
-from emollm.servers.transport import Response
 from infra.kafka import TopicNames, create_topics, default_topics
 from producer import Broker
-from producer.topic_log import StoredRecord, kafka_topic_log
+from runtime.kafka.topic_log import StoredRecord, kafka_topic_log
+from runtime.settings import ConfigError
 from tests.e2e.model_server import answer
 from tests.hostile.secured import (
     BEARER,

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from infra.kafka import TopicNames, create_topics, default_topics
 from producer import Broker
-from producer.topic_log import kafka_topic_log
+from runtime.kafka.topic_log import kafka_topic_log
 from tests.consumer.tgi import FakeTgi, serving
 from tests.hostile.sockets import Sockets, sockets_of, traced
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from consumer.event import event_id
-from consumer.kafka import header_names
-from consumer.letters import Reason, Stage
+from consumer.analysis.event import event_id
+from consumer.dead_letters import Reason, Stage
 from infra.kafka import TopicNames
 from producer import Broker
-from producer.topic_log import StoredRecord, kafka_topic_log
+from runtime.kafka import header_names
+from runtime.kafka.topic_log import StoredRecord, kafka_topic_log
 from schemas import AffectEvent
 from schemas.headers import own_headers, read_dead_letter
 from tests.hostile.draws import RandomDraws, mark

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from producer.outbox import Outgoing
-from producer.topic_log import Span, StoredRecord
+from runtime.kafka.producing import Outgoing
+from runtime.kafka.topic_log import Span, StoredRecord
 
 
 class FakeClock:

@@ -21,7 +21,7 @@ from producer import (
     replay_letters,
     show_letter,
 )
-from producer.topic_log import StoredRecord
+from runtime.kafka.topic_log import StoredRecord
 from schemas import DeadLetter, dead_letter_headers
 from schemas.headers import ERRORS_PREFIX, REPLAYS
 from tests.producer.fakes import FakeProducer, MemoryTopicLog

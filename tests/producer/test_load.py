@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumer.decode import Decoder
+from consumer.analysis.decoder import Decoder
 from consumer.records import Record
 from producer import BAD_INPUTS, BadInput, Broker, LoadSettings, Outgoing, load_records, send_load
 from producer.synthetic import synthetic_post

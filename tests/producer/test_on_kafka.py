@@ -18,17 +18,16 @@ from producer import (
     LoadSettings,
     Progress,
     ReplaySettings,
-    TopicMissing,
     list_letters,
     load_records,
-    outbox,
     replay_file,
     replay_letters,
     send_load,
     show_letter,
 )
-from producer.outbox import kafka_producer
-from producer.topic_log import Span, StoredRecord, kafka_topic_log
+from runtime.kafka.errors import TopicMissing
+from runtime.kafka.producing import kafka_producer
+from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas import dead_letter_headers
 from schemas.headers import REPLAYS
 from tests.producer.conftest import MakeTopic
@@ -72,7 +71,7 @@ async def test_every_kind_of_bad_input_reaches_the_topic_byte_for_byte(
 async def test_a_topic_that_is_missing_is_said_with_the_mend(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "_METADATA_S", 1.0)
+    monkeypatch.setattr("runtime.kafka.producing._METADATA_S", 1.0)
     with pytest.raises(TopicMissing, match=r"nowhere.*emostream topics create"):
         await send_load(LoadSettings(topic="nowhere", count=1), broker)
     with pytest.raises(TopicMissing, match="nowhere"):

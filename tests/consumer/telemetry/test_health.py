@@ -6,12 +6,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from consumer.errors import Misconfigured
-from consumer.settings import Http
-from consumer.telemetry.health import Health, HealthServer
+from consumer.telemetry.health import Health
 from consumer.telemetry.meter import Meter
 from consumer.telemetry.state import Snapshot
-from emollm.servers import BreakerState, ServerState
+from emollm.pool import BreakerState, ServerState
+from runtime.errors import Misconfigured
+from runtime.settings import Http
+from runtime.telemetry.health_server import HealthServer
 from tests.consumer.telemetry.test_meter import snapshot
 
 

@@ -5,14 +5,14 @@ import re
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumer.infer import AnalysisObserver
+from consumer.analysis.inference import AnalysisObserver
 from consumer.telemetry import metrics as m
 from consumer.telemetry.meter import Meter
 from consumer.telemetry.observer import Observer
 from consumer.telemetry.state import PartitionState, Snapshot
+from emollm.pool import BreakerState, PoolObserver
 from emollm.protocol import ServerInfo
-from emollm.servers import BreakerState, PoolObserver
-from tests.consumer.fakes import FakePool, make_analyst, record
+from tests.consumer.fakes import FakePool, make_analyzer, record
 
 
 def snapshot(**changes: object) -> Snapshot:
@@ -144,9 +144,9 @@ def test_a_partition_that_is_gone_has_no_lag() -> None:
 
 async def test_the_analysis_counts_prompts_cache_and_unreadable_answers() -> None:
     meter = Meter()
-    analyst = make_analyst(FakePool(), observer=meter)
-    await analyst.analyse([record("Same.", 1), record("Same.", 2)])
-    await analyst.analyse([record("Same.", 3)])
+    analyzer = make_analyzer(FakePool(), observer=meter)
+    await analyzer.process([record("Same.", 1), record("Same.", 2)])
+    await analyzer.process([record("Same.", 3)])
     assert meter.value(m.ANALYSED) == 3
     assert meter.value(m.PROMPTS) == 3
     assert meter.value(m.ANSWERS, "model") == 3

@@ -1,0 +1,208 @@
+"""The analysis of a batch: decode, plan, infer and read, put together."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+from typing import Protocol
+
+import msgspec
+
+from consumer.analysis.decoder import Decoder
+from consumer.analysis.event import EventBuilder, ModelName
+from consumer.analysis.inference import (
+    DIGEST_BYTES,
+    AnalysisObserver,
+    Answer,
+    Answers,
+    Asked,
+    Inference,
+    NullAnalysisObserver,
+    Wanted,
+)
+from consumer.analysis.plan import Plan, Question
+from consumer.analysis.reading import read
+from consumer.records import Outcome, Record
+from emollm.prompts import PreparedText, PromptBuilder
+from emollm.protocol import ModelPool, ServerInfo
+from schemas import DeadLetter, Post
+
+
+class AvailablePool(ModelPool, Protocol):
+    """A pool that tells when it can be asked again."""
+
+    async def wait_available(self) -> None:
+        """Return as soon as `available` is True."""
+
+
+class _Case(msgspec.Struct, eq=False):
+    """One post on its way through."""
+
+    position: int
+    """In the batch."""
+    record: Record
+    post: Post
+    text: PreparedText
+    digest: bytes
+
+
+class Analyzer:
+    """Gives each record its outcome: an event, or a dead letter with the reason.
+
+    Waves, so that each answer costs as few prompts as it can: the gate (E-c) first, beside it
+    everything that hangs on nothing; then the intensities of what the gate found.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: AvailablePool,
+        plan: Plan,
+        decoder: Decoder,
+        builder: PromptBuilder,
+        inference: Inference,
+        events: EventBuilder,
+        model_name: str = "",
+        model_revision: str = "",
+        observer: AnalysisObserver | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`model_name` and `model_revision`, where given, stand for what the servers say."""
+        self._pool = pool
+        self._plan = plan
+        self._decoder = decoder
+        self._builder = builder
+        self._inference = inference
+        self._events = events
+        self._name, self._revision = model_name, model_revision
+        self._observer = observer or NullAnalysisObserver()
+        self._now = now
+        self._turns = count(1)
+        """Batches are served in the order they came, with all their waves."""
+        self._info: ServerInfo | None = None
+        self._model = ModelName(id="unknown", revision=None)
+        self._person = b""
+
+    @property
+    def available(self) -> bool:
+        """Whether a model server takes prompts now."""
+        return self._pool.available
+
+    async def wait_available(self) -> None:
+        """Return as soon as `available` is True."""
+        await self._pool.wait_available()
+
+    async def process(self, records: Sequence[Record]) -> list[Outcome]:
+        """Give each record its one outcome, in order. See `consumer.processor.Analyzer`.
+
+        Raises:
+            emollm.errors.Stop: no record can be analysed until a human acts.
+        """
+        self._look_at_model()
+        outcomes: dict[int, Outcome] = {}
+        cases: list[_Case] = []
+        for position, record in enumerate(records):
+            post = self._decoder.decode(record)
+            if isinstance(post, DeadLetter):
+                outcomes[position] = post
+            else:
+                text = self._builder.prepare(post.text)
+                cases.append(_Case(position, record, post, text, self._digest(text.text)))
+        answers = Answers()
+        if cases:
+            await self._infer(cases, answers)
+            self._conclude(cases, answers, outcomes)
+        return [outcomes[position] for position in range(len(records))]
+
+    async def _infer(self, cases: list[_Case], answers: Answers) -> None:
+        plan = self._plan
+        ask = partial(self._inference.ask, answers=answers, turn=next(self._turns))
+        always = _wanted(cases, plan.always)
+        if plan.gate is None:
+            await ask(always)
+            return
+        gate = _wanted(cases, (plan.gate,))
+        beside = asyncio.ensure_future(ask(always)) if always else None
+        try:
+            await ask(gate)
+            hanging = {
+                case.digest + question.suffix: (question, case.text)
+                for case in cases
+                for question in plan.after(answers.found[case.digest + plan.gate.suffix])
+            }
+            if hanging:
+                await ask(hanging)
+            if beside is not None:
+                await beside
+        except BaseException:
+            if beside is not None:
+                beside.cancel()
+                await asyncio.gather(beside, return_exceptions=True)
+            raise
+
+    def _conclude(self, cases: list[_Case], answers: Answers, outcomes: dict[int, Outcome]) -> None:
+        now = self._now()
+        total = 0
+        for case in cases:
+            findings, prompts, server = self._of(case, answers)
+            total += prompts
+            outcomes[case.position] = self._events.build(
+                case.record,
+                case.post,
+                read(self._plan, findings),
+                model=self._model,
+                server=server,
+                prompts=prompts,
+                truncated=case.text.truncated,
+                now=now,
+            )
+        self._observer.analysed(len(cases), total)
+
+    def _of(
+        self, case: _Case, answers: Answers
+    ) -> tuple[list[tuple[Question, Answer]], int, str | None]:
+        """Give this post's answers, and what they cost. Among equal texts the first one pays."""
+        plan = self._plan
+        found: list[tuple[Question, Answer]] = []
+        questions = plan.always
+        if plan.gate is not None:
+            labels = answers.found[case.digest + plan.gate.suffix]
+            questions = (plan.gate, *questions, *plan.after(labels))
+        prompts = 0
+        server: str | None = None
+        for question in questions:
+            key = case.digest + question.suffix
+            found.append((question, answers.found[key]))
+            paid: Asked | None = answers.asked.pop(key, None)
+            if paid is not None:
+                prompts += paid.prompts
+                server = paid.server or server
+        return found, prompts, server
+
+    def _look_at_model(self) -> None:
+        """Take up what the servers say of the model: answers of another one are other answers."""
+        info = self._pool.info
+        if info is self._info:
+            return
+        self._info = info
+        self._model = ModelName(
+            id=self._name or info.model_id, revision=self._revision or info.model_revision
+        )
+        name = f"{self._model.id}\0{self._model.revision or ''}".encode()
+        self._person = hashlib.blake2b(name, digest_size=16).digest()
+
+    def _digest(self, text: str) -> bytes:
+        """What stands for a text under this model."""
+        return hashlib.blake2b(
+            text.encode(), digest_size=DIGEST_BYTES, person=self._person, usedforsecurity=False
+        ).digest()
+
+
+def _wanted(cases: list[_Case], questions: Sequence[Question]) -> Wanted:
+    return {
+        case.digest + question.suffix: (question, case.text)
+        for question in questions
+        for case in cases
+    }

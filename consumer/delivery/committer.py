@@ -1,0 +1,197 @@
+"""The one committer: nothing else in the program commits an offset."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import structlog
+
+from consumer.delivery.offsets import Ledger, OffsetTracker
+from consumer.options import CommitPolicy
+from consumer.records import Record
+from consumer.telemetry import log_events
+from consumer.telemetry.observer import Observer
+from runtime.clock import Clock, wait_all
+from runtime.errors import AccessDenied, Misconfigured
+from runtime.kafka.errors import Denied, Fenced, KafkaFault, Unreachable
+from runtime.kafka.protocol import KafkaConsumer, Partition
+
+_log = structlog.get_logger("consumer")
+
+_FENCED_MOST = 10
+"""Assignments in a row of which no commit was taken. Refusals of one assignment count once: while a
+member that was thrown out drains, each of its commits is refused, one a second."""
+
+
+class _Due(NamedTuple):
+    """What a commit says of one partition; the tracker is the assignment's own."""
+
+    tracker: OffsetTracker
+    offset: int
+    prefix: int
+
+
+class Committer:
+    """Keeps the ledger of what is finished, and commits its contiguous prefixes."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        policy: CommitPolicy,
+        *,
+        clock: Clock,
+        observer: Observer,
+        static_id: str | None = None,
+    ) -> None:
+        """`static_id` is the member's `group_instance_id`, where it has one."""
+        self._ledger = ledger
+        self._policy = policy
+        self._clock = clock
+        self._observer = observer
+        self._lock = asyncio.Lock()
+        self._due = asyncio.Event()
+        self._unsettled = 0
+        self._static_id = static_id
+        self._fenced = 0
+        self._fenced_epoch = 0
+        self.committed = 0
+        """Records settled by commits since the start."""
+        self.last_progress = clock.monotonic()
+
+    def finish(self, records: Iterable[Record]) -> None:
+        """These are acknowledged by the broker, each as its event or its dead letter."""
+        by_epoch: dict[int, list[int]] = {}
+        for record in records:
+            offsets = by_epoch.get(record.epoch)
+            if offsets is None:
+                by_epoch[record.epoch] = [record.offset]
+            else:
+                offsets.append(record.offset)
+        for epoch, offsets in by_epoch.items():
+            tracker = self._ledger.tracker(epoch)
+            if tracker is None:
+                # The partition is lost: its new owner begins where the last commit of this epoch
+                # stands, and a commit from here could pass what it hasn't finished.
+                self._observer.late_finish(len(offsets))
+                continue
+            self._unsettled += tracker.finish(offsets)
+        self.last_progress = self._clock.monotonic()
+        if self._unsettled >= self._policy.every_records:
+            self._due.set()
+
+    async def run(self, consumer: KafkaConsumer) -> None:
+        """Commit in the policy's rhythm until cancelled.
+
+        Raises:
+            AccessDenied: the group or a topic of it refuses this user.
+            Misconfigured: another member has this one's static id.
+        """
+        while True:
+            timer = self._clock.call_later(self._policy.interval_s, self._due.set)
+            try:
+                await self._due.wait()
+            finally:
+                timer.cancel()
+            self._due.clear()
+            await self.commit(consumer)
+
+    async def commit(
+        self,
+        consumer: KafkaConsumer,
+        partitions: frozenset[Partition] | None = None,
+        *,
+        within_s: float | None = None,
+    ) -> bool:
+        """Commit what is finished of these partitions (None: of all); give whether it is done.
+
+        Takes at most `within_s` seconds, or the policy's attempts. A commit that fails changes
+        nothing here: what it held goes with the next one, unless its partition is lost by then.
+
+        Raises:
+            AccessDenied, Misconfigured: see `run`.
+        """
+        until = None if within_s is None else self._clock.monotonic() + within_s
+        async with self._lock:
+            for attempt in range(1, self._policy.attempts + 1):
+                # Read again for each attempt: a partition may be lost in between.
+                due = self._finished(consumer, partitions)
+                if not due:
+                    return True
+                timeout = self._policy.timeout_s
+                if until is not None:
+                    timeout = min(timeout, until - self._clock.monotonic())
+                    if timeout <= 0:
+                        break
+                try:
+                    await self._attempt(consumer, due, timeout)
+                except Fenced:
+                    # The group has moved on: whoever owns these now does this work again.
+                    _log.info(log_events.COMMIT_FENCED, partitions=len(due))
+                    self._observer.commit_failed("fenced")
+                    self._count_fenced()
+                    return False
+                except Denied as error:
+                    raise AccessDenied(
+                        f"the brokers refuse the commit: {error}; grant the group and its topics "
+                        "READ, or mend the credentials"
+                    ) from error
+                except KafkaFault as error:
+                    _log.warning(log_events.COMMIT_RETRIED, attempt=attempt, error=str(error))
+                    continue
+                self._settled(due)
+                return True
+        _log.error(log_events.COMMIT_FAILED, partitions=len(due))
+        self._observer.commit_failed("error")
+        return False
+
+    def _finished(
+        self, consumer: KafkaConsumer, only: frozenset[Partition] | None
+    ) -> dict[Partition, _Due]:
+        due: dict[Partition, _Due] = {}
+        held = self._ledger.held()
+        assigned = consumer.assignment() if held else frozenset()
+        for partition, tracker in held.items():
+            if partition not in assigned or (only is not None and partition not in only):
+                continue
+            if tracker.idle and (stands_at := consumer.position(partition)) is not None:
+                tracker.skip_to(stands_at)
+            offset = tracker.position
+            if offset is not None and offset != tracker.committed:
+                due[partition] = _Due(tracker, offset, tracker.prefix)
+        return due
+
+    async def _attempt(
+        self, consumer: KafkaConsumer, due: dict[Partition, _Due], timeout_s: float
+    ) -> None:
+        offsets = {partition: part.offset for partition, part in due.items()}
+        task = asyncio.ensure_future(consumer.commit(offsets))
+        try:
+            if await wait_all(self._clock, (task,), timeout_s):
+                raise Unreachable(f"no answer to a commit within {timeout_s:g} s")
+        finally:
+            task.cancel()
+        task.result()
+
+    def _count_fenced(self) -> None:
+        """Two members with one static id throw each other out for ever, and neither commits."""
+        if self._fenced_epoch == self._ledger.newest:
+            return
+        self._fenced_epoch = self._ledger.newest
+        self._fenced += 1
+        if self._static_id is not None and self._fenced >= _FENCED_MOST:
+            raise Misconfigured(
+                f"the group refused the commits of {self._fenced} assignments in a row: another "
+                f"process runs as group_instance_id {self._static_id!r}, too; give each member one "
+                "of its own"
+            )
+
+    def _settled(self, due: dict[Partition, _Due]) -> None:
+        self._fenced = 0
+        records = 0
+        for tracker, offset, prefix in due.values():
+            records += prefix - tracker.settled
+            tracker.committed, tracker.settled = offset, prefix
+        self.committed += records
+        self._unsettled = max(0, self._unsettled - records)
+        self.last_progress = self._clock.monotonic()
+        self._observer.committed(len(due), records)

@@ -1,0 +1,255 @@
+"""Events and dead letters onto their topics: each record's outcome, acknowledged."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from consumer.dead_letters import Reason, Stage, letter
+from consumer.errors import PublishTimedOut
+from consumer.options import PublishLimits
+from consumer.records import Outcome, Record
+from consumer.telemetry import log_events
+from runtime.clock import Clock, sleep, wait_all
+from runtime.errors import AccessDenied, Misconfigured, ServiceError
+from runtime.kafka.errors import (
+    Denied,
+    KafkaFault,
+    ProducerLost,
+    RecordRefused,
+    RecordTooLarge,
+    TopicMissing,
+)
+from runtime.kafka.options import KafkaOptions
+from runtime.kafka.protocol import Brokers, Headers, KafkaProducer
+from schemas import DeadLetter
+from schemas.headers import dead_letter_headers
+
+_log = structlog.get_logger("consumer")
+
+_BACK_OFF_S = 0.05
+"""Before what failed is sent again; doubles with each try."""
+_BACK_OFF_MAX_S = 2.0
+"""A broker's restart takes seconds."""
+_STOP_S = 5.0
+"""For a producer that was replaced to send what it still holds."""
+_OVERHEAD = 128
+"""Bytes that a record batch and a record's own lengths add, rounded up."""
+
+
+class Receipt(msgspec.Struct, eq=False):
+    """What became of a batch. Whatever isn't named here stays uncommitted."""
+
+    events: list[Record]
+    """Their events are acknowledged."""
+    letters: list[Record]
+    """Their dead letters are acknowledged."""
+    refused: list[DeadLetter]
+    """Those dead letters."""
+    error: ServiceError | None = None
+    """Why something isn't acknowledged; ends the service once the rest is settled."""
+    last_fault: str | None = None
+    """What a send last failed with, and was then tried again."""
+
+
+_Item = tuple[Record, Outcome]
+
+
+class Publisher:
+    """Sends outcomes with one idempotent producer, which it replaces when its sequence breaks."""
+
+    def __init__(
+        self, brokers: Brokers, options: KafkaOptions, limits: PublishLimits, clock: Clock
+    ) -> None:
+        self._brokers = brokers
+        self._options = options
+        self._limits = limits
+        self._clock = clock
+        self._producer: KafkaProducer | None = None
+        self._renewing = asyncio.Lock()
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            KafkaFault: there is no connection to be had.
+        """
+        producer = self._brokers.producer()
+        try:
+            await producer.start()
+        except asyncio.CancelledError:
+            await producer.stop(timeout_s=0)
+            raise
+        self._producer = producer
+
+    async def stop(self) -> None:
+        """Send what is still buffered, for a few seconds, and disconnect."""
+        if self._producer is not None:
+            self._retire(self._producer)
+            self._producer = None
+        if self._stopping:
+            await asyncio.wait(self._stopping)
+
+    async def publish(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> Receipt:
+        """Send each record's outcome, and wait until the brokers have acknowledged them.
+
+        An event that is too large becomes a dead letter of stage `publish`. Never raises but for
+        being cancelled: the receipt says what is acknowledged, and why the rest isn't.
+        """
+        receipt = Receipt([], [], [])
+        deadline = self._clock.monotonic() + self._limits.timeout_s
+        left: list[_Item] = list(zip(records, outcomes, strict=True))
+        rounds = 0
+        while left:
+            if self._clock.monotonic() >= deadline:
+                receipt.error = PublishTimedOut(
+                    f"{len(left)} events or dead letters weren't acknowledged within "
+                    f"{self._limits.timeout_s:g} s; they stay uncommitted and come again. Look at "
+                    f"the brokers, min.insync.replicas, and the topics "
+                    f"{self._options.output_topic} and {self._options.dlq_topic}; the last "
+                    f"failure: {receipt.last_fault or 'none, no answer came'}"
+                )
+                break
+            if rounds:
+                await sleep(self._clock, min(_BACK_OFF_MAX_S, _BACK_OFF_S * 2 ** (rounds - 1)))
+            left = await self._round(left, receipt, deadline)
+            if receipt.error is not None:
+                break
+            rounds += 1
+        return receipt
+
+    async def _round(self, items: list[_Item], receipt: Receipt, deadline: float) -> list[_Item]:
+        """Send all, wait for all; give what is to be sent again."""
+        producer = self._producer
+        assert producer is not None, "start() comes first"
+        again: list[_Item] = []
+        sent: list[_Item] = []
+        futures: list[asyncio.Future[Any]] = []
+        broken = False
+        for item in items:
+            try:
+                futures.append(await self._send(producer, item[1]))
+                sent.append(item)
+            except Exception as error:  # noqa: BLE001 - `fault` reads whatever the client raises
+                fault = producer.fault(error)
+                broken = broken or isinstance(fault, ProducerLost)
+                self._failed(item, fault, again, receipt)
+        await wait_all(self._clock, futures, deadline - self._clock.monotonic())
+        for item, future in zip(sent, futures, strict=True):
+            if future.done():
+                error_or_none = future.exception()
+                if error_or_none is None:
+                    _acknowledged(item, receipt)
+                    continue
+                # aiokafka counts the sequence on before it sends: after a failed send that
+                # producer's next ones to this partition are out of order, for ever.
+                broken = True
+                self._failed(item, producer.fault(error_or_none), again, receipt)
+            else:
+                again.append(item)
+        if again and receipt.last_fault is not None:
+            _log.warning(log_events.SENDS_FAILED, records=len(again), error=receipt.last_fault)
+        if broken and receipt.error is None:
+            await self._renew(producer)
+        return again
+
+    def _failed(self, item: _Item, fault: KafkaFault, again: list[_Item], receipt: Receipt) -> None:
+        record, outcome = item
+        topic = self._topic(outcome)
+        match fault:
+            case RecordRefused() if not isinstance(outcome, DeadLetter):
+                large = isinstance(fault, RecordTooLarge)
+                name = Reason.TOO_LARGE if large else Reason.REFUSED_BY_BROKER
+                poison = letter(record, Stage.PUBLISH, name, str(fault))
+                again.append((record, poison))
+            case RecordRefused():
+                mend = (
+                    "raise that topic's max.message.bytes above the input topics' by 16 KiB for "
+                    "the headers"
+                    if isinstance(fault, RecordTooLarge)
+                    else "the topic must take any record: no compaction, no policy"
+                )
+                receipt.error = Misconfigured(
+                    f"the dead-letter topic {topic} refuses the record of {record.topic}-"
+                    f"{record.partition} at offset {record.offset} ({fault}); it stays "
+                    f"uncommitted; {mend}, and start again"
+                )
+            case TopicMissing():
+                receipt.error = Misconfigured(
+                    f"the topic {topic} doesn't exist: `emostream topics create` makes it"
+                )
+            case Denied():
+                receipt.error = AccessDenied(
+                    f"the brokers refuse to let us write to {topic}: {fault}; grant WRITE on it, "
+                    "or mend the credentials"
+                )
+            case _:
+                receipt.last_fault = str(fault)
+                again.append(item)
+
+    async def _send(self, producer: KafkaProducer, outcome: Outcome) -> asyncio.Future[Any]:
+        if isinstance(outcome, DeadLetter):
+            return await producer.send(
+                self._options.dlq_topic,
+                key=outcome.key,
+                value=outcome.value,
+                headers=dead_letter_headers(outcome),
+            )
+        most = self._options.max_request_bytes
+        if len(outcome.value) > most // 2:
+            size = _size(outcome.key, outcome.value, outcome.headers)
+            if size > most:
+                raise RecordTooLarge(f"the event takes {size} bytes, {most} are allowed")
+        return await producer.send(
+            self._options.output_topic,
+            key=outcome.key,
+            value=outcome.value,
+            headers=outcome.headers,
+        )
+
+    def _topic(self, outcome: Outcome) -> str:
+        if isinstance(outcome, DeadLetter):
+            return self._options.dlq_topic
+        return self._options.output_topic
+
+    async def _renew(self, old: KafkaProducer) -> None:
+        """Replace `old`, unless another batch has done it, or no broker is there for it."""
+        async with self._renewing:
+            if self._producer is not old:
+                return
+            new = self._brokers.producer()
+            try:
+                await new.start()
+            except KafkaFault as error:
+                _log.warning(log_events.PRODUCER_NOT_RENEWED, error=str(error))
+                return
+            _log.warning(log_events.PRODUCER_RENEWED)
+            self._producer = new
+            # Other batches' sends may still be under way with it: it isn't cut off.
+            self._retire(old)
+
+    def _retire(self, producer: KafkaProducer) -> None:
+        task = asyncio.get_running_loop().create_task(producer.stop(timeout_s=_STOP_S))
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+
+
+def _acknowledged(item: _Item, receipt: Receipt) -> None:
+    record, outcome = item
+    if isinstance(outcome, DeadLetter):
+        receipt.letters.append(record)
+        receipt.refused.append(outcome)
+    else:
+        receipt.events.append(record)
+
+
+def _size(key: bytes | None, value: bytes, headers: Headers) -> int:
+    return (
+        _OVERHEAD
+        + len(key or b"")
+        + len(value)
+        + sum(len(name) + len(content or b"") + 10 for name, content in headers)
+    )

@@ -1,0 +1,88 @@
+"""Finds a consumer that should deliver and doesn't, and has it made anew (aiokafka issue 1154)."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from consumer.delivery.source import Source
+from consumer.errors import Stuck
+from consumer.options import WatchdogLimits
+from consumer.telemetry import log_events
+from runtime.clock import Clock, sleep
+from runtime.kafka.errors import KafkaFault
+from runtime.kafka.options import KafkaOptions
+from runtime.kafka.protocol import KafkaConsumer
+
+_log = structlog.get_logger("consumer")
+
+
+class Watchdog:
+    """Asks the brokers only when nothing came for a while: idle topics cost one request then."""
+
+    def __init__(
+        self,
+        limits: WatchdogLimits,
+        options: KafkaOptions,
+        source: Source,
+        clock: Clock,
+        current: Callable[[], KafkaConsumer | None],
+    ) -> None:
+        self._limits = limits
+        self._options = options
+        self._source = source
+        self._clock = clock
+        self._current = current
+        self._restarts = 0
+        self._consumed = 0
+
+    async def run(self, restart: Callable[[], Awaitable[None]]) -> None:
+        """Watch until cancelled; call `restart` for a consumer that is stuck.
+
+        Raises:
+            Stuck: `max_restarts` in a row brought nothing.
+        """
+        while True:
+            await sleep(self._clock, self._limits.stall_s / 4)
+            if self._source.consumed > self._consumed:
+                self._restarts, self._consumed = 0, self._source.consumed
+            reason = await self.stuck()
+            if reason is None:
+                continue
+            if self._restarts >= self._limits.max_restarts:
+                raise Stuck(f"{reason}, after {self._restarts} new consumers; start it again")
+            self._restarts += 1
+            _log.error(log_events.CONSUMER_STUCK, reason=reason, restart=self._restarts)
+            await restart()
+            self._source.last_loop = self._source.last_delivery = self._clock.monotonic()
+
+    async def stuck(self) -> str | None:
+        """Say why the consumer is stuck; None if it isn't, or if that can't be told now."""
+        source, limits, consumer = self._source, self._limits, self._current()
+        now = self._clock.monotonic()
+        # A rebalance holds the loop for as long as its slowest member may take.
+        longest_round = limits.stall_s + 2 * self._options.rebalance_timeout_s
+        if now - source.last_loop > longest_round:
+            return f"the fetch loop hasn't come round for {now - source.last_loop:.0f} s"
+        if consumer is None or source.paused or now - source.last_delivery < limits.stall_s:
+            return None
+        behind = await self._behind(consumer)
+        quiet_s = self._clock.monotonic() - source.last_delivery
+        if behind == 0 or quiet_s < limits.stall_s:
+            return None
+        return f"nothing delivered for {quiet_s:.0f} s, {behind} offsets behind"
+
+    async def _behind(self, consumer: KafkaConsumer) -> int:
+        """How many offsets it is behind; 0 if that can't be told now."""
+        assigned = consumer.assignment()
+        if not assigned:
+            return 0
+        try:
+            ends = await consumer.end_offsets(assigned, timeout_s=self._limits.probe_timeout_s)
+        except KafkaFault:
+            # Brokers that don't answer us are another trouble, which ends by itself.
+            return 0
+        return sum(
+            max(0, end - position)
+            for partition, end in ends.items()
+            if (position := consumer.position(partition)) is not None
+        )

@@ -1,1 +1,0 @@
-"""Kafka as the service sees it: a narrow protocol, aiokafka behind it, TLS and SASL."""

@@ -1,0 +1,183 @@
+"""One HTTP/1.1 connection, one request at a time: httptools reads, this decides."""
+
+import asyncio
+from typing import cast
+
+import httptools
+
+from emollm.clients.transport import BODY_LIMIT, DeadlinePassed, NoAnswer, Response
+
+_HEAD_LIMIT = 64 * 1024
+"""Longest head of an answer that is read, in bytes; a TGI's has about 300."""
+
+
+class ClosedSilently(NoAnswer):
+    """The connection was closed before a byte of the answer came."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection that `ask` asks one thing after the other.
+
+    The event loop calls the lower-case `…_made`, `…_received` and `…_lost`, the parser the `on_…`.
+    No callback of the parser raises: it would swallow the reason.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._future: asyncio.Future[Response] | None = None
+        self._timeout_s = 0.0
+        self.idle_since = 0.0
+        """When it was last put aside, on the loop's clock."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._wrong = ""
+        """Why nothing more is believed; empty: all is well."""
+        self._got = 0
+        """Bytes that came since the question."""
+        self._status = 0
+        self._in_body = False
+        self._keep = False
+        self._has_length = False
+        self._content_type: bytes = b""
+        self._body: bytes = b""
+        self._rest = bytearray()
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be asked something."""
+        return (
+            self._transport is not None
+            and self._future is None
+            and not self._wrong
+            and not self._transport.is_closing()
+        )
+
+    async def ask(self, request: bytes, timeout_s: float) -> Response:
+        """Send a whole request and return its answer. Raises TransportError.
+
+        However this ends without an answer, by an error or by being cancelled, the connection is
+        closed at once.
+        """
+        assert self.usable
+        assert self._transport is not None
+        self._begin()
+        self._timeout_s = timeout_s
+        future: asyncio.Future[Response] = self._loop.create_future()
+        self._future = future
+        timer = self._loop.call_later(timeout_s, self._late)
+        self._transport.write(request)
+        try:
+            response = await future
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            timer.cancel()
+            self._future = None
+        if self._wrong or not self._keep or self._still_sending():
+            self.abort()
+        return response
+
+    def abort(self) -> None:
+        """Close without a word; what is being asked fails with NoAnswer."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way out."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; it calls the `on_…` below."""
+        if self._future is None:  # a proxy's 408 before it closes: nobody asked for it
+            self._wrong = "an answer to no question"
+            self.abort()
+            return
+        self._got += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._wrong = self._wrong or "what came is not HTTP"
+        if not self._in_body and self._got > _HEAD_LIMIT:
+            self._wrong = self._wrong or "the answer's head is too long"
+        if self._wrong:
+            self._fail(NoAnswer(self._wrong))
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what is being asked, unless closing was the answer's end."""
+        self._transport = None
+        if self._future is None or self._future.done():
+            return
+        if self._in_body and not self._has_length and exc is None:
+            self._answer()
+        elif self._got:
+            self._fail(NoAnswer("the connection was closed in mid-answer"))
+        else:
+            self._fail(ClosedSilently("the connection was closed without an answer"))
+
+    def on_message_begin(self) -> None:
+        """A second answer to one question is no answer to the next."""
+        if self._future is None or self._future.done():
+            self._wrong = "an answer to no question"
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep what is needed; the length is enough to pass over most."""
+        match len(name):
+            case 12 if name.lower() == b"content-type":
+                self._content_type = value
+            case 14 if name.lower() == b"content-length":
+                self._has_length = True
+                if len(value) > 15 or int(value) > BODY_LIMIT:  # the parser has seen to digits
+                    self._wrong = "the answer is too long"
+            case 17 if name.lower() == b"transfer-encoding":
+                self._has_length = True
+
+    def on_headers_complete(self) -> None:
+        """From here on, closing may be the end of the body."""
+        self._status = self._parser.get_status_code()
+        self._in_body = self._status >= 200
+
+    def on_body(self, body: bytes) -> None:
+        """Nearly always the whole of it, in one piece."""
+        if not self._body:
+            self._body = body
+        elif len(self._body) + len(self._rest) + len(body) > BODY_LIMIT:
+            self._wrong = "the answer is too long"
+        else:
+            self._rest += body
+
+    def on_message_complete(self) -> None:
+        """Answer; a 1xx only announces the answer."""
+        if self._status < 200:
+            self._content_type = b""
+            self._has_length = False
+        elif not self._wrong:
+            self._keep = self._parser.should_keep_alive()  # only here does the parser know
+            self._answer()
+
+    def _answer(self) -> None:
+        if self._future is not None and not self._future.done():
+            body = self._body + self._rest if self._rest else self._body
+            self._future.set_result(Response(self._status, _kind(self._content_type), body))
+
+    def _fail(self, error: Exception) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_exception(error)
+
+    def _late(self) -> None:
+        self._fail(DeadlinePassed(f"no answer within {self._timeout_s:.3g} s"))
+
+    def _still_sending(self) -> bool:
+        """An answer before the whole request was sent (413): the rest would be read as the next."""
+        return self._transport is None or self._transport.get_write_buffer_size() > 0
+
+
+def _kind(raw: bytes) -> str:
+    """The content type, lower case, without parameters."""
+    if raw == b"application/json":
+        return "application/json"
+    return raw.partition(b";")[0].strip().lower().decode("latin-1")

@@ -1,0 +1,1 @@
+"""Kafka behind a protocol: clients, security, and topics read from end to end."""

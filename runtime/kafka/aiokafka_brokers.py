@@ -1,0 +1,388 @@
+"""Kafka through aiokafka: its traps are kept in here (`docs/decisions/`, aiokafka 0.14)."""
+
+import asyncio
+import logging
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+
+from runtime.kafka import header_names
+from runtime.kafka.access import refusal
+from runtime.kafka.errors import (
+    Denied,
+    Fenced,
+    KafkaFault,
+    NoOffset,
+    ProducerLost,
+    RecordRefused,
+    RecordTooLarge,
+    TopicMissing,
+    Unreachable,
+)
+from runtime.kafka.options import KafkaOptions
+from runtime.kafka.protocol import ConsumedRecord, Headers, KafkaConsumer, KafkaProducer, Partition
+from runtime.kafka.protocol import RebalanceListener as OurListener
+from runtime.telemetry import log_events
+
+_log = structlog.get_logger("consumer")
+
+_STOP_S = 10.0
+"""For leaving the group and disconnecting; a broker that doesn't answer isn't waited for longer."""
+_PRODUCER_REQUEST_BYTES = 2**31 - 1
+"""Kafka's own bound on a record. Ours on events is the publisher's; a dead letter may be as large
+as its topic takes, which counts bytes as they are compressed: a value of 150 MB came in as 0.15."""
+_PRODUCER_BATCH_BYTES = 65_536
+"""Far below any topic's max.message.bytes: what is refused as too large is one record's fault."""
+_RETRY_BACKOFF_MS = 100
+
+_FAULTS: tuple[tuple[tuple[type[BaseException], ...], type[KafkaFault]], ...] = (
+    ((errors.MessageSizeTooLargeError, errors.RecordListTooLargeError), RecordTooLarge),
+    ((errors.InvalidTimestampError, errors.PolicyViolationError), RecordRefused),
+    (
+        (
+            errors.CommitFailedError,
+            errors.IllegalGenerationError,
+            errors.UnknownMemberIdError,
+            errors.RebalanceInProgressError,
+            errors.IllegalStateError,
+        ),
+        Fenced,
+    ),
+    (
+        (
+            errors.TopicAuthorizationFailedError,
+            errors.GroupAuthorizationFailedError,
+            errors.ClusterAuthorizationFailedError,
+            errors.TransactionalIdAuthorizationFailed,
+            errors.AuthenticationFailedError,
+            errors.AuthenticationMethodNotSupported,
+            errors.SaslAuthenticationFailed,
+            errors.UnsupportedSaslMechanismError,
+            errors.IllegalSaslStateError,
+        ),
+        Denied,
+    ),
+    ((errors.NoOffsetForPartitionError, errors.OffsetOutOfRangeError), NoOffset),
+    ((errors.UnknownTopicOrPartitionError, errors.InvalidTopicError), TopicMissing),
+    (
+        (
+            errors.OutOfOrderSequenceNumber,
+            errors.UnknownProducerId,
+            errors.InvalidProducerEpoch,
+            errors.InvalidProducerIdMapping,
+            errors.ProducerFenced,
+            errors.ProducerClosed,
+        ),
+        ProducerLost,
+    ),
+)
+
+
+def read_fault(error: BaseException, *, otherwise: type[KafkaFault] = Unreachable) -> KafkaFault:
+    """What an error of aiokafka means. Its own text says no more than names of things."""
+    if isinstance(error, KafkaFault):
+        return error
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    for kinds, fault in _FAULTS:
+        if isinstance(error, kinds):
+            return fault(text)
+    return otherwise(text)
+
+
+async def _show_token(options: KafkaOptions) -> None:
+    """Refuse to start with a token that the brokers refuse: aiokafka would wait for ever."""
+    if options.security.get("sasl_mechanism") != "OAUTHBEARER":
+        return
+    why = await refusal(options.bootstrap, options.security)
+    if why is not None:
+        raise read_fault(why) from why
+
+
+async def _kept_out(options: KafkaOptions, error: errors.KafkaError) -> KafkaFault:
+    """Why a client can't start: of all that bootstrapping may meet aiokafka tells nothing."""
+    if isinstance(error, errors.KafkaConnectionError):
+        why = await refusal(options.bootstrap, options.security)
+        if why is not None:
+            return read_fault(why)
+    return read_fault(error)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Hands aiokafka's calls on; what it raises, aiokafka logs and forgets."""
+
+    def __init__(self, listener: OurListener) -> None:
+        self._listener = listener
+
+    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        await self._listener.on_revoked(frozenset(Partition(*one) for one in revoked))
+
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        await self._listener.on_assigned(frozenset(Partition(*one) for one in assigned))
+
+
+class AiokafkaConsumer:
+    """A group member through aiokafka."""
+
+    def __init__(self, options: KafkaOptions) -> None:
+        self._options = options
+        self._consumer: Any = None
+
+    async def start(self) -> None:
+        """Connect; the group is joined by `subscribe`."""
+        options = self._options
+        await _show_token(options)
+        try:
+            self._consumer = AIOKafkaConsumer(
+                bootstrap_servers=options.bootstrap,
+                client_id=options.client_id,
+                group_id=options.group_id,
+                group_instance_id=options.group_instance_id,
+                auto_offset_reset=options.auto_offset_reset,
+                isolation_level=options.isolation_level,
+                # Its auto-commit commits what was handed out, done or not.
+                enable_auto_commit=False,
+                session_timeout_ms=_ms(options.session_timeout_s),
+                heartbeat_interval_ms=_ms(options.heartbeat_interval_s),
+                # Its default is the session timeout: a longer drain would lose its commit.
+                rebalance_timeout_ms=_ms(options.rebalance_timeout_s),
+                max_poll_interval_ms=_ms(options.max_poll_interval_s),
+                request_timeout_ms=_ms(options.request_timeout_s),
+                metadata_max_age_ms=_ms(options.metadata_max_age_s),
+                retry_backoff_ms=_RETRY_BACKOFF_MS,
+                fetch_max_wait_ms=_ms(options.fetch_max_wait_s),
+                fetch_max_bytes=options.fetch_max_bytes,
+                max_partition_fetch_bytes=options.partition_fetch_bytes,
+                partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+                **options.security,
+            )
+            await self._consumer.start()
+        except errors.KafkaError as error:
+            await self.stop()
+            raise await _kept_out(options, error) from error
+
+    async def topics(self) -> set[str]:
+        """Names of the topics that exist and may be seen."""
+        try:
+            # Metadata of all topics: asking for one by name may create it.
+            return set(await self._consumer.topics())
+        except errors.KafkaError as error:
+            raise read_fault(error) from error
+
+    def subscribe(self, listener: OurListener) -> None:
+        """Join the group for the configured topics or pattern."""
+        options = self._options
+        if options.input_pattern is None:
+            self._consumer.subscribe(list(options.input_topics), listener=_Listener(listener))
+        else:
+            # aiokafka compiles and `match`es it: the end must be anchored, too.
+            pattern = re.compile(rf"(?:{options.input_pattern})\Z").pattern
+            self._consumer.subscribe(pattern=pattern, listener=_Listener(listener))
+
+    async def getmany(
+        self, *, timeout_s: float, max_records: int
+    ) -> Mapping[Partition, Sequence[ConsumedRecord]]:
+        """Wait up to `timeout_s` for records."""
+        try:
+            fetched: Mapping[Partition, Sequence[ConsumedRecord]] = await self._consumer.getmany(
+                timeout_ms=_ms(timeout_s), max_records=max_records
+            )
+        except (errors.KafkaError, errors.ConsumerStoppedError) as error:
+            raise read_fault(error) from error
+        return fetched
+
+    def assignment(self) -> frozenset[Partition]:
+        """The partitions assigned now."""
+        return frozenset(Partition(*one) for one in self._consumer.assignment())
+
+    def pause(self) -> None:
+        """Deliver nothing of what is assigned now."""
+        self._consumer.pause(*self._consumer.assignment())
+
+    def resume(self) -> None:
+        """Deliver again."""
+        self._consumer.resume(*self._consumer.assignment())
+
+    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Commit explicit offsets."""
+        coordinator = self._consumer._coordinator  # noqa: SLF001 - see below
+        if coordinator.generation < 0:
+            # Kicked out of the group: aiokafka would send generation -1, which brokers take for a
+            # commit from outside the group, and accept while the group is empty.
+            raise Fenced("this member was removed from its group")
+        try:
+            await self._consumer.commit(
+                {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+            )
+        except errors.KafkaError as error:
+            raise read_fault(error) from error
+
+    def position(self, partition: Partition) -> int | None:
+        """Offset after everything delivered; aiokafka's own `position` may wait for ever."""
+        state = self._state(partition)
+        return state.position if state is not None and state.has_valid_position else None
+
+    def high_water(self, partition: Partition) -> int | None:
+        """Where the log ended at the last fetch."""
+        state = self._state(partition)
+        if state is None:
+            return None
+        # Under read_committed nothing beyond the last stable offset is ever delivered.
+        committed_only = self._options.isolation_level == "read_committed"
+        end: int | None = state.lso if committed_only else state.highwater
+        return end if end is not None and end >= 0 else None
+
+    async def end_offsets(
+        self, partitions: Iterable[Partition], *, timeout_s: float
+    ) -> dict[Partition, int]:
+        """Ask the brokers where these logs end now."""
+        asked = [TopicPartition(*partition) for partition in partitions]
+        try:
+            async with asyncio.timeout(timeout_s):
+                ends = await self._consumer.end_offsets(asked)
+        except (TimeoutError, errors.KafkaError) as error:
+            raise read_fault(error) from error
+        return {Partition(*one): end for one, end in ends.items()}
+
+    async def stop(self) -> None:
+        """Leave the group and disconnect."""
+        if self._consumer is None:
+            return
+        stopping = asyncio.ensure_future(self._consumer.stop())
+        try:
+            await asyncio.wait((stopping,), timeout=_STOP_S)
+        finally:
+            stopping.cancel()
+        if stopping.done() and stopping.cancelled():
+            # aiokafka waits for a fetch that it has cancelled itself, and takes that for its own
+            # end: the group is left by then, the connections aren't closed.
+            await self._disconnect()
+        elif not stopping.done() or isinstance(stopping.exception(), errors.KafkaError):
+            # The session timeout tells the group what we couldn't.
+            _log.warning(
+                log_events.GROUP_LEAVE_FAILED, session_timeout_s=self._options.session_timeout_s
+            )
+        else:
+            stopping.result()
+
+    async def _disconnect(self) -> None:
+        for fetch in self._consumer._fetcher._pending_tasks:  # noqa: SLF001 - stop() didn't
+            fetch.cancel()
+        await self._consumer._client.close()  # noqa: SLF001
+
+    def _state(self, partition: Partition) -> Any:
+        subscription = self._consumer._subscription.subscription  # noqa: SLF001 - no public way
+        if subscription is None or subscription.assignment is None:
+            return None
+        return subscription.assignment.state_value(partition)
+
+
+class AiokafkaProducer:
+    """An idempotent producer through aiokafka."""
+
+    def __init__(self, options: KafkaOptions) -> None:
+        self._options = options
+        self._producer: Any = None
+
+    async def start(self) -> None:
+        """Connect, and get a producer id."""
+        options = self._options
+        await _show_token(options)
+        try:
+            self._producer = AIOKafkaProducer(
+                bootstrap_servers=options.bootstrap,
+                client_id=options.client_id,
+                enable_idempotence=True,
+                acks="all",
+                compression_type=None if options.compression == "none" else options.compression,
+                linger_ms=options.linger_ms,
+                max_batch_size=_PRODUCER_BATCH_BYTES,
+                max_request_size=_PRODUCER_REQUEST_BYTES,
+                request_timeout_ms=_ms(options.request_timeout_s),
+                metadata_max_age_ms=_ms(options.metadata_max_age_s),
+                retry_backoff_ms=_RETRY_BACKOFF_MS,
+                **options.security,
+            )
+            await self._producer.start()
+        except errors.KafkaError as error:
+            await self.stop(timeout_s=1.0)
+            raise await _kept_out(options, error) from error
+
+    async def send(
+        self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> asyncio.Future[Any]:
+        """Hand over one record."""
+        if key is None and value is None:
+            return await self._send_nothing(topic, headers)
+        # aiokafka's record builder takes no tuple of headers.
+        future: asyncio.Future[Any] = await self._producer.send(
+            topic, value, key, headers=list(headers)
+        )
+        return future
+
+    async def _send_nothing(self, topic: str, headers: Headers) -> asyncio.Future[Any]:
+        """Send a record without key and value: Kafka takes it, aiokafka's `send` asserts."""
+        partitions = sorted(await self._producer.partitions_for(topic))
+        batch = self._producer.create_batch()
+        batch.append(key=None, value=None, timestamp=None, headers=list(headers))
+        future: asyncio.Future[Any] = await self._producer.send_batch(
+            batch,
+            topic,
+            partition=random.choice(partitions),  # noqa: S311 - spreads, hides nothing
+        )
+        return future
+
+    def fault(self, error: BaseException) -> KafkaFault:
+        """What an error of `send` or of its future means."""
+        if isinstance(error, TypeError | ValueError | AssertionError | UnicodeError):
+            # The record can't even be encoded: not a producer's trouble.
+            return RecordRefused(type(error).__name__)
+        retriable = getattr(error, "retriable", False) or isinstance(
+            error, errors.KafkaTimeoutError
+        )
+        return read_fault(error, otherwise=Unreachable if retriable else ProducerLost)
+
+    async def stop(self, *, timeout_s: float) -> None:
+        """Send what is buffered for a while, then disconnect."""
+        producer = self._producer
+        if producer is None:
+            return
+        stopping = asyncio.ensure_future(producer.stop())
+        done, _ = await asyncio.wait((stopping,), timeout=timeout_s)
+        if done:
+            if (error := stopping.exception()) is not None:
+                _log.warning(log_events.PRODUCER_STOP_FAILED, error=type(error).__name__)
+            return
+        # Idempotent sends never expire: end them, so that `stop` and whoever waits for them go on.
+        producer._message_accumulator.fail_all(errors.ProducerClosed())  # noqa: SLF001
+        await asyncio.wait((stopping,), timeout=_STOP_S)
+        stopping.cancel()
+
+
+class AiokafkaBrokers:
+    """Makes aiokafka clients of one cluster."""
+
+    def __init__(self, options: KafkaOptions) -> None:
+        self._options = options
+        header_names.install()
+        # Below INFO aiokafka logs keys and values, which hold what people wrote.
+        logger = logging.getLogger("aiokafka")
+        if logger.getEffectiveLevel() < logging.INFO:
+            logger.setLevel(logging.INFO)
+
+    def consumer(self) -> KafkaConsumer:
+        """Make a group member, not started."""
+        return AiokafkaConsumer(self._options)
+
+    def producer(self) -> KafkaProducer:
+        """Make a producer, not started."""
+        return AiokafkaProducer(self._options)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,26 @@
+"""Where Kafka is, for clients that join no group."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.kafka.errors import Unreachable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broker:
+    """Where Kafka is, and how to get in."""
+
+    bootstrap: str = "127.0.0.1:9092"
+    """`host:port`, several separated by commas."""
+    security: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """aiokafka's own arguments: `security_protocol`, `sasl_…`, `ssl_context`. Never printed."""
+
+
+def unreachable(broker: Broker, error: Exception) -> Unreachable:
+    """Say that no broker lets us in, and what to look at."""
+    if broker.security.get("security_protocol", "PLAINTEXT") == "PLAINTEXT":
+        advice = "start one with: emostream broker"
+    else:
+        advice = "is it up, and are kafka.tls and kafka.sasl right? see: emostream doctor"
+    return Unreachable(f"no Kafka broker at {broker.bootstrap} ({type(error).__name__}); {advice}")

@@ -1,0 +1,59 @@
+"""Where Kafka is and how a group member reads it, plain: the settings fill it.
+
+Units are in the names: seconds (`_s`), bytes, records. Every default says why it is that number.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+Compression = Literal["none", "gzip", "lz4", "zstd"]
+
+
+class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Where posts come from and events go, and how the brokers are reached."""
+
+    bootstrap: str
+    """`host:port`, several with commas."""
+    group_id: str
+    input_topics: tuple[str, ...] = ()
+    input_pattern: str | None = None
+    """Regular expression on whole topic names, instead of `input_topics`."""
+    output_topic: str = "affect.events"
+    dlq_topic: str = "affect.dlq"
+    security: dict[str, Any] = msgspec.field(default_factory=dict)
+    """aiokafka's keyword arguments for TLS and SASL, for consumer and producer alike
+    (`security_protocol`, `ssl_context`, `sasl_…`). Never logged."""
+    client_id: str = "emostream"
+    group_instance_id: str | None = None
+    """Static membership: a restart within the session timeout moves no partitions."""
+    auto_offset_reset: Literal["earliest", "latest", "none"] = "earliest"
+    isolation_level: Literal["read_uncommitted", "read_committed"] = "read_committed"
+    session_timeout_s: float = 10.0
+    """How soon a member that died is missed. aiokafka's default, and within any broker's limits."""
+    heartbeat_interval_s: float = 3.0
+    rebalance_timeout_s: float = 40.0
+    """How long members may take to let go: above both drain budgets, or drained work is refused."""
+    max_poll_interval_s: float = 300.0
+    request_timeout_s: float = 40.0
+    metadata_max_age_s: float = 60.0
+    """How soon new partitions, and new topics of a pattern, are found."""
+    fetch_max_records: int = 1_000
+    """Per look; the in-flight bound may be passed by as much."""
+    fetch_max_wait_s: float = 0.1
+    """The broker answers at once when there is something: this bounds only the idle wait."""
+    fetch_max_bytes: int = 8_388_608
+    """Of one fetch from one broker, over all its partitions: bounds what is prefetched."""
+    partition_fetch_bytes: int = 1_048_576
+    compression: Compression = "lz4"
+    linger_ms: int = 0
+    """A batch is sent at once, and while a request is under way the next ones share theirs: more
+    adds its milliseconds to every event at low rates, and saves no measurable CPU at high ones."""
+    max_request_bytes: int = 1_048_576
+    """An event larger than this becomes a dead letter; brokers' own default limit."""
+
+    def __repr__(self) -> str:
+        """All but `security`, which holds passwords."""
+        names = (name for name in self.__struct_fields__ if name != "security")
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"KafkaOptions({shown}, security=…)"

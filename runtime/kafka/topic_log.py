@@ -1,0 +1,178 @@
+"""A topic read from end to end, once, without joining a group: the seam under the letter tools."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from runtime.kafka.connection import Broker, unreachable
+from runtime.kafka.errors import ReadingStalled, TopicMissing
+from runtime.kafka.protocol import Headers
+
+_START_S = 10.0
+_STOP_S = 5.0
+_POLL_MS = 500
+_STALL_S = 30.0
+"""Without a step forward for this long, before the end that the broker named, reading fails."""
+
+
+class Span(NamedTuple):
+    """A stretch of one partition."""
+
+    start: int
+    end: int
+    """One past the last offset."""
+
+
+class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One record as it stands on a topic."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class TopicLog(Protocol):
+    """One topic, bounded by what it held when it was asked."""
+
+    async def spans(self, *, since: datetime | None = None) -> dict[int, Span]:
+        """What each partition holds now; from the group's committed offset where there is one.
+
+        `since` leaves out what was written before (not together with a group).
+        """
+
+    def read(self, spans: Mapping[int, Span]) -> AsyncIterator[StoredRecord]:
+        """Yield the records of these spans; in order within a partition.
+
+        Raises (while iterating):
+            ReadingStalled: the broker stopped giving records before the end.
+        """
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Commit the next offset to be read of each partition, for the group."""
+
+
+class KafkaTopicLog:
+    """`TopicLog` on Kafka; made by `kafka_topic_log`."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+        self._consumer = consumer
+        self._partitions = partitions
+
+    async def spans(self, *, since: datetime | None = None) -> dict[int, Span]:
+        """What each partition holds now; see `TopicLog`."""
+        consumer = self._consumer
+        starts: dict[TopicPartition, int] = await consumer.beginning_offsets(self._partitions)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(self._partitions)
+        if since is not None:
+            moment = int(since.timestamp() * 1000)
+            found = await consumer.offsets_for_times(dict.fromkeys(self._partitions, moment))
+            starts = {tp: at.offset if at else ends[tp] for tp, at in found.items()}
+        if consumer._group_id is not None:  # noqa: SLF001 - what it was made with
+            for tp in self._partitions:
+                committed = await consumer.committed(tp)
+                starts[tp] = max(starts[tp], committed or 0)
+        return {tp.partition: Span(starts[tp], ends[tp]) for tp in self._partitions}
+
+    async def read(self, spans: Mapping[int, Span]) -> AsyncIterator[StoredRecord]:
+        """Yield the records of these spans; see `TopicLog`."""
+        left = {
+            tp: spans[tp.partition].end
+            for tp in self._partitions
+            if tp.partition in spans and spans[tp.partition].start < spans[tp.partition].end
+        }
+        for tp in self._partitions:
+            if tp in left:
+                self._consumer.resume(tp)
+                self._consumer.seek(tp, spans[tp.partition].start)
+            else:
+                self._consumer.pause(tp)
+        loop = asyncio.get_running_loop()
+        moved_at = loop.time()
+        positions: dict[TopicPartition, int] = {}
+        while left:
+            batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
+            for tp, records in batches.items():
+                for record in records:
+                    if record.offset < left.get(tp, 0):
+                        yield _stored(record)
+            before, positions = positions, {tp: await self._position(tp) for tp in left}
+            # The position also steps over transaction markers, which are never handed out.
+            for tp in [tp for tp, end in left.items() if positions[tp] >= end]:
+                del left[tp]
+                self._consumer.pause(tp)
+            if positions != before:
+                moved_at = loop.time()
+            elif loop.time() - moved_at > _STALL_S:
+                raise ReadingStalled(f"no records for {_STALL_S:g} s, before the end of the topic")
+
+    async def _position(self, tp: TopicPartition) -> int:
+        return int(await self._consumer.position(tp))
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Commit for the group; see `TopicLog`."""
+        topic = self._partitions[0].topic
+        if offsets:
+            await self._consumer.commit(
+                {TopicPartition(topic, partition): offset for partition, offset in offsets.items()}
+            )
+
+
+@asynccontextmanager
+async def kafka_topic_log(
+    topic: str, broker: Broker, *, group: str | None = None
+) -> AsyncIterator[KafkaTopicLog]:
+    """Yield one topic, all of its partitions assigned by hand: no member of a group is disturbed.
+
+    With `group` its committed offsets are the start, and can be moved; nothing is committed
+    by itself.
+
+    Raises:
+        Unreachable: no broker answers, or it refuses the credentials.
+        TopicMissing: there is no such topic.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=broker.bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        **broker.security,
+    )
+    try:
+        try:
+            async with asyncio.timeout(_START_S):
+                await consumer.start()
+                # Public are only the names of all topics, or partitions of subscribed ones.
+                cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise unreachable(broker, error) from error
+        numbers = cluster.partitions_for_topic(topic)
+        if not numbers:
+            raise TopicMissing(f"there is no topic {topic}")
+        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        consumer.assign(partitions)
+        yield KafkaTopicLog(consumer, partitions)
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_S):
+                await consumer.stop()
+
+
+def _stored(record: Any) -> StoredRecord:
+    return StoredRecord(
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp,
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+    )

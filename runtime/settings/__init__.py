@@ -1,0 +1,29 @@
+"""Typed settings out of one TOML file and the environment.
+
+A program declares a `Document` of `Section`s; `load` reads it, and refuses what is unknown, wrong
+or unsafe in words that say what to change.
+"""
+
+from runtime.settings.document import to_example_toml, to_markdown
+from runtime.settings.kafka import Kafka, Sasl, SecurityProtocol, Tls
+from runtime.settings.load import ENV_PREFIX, ConfigError, keys, load
+from runtime.settings.section import Document, Section, is_set
+from runtime.settings.telemetry import Http, Log
+
+__all__ = [
+    "ENV_PREFIX",
+    "ConfigError",
+    "Document",
+    "Http",
+    "Kafka",
+    "Log",
+    "Sasl",
+    "Section",
+    "SecurityProtocol",
+    "Tls",
+    "is_set",
+    "keys",
+    "load",
+    "to_example_toml",
+    "to_markdown",
+]

@@ -1,0 +1,136 @@
+"""Read the file, lay the environment over it, and say what is wrong in words that mend it."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from runtime.errors import QuotableError
+from runtime.settings.section import Document
+
+_Path = tuple[str, ...]
+_Settings = TypeVar("_Settings", bound=Document)
+
+ENV_PREFIX = "EMOSTREAM_"
+
+_OTHERS = frozenset({f"{ENV_PREFIX}CACHE_DIR", f"{ENV_PREFIX}MAVEN_URL"})
+"""Variables of the embedded parts, where jars and tweets are kept and come from: no settings."""
+
+
+class ConfigError(QuotableError):
+    """The configuration can't be used (exit code 2). One line for each thing to mend."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        """Each names where the value stands (file or variable), the key, and the mend."""
+        super().__init__("\n".join(self.problems))
+
+
+def load(settings: type[_Settings], path: str | Path | None, env: Mapping[str, str]) -> _Settings:
+    """Read settings from a TOML file (None: defaults) with `EMOSTREAM_…` variables over it.
+
+    A variable's name is its key's path in capitals, sections joined by two underscores:
+    `EMOSTREAM_KAFKA__BOOTSTRAP`. Lists are separated by commas, or JSON.
+
+    Raises:
+        ConfigError: the file can't be read, a key is unknown, or a value or combination is refused.
+    """
+    values = _read_file(path)
+    problems: list[str] = []
+    origins: dict[_Path, str] = {}
+    for name, key in _variables(settings, env, problems):
+        _put(values, key, _parse(settings, key, env[name]))
+        origins[key] = name
+    try:
+        loaded = settings(**values)
+    except ValidationError as error:
+        where = "the defaults" if path is None else str(path)
+        problems += [_say(settings, e, where, origins) for e in error.errors(include_input=False)]
+    if problems:
+        raise ConfigError(problems) from None  # the cause may hold an input, which may be a secret
+    return loaded
+
+
+def _read_file(path: str | Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([f"{path}: can't be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}: is not UTF-8 text"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: is not valid TOML: {error}"]) from None
+
+
+def _variables(
+    settings: type[BaseModel], env: Mapping[str, str], problems: list[str]
+) -> Iterator[tuple[str, _Path]]:
+    """Variables that set a key. A name that was surely meant to and doesn't is a problem."""
+    known = {_variable(key): key for key in keys(settings)}
+    sections = tuple(f"{ENV_PREFIX}{name.upper()}_" for name in settings.model_fields)
+    for name in sorted(env):
+        if name in known:
+            yield name, known[name]
+        elif name in _OTHERS:
+            continue
+        elif name.startswith(ENV_PREFIX) and ("__" in name or name.startswith(sections)):
+            problems.append(f"{name}: sets no key{_suggest(name, known)}")
+
+
+def keys(model: type[BaseModel], prefix: _Path = ()) -> Iterator[_Path]:
+    """Every key's path, in order."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from keys(field.annotation, (*prefix, name))
+        else:
+            yield (*prefix, name)
+
+
+def _variable(key: _Path) -> str:
+    return ENV_PREFIX + "__".join(key).upper()
+
+
+def _parse(model: type[BaseModel], key: _Path, text: str) -> Any:
+    for name in key[:-1]:
+        section = model.model_fields[name].annotation
+        assert isinstance(section, type)
+        model = section
+    if get_origin(model.model_fields[key[-1]].annotation) is not tuple:
+        return text
+    if text.lstrip().startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text  # pydantic says: should be a list
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _put(values: dict[str, Any], key: _Path, value: Any) -> None:
+    for name in key[:-1]:
+        inner = values.setdefault(name, {})
+        if not isinstance(inner, dict):  # the file has a scalar there: pydantic refuses it
+            return
+        values = inner
+    values[key[-1]] = value
+
+
+def _say(settings: type[BaseModel], error: Any, where: str, origins: Mapping[_Path, str]) -> str:
+    path = tuple(str(part) for part in error["loc"])
+    origin = next((origins[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origins), None)
+    key = ".".join(path)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        siblings = [k[len(path) - 1] for k in keys(settings) if k[: len(path) - 1] == path[:-1]]
+        message = f"unknown key{_suggest(path[-1], siblings)}"
+    return ": ".join(part for part in (origin or where, key, message) if part)
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, list(dict.fromkeys(known)), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

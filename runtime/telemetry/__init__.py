@@ -1,0 +1,1 @@
+"""Logs, and the server of health and metrics."""

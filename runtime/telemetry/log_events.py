@@ -1,0 +1,38 @@
+"""The log events' names of what all programs share: an interface, one line of meaning each."""
+
+from typing import Final
+
+
+class LogEvents:
+    """A program's log events: name to meaning, in the order in which they were declared."""
+
+    def __init__(self) -> None:
+        self.meanings: dict[str, str] = {}
+
+    def declare(self, name: str, meaning: str) -> str:
+        """Add an event, once; give its name back.
+
+        Raises:
+            ValueError: the name is taken.
+        """
+        if name in self.meanings:
+            raise ValueError(f"log event {name} is declared twice")
+        self.meanings[name] = meaning
+        return name
+
+    def to_markdown(self) -> str:
+        """The table of these events for the documentation."""
+        rows = [f"| `{name}` | {meaning} |" for name, meaning in self.meanings.items()]
+        return "\n".join(["| event | meaning |", "|---|---|", *rows]) + "\n"
+
+
+EVENTS: Final = LogEvents()
+
+GROUP_LEAVE_FAILED = EVENTS.declare(
+    "group_leave_failed",
+    "The group was not told that this member leaves; it notices after the session timeout.",
+)
+PRODUCER_STOP_FAILED = EVENTS.declare("producer_stop_failed", "The producer did not stop in order.")
+HEALTH_LISTENS = EVENTS.declare(
+    "health_listens", "`/livez`, `/readyz` and `/metrics` are served at `url`."
+)

@@ -1,0 +1,94 @@
+"""Every question about a text is asked once, whatever fails or is cancelled around it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer.analysis.cache import AnswerCache
+from consumer.analysis.inference import Answer, Answers, Inference
+from consumer.analysis.plan import Question
+from emollm.errors import ModelError, Unavailable
+from emollm.prompts import PreparedText, PromptBuilder
+from emollm.protocol import PoolAnswer, Prompt
+from emollm.tasks import V_REG
+from tests.consumer.fakes import FakePool
+
+QUESTION = Question(task=V_REG, emotion=None, name="V-reg", rank=0, suffix=b"\0\0")
+BUILDER = PromptBuilder([V_REG])
+
+
+class MoodyPool(FakePool):
+    """Takes its time, and fails, as the test draws it. Each text has an answer of its own."""
+
+    def __init__(self, moods: list[tuple[int, bool]]) -> None:
+        super().__init__()
+        self.moods = moods
+        self.answered: Counter[str] = Counter()
+
+    async def ask(
+        self, prompts: Sequence[Prompt], *, turn: int = 0
+    ) -> list[PoolAnswer | ModelError]:
+        steps, fails = self.moods.pop() if self.moods else (0, False)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if fails:
+            raise Unavailable("a mood")
+        numbers = [prompt.text.split("Number ")[1][0] for prompt in prompts]
+        self.answered.update(numbers)
+        return [
+            PoolAnswer(text=f"0.{number}", server="http://gpu", attempts=1) for number in numbers
+        ]
+
+
+async def ask(inference: Inference, numbers: list[int], delay: int) -> dict[int, Answer]:
+    for _ in range(delay):
+        await asyncio.sleep(0)
+    wanted = {b"%016d\0\0" % n: (QUESTION, PreparedText(f"Number {n}.")) for n in numbers}
+    answers = Answers()
+    await inference.ask(wanted, answers)
+    assert answers.asked.keys() <= answers.found.keys()
+    return {n: answers.found[b"%016d\0\0" % n] for n in numbers}
+
+
+CALLS = st.lists(
+    st.tuples(
+        st.lists(st.integers(0, 4), min_size=1, max_size=4, unique=True),
+        st.integers(0, 6),  # steps before it asks
+        st.none() | st.integers(0, 12),  # steps before it is cancelled
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(deadline=None)
+@given(
+    calls=CALLS,
+    moods=st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=8),
+    entries=st.sampled_from([0, 2, 100]),
+)
+async def test_whoever_is_neither_cancelled_nor_failed_gets_every_answer(
+    calls: list[tuple[list[int], int, int | None]], moods: list[tuple[int, bool]], entries: int
+) -> None:
+    calm = not any(fails for _, fails in moods) and not any(c[2] is not None for c in calls)
+    pool = MoodyPool(moods)
+    cache = AnswerCache[Answer](max_entries=entries, max_bytes=1_000_000)
+    inference = Inference(pool, BUILDER, cache)
+    tasks = [asyncio.ensure_future(ask(inference, numbers, delay)) for numbers, delay, _ in calls]
+    for step in range(13):
+        for task, (_, _, cancel_at) in zip(tasks, calls, strict=True):
+            if cancel_at == step:
+                task.cancel()
+        await asyncio.sleep(0)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    for (numbers, _, cancel_at), result in zip(calls, results, strict=True):
+        if isinstance(result, asyncio.CancelledError):
+            assert cancel_at is not None
+        elif not isinstance(result, Unavailable):
+            assert result == {n: n / 10 for n in numbers}
+    assert not inference._flights
+    if calm and entries == 100:
+        assert all(count == 1 for count in pool.answered.values())

@@ -1,0 +1,64 @@
+"""How long a prompt may be, and how it is wrapped, follows from the model and its server."""
+
+from typing import Any
+
+import pytest
+
+from consumer.analysis.model import describe, make_builder, max_input_tokens
+from consumer.settings import Model
+from emollm.models import UnknownModel
+from emollm.prompts import Wrapper
+from emollm.protocol import ServerInfo
+from emollm.tasks import E_C, TASKS
+
+
+def info(model_id: str = "lzw1008/Emollama-7b", **limits: Any) -> ServerInfo:
+    return ServerInfo(dialect="tgi", model_id=model_id, **limits)
+
+
+def longest(options: Model, server: ServerInfo) -> int:
+    return max_input_tokens(options, describe(options, server), server, list(TASKS.values()))
+
+
+@pytest.mark.parametrize(
+    ("configured", "limits", "expected"),
+    [
+        (0, {}, 2_000),
+        (500, {}, 500),
+        (5_000, {}, 2_000),
+        (0, {"max_input_tokens": 1_000}, 1_000),
+        (0, {"max_input_tokens": 1_000, "max_total_tokens": 1_024}, 1_024 - 48),
+    ],
+)
+def test_the_least_of_configuration_model_and_server_holds(
+    configured: int, limits: dict[str, Any], expected: int
+) -> None:
+    assert longest(Model(max_input_tokens=configured), info(**limits)) == expected
+
+
+def test_a_configured_name_goes_over_the_servers() -> None:
+    card = describe(Model(name="Emobart-large"), info("/data/model"))
+    assert card.name == "Emobart-large"
+    assert card.wrapper is Wrapper.BARE
+
+
+def test_a_model_of_ones_own_is_as_configured() -> None:
+    options = Model(name="ours", family="llama", wrapper="bare")
+    assert describe(options, info("x")).wrapper is Wrapper.BARE
+
+
+def test_an_unknown_model_is_not_guessed() -> None:
+    with pytest.raises(UnknownModel, match="configure"):
+        describe(Model(), info("acme/other"))
+
+
+def test_no_room_for_a_post_is_said() -> None:
+    with pytest.raises(ValueError, match="max_input_tokens"):
+        make_builder(Model(), info(max_input_tokens=60), (E_C,))
+
+
+def test_grammars_go_along_only_when_switched_on() -> None:
+    for switch in (False, True):
+        builder = make_builder(Model(grammar=switch), info(), (E_C,))
+        prompt = builder.build(E_C, builder.prepare("Text."))
+        assert (prompt.params.grammar is not None) is switch
