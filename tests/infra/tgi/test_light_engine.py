@@ -119,6 +119,30 @@ def test_the_model_that_ships_is_served_where_none_is_named_and_without_torch() 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+_RELOAD = """
+import sys
+from pathlib import Path
+from infra.tgi.engine import Job
+from infra.tgi.light import LightEngine
+for _ in range(60):
+    engine = LightEngine(Path(sys.argv[1]), model_id="m", threads=1)
+    engine.generate([Job([5, 6, 7], 4, want_tokens=True)], lambda job, result: None)
+    engine.close()
+    del engine
+"""
+
+
+def test_an_engine_that_streamed_tokens_can_be_dropped_at_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """CTranslate2's thread must never hold the last reference to the engine: it then aborts."""
+    folder = tiny.save_light(tmp_path_factory.mktemp("dropped") / "bart")
+    done = subprocess.run(
+        [sys.executable, "-c", _RELOAD, str(folder)], check=False, capture_output=True, timeout=120
+    )
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+
+
 _TWEET = "Human: \nTask: {} Tweet: I love this, what a wonderful day! {}\n\nAssistant:\n"
 _VALENCE = (
     "Evaluate the valence intensity of the writer's mental state based on the tweet, assigning it "
