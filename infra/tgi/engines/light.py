@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from infra.tgi.answer import Answer
-from infra.tgi.choosing import Chooser, Row
-from infra.tgi.engine import Encoded, EngineInfo, Finish, Generation, Job, PrefillToken, read_json
+from infra.tgi.engine import Encoded, EngineInfo, Finish, Generation, Job, PrefillToken
+from infra.tgi.engines import grammar
+from infra.tgi.engines.answer import Answer
+from infra.tgi.engines.sampler import Chooser, Row
+from infra.tgi.engines.tokenizer import Tokens, read_json
 from infra.tgi.errors import StartError
-from infra.tgi.tokens import Tokens
 
 #: How jobs are answered: each kind has a pass of its own.
 _WHOLE, _STEPS, _CAREFUL = range(3)
@@ -85,6 +86,7 @@ class LightEngine:
             encoder_decoder=True,
             parallel=passes,
             batch_size=_BATCH,
+            supports_grammar=grammar.available(),
         )
 
     def _check_candidates(self) -> None:

@@ -8,17 +8,23 @@ from typing import NoReturn
 
 from aiohttp import web
 
-from infra.tgi.errors import (
+from infra.tgi.router.errors import (
     BatchSizeError,
     InferError,
     SuffixError,
     TemplateError,
     ToolError,
 )
-from infra.tgi.infer import Answered, Infer
-from infra.tgi.metrics import Metrics
-from infra.tgi.replies import CompletionBodies, json_reply, sse, stream_headers, timing_headers
-from infra.tgi.requests import ChatRequest, CompletionRequest, GenerateRequest, Parameters
+from infra.tgi.router.infer import Answered, Infer
+from infra.tgi.router.metrics import Metrics
+from infra.tgi.router.requests import ChatRequest, CompletionRequest, GenerateRequest, Parameters
+from infra.tgi.router.responses import (
+    CompletionBodies,
+    json_reply,
+    sse,
+    stream_headers,
+    timing_headers,
+)
 
 #: TGI says 422 within a stream whatever went wrong.
 _STREAM_STATUS = 422

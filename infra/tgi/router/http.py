@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import hdrs, web
 
-from infra.tgi.errors import InferError
-from infra.tgi.replies import empty_reply, error_reply, text_reply
-from infra.tgi.strict_json import SerdeError
+from infra.tgi.router.errors import InferError
+from infra.tgi.router.responses import empty_reply, error_reply, text_reply
+from infra.tgi.router.strict_json import SerdeError
 
 #: TGI's (axum's) limit of a body, in bytes.
 MAX_BODY = 2_000_000

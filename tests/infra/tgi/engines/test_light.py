@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from infra.tgi import SMALL_MODEL, ServerSettings, StartError
+from infra.tgi import SMALL_MODEL, StartError
 from infra.tgi.engine import Generation, Job, Sampling
-from infra.tgi.engines import load_engine
-from infra.tgi.light import LightEngine
-from infra.tgi.tokens import Tokens
-from infra.tgi.torch_engine import TorchEngine
+from infra.tgi.engines.light import LightEngine
+from infra.tgi.engines.loading import load_engine
+from infra.tgi.engines.tokenizer import Tokens
+from infra.tgi.engines.torch_engine import TorchEngine
 from tests.infra.tgi import tiny
 
 PROMPTS = [[5, 6, 7], [8, 9, 10, 11, 12, 13], [20], [33, 34, 35, 36]]
@@ -107,13 +107,13 @@ def test_a_stop_string_ends_the_answer_and_stays_in_it(light: LightEngine) -> No
 
 def test_a_folder_without_the_light_form_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"ct2/model\.bin"):
-        load_engine(ServerSettings(model_id=str(tmp_path), engine="light"))
+        load_engine(str(tmp_path), engine="light")
 
 
 def test_the_model_that_ships_is_served_where_none_is_named_and_without_torch() -> None:
     code = (
-        "import sys; from infra.tgi.engines import load_engine;"
-        "from infra.tgi import ServerSettings; load_engine(ServerSettings(threads=1));"
+        "import sys; from infra.tgi.engines.loading import load_engine;"
+        "load_engine(threads=1);"
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -123,7 +123,7 @@ _RELOAD = """
 import sys
 from pathlib import Path
 from infra.tgi.engine import Job
-from infra.tgi.light import LightEngine
+from infra.tgi.engines.light import LightEngine
 for _ in range(60):
     engine = LightEngine(Path(sys.argv[1]), model_id="m", threads=1)
     engine.generate([Job([5, 6, 7], 4, want_tokens=True)], lambda job, result: None)

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from infra.tgi import request_shapes
-from infra.tgi.shapes import Shape, to_float32
-from infra.tgi.strict_json import Reader
+from infra.tgi.router import request_shapes
+from infra.tgi.router.shapes import Shape, to_float32
+from infra.tgi.router.strict_json import Reader
 
 _KEYS = re.compile(rb'"(\w+)"\s*:')
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
-from infra.tgi.strict_json import Reader, SerdeError
+from infra.tgi.router.strict_json import Reader, SerdeError
 
 
 class Shape(Protocol):

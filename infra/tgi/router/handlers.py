@@ -7,17 +7,18 @@ from contextlib import aclosing
 
 from aiohttp import web
 
-from infra.tgi import requests
-from infra.tgi.completions import Completions, chat
-from infra.tgi.errors import (
+from infra.tgi.router import requests
+from infra.tgi.router.completions import Completions, chat
+from infra.tgi.router.errors import (
     InferError,
     TemplateError,
     UnhealthyError,
     VertexEmptyError,
     VertexError,
 )
-from infra.tgi.infer import Infer
-from infra.tgi.replies import (
+from infra.tgi.router.infer import Infer
+from infra.tgi.router.requests import ChatRequest, CompletionRequest, GenerateRequest
+from infra.tgi.router.responses import (
     empty_reply,
     error_reply,
     generated,
@@ -27,7 +28,6 @@ from infra.tgi.replies import (
     stream_headers,
     timing_headers,
 )
-from infra.tgi.requests import ChatRequest, CompletionRequest, GenerateRequest
 
 
 class Handlers:

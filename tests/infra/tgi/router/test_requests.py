@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.tgi import request_shapes, requests
-from infra.tgi.requests import GenerateRequest
-from infra.tgi.shapes import Anything, Shape
-from infra.tgi.strict_json import Reader, SerdeError
+from infra.tgi.router import request_shapes, requests
+from infra.tgi.router.requests import GenerateRequest
+from infra.tgi.router.shapes import Anything, Shape
+from infra.tgi.router.strict_json import Reader, SerdeError
 
 _JSON = st.recursive(
     st.none()

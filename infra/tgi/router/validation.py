@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.tgi.engine import GREEDY, Sampling
-from infra.tgi.errors import InvalidRequestError
-from infra.tgi.grammar import schema_to_regex
-from infra.tgi.requests import GenerateRequest, Parameters
+from infra.tgi.router.errors import InvalidRequestError
+from infra.tgi.router.json_schema import schema_to_regex
+from infra.tgi.router.requests import GenerateRequest, Parameters
 
 #: TGI answers in chunks of this many tokens, and checks no more than one chunk against the total.
 DEFAULT_GENERATION_LENGTH = 1024

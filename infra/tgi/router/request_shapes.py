@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.tgi.shapes import (
+from infra.tgi.router.shapes import (
     Anything,
     Flag,
     Float32,
@@ -16,7 +16,7 @@ from infra.tgi.shapes import (
     Untagged,
     refuse,
 )
-from infra.tgi.strict_json import Reader, SerdeError
+from infra.tgi.router.strict_json import Reader, SerdeError
 
 _U32 = Integer("u32", 0, (1 << 32) - 1)
 _U64 = Integer("u64", 0, (1 << 64) - 1)

@@ -8,10 +8,10 @@ import pytest
 
 from infra.tgi import ServerSettings, StartError
 from infra.tgi.engine import EngineInfo
-from infra.tgi.errors import InvalidRequestError
-from infra.tgi.requests import GenerateRequest, Parameters
+from infra.tgi.router.errors import InvalidRequestError
+from infra.tgi.router.requests import GenerateRequest, Parameters
+from infra.tgi.router.validation import Limits, best_of, check, check_grammar, check_length
 from infra.tgi.settings import token_limits
-from infra.tgi.validation import Limits, best_of, check, check_grammar, check_length
 
 LIMITS = Limits(
     max_best_of=2,
