@@ -6,11 +6,9 @@ tokens, and answers a batch of jobs in one thread.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 FinishReason = Literal["length", "eos_token", "stop_sequence"]
 
@@ -37,7 +35,7 @@ class EngineInfo:
     parallel: int = 1
     #: Prompts per pass where --max-batch-size isn't given: what fills the machine.
     batch_size: int = 64
-    #: Whether the model's own words for it, if any, are in `grammar` jobs.
+    #: Whether it can hold answers to a grammar.
     supports_grammar: bool = True
 
 
@@ -186,8 +184,3 @@ class Engine(Protocol):
     def close(self) -> None:
         """Let go of the model."""
         ...
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a model folder; empty where the file isn't there."""
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

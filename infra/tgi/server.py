@@ -12,20 +12,19 @@ import structlog
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from infra.tgi import grammar, openapi
-from infra.tgi.batching import Batcher
-from infra.tgi.completions import Completions
 from infra.tgi.engine import Engine, EngineInfo
-from infra.tgi.engines import load_engine
+from infra.tgi.engines.loading import load_engine
 from infra.tgi.errors import StartError
-from infra.tgi.handlers import Handlers
-from infra.tgi.http import MAX_BODY, Http
-from infra.tgi.infer import Infer, Permits
-from infra.tgi.metrics import Metrics
-from infra.tgi.replies import CompletionBodies, json_reply, text_reply
+from infra.tgi.router.batcher import Batcher
+from infra.tgi.router.completions import Completions
+from infra.tgi.router.handlers import Handlers
+from infra.tgi.router.http import MAX_BODY, Http
+from infra.tgi.router.infer import Infer, Permits
+from infra.tgi.router.metrics import Metrics
+from infra.tgi.router.responses import CompletionBodies, json_reply, text_reply
+from infra.tgi.router.tokenization import Tokenizing
+from infra.tgi.router.validation import Limits
 from infra.tgi.settings import ServerSettings, TokenLimits, token_limits
-from infra.tgi.tokenizing import Tokenizing
-from infra.tgi.validation import Limits
 
 _log = structlog.get_logger(__name__)
 
@@ -88,7 +87,15 @@ class TgiServer:
         started = time.perf_counter()
         settings = self.settings
         if self._engine is None:
-            self._engine = await asyncio.to_thread(load_engine, settings)
+            self._engine = await asyncio.to_thread(
+                load_engine,
+                settings.model_id,
+                engine=settings.engine,
+                revision=settings.revision,
+                dtype=settings.dtype,
+                device=settings.device,
+                threads=settings.threads,
+            )
         engine = self._engine
         limits = token_limits(settings, engine.info)
         if limits.max_input_tokens > engine.info.max_input_tokens:
@@ -170,9 +177,7 @@ class TgiServer:
                 max_input_tokens=tokens.max_input_tokens,
                 max_total_tokens=tokens.max_total_tokens,
                 capacity=info.max_input_tokens,
-                grammar=not settings.disable_grammar_support
-                and info.supports_grammar
-                and grammar.available(),
+                grammar=not settings.disable_grammar_support and info.supports_grammar,
             ),
             metrics=metrics,
         )
@@ -197,7 +202,6 @@ class TgiServer:
                 "/info": lambda: json_reply(about),
                 "/v1/models": lambda: json_reply({"object": "list", "data": [model]}),
                 "/metrics": lambda: text_reply(metrics.text()),
-                **openapi.pages(VERSION),
             },
             keyed={
                 "/": post.compat,

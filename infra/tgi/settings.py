@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from infra.tgi.engine import EngineInfo
 from infra.tgi.errors import StartError
-
-#: The model that ships, served where none is named.
-SMALL_MODEL = Path(__file__).parent / "models" / "emostream-small"
 
 #: TGI's launcher caps what it takes from a model's config at this: beyond, a few long prompts
 #: hold the whole machine. A flag may ask for more.

@@ -7,10 +7,10 @@ import re
 import threading
 from collections.abc import Callable, Hashable, Sequence
 
-from infra.tgi.answer import Answer
 from infra.tgi.engine import Encoded, EngineInfo, Finish, Job, PrefillToken
+from infra.tgi.engines.answer import Answer
+from infra.tgi.engines.grammar import Guide
 from infra.tgi.errors import EngineError
-from infra.tgi.grammar import Guide
 
 _ANSWERS = {
     "@stoptest": ["one", " S", "TOP", " two", " S", "TOP", " three"],

@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from infra.tgi.engine import Engine, Generation, Job
-from infra.tgi.errors import EngineError, GenerationError, IncompleteError
-from infra.tgi.metrics import Metrics
+from infra.tgi.errors import EngineError
+from infra.tgi.router.errors import GenerationError, IncompleteError
+from infra.tgi.router.metrics import Metrics
 
 #: A pass of this many prompts is worth its fixed costs (measured on the small model) …
 _ENOUGH = 16

@@ -10,18 +10,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from infra.tgi.answer import Answer
-from infra.tgi.choosing import Chooser, Row
-from infra.tgi.engine import Encoded, EngineInfo, Finish, Generation, Job, PrefillToken, read_json
+from infra.tgi.engine import Encoded, EngineInfo, Finish, Generation, Job, PrefillToken
+from infra.tgi.engines import grammar
+from infra.tgi.engines.answer import Answer
+from infra.tgi.engines.sampler import Chooser, Row
+from infra.tgi.engines.tokenizer import Tokens, read_json
 from infra.tgi.errors import StartError
-from infra.tgi.tokens import Tokens
 
 #: How jobs are answered: each kind has a pass of its own.
 _WHOLE, _STEPS, _CAREFUL = range(3)
@@ -85,6 +86,7 @@ class LightEngine:
             encoder_decoder=True,
             parallel=passes,
             batch_size=_BATCH,
+            supports_grammar=grammar.available(),
         )
 
     def _check_candidates(self) -> None:
@@ -175,13 +177,17 @@ class LightEngine:
             self._finish(answers[index], finish)
             return True
 
-        self._translate(
-            jobs,
-            max_decoding_length=self._limit(jobs),
-            return_scores=True,
-            callback=step,
-            **odds,
-        )
+        callback = _Callback(step)
+        try:
+            self._translate(
+                jobs,
+                max_decoding_length=self._limit(jobs),
+                return_scores=True,
+                callback=callback,
+                **odds,
+            )
+        finally:
+            callback.detach()
         for index in sorted(unfinished):
             self._finish(answers[index], finish)
 
@@ -249,6 +255,25 @@ class LightEngine:
             PrefillToken(one, self._tokens.decode([one], skip_special=False), None)
             for one in job.ids
         ]
+
+
+class _Callback:
+    """What CTranslate2 calls for each token: a function, until it is detached.
+
+    CTranslate2's worker thread drops its reference to the callback after translate_batch has
+    returned. If that was the last reference to the engine, the worker would destroy the
+    translator in its own thread, join itself and abort the process. Detached, it leads to nothing.
+    """
+
+    def __init__(self, function: Callable[[Any], bool]) -> None:
+        self._function: Callable[[Any], bool] | None = function
+
+    def __call__(self, result: Any) -> bool:
+        return self._function is None or self._function(result)
+
+    def detach(self) -> None:
+        """Let go of the function."""
+        self._function = None
 
 
 def _odds(job: Job, words: int) -> _Options | None:

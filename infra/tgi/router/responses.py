@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 
 from infra.tgi.engine import FinishReason, Generation, Token
-from infra.tgi.errors import InferError
-from infra.tgi.infer import Answered, StreamEnd
+from infra.tgi.router.errors import InferError
+from infra.tgi.router.infer import Answered, StreamEnd
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"

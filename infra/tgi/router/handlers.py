@@ -7,17 +7,18 @@ from contextlib import aclosing
 
 from aiohttp import web
 
-from infra.tgi import requests
-from infra.tgi.completions import Completions, chat
-from infra.tgi.errors import (
+from infra.tgi.router import requests
+from infra.tgi.router.completions import Completions, chat
+from infra.tgi.router.errors import (
     InferError,
     TemplateError,
     UnhealthyError,
     VertexEmptyError,
     VertexError,
 )
-from infra.tgi.infer import Infer
-from infra.tgi.replies import (
+from infra.tgi.router.infer import Infer
+from infra.tgi.router.requests import ChatRequest, CompatRequest, CompletionRequest, GenerateRequest
+from infra.tgi.router.responses import (
     empty_reply,
     error_reply,
     generated,
@@ -27,11 +28,10 @@ from infra.tgi.replies import (
     stream_headers,
     timing_headers,
 )
-from infra.tgi.requests import ChatRequest, CompletionRequest, GenerateRequest
 
 
 class Handlers:
-    """The POST routes. Each takes the request and its body; raises `InferError`, `SerdeError`."""
+    """The POST routes. Each takes the request and its body; raises `InferError`, `BodyError`."""
 
     def __init__(
         self, infer: Infer, completions: Completions, *, compute_type: str, full_text: bool
@@ -74,7 +74,7 @@ class Handlers:
     async def invocations(self, http: web.BaseRequest, body: bytes) -> web.StreamResponse:
         """POST /invocations (SageMaker): any of the above."""
         request = requests.invocation_request(body)
-        if isinstance(request, GenerateRequest):
+        if isinstance(request, CompatRequest):
             return await self._compat(http, request)
         if isinstance(request, CompletionRequest):
             return await self._completions.answer(http, request)
@@ -114,7 +114,7 @@ class Handlers:
             ]
         )
 
-    async def _compat(self, http: web.BaseRequest, request: GenerateRequest) -> web.StreamResponse:
+    async def _compat(self, http: web.BaseRequest, request: CompatRequest) -> web.StreamResponse:
         if request.parameters.return_full_text is None:
             request.parameters.return_full_text = self._full_text
         if request.stream:

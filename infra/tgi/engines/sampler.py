@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from infra.tgi.engine import Job, Sampling
+from infra.tgi.engines.grammar import Guide
 from infra.tgi.errors import EngineError
-from infra.tgi.grammar import Guide
 
 Row = npt.NDArray[np.float32]
 

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import hdrs, web
 
-from infra.tgi.errors import InferError
-from infra.tgi.replies import empty_reply, error_reply, text_reply
-from infra.tgi.strict_json import SerdeError
+from infra.tgi.router.errors import InferError
+from infra.tgi.router.requests import BodyError
+from infra.tgi.router.responses import empty_reply, error_reply, text_reply
 
 #: TGI's (axum's) limit of a body, in bytes.
 MAX_BODY = 2_000_000
@@ -129,9 +129,5 @@ class Http:
             return await handler(request, body)
         except InferError as error:
             return error_reply(error)
-        except SerdeError as error:
-            if error.syntax:
-                return text_reply(f"Failed to parse the request body as JSON: {error}", status=400)
-            return text_reply(
-                f"Failed to deserialize the JSON body into the target type: {error}", status=422
-            )
+        except BodyError as error:
+            return text_reply(str(error), status=error.status)

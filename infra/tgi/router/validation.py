@@ -5,14 +5,14 @@ The order matters to a client: of two faults it hears the first.
 
 from __future__ import annotations
 
+import ctypes
 import random
 from dataclasses import dataclass
-from typing import Any
 
 from infra.tgi.engine import GREEDY, Sampling
-from infra.tgi.errors import InvalidRequestError
-from infra.tgi.grammar import schema_to_regex
-from infra.tgi.requests import GenerateRequest, Parameters
+from infra.tgi.router.errors import InvalidRequestError
+from infra.tgi.router.json_schema import schema_to_regex
+from infra.tgi.router.requests import GenerateRequest, Grammar, Parameters, RegexGrammar
 
 #: TGI answers in chunks of this many tokens, and checks no more than one chunk against the total.
 DEFAULT_GENERATION_LENGTH = 1024
@@ -42,7 +42,7 @@ class Checked:
     truncate: int | None
     max_new_tokens: int | None
     top_n_tokens: int
-    grammar: tuple[str, Any] | None
+    grammar: Grammar | None
 
 
 def check(request: GenerateRequest, limits: Limits) -> Checked:
@@ -86,33 +86,42 @@ def _sampling(given: Parameters) -> Sampling:
         and given.top_k is None
     ):
         return GREEDY
-    warped = (given.temperature, given.top_k, given.top_p, given.typical_p)
+    temperature, top_p, typical_p = (
+        _float32(one) for one in (given.temperature, given.top_p, given.typical_p)
+    )
+    warped = (temperature, given.top_k, top_p, typical_p)
     if (given.best_of or 1) > 1 and not given.do_sample and all(one is None for one in warped):
         raise InvalidRequestError("you must use sampling when `best_of` is > 1")
-    if given.temperature is not None and given.temperature <= 0:
+    if temperature is not None and temperature <= 0:
         raise InvalidRequestError("`temperature` must be strictly positive")
-    if given.repetition_penalty is not None and given.repetition_penalty <= 0:
+    repetition = _float32(given.repetition_penalty)
+    if repetition is not None and repetition <= 0:
         raise InvalidRequestError("`repetition_penalty` must be strictly positive")
     frequency = given.frequency_penalty or 0.0
     if not -_MAX_FREQUENCY_PENALTY <= frequency <= _MAX_FREQUENCY_PENALTY:
         raise InvalidRequestError("`frequency_penalty` must be >= -2.0 and <= 2.0")
-    if given.top_p is not None and not 0 < given.top_p < 1:
+    if top_p is not None and not 0 < top_p < 1:
         raise InvalidRequestError("`top_p` must be > 0.0 and < 1.0")
-    if given.typical_p is not None and not 0 < given.typical_p < 1:
+    if typical_p is not None and not 0 < typical_p < 1:
         raise InvalidRequestError("`typical_p` must be > 0.0 and < 1.0")
     if given.top_k is not None and given.top_k <= 0:
         raise InvalidRequestError("`top_k` must be strictly positive")
     return Sampling(
         do_sample=given.do_sample,
-        temperature=1.0 if given.temperature is None else given.temperature,
+        temperature=1.0 if temperature is None else temperature,
         top_k=given.top_k or 0,
-        top_p=1.0 if given.top_p is None else given.top_p,
-        typical_p=1.0 if given.typical_p is None else given.typical_p,
-        repetition_penalty=1.0 if given.repetition_penalty is None else given.repetition_penalty,
+        top_p=1.0 if top_p is None else top_p,
+        typical_p=1.0 if typical_p is None else typical_p,
+        repetition_penalty=1.0 if repetition is None else repetition,
         frequency_penalty=frequency,
         seeded=given.seed is not None,
         seed=random.getrandbits(64) if given.seed is None else given.seed,
     )
+
+
+def _float32(value: float | None) -> float | None:
+    """The nearest 32-bit float, as TGI keeps numbers: 1e-50 is 0 there, and so refused."""
+    return None if value is None else ctypes.c_float(value).value
 
 
 def best_of(wanted: int, limits: Limits) -> None:
@@ -142,11 +151,12 @@ def check_length(length: int, max_new_tokens: int | None, limits: Limits) -> int
     return max(1, min(max_new_tokens, limits.max_total_tokens - length))
 
 
-def check_grammar(grammar: tuple[str, Any] | None, limits: Limits) -> str | None:
+def check_grammar(grammar: Grammar | None, limits: Limits) -> str | None:
     """The grammar as a regular expression, or None. Raises `InvalidRequestError`."""
     if grammar is None:
         return None
     if not limits.grammar:
         raise InvalidRequestError("grammar is not supported")
-    kind, value = grammar
-    return str(value) if kind == "regex" else schema_to_regex(value)
+    if isinstance(grammar, RegexGrammar):
+        return grammar.value
+    return schema_to_regex(grammar.schema)

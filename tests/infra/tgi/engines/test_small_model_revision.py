@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from infra.tgi import SMALL_MODEL
-from infra.tgi.light import LightEngine
+from infra.tgi.engines.light import LightEngine
 
 
 def test_another_tokenizer_is_another_revision(tmp_path: Path) -> None:

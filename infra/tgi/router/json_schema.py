@@ -1,22 +1,12 @@
-"""Answers held to a grammar: a regular expression, or a JSON schema turned into one.
-
-TGI compiles a grammar into an automaton over the whole vocabulary (seconds). Here each candidate
-token is tried against the pattern as it comes up, most likely first: nothing to compile, and a
-model that keeps to the format by itself pays next to nothing.
-"""
+"""A JSON schema as a regular expression of its texts: what an engine is given as a grammar."""
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import json
 import re
 from typing import Any
 
-from infra.tgi.errors import EngineError, InvalidRequestError
-
-#: Seconds that one match may take: a stranger's pattern may backtrack for ever.
-_MATCH_SECONDS = 0.5
+from infra.tgi.router.errors import InvalidRequestError
 
 _TYPES = {
     "string": r'"(?:[^"\\\x00-\x1F\x7F-\x9F]|\\["\\])*"',
@@ -26,47 +16,6 @@ _TYPES = {
     "null": r"null",
 }
 _CONTAINERS = frozenset({"object", "array"})
-
-
-def available() -> bool:
-    """Whether this installation can hold answers to a grammar (the `regex` package is there)."""
-    return importlib.util.find_spec("regex") is not None
-
-
-class Guide:
-    """Tells, for a growing answer, whether it can still come to match, and whether it does."""
-
-    def __init__(self, pattern: str) -> None:
-        try:
-            # Python's own compiler first: its words for a bad pattern are the ones TGI answers.
-            re.compile(pattern)
-            self._pattern = _compiled(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise EngineError(str(error)) from error
-        except Exception as error:  # what `regex` alone refuses has an error type of its own
-            raise EngineError(str(error)) from error
-
-    def allows(self, text: str) -> bool:
-        """Whether `text` is the beginning of a match, or one."""
-        return self._match(text, partial=True)
-
-    def complete(self, text: str) -> bool:
-        """Whether `text` is a match."""
-        return self._match(text, partial=False)
-
-    def _match(self, text: str, *, partial: bool) -> bool:
-        try:
-            found = self._pattern.fullmatch(text, partial=partial, timeout=_MATCH_SECONDS)
-        except TimeoutError as error:
-            raise EngineError("the grammar takes too long to match") from error
-        return found is not None
-
-
-@functools.lru_cache(maxsize=32)
-def _compiled(pattern: str) -> Any:
-    import regex  # noqa: PLC0415
-
-    return regex.compile(pattern)
 
 
 def schema_to_regex(value: Any) -> str:

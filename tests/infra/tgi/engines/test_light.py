@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from infra.tgi import SMALL_MODEL, ServerSettings, StartError
+from infra.tgi import SMALL_MODEL, StartError
 from infra.tgi.engine import Generation, Job, Sampling
-from infra.tgi.engines import load_engine
-from infra.tgi.light import LightEngine
-from infra.tgi.tokens import Tokens
-from infra.tgi.torch_engine import TorchEngine
+from infra.tgi.engines.light import LightEngine
+from infra.tgi.engines.loading import load_engine
+from infra.tgi.engines.tokenizer import Tokens
+from infra.tgi.engines.torch_engine import TorchEngine
 from tests.infra.tgi import tiny
 
 PROMPTS = [[5, 6, 7], [8, 9, 10, 11, 12, 13], [20], [33, 34, 35, 36]]
@@ -107,16 +107,40 @@ def test_a_stop_string_ends_the_answer_and_stays_in_it(light: LightEngine) -> No
 
 def test_a_folder_without_the_light_form_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"ct2/model\.bin"):
-        load_engine(ServerSettings(model_id=str(tmp_path), engine="light"))
+        load_engine(str(tmp_path), engine="light")
 
 
 def test_the_model_that_ships_is_served_where_none_is_named_and_without_torch() -> None:
     code = (
-        "import sys; from infra.tgi.engines import load_engine;"
-        "from infra.tgi import ServerSettings; load_engine(ServerSettings(threads=1));"
+        "import sys; from infra.tgi.engines.loading import load_engine;"
+        "load_engine(threads=1);"
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+_RELOAD = """
+import sys
+from pathlib import Path
+from infra.tgi.engine import Job
+from infra.tgi.engines.light import LightEngine
+for _ in range(60):
+    engine = LightEngine(Path(sys.argv[1]), model_id="m", threads=1)
+    engine.generate([Job([5, 6, 7], 4, want_tokens=True)], lambda job, result: None)
+    engine.close()
+    del engine
+"""
+
+
+def test_an_engine_that_streamed_tokens_can_be_dropped_at_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """CTranslate2's thread must never hold the last reference to the engine: it then aborts."""
+    folder = tiny.save_light(tmp_path_factory.mktemp("dropped") / "bart")
+    done = subprocess.run(
+        [sys.executable, "-c", _RELOAD, str(folder)], check=False, capture_output=True, timeout=120
+    )
+    assert (done.returncode, done.stderr.decode()) == (0, "")
 
 
 _TWEET = "Human: \nTask: {} Tweet: I love this, what a wonderful day! {}\n\nAssistant:\n"

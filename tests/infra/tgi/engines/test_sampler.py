@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import numpy as np
@@ -16,10 +15,10 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from infra.tgi.choosing import Chooser, warp
 from infra.tgi.engine import Job, Sampling
-from infra.tgi.errors import EngineError, InvalidRequestError
-from infra.tgi.grammar import Guide, schema_to_regex
+from infra.tgi.engines.grammar import Guide
+from infra.tgi.engines.sampler import Chooser, warp
+from infra.tgi.errors import EngineError
 
 LOGITS = np.random.default_rng(5).normal(0, 3, 50).astype(np.float32)
 IDS = [3, 7, 7, 20]
@@ -102,35 +101,3 @@ def test_a_bad_pattern_is_told_in_pythons_words() -> None:
 def test_a_pattern_that_backtracks_for_ever_is_given_up() -> None:
     with pytest.raises(EngineError, match="too long"):
         Guide(r"(a|aa)+[bc]").complete("a" * 80 + "d")
-
-
-def test_a_json_schema_becomes_a_pattern_of_its_texts() -> None:
-    schema = {
-        "type": "object",
-        "properties": {
-            "mood": {"enum": ["joy", "fear"]},
-            "score": {"type": "number"},
-            "tags": {"type": "array", "items": {"type": "string"}},
-            "inner": {"type": "object", "properties": {"ok": {"type": "boolean"}}},
-        },
-    }
-    value = {"mood": "joy", "score": -0.5, "tags": ["a", "b"], "inner": {"ok": True}}
-    for given in (schema, json.dumps(schema)):
-        assert re.fullmatch(schema_to_regex(given), json.dumps(value))
-    assert not re.fullmatch(schema_to_regex(schema), '{"mood": "rage"}')
-
-
-@pytest.mark.parametrize(
-    ("schema", "words"),
-    [
-        ({"type": "string"}, "must have a 'properties' field"),
-        ({"type": "nonsense", "properties": {}}, '"nonsense" is not valid'),
-        ({"properties": {"a": {"$ref": "#/x"}}}, "grammar is not supported"),
-        ({"properties": 5}, 'not of type "object"'),
-        ("{", "grammar is not valid"),
-        (5, "grammar is not supported"),
-    ],
-)
-def test_what_is_no_schema_is_refused(schema: object, words: str) -> None:
-    with pytest.raises(InvalidRequestError, match=words):
-        schema_to_regex(schema)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
-from infra.tgi.engine import Encoded, read_json
+from infra.tgi.engine import Encoded
 from infra.tgi.errors import StartError
 
 
@@ -80,3 +82,8 @@ class Tokens:
         return self._tokenizer.decode_batch(
             [list(answer) for answer in answers], skip_special_tokens=True
         )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a model folder; empty where the file isn't there."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

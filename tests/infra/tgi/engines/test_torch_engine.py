@@ -14,9 +14,9 @@ import torch
 
 from infra.tgi import ServerSettings, StartError, TgiServer
 from infra.tgi.engine import Generation, Job, Sampling
-from infra.tgi.engines import load_engine
-from infra.tgi.tokens import Tokens
-from infra.tgi.torch_engine import TorchEngine
+from infra.tgi.engines.loading import load_engine
+from infra.tgi.engines.tokenizer import Tokens
+from infra.tgi.engines.torch_engine import TorchEngine
 from tests.infra.tgi import tiny
 
 KINDS = ["bart", "t5", "llama", "opt", "bloom"]
@@ -129,14 +129,14 @@ def test_without_torch_the_extra_to_install_is_named(
             raise ImportError(name)
         return real(name, *rest)
 
-    monkeypatch.delitem(sys.modules, "infra.tgi.torch_engine", raising=False)
+    monkeypatch.delitem(sys.modules, "infra.tgi.engines.torch_engine", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(StartError, match=r"pip install 'emostream\[torch\]'"):
-        load_engine(ServerSettings(model_id=str(tmp_path)))
+        load_engine(str(tmp_path))
 
 
 def test_a_folder_that_holds_no_model_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="can't load"):
-        load_engine(ServerSettings(model_id=str(tmp_path)))
+        load_engine(str(tmp_path))
     with pytest.raises(StartError, match="there is no folder"):
-        load_engine(ServerSettings(model_id="/nowhere/at/all"))
+        load_engine("/nowhere/at/all")

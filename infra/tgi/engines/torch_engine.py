@@ -17,11 +17,12 @@ from transformers import (
     AutoTokenizer,
 )
 
-from infra.tgi.answer import Answer
-from infra.tgi.choosing import Chooser
 from infra.tgi.engine import Encoded, EngineInfo, Finish, Job, PrefillToken
+from infra.tgi.engines import grammar
+from infra.tgi.engines.answer import Answer
+from infra.tgi.engines.sampler import Chooser
+from infra.tgi.engines.tokenizer import Tokens
 from infra.tgi.errors import StartError
-from infra.tgi.tokens import Tokens
 
 #: Tokens that a model without a stated limit (T5's positions are relative) may be given.
 _NO_LIMIT = 2048
@@ -70,6 +71,7 @@ class TorchEngine:
             max_new_tokens=positions - 1,
             encoder_decoder=self._seq2seq,
             batch_size=64 if self._device.type == "cuda" else 32,
+            supports_grammar=grammar.available(),
         )
 
     @classmethod

@@ -12,20 +12,20 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from infra.tgi import validation
-from infra.tgi.batching import Batcher, Pending
 from infra.tgi.engine import Engine, Generation, Job, Token
-from infra.tgi.errors import (
-    EngineError,
+from infra.tgi.errors import EngineError
+from infra.tgi.router import validation
+from infra.tgi.router.batcher import Batcher, Pending
+from infra.tgi.router.errors import (
     GenerationError,
     InferError,
     InvalidRequestError,
     OverloadedError,
 )
-from infra.tgi.metrics import Metrics
-from infra.tgi.requests import GenerateRequest
-from infra.tgi.tokenizing import Tokenizing
-from infra.tgi.validation import Checked, Limits
+from infra.tgi.router.metrics import Metrics
+from infra.tgi.router.requests import GenerateRequest
+from infra.tgi.router.tokenization import Tokenizing
+from infra.tgi.router.validation import Checked, Limits
 
 
 @dataclass(slots=True)

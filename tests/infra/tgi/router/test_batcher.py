@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from infra.tgi.batching import Batcher
 from infra.tgi.engine import EngineInfo, Job
-from infra.tgi.errors import EngineError, GenerationError
-from infra.tgi.metrics import Metrics
+from infra.tgi.errors import EngineError
+from infra.tgi.router.batcher import Batcher
+from infra.tgi.router.errors import GenerationError
+from infra.tgi.router.metrics import Metrics
 from tests.infra.tgi.stand_in import StandIn
 
 

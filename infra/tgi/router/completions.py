@@ -8,17 +8,23 @@ from typing import NoReturn
 
 from aiohttp import web
 
-from infra.tgi.errors import (
+from infra.tgi.router.errors import (
     BatchSizeError,
     InferError,
     SuffixError,
     TemplateError,
     ToolError,
 )
-from infra.tgi.infer import Answered, Infer
-from infra.tgi.metrics import Metrics
-from infra.tgi.replies import CompletionBodies, json_reply, sse, stream_headers, timing_headers
-from infra.tgi.requests import ChatRequest, CompletionRequest, GenerateRequest, Parameters
+from infra.tgi.router.infer import Answered, Infer
+from infra.tgi.router.metrics import Metrics
+from infra.tgi.router.requests import ChatRequest, CompletionRequest, GenerateRequest, Parameters
+from infra.tgi.router.responses import (
+    CompletionBodies,
+    json_reply,
+    sse,
+    stream_headers,
+    timing_headers,
+)
 
 #: TGI says 422 within a stream whatever went wrong.
 _STREAM_STATUS = 422
@@ -50,12 +56,12 @@ class Completions:
         try:
             if request.suffix is not None:
                 raise SuffixError
-            if len(request.prompt) > self._max_prompts:
+            if len(request.prompts) > self._max_prompts:
                 raise BatchSizeError(self._max_prompts)
         except InferError as error:
             self._metrics.failures.add(label=error.label)
             raise
-        prompts = [GenerateRequest(prompt, _parameters(request)) for prompt in request.prompt]
+        prompts = [GenerateRequest(prompt, _parameters(request)) for prompt in request.prompts]
         if request.stream:
             return await self._stream(http, prompts)
         return await self._whole(prompts)
@@ -147,12 +153,12 @@ def _parameters(request: CompletionRequest) -> Parameters:
 
 def chat(request: ChatRequest) -> NoReturn:
     """Refuse a chat as TGI does for a model without a chat template."""
-    if request.has_grammar and request.tools is not None:
-        raise ToolError("Grammar and tools are mutually exclusive")
-    choice = request.tool_choice
-    if request.tools is not None and isinstance(choice, dict):
-        function = choice.get("function")
+    if request.tools is not None:
+        if request.response_format is not None:
+            raise ToolError("Grammar and tools are mutually exclusive")
+        choice = request.tool_choice
+        function = choice.get("function") if isinstance(choice, dict) else None
         name = function.get("name") if isinstance(function, dict) else None
-        if name is not None and name not in request.tools:
+        if name is not None and all(name != tool.function.name for tool in request.tools):
             raise ToolError(f"Tool with name {name} not found")
     raise TemplateError

@@ -8,10 +8,10 @@ import pytest
 
 from infra.tgi import ServerSettings, StartError
 from infra.tgi.engine import EngineInfo
-from infra.tgi.errors import InvalidRequestError
-from infra.tgi.requests import GenerateRequest, Parameters
+from infra.tgi.router.errors import InvalidRequestError
+from infra.tgi.router.requests import GenerateRequest, Parameters, RegexGrammar
+from infra.tgi.router.validation import Limits, best_of, check, check_grammar, check_length
 from infra.tgi.settings import token_limits
-from infra.tgi.validation import Limits, best_of, check, check_grammar, check_length
 
 LIMITS = Limits(
     max_best_of=2,
@@ -28,6 +28,7 @@ LIMITS = Limits(
     ("given", "words"),
     [
         ({"temperature": 0.0}, "`temperature` must be strictly positive"),
+        ({"temperature": 1e-50}, "`temperature` must be strictly positive"),  # 0 in 32 bits
         ({"repetition_penalty": 0.0}, "`repetition_penalty` must be strictly positive"),
         ({"frequency_penalty": 2.5}, "`frequency_penalty` must be >= -2.0 and <= 2.0"),
         ({"top_p": 1.0}, "`top_p` must be > 0.0 and < 1.0"),
@@ -97,5 +98,5 @@ def test_limits_that_contradict_each_other_are_refused_at_start() -> None:
 def test_grammars_are_refused_where_they_are_switched_off() -> None:
     off = Limits(2, 4, 5, 1024, 2048, capacity=4096, grammar=False)
     with pytest.raises(InvalidRequestError, match="grammar is not supported"):
-        check_grammar(("regex", "a"), off)
-    assert check_grammar(("regex", "a+"), LIMITS) == "a+"
+        check_grammar(RegexGrammar("a"), off)
+    assert check_grammar(RegexGrammar("a+"), LIMITS) == "a+"
