@@ -2,8 +2,7 @@
 
 from typing import ClassVar, Self
 
-from pydantic import model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from consumer.settings._kafka import Kafka
 from consumer.settings._model import Cache, Model, Tasks
@@ -15,16 +14,14 @@ COMMIT_S = 5.0
 """What the commit after a drain may take, within the rebalance timeout (`consumer.service`)."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The whole configuration. Made by `load`; tests may make it from keywords."""
 
-    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid",
         frozen=True,
         use_attribute_docstrings=True,
         hide_input_in_errors=True,  # an input may be a secret
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter="__",
     )
 
     kafka: Kafka = Kafka()
@@ -39,18 +36,6 @@ class Settings(BaseSettings):
     fuse: Fuse = Fuse()
     http: Http = Http()
     log: Log = Log()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings calls by name
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Keywords only: `load` merges the file and the environment it is handed into them."""
-        return (init_settings,)
 
     @model_validator(mode="after")
     def _safe(self) -> Self:
