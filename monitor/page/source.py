@@ -4,7 +4,7 @@ The service keeps the figures of 24 hours in memory, reads posts back from `affe
 writes what people say to its topics. The page knows nothing of Kafka.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Annotated, Literal, Protocol, TypeAlias
 
@@ -40,7 +40,7 @@ class Band(msgspec.Struct, frozen=True, kw_only=True):
     high: float
 
 
-class Expected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """The bands of a window; None where the baseline isn't warm or doesn't know the figure."""
 
     negative_share: Band | None = None
@@ -58,7 +58,7 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
     expected: Expected = Expected()
 
 
-class TrackState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TrackState(msgspec.Struct, frozen=True, kw_only=True):
     """One track now: over the last `minutes` minutes of event time up to `at`."""
 
     track: str
@@ -287,8 +287,8 @@ class Source(Protocol):
         """
         ...
 
-    def changes(self) -> AsyncIterator[Change]:
-        """All that changes from this call on, in order, until the iterator is closed.
+    def changes(self) -> AsyncGenerator[Change, None]:
+        """All that changes from this call on, in order, until the generator is closed.
 
         Called once: the page shares each change among all its viewers. What is read from the
         methods above after a change shows that change already.

@@ -26,9 +26,9 @@ INTEGRITY = (
 )
 """As the npm registry has it (`npm view uplot@1.6.32 dist.integrity`)."""
 FILES = {
-    "package/dist/uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
-    "package/dist/uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
-    "package/LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
+    "dist/uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+    "dist/uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+    "LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
 }
 """What is taken out of the archive: path to the SHA-256 of its bytes."""
 FOLDER = Path(__file__).parent / "static" / "vendor" / "uPlot"
@@ -96,7 +96,7 @@ def unpack(archive: bytes) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
         for member, digest in FILES.items():
-            content = files.extractfile(member)
+            content = files.extractfile(f"package/{member}")
             found[member] = content.read() if content else b""
             if _sha256(found[member]) != digest:
                 raise VendorError(f"uPlot {VERSION}: {member} isn't what is pinned")
