@@ -29,7 +29,8 @@ from monitor.page.wire import MinuteChange, Payload, State
 
 BEAT_S = 5.0
 """Seconds between heartbeats: a page that hears nothing for three of them says so."""
-_GATHER_S = 0.25  # changes of one moment (20 tracks' minutes) go out as one frame
+GATHER_S = 0.25
+"""Seconds; changes of one moment (20 tracks' minutes) go out as one frame."""
 _KEPT_FRAMES = 500  # some minutes: a laptop's lid, a lift
 _KEPT_BYTES = 8 << 20
 _QUEUE = 64  # frames: over half a minute of the busiest stream
@@ -85,7 +86,7 @@ class Hub:
         wall: Callable[[], float],
         actions: bool,
         problems: tuple[str, ...] = (),
-        gather_s: float = _GATHER_S,
+        gather_s: float = GATHER_S,
     ) -> None:
         self._source = source
         self._wall = wall

@@ -14,7 +14,7 @@ from monitor.page import log_events, vendor
 from monitor.page.files import static_files
 from monitor.page.guard import Guard, add_headers
 from monitor.page.handlers import MAX_BODY, Handlers, explain
-from monitor.page.hub import Hub
+from monitor.page.hub import GATHER_S, Hub
 from monitor.page.settings import PageError, PageSettings
 from monitor.page.source import Source
 
@@ -33,9 +33,14 @@ class PageServer:
     """
 
     def __init__(
-        self, settings: PageSettings, source: Source, *, wall: Callable[[], float] = time.time
+        self,
+        settings: PageSettings,
+        source: Source,
+        *,
+        wall: Callable[[], float] = time.time,
+        gather_s: float = GATHER_S,
     ) -> None:
-        """`wall` gives Unix seconds.
+        """`wall` gives Unix seconds; changes are gathered for `gather_s` before they go out.
 
         Raises:
             PageError: these settings aren't safe.
@@ -47,7 +52,9 @@ class PageServer:
         if not vendor.present():
             problems = (vendor.HOW_TO_GET_IT,)
             _log.warning(log_events.PAGE_CHARTS_MISSING, reason=vendor.HOW_TO_GET_IT)
-        self._hub = Hub(source, wall=wall, actions=settings.actions, problems=problems)
+        self._hub = Hub(
+            source, wall=wall, actions=settings.actions, problems=problems, gather_s=gather_s
+        )
         self._guard = Guard(settings, wall)
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None

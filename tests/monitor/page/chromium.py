@@ -249,9 +249,9 @@ class Chromium:
                 "Target.createTarget", {"url": "about:blank", "browserContextId": context}
             )
         )["targetId"]
-        session = (
-            await self.send("Target.attachToTarget", {"targetId": target, "flatten": True})
-        )["sessionId"]
+        session = (await self.send("Target.attachToTarget", {"targetId": target, "flatten": True}))[
+            "sessionId"
+        ]
         tab = self._tabs[session] = Tab(self, session, context)
         for domain in ("Page", "Runtime", "Log", "Network", "Audits", "Accessibility"):
             await tab.send(f"{domain}.enable")

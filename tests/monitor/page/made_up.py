@@ -294,7 +294,7 @@ class MadeUp:
         ]
         narrow = sqrt(minutes)
         bands: dict[str, Band] = {}
-        for measure in ("negative_share", "valence"):
+        for measure in ("negative_share", "valence", "posts"):
             middle, low, high = (column[-1] for column in columns.bands[measure])
             assert middle is not None
             assert low is not None
@@ -302,7 +302,7 @@ class MadeUp:
             bands[measure] = Band(
                 expected=middle,
                 low=max(0, middle - (middle - low) / narrow),
-                high=min(1, middle + (high - middle) / narrow),
+                high=middle + (high - middle) / narrow,
             )
         return TrackState(
             track=track,
@@ -314,7 +314,7 @@ class MadeUp:
             authors=int(posts * 0.93),
             valence=_weighted(columns.valence, columns.posts),
             negative_share=_weighted(columns.negative_share, columns.posts),
-            expected=Expected(negative_share=bands["negative_share"], valence=bands["valence"]),
+            expected=Expected(**bands),
         )
 
 

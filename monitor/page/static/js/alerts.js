@@ -2,8 +2,9 @@
 // open, and the keyboard stays where it was.
 
 import { el, name, plain, setText } from "./dom.js";
-import { emotions, facts, headline, measures, shares, standing, stateWords, story, terms } from "./evidence.js";
+import { allTerms, emotions, facts, headline, measures, shares, standing, stateWords, story, summary, terms } from "./evidence.js";
 
+const MINOR = new Set(["note", "mute", "false"]);
 const ACTIVE = new Set(["firing", "pending", "stale"]);
 
 export class Alerts {
@@ -38,6 +39,16 @@ export class Alerts {
     this.#none.hidden = active.length > 0;
     setText(this.#none, past.length ? "Nothing is firing." : "Nothing unusual so far.");
     this.#pastTitle.hidden = past.length === 0;
+  }
+
+  /** Open an alert's evidence where it is, and go there. */
+  reveal(id) {
+    const box = this.#cards.get(id)?.box;
+    if (!box) return;
+    const details = box.querySelector("details");
+    details.open = true;
+    box.scrollIntoView({ block: "nearest" });
+    details.querySelector("summary").focus({ preventScroll: true });
   }
 
   #fill(list, views, context) {
@@ -104,14 +115,16 @@ class Card {
         el("button", { type: "button", class: "link", "data-do": "open", onclick: () => this.#on.open(this.#view.alert) }, name(alert.track)),
       ),
       el("p", { class: "headline" }, headline(alert)),
+      el("p", { class: "hint" }, summary(alert)),
+      terms(alert, 3),
       alert.note ? el("p", { class: "hint", dir: "auto" }, plain(alert.note)) : null,
       el(
         "details",
         { open },
         el("summary", { "data-do": "details" }, "Evidence", el("span", { class: "heard" }, ` for ${plain(alert.track)}`)),
         facts(alert, now),
-        terms(alert),
         emotions(alert),
+        allTerms(alert),
         shares("Sources", alert.sources),
         shares("Languages", alert.langs),
         measures(alert),
@@ -125,7 +138,7 @@ class Card {
 
   #buttons(alert, { acked, wrong, muted, actions }) {
     const button = (kind, label, act) =>
-      el("button", { type: "button", "data-do": kind, onclick: act }, label, el("span", { class: "heard" }, `: ${plain(alert.track)}`));
+      el("button", { type: "button", "data-do": kind, class: MINOR.has(kind) ? "minor" : null, onclick: act }, label, el("span", { class: "heard" }, `: ${plain(alert.track)}`));
     const shown = [button("examples", "Posts", () => this.#on.examples(this.#view.alert))];
     if (!actions) return shown;
     if (!acked && ACTIVE.has(alert.transition)) shown.push(button("ack", "Acknowledge", () => this.#on.say("ack", this.#view.alert)));

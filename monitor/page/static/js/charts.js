@@ -102,7 +102,12 @@ export class Chart {
       cursor: {
         drag: { x: false, y: false },
         y: false,
-        points: { size: 0.55 * unit, width: 2, stroke: line, fill: colour("--surface") },
+        points: {
+          size: (_, series) => (series < 4 ? 0 : 0.55 * unit), // none on the band
+          width: (_, series) => (series < 4 ? 0 : 2),
+          stroke: (_, series) => (series > 4 ? colour(OTHERS[series - 5]) : line),
+          fill: () => colour("--surface"),
+        },
         focus: { prox: -1 },
       },
       scales: {
@@ -110,7 +115,7 @@ export class Chart {
         y: { range: () => scale(this.#data.slice(1).flat().filter((v) => v !== null)) },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 1.9 * unit, gap: 0.35 * unit, space: 4.5 * unit, values: (_, at) => at.map((one) => clock(one * 1000, one * 1000)) },
+        { ...axis, grid: { show: false }, size: 1.5 * unit, gap: 0.35 * unit, space: 4.5 * unit, values: (_, at) => at.map((one) => clock(one * 1000, one * 1000)) },
         { ...axis, size: 3 * unit, gap: 0.4 * unit, space: 2.6 * unit, values: (_, at) => at.map(tick) },
       ],
       series: [

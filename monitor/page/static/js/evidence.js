@@ -73,16 +73,26 @@ export function emotions(alert) {
   );
 }
 
-export function terms(alert) {
+/** `277 posts, 151 negative, by 138 people` */
+export function summary(alert) {
+  const people = alert.authors === undefined ? "authors not known" : `by ${count(alert.authors)} people`;
+  return `${count(alert.posts)} posts, ${count(alert.negative_posts ?? 0)} negative ${people}`;
+}
+
+/** The first words that set the posts apart. */
+export function terms(alert, most) {
   if (!alert.terms?.length) return null;
-  return part(
-    "What sets the posts apart",
-    el(
-      "ul",
-      { class: "chips" },
-      alert.terms.slice(0, 8).map((term) => el("li", { title: `${term.posts} posts by ${term.authors} people` }, el("bdi", {}, ...strange(term.term)), el("small", {}, ` ${count(term.posts)}`))),
+  return el(
+    "ul",
+    { class: "chips" },
+    alert.terms.slice(0, most).map((term) =>
+      el("li", { title: `${term.posts} posts by ${term.authors} people` }, el("bdi", {}, ...strange(term.term)), el("small", {}, ` ${count(term.posts)}`)),
     ),
   );
+}
+
+export function allTerms(alert) {
+  return alert.terms?.length > 3 ? part("What sets the posts apart", terms(alert, 12)) : null;
 }
 
 /** Shares as bars with their figures: sources, languages. */

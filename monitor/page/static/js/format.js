@@ -67,7 +67,7 @@ export const MEASURES = {
   fear: "Fear",
   sadness: "Sadness",
   disgust: "Disgust",
-  negative_posts: "Negative posts a minute",
+  negative_posts: "Negative posts/min",
 };
 
 /** A measure's figure in its own unit. */

@@ -17,7 +17,7 @@ const ACTIVE = new Set(["firing", "pending", "stale"]);
 
 let state = null;
 let view = address.read();
-let me = { user: null, actions: false };
+let user = null;
 let line = "connecting";
 let skew = 0; // milliseconds that the server's clock is ahead of ours
 let watermark = null;
@@ -45,13 +45,13 @@ const alerts = new Alerts({
     go({ tracks: [alert.track], range, at: null, alert: alert.alert_id });
   },
   examples: (alert) => posts.examples(alert),
-  say: (kind, alert) => dialogs.say(kind, alert, me.user),
-  mute: (track) => dialogs.mute(track, me.user),
+  say: (kind, alert) => dialogs.say(kind, alert, user),
+  mute: (track) => dialogs.mute(track, user),
 });
 
 const connection = new Line({
   state: (found) => {
-    figures.forget();
+    if (!first) figures.forget();
     skew = Date.parse(found.now) - Date.now();
     state = found;
     watermark = found.pipe.watermark ? Date.parse(found.pipe.watermark) : null;
@@ -164,7 +164,7 @@ function paint() {
   const muted = new Set(state.mutes.map((mute) => mute.track));
   tracks.draw(state.tracks, state.sparks, view.tracks, muted);
   pipe.draw(state.pipe, state.problems ?? []);
-  alerts.draw(state.alerts, { now: now(), actions: me.actions, chosen: view.alert, muted });
+  alerts.draw(state.alerts, { now: now(), actions: state.actions, chosen: view.alert, muted });
   const main = view.tracks[0];
   if (main) {
     const end = (watermark ?? now()) / 1000;
@@ -175,7 +175,7 @@ function paint() {
       spans: spansOf(main, end),
       moment: view.at,
     });
-    muteBox(main);
+    beside(main);
   }
   for (const button of document.querySelectorAll("#ranges button")) {
     button.setAttribute("aria-pressed", String(button.dataset.range === view.range));
@@ -195,19 +195,27 @@ function spansOf(track, end) {
     ]);
 }
 
-function muteBox(track) {
+/** Beside the track's name: its open alert, and its mute. */
+function beside(track) {
   const box = document.getElementById("mute");
   const mute = state.mutes.find((one) => one.track === track);
-  const drawn = JSON.stringify([track, mute ?? null, me.actions]);
+  const alert = state.alerts.find((one) => one.alert.track === track && ACTIVE.has(one.alert.transition));
+  const id = alert?.alert.alert_id;
+  const drawn = JSON.stringify([track, mute ?? null, id ?? null]);
   if (box.dataset.drawn === drawn) return;
   box.dataset.drawn = drawn;
-  if (!me.actions && !mute) return box.replaceChildren();
-  if (!mute) {
-    return box.replaceChildren(el("button", { type: "button", onclick: () => dialogs.mute(track, me.user) }, "Mute"));
+  const shown = [];
+  if (id) shown.push(el("button", { type: "button", class: "to-alert", onclick: () => alerts.reveal(id) }, "Its alert"));
+  if (mute) {
+    const until = mute.until ? `until ${clock(Date.parse(mute.until), now())}` : `${mute.weekly} (${mute.zone})`;
+    shown.push(el("span", {}, `Muted ${until} by `, name(mute.by)));
+    if (state.actions) {
+      shown.push(el("button", { type: "button", onclick: () => dialogs.unmute(track).catch((error) => tell(error.message)) }, "Unmute"));
+    }
+  } else if (state.actions) {
+    shown.push(el("button", { type: "button", onclick: () => dialogs.mute(track, user) }, "Mute"));
   }
-  const until = mute.until ? `until ${clock(Date.parse(mute.until), now())}` : `${mute.weekly} (${mute.zone})`;
-  const end = el("button", { type: "button", onclick: () => dialogs.unmute(track).catch((error) => tell(error.message)) }, "Unmute");
-  box.replaceChildren(el("span", {}, "Muted ", until, " by ", name(mute.by)), me.actions ? end : "");
+  box.replaceChildren(...shown);
 }
 
 function tell(sentence) {
@@ -252,12 +260,13 @@ function label() {
 }
 
 async function begin() {
+  connection.start();
+  for (const track of view.tracks) figures.load(track).catch(() => {});
   try {
-    me = await ask("/api/me");
+    user = (await ask("/api/me")).user;
   } catch {
     // The line says what is wrong.
   }
-  connection.start();
 }
 
 document.getElementById("ranges").addEventListener("click", (event) => {
@@ -282,4 +291,5 @@ addEventListener("popstate", () => {
 });
 setInterval(status, 1_000);
 label();
+document.body.classList.add("ready");
 begin();

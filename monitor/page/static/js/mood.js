@@ -91,7 +91,7 @@ export class Mood {
       else figure.chart.draw(series[0].points, moment);
       figure.say(series, range);
     }
-    setText(document.getElementById("mood-sentence"), sentence(state, series[0].points, range));
+    setText(document.getElementById("mood-sentence"), sentence(state));
     this.#read();
   }
 
@@ -229,7 +229,7 @@ class Figure {
       end: String(last.to),
     });
     this.#csv.href = `/api/chart.csv?${query}`;
-    const several = series.length > 1 && this.#key !== "emotions";
+    const several = series.length > 1 && this.#key === "negative_share";
     this.#legend.hidden = !several;
     const names = series.map((one) => one.track);
     if (this.#legend.dataset.names !== names.join("\n")) {
@@ -306,16 +306,14 @@ function reading(point, key = null) {
   return `${when}: ${order.map((one) => parts[one]).join(" · ")}`;
 }
 
-function sentence(state, points, range) {
+function sentence(state) {
   if (!state || state.negative_share === undefined || state.negative_share === null) {
     return "No posts with a mood in the last minutes.";
   }
   const band = state.expected?.negative_share;
   const share = `${percent(state.negative_share)} of ${count(state.posts)} posts in ${state.minutes} minutes are negative`;
-  if (!band) return `${share}. What is usual is still being learnt.`;
-  const { low, high } = band;
-  const where = state.negative_share > high ? `more than the ${percents(low, high)}` : state.negative_share < low ? `fewer than the ${percents(low, high)}` : `within the ${percents(low, high)}`;
-  return `${share}, ${where} that are usual for this hour.`;
+  const usual = band ? `${percents(band.low, band.high)} are usual for this hour` : "what is usual is still being learnt";
+  return `${share}; ${usual}.`;
 }
 
 function highest(points, field) {

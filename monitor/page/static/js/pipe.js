@@ -10,7 +10,7 @@ const TILES = [
   ["dead_letters", "Dead letters", (pipe) => count(pipe.dead_letters), "in the last hour"],
   ["unanswered_share", "Unreadable answers", (pipe) => percent(pipe.unanswered_share), "of the events"],
   ["untested_lang_share", "Untested languages", (pipe) => percent(pipe.untested_lang_share), "of the posts"],
-  ["late", "Too late", (pipe) => count(pipe.late ?? 0), "events, counted in no chart"],
+  ["late", "Too late", (pipe) => count(pipe.late ?? 0), "events left out"],
   ["undelivered", "Not delivered", (pipe) => count(pipe.undelivered ?? 0), "notifications"],
 ];
 

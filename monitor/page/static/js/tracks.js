@@ -123,7 +123,7 @@ class Card {
     const ink = canvas.getContext("2d");
     const style = getComputedStyle(canvas);
     const shares = this.#spark.negative_share;
-    const top = Math.max(0.6, ...shares.filter((share) => share !== null));
+    const top = Math.max(0.45, ...shares.filter((share) => share !== null));
     const y = (share) => height - 2 - (share / top) * (height - 4);
     const x = (index) => (index / (shares.length - 1)) * (width - 4) + 2;
     if (this.#band) {
