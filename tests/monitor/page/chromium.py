@@ -37,6 +37,7 @@ class Tab:
         self._context = context
         self.events: list[dict[str, Any]] = []
         """Everything the browser said of this page, in order."""
+        self._forgiven: tuple[str, ...] | None = ()
 
     async def send(self, method: str, **params: Any) -> dict[str, Any]:
         """A DevTools command of this page."""
@@ -80,7 +81,10 @@ class Tab:
         """`dark` or `light`, as the system would say."""
         await self.send(
             "Emulation.setEmulatedMedia",
-            features=[{"name": "prefers-color-scheme", "value": scheme}],
+            features=[
+                {"name": "prefers-color-scheme", "value": scheme},
+                {"name": "prefers-reduced-motion", "value": "reduce"},  # nothing is half way
+            ],
         )
 
     async def click(self, selector: str) -> None:
@@ -142,6 +146,17 @@ class Tab:
                 case "Audits.issueAdded":
                     found.append(str(params["issue"]))
         return found
+
+    def forgive(self, *parts: str) -> None:
+        """Complaints with one of these words are what the test brought about; all, without any."""
+        self._forgiven = parts or None
+
+    async def blame(self) -> list[str]:
+        """Complaints and violations of the policy that no test brought about."""
+        if self._forgiven is None:
+            return []
+        found = [*self.complaints(), *await self.run("__violations")]
+        return [one for one in found if not any(part in one for part in self._forgiven)]
 
     def requests(self) -> list[str]:
         """Every address that was asked for."""

@@ -70,9 +70,15 @@ class MadeUp:
     """`monitor.page.source.Source`, in memory."""
 
     def __init__(
-        self, *, tracks: int = 20, hours: int = 24, end: datetime = END, storm_minutes: int = 22
+        self,
+        *,
+        tracks: int = 20,
+        hours: int = 24,
+        end: datetime = END,
+        storm_minutes: int = 22,
+        more: tuple[str, ...] = (),
     ) -> None:
-        self.names = TRACKS[:tracks]
+        self.names = (*TRACKS[:tracks], *more)
         self.end = end
         self.said: list[Action] = []
         self.hostile = False

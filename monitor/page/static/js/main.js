@@ -3,7 +3,8 @@
 import * as address from "./address.js";
 import { Alerts } from "./alerts.js";
 import * as dialogs from "./ask.js";
-import { el, name, setText } from "./dom.js";
+import { forget } from "./colours.js";
+import { el, name, plain, setText } from "./dom.js";
 import { spoken } from "./evidence.js";
 import { Figures, RANGES } from "./figures.js";
 import { clock, span, ZONE } from "./format.js";
@@ -147,7 +148,11 @@ async function load() {
   } catch {
     return; // the line tries again, and says so
   }
-  if (wanted === view.tracks) draw();
+  if (wanted !== view.tracks) return;
+  draw();
+  if (!performance.getEntriesByName("first-figures").length) {
+    requestAnimationFrame(() => requestAnimationFrame(() => performance.mark("first-figures")));
+  }
 }
 
 /** At most once a frame. */
@@ -181,7 +186,7 @@ function paint() {
     button.setAttribute("aria-pressed", String(button.dataset.range === view.range));
   }
   const firing = state.alerts.filter((one) => one.alert.transition === "firing").length;
-  document.title = `${firing ? `(${firing}) ` : ""}${main ?? "Mood"} · emostream`;
+  document.title = `${firing ? `(${firing}) ` : ""}${main ? plain(main) : "Mood"} · emostream`;
   status();
 }
 
@@ -247,6 +252,11 @@ function theme(next) {
     // It holds for this visit.
   }
   label();
+  repaint();
+}
+
+function repaint() {
+  forget();
   mood.repaint();
   tracks.repaint();
 }
@@ -278,10 +288,7 @@ document.getElementById("theme").addEventListener("click", () => {
   const here = document.documentElement.dataset.theme ?? "auto";
   theme(order[(order.indexOf(here) + 1) % order.length]);
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  mood.repaint();
-  tracks.repaint();
-});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 addEventListener("popstate", () => {
   view = address.read();
   if (!view.tracks.length && state?.tracks.length) view.tracks = [state.tracks[0].track];
