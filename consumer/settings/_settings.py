@@ -1,6 +1,6 @@
 """All sections as one object, and the combinations between sections that are refused."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 
@@ -15,6 +15,8 @@ COMMIT_S = 5.0
 
 class Settings(Document):
     """The whole configuration. Made by `load`; tests may make it from keywords."""
+
+    others: ClassVar[frozenset[str]] = frozenset({"monitor"})
 
     kafka: Kafka = Kafka()
     input: Input = Input()
