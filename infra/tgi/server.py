@@ -14,10 +14,10 @@ from aiohttp import web
 from infra.tgi.engine import Engine, EngineInfo
 from infra.tgi.engines.loading import load_engine
 from infra.tgi.errors import StartError
+from infra.tgi.events import ServerEvent
 from infra.tgi.router.batcher import Batcher
 from infra.tgi.router.completions import Completions
 from infra.tgi.router.connections import BoundedServer, ConnectionLimits
-from infra.tgi.router.events import ServerEvent
 from infra.tgi.router.handlers import Handlers
 from infra.tgi.router.http import HttpRouter, make_request
 from infra.tgi.router.infer import Infer, Permits
@@ -88,15 +88,7 @@ class TgiServer:
         started = time.perf_counter()
         settings = self.settings
         if self._engine is None:
-            self._engine = await asyncio.to_thread(
-                load_engine,
-                settings.model_id,
-                engine=settings.engine,
-                revision=settings.revision,
-                dtype=settings.dtype,
-                device=settings.device,
-                threads=settings.threads,
-            )
+            self._engine = await asyncio.to_thread(_load, settings)
         engine = self._engine
         limits = token_limits(settings, engine.info)
         if limits.max_input_tokens > engine.info.max_input_tokens:
@@ -243,6 +235,26 @@ class TgiServer:
             "sha": None,
             "docker_label": _LABEL,
         }
+
+
+def _load(settings: ServerSettings) -> Engine:
+    """The engine that the settings name. Raises `StartError`."""
+    if not settings.replay:
+        if settings.replay_model is not None:
+            raise StartError("--replay-model needs --replay FILE, the recorded answers")
+        return load_engine(
+            settings.model_id,
+            engine=settings.engine,
+            revision=settings.revision,
+            dtype=settings.dtype,
+            device=settings.device,
+            threads=settings.threads,
+        )
+    if settings.model_id is not None:
+        raise StartError("--replay answers from a file, --model-id from a model: give one of them")
+    from infra.tgi.engines.replay import ReplayEngine  # noqa: PLC0415 - only where it is used
+
+    return ReplayEngine.load(settings.replay, model=settings.replay_model)
 
 
 def run(settings: ServerSettings, *, on_ready: Callable[[TgiServer], None] | None = None) -> None:

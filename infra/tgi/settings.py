@@ -26,6 +26,11 @@ class ServerSettings:
 
     model_id: Annotated[str | None, Parameter(name=("--model-id", "--model"))] = None
     """A folder, or a name on the Hugging Face hub; None is the small model that ships."""
+    replay: tuple[Path, ...] = ()
+    """A file of recorded answers to answer from, instead of a model: JSON lines, gzipped or not,
+    each with `instruction` and `pred` (answer by model). May be given several times."""
+    replay_model: str | None = None
+    """Whose recorded answers, where the files hold those of several models."""
     revision: str | None = None
     """The hub's revision: a commit, a branch or a tag."""
     engine: Literal["auto", "light", "torch"] = "auto"
