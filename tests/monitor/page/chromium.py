@@ -143,7 +143,7 @@ class Tab:
                     found.append(str(params["args"]))
                 case "Log.entryAdded" if params["entry"]["level"] == "error":
                     found.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
-                case "Audits.issueAdded":
+                case "Audits.issueAdded" if "Policy" in params["issue"]["code"]:
                     found.append(str(params["issue"]))
         return found
 
@@ -186,9 +186,11 @@ globalThis.__until = (condition) => new Promise((resolve) => {
 globalThis.__violations = [];
 addEventListener('securitypolicyviolation', (e) => __violations.push(
   e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sourceFile));
-globalThis.__shift = 0;
+globalThis.__shift = 0;  // but for the list of alerts, where a new one makes room for itself
+const inAlerts = (node) => (node?.parentElement ?? node)?.closest?.('.alerts');
 new PerformanceObserver((list) => { for (const e of list.getEntries())
-  if (!e.hadRecentInput) __shift += e.value; }).observe({type: 'layout-shift', buffered: true});
+  if (!e.hadRecentInput && !e.sources.every((one) => inAlerts(one.node))) __shift += e.value;
+}).observe({type: 'layout-shift', buffered: true});
 """
 
 
