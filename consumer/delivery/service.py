@@ -1,13 +1,13 @@
 """The service's life: start, rebalances, drains, the end and its exit code."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
-from typing import Any
 
 import structlog
 
 from consumer.checks import check
+from consumer.delivery.background import BackgroundTasks
 from consumer.delivery.batcher import Batcher
 from consumer.delivery.checks import check_kafka
 from consumer.delivery.committer import Committer
@@ -21,24 +21,14 @@ from consumer.delivery.scheduler import LAST_ACKS_S, Scheduler
 from consumer.delivery.source import Source
 from consumer.delivery.topic_watch import TopicWatch
 from consumer.delivery.watchdog import Watchdog
-from consumer.errors import FuseBlown, Stuck
+from consumer.errors import FuseBlown, Stuck, exit_code
 from consumer.options import LAST_COMMIT_S, ServiceLimits, Until
 from consumer.processor import RecordProcessor
 from consumer.telemetry import log_events
 from consumer.telemetry.observer import NullObserver, Observer
 from consumer.telemetry.state import PartitionState, Phase, Snapshot
-from emollm.errors import Stop, WrongRequest
 from runtime.clock import Clock, SystemClock, sleep, wait_all
-from runtime.errors import (
-    EXIT_BROKEN,
-    EXIT_DONE,
-    EXIT_HALTED,
-    EXIT_MISCONFIGURED,
-    AccessDenied,
-    Broken,
-    QuotableError,
-    ServiceError,
-)
+from runtime.errors import AccessDenied, Broken, QuotableError, ServiceError
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.errors import Denied, KafkaFault
 from runtime.kafka.options import KafkaOptions
@@ -121,7 +111,7 @@ class Service:
         self._until = Until()
         self._stopping = asyncio.Event()
         self._abandoned = asyncio.Event()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._background = BackgroundTasks(self._fail)
         self.error: BaseException | None = None
         """Why the service ended by itself; None after a stop that was asked for."""
 
@@ -138,12 +128,12 @@ class Service:
         """
         self._until = until or Until()
         with caught_signals(self._on_signal) if signals else nullcontext():
-            self._spawn("start", self._start(), ends=True)
+            self._background.start("start", self._start(), may_end=True)
             try:
                 await self._stopping.wait()
             finally:
                 await self._end()
-        return self._exit_code()
+        return exit_code(self.error)
 
     def stop(self) -> None:
         """Take nothing new, finish what is started within the budget, commit, end."""
@@ -199,11 +189,11 @@ class Service:
         self._observer.rebalanced(len(partitions))
         if partitions and (consumer := self._consumer) is not None:
             # Beside the reading: the group is not to wait for it.
-            await self._cancel("retention")
-            self._spawn(
+            await self._background.cancel("retention")
+            self._background.start(
                 "retention",
                 taken_away_before(consumer, partitions, self._observer),
-                ends=True,
+                may_end=True,
             )
 
     def _on_signal(self, name: str) -> None:
@@ -242,9 +232,9 @@ class Service:
         watchdog = Watchdog(
             self._limits.watchdog, self._options, source, self._clock, self._current
         )
-        self._spawn("watchdog", watchdog.run(self._restart_consumer))
-        self._spawn("topics", watch.run())
-        self._spawn("log-ends", self._log_ends.run())
+        self._background.start("watchdog", watchdog.run(self._restart_consumer))
+        self._background.start("topics", watch.run())
+        self._background.start("log-ends", self._log_ends.run())
         self._phase = "running"
         _log.info(log_events.STARTED, group=self._options.group_id)
 
@@ -287,27 +277,8 @@ class Service:
     def _join(self, consumer: KafkaConsumer) -> None:
         assert self._source is not None
         consumer.subscribe(self)
-        self._spawn("source", self._source.run(consumer, self._on_round))
-        self._spawn("committer", self._committer.run(consumer))
-
-    def _spawn(
-        self, name: str, coroutine: Coroutine[Any, Any, None], *, ends: bool = False
-    ) -> None:
-        """Run it beside; unless `ends`, its end is the service's, whatever ended it."""
-        task = asyncio.get_running_loop().create_task(coroutine, name=f"emostream-{name}")
-        self._tasks[name] = task
-
-        def ended(task: asyncio.Task[None]) -> None:
-            asked_for = self._tasks.get(name) is not task
-            if task.cancelled():
-                if not asked_for:
-                    self._fail(Broken(f"the background task {name} was cancelled by nobody of us"))
-            elif (error := task.exception()) is not None:
-                self._fail(error)
-            elif not (asked_for or ends):
-                self._fail(Broken(f"the background task {name} ended unasked"))
-
-        task.add_done_callback(ended)
+        self._background.start("source", self._source.run(consumer, self._on_round))
+        self._background.start("committer", self._committer.run(consumer))
 
     # While running.
 
@@ -321,8 +292,8 @@ class Service:
         assert source is not None
         if source.over or self._caught_up(source):
             self._scheduler.last = True
-            if "finish" not in self._tasks:
-                self._spawn("finish", self._finish(), ends=True)
+            if "finish" not in self._background:
+                self._background.start("finish", self._finish(), may_end=True)
         self._scheduler.pump()
 
     def _caught_up(self, source: Source) -> bool:
@@ -390,7 +361,7 @@ class Service:
         old = self._consumer
         assert old is not None
         self._observer.consumer_restarted()
-        await self._cancel("source", "committer", "retention")
+        await self._background.cancel("source", "committer", "retention")
         await self._let_go(self._ledger.partitions(), self._limits.drain.revoke_s)
         await old.stop(timeout_s=_DISCONNECT_S)
         try:
@@ -415,7 +386,7 @@ class Service:
         budget_s = self._limits.drain.stop_s
         drained_by = self._clock.monotonic() + budget_s + LAST_ACKS_S
         self._scheduler.close()
-        await self._cancel(*self._tasks)
+        await self._background.cancel()
         self._in_flight.release(self._batcher.drop())
         abandon = asyncio.ensure_future(self._abandoned.wait())
         try:
@@ -460,26 +431,6 @@ class Service:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 self._fail(error)
 
-    async def _cancel(self, *names: str) -> None:
-        tasks = [task for name in names if (task := self._tasks.pop(name, None)) is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-
-    def _exit_code(self) -> int:
-        match self.error:
-            case None:
-                return EXIT_DONE
-            case ServiceError():
-                return self.error.exit_code
-            case WrongRequest():
-                return EXIT_MISCONFIGURED
-            case Stop():
-                return EXIT_HALTED
-            case _:
-                return EXIT_BROKEN
-
     def _log_end(self) -> None:
         counts = {
             "published": self._scheduler.published,
@@ -496,7 +447,7 @@ class Service:
             "error": type(self.error).__name__,
             # The message of an error that nobody foresaw may quote a post.
             "reason": str(self.error) if known else "unexpected: see the traceback",
-            "exit_code": self._exit_code(),
+            "exit_code": exit_code(self.error),
             "exc_info": None if known else self.error,
         }
         if self._ever_joined:
