@@ -23,7 +23,7 @@ from infra.tgi.events import ServerEvent
 _GZIP = b"\x1f\x8b"
 
 #: Prompts that need no right answer, only an answer: what the pool of model servers asks a server
-#: that failed (`emollm.pool.roster.PROBE_TEXT`), and what /health asks the engine.
+#: that failed (`emollm.pool.health.PROBE_TEXT`), and what /health asks the engine.
 HARMLESS = {"How are you today?": "Fine.", "liveness": "Fine."}
 
 _log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from emollm.canary import CANARIES
-from emollm.pool.roster import PROBE_TEXT
+from emollm.pool.health import PROBE_TEXT
 from emollm.prompts import PromptBuilder, Wrapper
 from emollm.tasks import E_C, EI_REG, TASKS, V_REG, Task
 from emollm.wordings import WORDINGS
