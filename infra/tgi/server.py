@@ -25,7 +25,13 @@ from infra.tgi.router.metrics import Metrics
 from infra.tgi.router.responses import CompletionBodies, json_response, text_response
 from infra.tgi.router.validation import Limits
 from infra.tgi.router.validation_workers import ValidationWorkers
-from infra.tgi.settings import ServerSettings, TokenLimits, read_api_key, token_limits
+from infra.tgi.settings import (
+    ServerSettings,
+    TokenLimits,
+    connection_limit,
+    read_api_key,
+    token_limits,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -101,7 +107,7 @@ class TgiServer:
         server = BoundedServer(
             self._http,
             ConnectionLimits(
-                connections=settings.max_connections,
+                connections=connection_limit(settings),
                 head_seconds=settings.header_seconds,
                 idle_seconds=settings.idle_seconds,
             ),

@@ -9,7 +9,7 @@ import pytest
 from cyclopts import App, Parameter
 
 from infra.tgi import ServerSettings, StartError
-from infra.tgi.settings import read_api_key
+from infra.tgi.settings import connection_limit, read_api_key
 
 _DEFAULTS = ServerSettings()
 
@@ -67,3 +67,17 @@ def test_origins_may_be_given_several_times() -> None:
 
 def test_settings_never_show_the_key() -> None:
     assert "hush" not in repr(ServerSettings(api_key="hush"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        (ServerSettings(), 512),
+        (ServerSettings(max_concurrent_requests=1000), 2000),
+        (ServerSettings(max_concurrent_requests=1000, max_connections=3), 3),
+    ],
+)
+def test_there_are_connections_for_more_than_the_permits(
+    settings: ServerSettings, limit: int
+) -> None:
+    assert connection_limit(settings) == limit
