@@ -93,6 +93,7 @@ class TgiServer:
         """Load the model and listen. Raises `StartError`."""
         started = time.perf_counter()
         settings = self.settings
+        api_key = read_api_key(settings)
         if self._engine is None:
             self._engine = await asyncio.to_thread(_load, settings)
         engine = self._engine
@@ -103,7 +104,7 @@ class TgiServer:
                 max_input_tokens=limits.max_input_tokens,
                 model_max_input_tokens=engine.info.max_input_tokens,
             )
-        self._http = self._routes(engine, limits)
+        self._http = self._routes(engine, limits, api_key)
         server = BoundedServer(
             self._http,
             ConnectionLimits(
@@ -159,7 +160,7 @@ class TgiServer:
             self._engine.close()
             self._engine = None
 
-    def _routes(self, engine: Engine, tokens: TokenLimits) -> HttpRouter:
+    def _routes(self, engine: Engine, tokens: TokenLimits, api_key: str | None) -> HttpRouter:
         settings, metrics, info = self.settings, self.metrics, engine.info
         self._batcher = Batcher(
             engine,
@@ -218,7 +219,7 @@ class TgiServer:
                 "/tokenize": post.tokenize,
             },
             free={"/chat_tokenize": post.chat_tokenize},
-            api_key=read_api_key(settings),
+            api_key=api_key,
             cors_allow_origin=settings.cors_allow_origin,
             body_seconds=settings.body_seconds,
         )

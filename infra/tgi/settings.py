@@ -125,6 +125,8 @@ def read_api_key(settings: ServerSettings) -> str | None:
     """The API key, from the settings or from its file. Raises `StartError`."""
     file = settings.api_key_file
     if file is None:
+        if settings.api_key is not None and not settings.api_key.strip():
+            raise StartError("the API key is empty: leave --api-key and TGI_API_KEY out for none")
         return settings.api_key
     if settings.api_key is not None:
         raise StartError(

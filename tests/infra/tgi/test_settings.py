@@ -45,6 +45,13 @@ def test_without_a_key_there_is_none() -> None:
     assert read_api_key(_parsed()) is None
 
 
+@pytest.mark.parametrize("key", ["", " "])
+def test_an_empty_key_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TGI_API_KEY", key)
+    with pytest.raises(StartError, match="is empty"):
+        read_api_key(_parsed())
+
+
 def test_two_keys_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="not both"):
         read_api_key(ServerSettings(api_key="a", api_key_file=tmp_path))
