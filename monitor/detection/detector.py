@@ -95,7 +95,7 @@ class TrackDetector:
         if state.version != VERSION:
             raise SnapshotError(f"baseline of version {state.version}, this is {VERSION}")
         detector = cls(state.track, state.first, settings)
-        detector._s = state  # noqa: SLF001 - our own class
+        detector._s = state
         return detector
 
     def snapshot(self) -> bytes:

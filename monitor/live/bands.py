@@ -39,7 +39,7 @@ class Usual:
         self.spread += share * (excess - self.spread)
 
     def band(self, noise: float, *, most: float) -> Band | None:
-        """The band of a figure with this noise, within 0 and `most`; None while too little is known."""
+        """The band of a figure with this noise, within 0 and `most`; None while it isn't known."""
         if self.minutes < _LEAST:
             return None
         away = _WIDTH * sqrt(max(0.0, noise) + self.spread)

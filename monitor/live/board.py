@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec import UnsetType
@@ -196,7 +196,7 @@ class Board:
         except KafkaFault as error:
             raise UnavailableError(f"it could not be written: {error}") from error
 
-    async def changes(self) -> AsyncIterator[Change]:
+    async def changes(self) -> AsyncGenerator[Change, None]:
         """All that changes from this call on."""
         queue: asyncio.Queue[Change] = asyncio.Queue()
         self._changes = queue

@@ -1,4 +1,4 @@
-"""What the active monitor writes: windows, alerts and baselines, with the offsets they stand for."""
+"""What the active monitor writes: windows, alerts, baselines, with the offsets they stand for."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Posts behind a moment, read back from the events' topic: bounded in records, and in how many at once."""
+"""Posts behind a moment, read back from the events' topic: a bounded number, by few at once."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from monitor.page.source import Posts, UnavailableError
 from monitor.windows.valence import NEGATIVE_BELOW
 from runtime.kafka.connection import Broker
 from runtime.kafka.errors import KafkaFault
-from runtime.kafka.topic_log import Span, kafka_topic_log
+from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas.event import AffectEvent
 
 _AT_ONCE = 4
@@ -92,15 +92,8 @@ class Lookup:
                     if number in held and span.end > held[number].start
                 }
                 async for record in log.read(asked):
-                    if record.value is None or self._tombstones.hides(
-                        record.partition, record.offset, record.key
-                    ):
-                        continue
-                    try:
-                        event = _EVENT.decode(record.value)
-                    except msgspec.DecodeError:
-                        continue
-                    if not wanted(event):
+                    event = self._event(record)
+                    if event is None or not wanted(event):
                         continue
                     post = event.source, event.post_id
                     if post in kept:
@@ -121,6 +114,17 @@ class Lookup:
         elif events and all(one.text is None for one, _, _ in events):
             note = "events carry no text: output.include_text is off"
         return Posts(events=tuple(one for one, _, _ in events), total=total, note=note)
+
+    def _event(self, record: StoredRecord) -> AffectEvent | None:
+        """What stands there; None for a tombstone, what one deleted, and what is no event."""
+        if record.value is None or self._tombstones.hides(
+            record.partition, record.offset, record.key
+        ):
+            return None
+        try:
+            return _EVENT.decode(record.value)
+        except msgspec.DecodeError:
+            return None
 
     async def _spans_by_record_time(self, start: datetime, end: datetime) -> dict[int, Span]:
         """By the records' own timestamps: for what is older than the minutes in memory."""

@@ -85,5 +85,3 @@ def cut(spans: Mapping[int, Span], most: int) -> dict[int, Span]:
         partition: Span(span.start, span.start + (span.end - span.start) * most // total)
         for partition, span in spans.items()
     }
-
-

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from aiokafka import TopicPartition
 
 from monitor.detection import DetectionSettings
 from monitor.events import Reading
@@ -14,9 +15,10 @@ from monitor.settings import Settings
 from monitor.telemetry import log_events
 from monitor.tracks import OTHER, TrackMatcher, TrackRule
 from monitor.watch import Watch
-from monitor.windows import Panes, Watermark
+from monitor.windows import Entry, Panes, Watermark
 from runtime.kafka.connection import Broker
 from runtime.kafka.topic_log import Span, kafka_topic_log
+from schemas.baseline import Baseline
 from schemas.window import Window
 
 _log = structlog.get_logger("monitor")
@@ -105,11 +107,7 @@ async def remember(
         spans = await log.spans()
         earliest = datetime.fromtimestamp(until, UTC) - HISTORY
         since = await log.offsets_at(earliest)
-        asked = {
-            number: Span(max(span.start, since[number]), stored.read_until.get(number, -1) + 1)
-            for number, span in spans.items()
-        }
-        asked = _bounded({n: s if s.end > s.start else Span(s.end, s.end) for n, s in asked.items()})
+        asked = _bounded(_up_to(stored, spans, since))
         for number in asked:
             clock.assign(number)
         future_s = settings.monitor.future_s
@@ -122,9 +120,7 @@ async def remember(
                 if one.offset >= asked[one.partition].end:
                     continue
                 count += _put(panes, clock, one, tombstones, until)
-            for tp, at in reader.positions.items():
-                if at >= asked[tp.partition].end:
-                    clock.idle(tp.partition)
+            _rest(clock, reader.positions, asked)
             for pane in panes.close(min(clock.advance(), until)):
                 watch.remember(_events(pane.tracks[""].entries))
         for pane in panes.close(until):
@@ -147,9 +143,9 @@ def _put(
     return True
 
 
-def _events(entries: Iterable[object]) -> Iterator[tuple[Reading, int, int]]:
+def _events(entries: Iterable[Entry]) -> Iterator[tuple[Reading, int, int]]:
     for entry in entries:
-        yield entry.event, entry.partition, entry.offset  # type: ignore[attr-defined]
+        yield entry.event, entry.partition, entry.offset
 
 
 def _bounded(spans: Mapping[int, Span]) -> dict[int, Span]:
@@ -171,42 +167,68 @@ def new_tracks(settings: Settings, stored: Stored) -> tuple[TrackRule, ...]:
 
 
 async def warm(
-    settings: Settings, broker: Broker, watch: Watch, stored: Stored, new: tuple[TrackRule, ...]
+    settings: Settings, broker: Broker, stored: Stored, new: tuple[TrackRule, ...]
 ) -> list[Window]:
     """Warm new tracks from the events kept, up to where the others are; give their windows.
 
-    Nothing is raised of the past. The caller gives the watch's other state back before.
+    Their baselines are added to `stored`. Nothing is raised of the past.
 
     Raises:
         KafkaFault: the brokers don't answer.
     """
-    assert stored.closed_until is not None
+    until = stored.closed_until
+    assert until is not None
     texts = settings.output.include_text
     past = Watch(TrackMatcher(new), detection(settings), texts=texts, live=False)
     windows: list[Window] = []
-    days = timedelta(days=settings.monitor.warm_days)
-    until = stored.closed_until
     count = 0
     async with kafka_topic_log(settings.output.events_topic, broker) as log:
         spans = await log.spans()
+        days = timedelta(days=settings.monitor.warm_days)
         since = await log.offsets_at(datetime.fromtimestamp(until, UTC) - days)
-        ends = {number: min(stored.read_until.get(number, -1) + 1, span.end) for number, span in spans.items()}
-        starts = {number: min(max(span.start, since[number]), max(span.start, ends[number])) for number, span in spans.items()}
+        asked = _up_to(stored, spans, since)
         future_s = settings.monitor.future_s
-        reader = log.reader(starts, lambda record: read_record(record, future_s=future_s))
-        for number in spans:
+        reader = log.reader(
+            {number: span.start for number, span in asked.items()},
+            lambda record: read_record(record, future_s=future_s),
+        )
+        for number in asked:
             past.watermark.assign(number)
-        while any(at < ends[tp.partition] for tp, at in reader.positions.items()):
+        while any(at < asked[tp.partition].end for tp, at in reader.positions.items()):
             for one in await reader.take(timeout_s=0.5):
-                wanted = one.event is not None and one.offset < ends[one.partition]
-                if wanted and one.event.created_at.timestamp() < until:
-                    past.feed(one.event, one.partition, one.offset, one.at)
+                event = one.event
+                if event is None or one.offset >= asked[one.partition].end:
+                    continue
+                if event.created_at.timestamp() < until:
+                    past.feed(event, one.partition, one.offset, one.at)
                     count += 1
-            for tp, at in reader.positions.items():
-                if at >= ends[tp.partition]:
-                    past.watermark.idle(tp.partition)
+            _rest(past.watermark, reader.positions, asked)
             windows += past.advance().windows
     windows += past.advance(at_least=until + settings.monitor.lateness_s).windows
-    watch.adopt(past)
+    now = datetime.fromtimestamp(until, UTC)
+    for track, state in past.snapshots().items():
+        stored.tracks.setdefault(track)
+        stored.baselines[track] = Baseline(
+            version=1, track=track, at=now, closed_until=until, windows={}, state=state
+        )
     _log.info(log_events.TRACKS_WARMED, tracks=[rule.name for rule in new], events=count)
     return windows
+
+
+def _up_to(stored: Stored, spans: Mapping[int, Span], since: Mapping[int, int]) -> dict[int, Span]:
+    """From these offsets up to the last that a stored window was built from."""
+    asked = {}
+    for number, span in spans.items():
+        end = min(stored.read_until.get(number, -1) + 1, span.end)
+        start = max(span.start, since[number])
+        asked[number] = Span(start, end) if start < end else Span(span.end, span.end)
+    return asked
+
+
+def _rest(
+    clock: Watermark, positions: Mapping[TopicPartition, int], asked: Mapping[int, Span]
+) -> None:
+    """What was read as far as it was asked for holds the others up no longer."""
+    for tp, at in positions.items():
+        if at >= asked[tp.partition].end:
+            clock.idle(tp.partition)

@@ -1,7 +1,7 @@
 """One term as the active monitor: from what the topics say, to the end of the lease."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -52,7 +52,7 @@ class Term:
         beat: Callable[[], None],
         quiet_since: Callable[[], float | None],
     ) -> None:
-        """`quiet_since` tells since when (monotonic) the consumer has no posts to read; else None."""
+        """`quiet_since` tells since when (monotonic) the consumer has had nothing to read."""
         self._settings = settings.monitor
         self._watch = watch
         self._matcher = matcher
@@ -94,6 +94,12 @@ class Term:
             self._advance()
             await self._write_if_due(idle=not taken)
         await self._write(snapshots=True)
+
+    def adopt(self, windows: Sequence[Window]) -> None:
+        """Write these with the first set, and a snapshot: tracks that were warmed from the past."""
+        if windows:
+            self._windows += windows
+            self._snapshot_at = self._clock.monotonic() - _SNAPSHOT_S
 
     def _feed(self, one: Arrived) -> None:
         self.events += 1

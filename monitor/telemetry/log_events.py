@@ -36,7 +36,9 @@ REMEMBERED = _event("posts_remembered", "Posts of closed windows were read again
 CAUGHT_UP = _event("caught_up", "All events are read; windows close as time passes.")
 WINDOWS_WRITTEN = _event("windows_written", "Closed windows and their offsets are acknowledged.")
 ALERT_WRITTEN = _event("alert_written", "An alert's transition is acknowledged.")
-RECORD_UNREADABLE = _event("record_unreadable", "A record of our own topics can't be read: skipped.")
+RECORD_UNREADABLE = _event(
+    "record_unreadable", "A record of our own topics can't be read: skipped."
+)
 ACTION_READ = _event("action_read", "Someone said something of an alert, or muted a track.")
 PAGE_UNAVAILABLE = _event("page_unavailable", "The page can't be served; `reason` says why.")
 NO_TEXT = _event(

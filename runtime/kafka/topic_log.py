@@ -10,6 +10,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from runtime.kafka import header_names
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import ReadingStalled, TopicMissing
 from runtime.kafka.ordered import OrderedReader
@@ -83,6 +84,12 @@ class KafkaTopicLog:
             for tp in self._partitions:
                 committed = await consumer.committed(tp)
                 starts[tp] = max(starts[tp], committed or 0)
+        return {tp.partition: Span(starts[tp], ends[tp]) for tp in self._partitions}
+
+    async def held(self) -> dict[int, Span]:
+        """What each partition holds now, whatever a group has committed."""
+        starts = await self._consumer.beginning_offsets(self._partitions)
+        ends = await self._consumer.end_offsets(self._partitions)
         return {tp.partition: Span(starts[tp], ends[tp]) for tp in self._partitions}
 
     async def committed(self) -> dict[int, int | None]:
@@ -197,6 +204,7 @@ async def kafka_topic_log(
         Unreachable: no broker answers, or it refuses the credentials.
         TopicMissing: there is no such topic.
     """
+    header_names.install()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=broker.bootstrap,
         group_id=group,
