@@ -96,7 +96,7 @@ async def run(
             await keeper.run()
     except ServiceError as error:
         return _failed(error, error.exit_code)
-    except (ConfigError, ValueError, OSError) as error:
+    except (ConfigError, OSError) as error:
         return _failed(error, Misconfigured.exit_code)
     finally:
         await server.stop()
@@ -127,10 +127,10 @@ class _Watchkeeper:
         self._on_ready = on_ready
 
     async def run(self) -> None:
-        lease = Lease(self._options, self._settings.monitor.alerts_topic)
+        lease = self._lease()
         try:
             await lease.start()
-            failures = 0
+            failures, terms = 0, 0
             while not self._stop.is_set():
                 self._health.enter("standing by")
                 if not lease.held.is_set():
@@ -138,7 +138,17 @@ class _Watchkeeper:
                 await _first(lease.held, self._stop, watched=lease)
                 if self._stop.is_set():
                     return
-                failures = await self._term(lease, failures)
+                terms += 1
+                try:
+                    failures = await self._term(lease, failures)
+                except Fenced:
+                    _log.warning(log_events.FENCED, term=terms)
+                    self._counts.add(m.FENCED)
+                    # The group may not have told yet who holds the lease now: ask it anew.
+                    self._health.enter("standing by")
+                    await lease.stop()
+                    lease = self._lease()
+                    await lease.start()
         except TopicMissing as error:
             raise Misconfigured(f"{error}; make it with: emostream topics create") from error
         except Denied as error:
@@ -149,8 +159,15 @@ class _Watchkeeper:
             self._health.enter("stopping")
             await lease.stop()
 
+    def _lease(self) -> Lease:
+        return Lease(self._options, self._settings.monitor.alerts_topic)
+
     async def _term(self, lease: Lease, failures: int) -> int:
-        """Be active until the lease goes, a stop, or an error; give the failures in a row."""
+        """Be active until the lease goes, a stop, or an error; give the failures in a row.
+
+        Raises:
+            Fenced: another one has become active.
+        """
         _log.info(log_events.TAKING_OVER, group=self._options.group_id)
         self._counts.add(m.TERMS)
         end = asyncio.Event()
@@ -167,11 +184,6 @@ class _Watchkeeper:
                 end=end,
                 on_ready=self._on_ready,
             )
-        except Fenced:
-            _log.warning(log_events.FENCED)
-            self._counts.add(m.FENCED)
-            await self._pause(0)
-            return failures
         except TermFailed as error:
             failures = 0 if self._counts.value(m.WINDOWS) > written else failures + 1
             _log.warning(log_events.TERM_ENDED, error=type(error.fault).__name__, attempt=failures)

@@ -20,4 +20,4 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     windows: dict[str, Annotated[int, Meta(ge=0)]]
     """Partition of the windows' topic to the offset from which on windows are to be added."""
     state: bytes
-    """The detector's own form; base64 in JSON."""
+    """The detector's own form; base64 in JSON. Empty: the track had no posts yet."""

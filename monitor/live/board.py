@@ -124,10 +124,10 @@ class Board:
         if events:
             self._tell(PostsDeleted(events=tuple(events)))
 
-    def muted(self, track: str) -> bool:
-        """Whether nobody is to be notified of this track now."""
+    def muted(self, track: str, at: datetime | None = None) -> bool:
+        """Whether nobody is to be notified of this track, now or at that time (wall clock)."""
         mute = self._mutes.get(track)
-        return mute is not None and in_force(mute, self._now())
+        return mute is not None and in_force(mute, at or self._now())
 
     # ---- what the page asks (`Source`)
 

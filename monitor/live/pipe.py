@@ -2,24 +2,32 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from monitor.live.board import Board
+from monitor.live.intake import Intake
+from monitor.live.telling import Telling
 from monitor.live.term import Term
 from monitor.page.source import Pipe
 from monitor.settings import Settings
+from monitor.telemetry import log_events
 from monitor.telemetry import metrics as m
 from runtime.clock import Clock, sleep
 from runtime.kafka.connection import Broker
 from runtime.kafka.errors import KafkaFault
-from runtime.kafka.topic_log import kafka_topic_log
+from runtime.kafka.topic_log import KafkaTopicLog, kafka_topic_log
 from runtime.telemetry.metric import Counts
 
+_log = structlog.get_logger("monitor")
+
 _EVERY_S = 5.0
+_ASK_S = 10.0
+_LOOK_EVERY = 12
+"""Rounds between looks at the events' topic itself."""
 _ASK_EVERY = 3
 """Rounds between questions to the brokers about others' topics."""
 TESTED_LANGS = frozenset({"en"})
@@ -37,14 +45,19 @@ class PipeWatch:
         board: Board,
         counts: Counts,
         clock: Clock,
-        undelivered: Callable[[], int],
+        telling: Telling,
+        intake: Intake,
+        log: KafkaTopicLog,
     ) -> None:
         self._settings = settings
         self._broker = broker
         self._board = board
         self._counts = counts
         self._clock = clock
-        self._undelivered = undelivered
+        self._telling = telling
+        self._intake = intake
+        self._log = log
+        self._expired: dict[int, int] = {}
         self._rates: deque[tuple[float, int, int]] = deque()
         self._posts_lag: int | None = None
         self._dead: int | None = None
@@ -55,11 +68,13 @@ class PipeWatch:
         return self._quiet_since
 
     async def run(self, term: Term) -> None:
-        """Go on until cancelled."""
+        """Go on until cancelled; return when the events' topic has more partitions than before."""
         rounds = 0
         while True:
             if rounds % _ASK_EVERY == 0:
                 await self._ask()
+            if rounds % _LOOK_EVERY == 1 and await self._grown():
+                return
             rounds += 1
             self._tell(term)
             await sleep(self._clock, _EVERY_S)
@@ -92,13 +107,32 @@ class PipeWatch:
                 untested_lang_share=untested / posts if posts else None,
                 models={name: n / posts for name, n in term.by_model.items()} if posts else {},
                 late=term.late,
-                undelivered=self._undelivered(),
+                undelivered=self._telling.undelivered,
+                problems=tuple(self._telling.problems),
             )
         )
 
+    async def _grown(self) -> bool:
+        """Look at the events' topic: what of it expired unread, and whether it has grown."""
+        try:
+            async with asyncio.timeout(_ASK_S):
+                held = await self._log.held()
+                grown = await self._log.grown()
+        except (KafkaFault, KafkaError, TimeoutError, OSError):
+            return False
+        for partition, position in self._intake.positions().items():
+            lost = held[partition].start - max(position, self._expired.get(partition, 0))
+            if lost > 0:
+                self._expired[partition] = held[partition].start
+                self._counts.add(m.LOST, by=lost)
+                _log.error(log_events.OFFSETS_GONE, partition=partition, events=lost)
+        if grown:
+            _log.warning(log_events.PARTITIONS_GROWN, partitions=len(held))
+        return grown
+
     async def _ask(self) -> None:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(_ASK_S):
                 self._posts_lag = await self._consumer_lag()
                 self._dead = await self._dead_letters()
         except (KafkaFault, KafkaError, TimeoutError, OSError):

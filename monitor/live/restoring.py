@@ -121,8 +121,10 @@ async def remember(
                     continue
                 count += _put(panes, clock, one, tombstones, until)
             _rest(clock, reader.positions, asked)
-            for pane in panes.close(min(clock.advance(), until)):
-                watch.remember(_events(pane.tracks[""].entries))
+            reached = clock.advance()
+            if reached > 0:  # minus infinity until each partition has said something
+                for pane in panes.close(min(reached, until)):
+                    watch.remember(_events(pane.tracks[""].entries))
         for pane in panes.close(until):
             watch.remember(_events(pane.tracks[""].entries))
     _log.info(log_events.REMEMBERED, events=count)
@@ -160,7 +162,10 @@ def _bounded(spans: Mapping[int, Span]) -> dict[int, Span]:
 
 
 def new_tracks(settings: Settings, stored: Stored) -> tuple[TrackRule, ...]:
-    """Named tracks of which nothing is stored, while others were watched before."""
+    """Named tracks of which nothing is stored, while others were watched before.
+
+    A track that was warmed and had no posts has an empty baseline: it isn't warmed each time.
+    """
     if stored.closed_until is None:
         return ()
     return tuple(rule for rule in rules(settings) if rule.name not in stored.tracks)

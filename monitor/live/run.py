@@ -23,6 +23,7 @@ from monitor.live.restoring import (
     warm,
 )
 from monitor.live.stored import load_windows
+from monitor.live.telling import Telling
 from monitor.live.term import Term
 from monitor.page.server import PageServer
 from monitor.page.settings import PageError, PageSettings
@@ -149,8 +150,16 @@ async def _run(
         future_s=monitor.future_s,
         monotonic=clock.monotonic,
     )
+    telling = Telling(settings, options, board, clock)
     pipe = PipeWatch(
-        settings, broker, board=board, counts=counts, clock=clock, undelivered=lambda: 0
+        settings,
+        broker,
+        board=board,
+        counts=counts,
+        clock=clock,
+        telling=telling,
+        intake=intake,
+        log=log,
     )
     term = Term(
         settings,
@@ -165,8 +174,9 @@ async def _run(
         beat=health.beat,
         quiet_since=pipe.quiet_since,
     )
-    term.adopt(warmed)
+    term.adopt([rule.name for rule in new], warmed)
     page = await _page(stack, settings, board, clock)
+    await telling.start(stack, page or "")
     health.enter("active")
     counts.put(m.ACTIVE, value=1)
     _log.info(
@@ -182,8 +192,11 @@ async def _run(
         beside = [
             tasks.create_task(control.follow_alerts()),
             tasks.create_task(control.follow_mutes()),
+            tasks.create_task(telling.run()),
             tasks.create_task(pipe.run(term)),
         ]
+        # More partitions: the term ends, and the next one reads them, too.
+        beside[-1].add_done_callback(lambda _: end.set())
         await term.run(end)
         for one in beside:
             one.cancel()

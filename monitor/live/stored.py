@@ -50,6 +50,9 @@ async def load_windows(
     for key, value in (await read_compacted(names.baselines_topic, broker)).items():
         try:
             baseline = _BASELINE.decode(value)
+            if not baseline.state:
+                stored.tracks.setdefault(baseline.track)
+                continue
             TrackDetector.restore(baseline.state)
         except (msgspec.DecodeError, SnapshotError):
             stored.refused.append(key.decode(errors="replace"))

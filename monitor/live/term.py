@@ -72,6 +72,8 @@ class Term:
         self._committed: dict[int, int] = {}
         self._written_at = self._snapshot_at = self._committed_at = clock.monotonic()
         self._caught_up = False
+        self._blank: list[str] = []
+        """Tracks that were warmed and had no posts."""
         self._refused = 0
         self.events = 0
         """Records read."""
@@ -95,10 +97,11 @@ class Term:
             await self._write_if_due(idle=not taken)
         await self._write(snapshots=True)
 
-    def adopt(self, windows: Sequence[Window]) -> None:
-        """Write these with the first set, and a snapshot: tracks that were warmed from the past."""
-        if windows:
+    def adopt(self, tracks: Sequence[str], windows: Sequence[Window]) -> None:
+        """Write what tracks that were warmed from the past have brought, and a snapshot."""
+        if tracks:
             self._windows += windows
+            self._blank = [track for track in tracks if track not in self._watch.detectors]
             self._snapshot_at = self._clock.monotonic() - _SNAPSHOT_S
 
     def _feed(self, one: Arrived) -> None:
@@ -165,6 +168,11 @@ class Term:
                 self._journal.baseline(track, state, closed_until=closed_until, at=wall)
                 for track, state in self._watch.snapshots().items()
             ]
+            baselines += [
+                self._journal.baseline(track, b"", closed_until=closed_until, at=wall)
+                for track in self._blank
+            ]
+            self._blank = []
             self._snapshot_at = now
         await self._journal.write(windows, alerts, offsets, baselines)
         self._written_at = self._committed_at = now

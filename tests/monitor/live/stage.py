@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -17,10 +18,11 @@ from monitor.events import decode
 from monitor.live.journal import window_key
 from monitor.live.restoring import make_matcher, make_watch
 from monitor.settings import Settings, load
+from monitor.watch import Closed
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import kafka_producer
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
-from schemas import AffectEvent
+from schemas import AffectEvent, Sentiment
 from schemas.alert import Alert
 from schemas.window import Window
 from tests.monitor.made import event
@@ -95,7 +97,8 @@ class Stage:
         """The alerts' transitions, as soon as one is of this kind."""
 
         def found(record: StoredRecord) -> bool:
-            return msgspec.json.decode(record.value or b"{}").get("transition") == transition
+            said: dict[str, object] = msgspec.json.decode(record.value or b"{}")
+            return said.get("transition") == transition
 
         records = await self._until(self.names.alerts, found)
         return [msgspec.json.decode(one.value or b"", type=Alert) for one in records]
@@ -114,16 +117,18 @@ class Stage:
 
     async def oracle(self) -> dict[bytes, Window]:
         """What one pass over everything that was written says: the windows that are closed."""
+        return {window_key(window): window for window in (await self.one_pass()).windows}
+
+    async def one_pass(self) -> Closed:
+        """The windows and the alerts of one pass over everything that was written."""
         watch = make_watch(self.settings, make_matcher(self.settings))
-        windows: list[Window] = []
         for record in await self.everything(self.names.events):
             if record.value is not None:
                 at = record.timestamp_ms / 1000
                 watch.feed(decode(record.value), record.partition, record.offset, at)
         for partition in range(4):
             watch.watermark.idle(partition)
-        windows += watch.advance().windows
-        return {window_key(window): window for window in windows}
+        return watch.advance()
 
 
 @dataclass
@@ -133,6 +138,7 @@ class Process:
     process: asyncio.subprocess.Process
     log: list[str] = field(default_factory=list)
     _reading: asyncio.Task[None] | None = None
+    _more: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self._reading = asyncio.create_task(self._read_log())
@@ -150,6 +156,27 @@ class Process:
         self.process.kill()
         await self.process.wait()
 
+    def pause(self) -> None:
+        """Stop it where it is, as a machine that hangs does."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on, without knowing that it was away."""
+        self.process.send_signal(signal.SIGCONT)
+
+    async def logged(self, name: str) -> dict[str, object]:
+        """The first log event of this name, as soon as it is there."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                for line in self.log:
+                    if (
+                        line.startswith("{")
+                        and (said := msgspec.json.decode(line))["event"] == name
+                    ):
+                        return dict(said)
+                self._more.clear()
+                await self._more.wait()
+
     async def stop(self) -> int:
         """SIGTERM; give the exit status."""
         self.process.terminate()
@@ -164,6 +191,7 @@ class Process:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
             self.log.append(line.decode().rstrip())
+            self._more.set()
 
 
 async def make_stage(bootstrap: str, folder: Path, more: str = "") -> Stage:
@@ -216,3 +244,25 @@ def folded(records: Sequence[StoredRecord]) -> dict[bytes, Window]:
         record.key or b"": msgspec.json.decode(record.value or b"", type=Window)
         for record in records
     }
+
+
+def mood(first_s: float, last_s: float, *, every_s: float, negative: float) -> list[AffectEvent]:
+    """Posts of the track `trains` by many people, of which this share is negative."""
+    found: list[AffectEvent] = []
+    steps = round((last_s - first_s) / every_s)
+    for step in range(steps):
+        at_s = first_s + step * every_s
+        number = 1_000_000 + round(at_s * 10)
+        # As evenly as can be: a spike is one by the storm, not by chance.
+        low = int((step + 1) * negative) > int(step * negative)
+        found.append(
+            event(
+                number,
+                at_s=at_s,
+                author=f"person-{number % 977}",
+                sentiment=Sentiment(valence=0.12 if low else 0.71),
+                emotions=("anger",) if low else ("joy",),
+                text=f"signal failure {number}" if low else f"a nice ride {number}",
+            )
+        )
+    return found
