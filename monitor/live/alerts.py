@@ -108,14 +108,12 @@ class Raising:
 
     def choose(self, found: list[Alert], wall: float) -> list[Alert]:
         """The transitions to write now, in order. `wall`: Unix seconds."""
-        chosen = [alert for alert in found if self._is_news(alert, wall)]
-        for alert in chosen:
-            self._just_said.add(alert.id)
-            if alert.transition == "resolved":
-                self._open.discard(alert.alert_id)
-            else:
-                self._open.add(alert.alert_id)
-        if len(self._just_said) > 10_000:
+        chosen: list[Alert] = []
+        for alert in found:
+            if self._is_news(alert, wall):
+                self._say(alert)
+                chosen.append(alert)
+        if len(self._just_said) > _KEPT:
             self._just_said = {one for one in self._just_said if not self._alerts.said(one)}
         return chosen
 
@@ -125,9 +123,15 @@ class Raising:
             return []
         held, self._held = list(self._held.values()), {}
         for alert in held:
-            self._just_said.add(alert.id)
-            self._open.add(alert.alert_id)
+            self._say(alert)
         return held
+
+    def _say(self, alert: Alert) -> None:
+        self._just_said.add(alert.id)
+        if alert.transition == "resolved":
+            self._open.discard(alert.alert_id)
+        else:
+            self._open.add(alert.alert_id)
 
     def _is_news(self, alert: Alert, wall: float) -> bool:
         if self._alerts.said(alert.id) or alert.id in self._just_said:
