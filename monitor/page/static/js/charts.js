@@ -1,18 +1,11 @@
 // One chart: uPlot's curves with their expected band, in a figure that can be read without them.
 
+import { colour, rem } from "./colours.js";
 import { el, plain } from "./dom.js";
 import { clock } from "./format.js";
 
 const OTHERS = ["--other-1", "--other-2", "--other-3"];
 const DASHES = [[6, 3], [2, 3], [8, 3, 2, 3]];
-
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
-function rem() {
-  return parseFloat(getComputedStyle(document.documentElement).fontSize);
-}
 
 /**
  * `spec`: key, field of a point, colour, height in rem, scale (values → [low, high]), tick (value →

@@ -1,11 +1,15 @@
-"""Threads that tokenize, many texts in one call, so that the event loop never does."""
+"""Threads that tokenize and prepare grammars, so that the event loop never does."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from infra.tgi.engine import Encoded, Engine
+
+_T = TypeVar("_T")
 
 #: Texts of more characters are tokenized alone: 1.9 MB took TGI 1.4 s, and what shares its call
 #: waits as long.
@@ -15,16 +19,16 @@ _LARGE = 16_384
 _TEXTS = 256
 
 
-class TokenizerWorkers:
+class ValidationWorkers:
     """Collects the texts that arrive while a call runs, and tokenizes them in the next one.
 
-    Large texts have `workers` threads of their own.
+    Large texts and grammars have `workers` threads of their own.
     """
 
     def __init__(self, engine: Engine, *, workers: int) -> None:
         self._engine = engine
         self._small = ThreadPoolExecutor(1, "tokenize")
-        self._large = ThreadPoolExecutor(max(1, workers), "tokenize-large")
+        self._slow = ThreadPoolExecutor(max(1, workers), "validate")
         self._waiting: list[tuple[str, asyncio.Future[Encoded]]] = []
         self._busy = False
 
@@ -32,7 +36,7 @@ class TokenizerWorkers:
         """The tokens of a text."""
         loop = asyncio.get_running_loop()
         if len(text) > _LARGE or not add_special_tokens:
-            return await loop.run_in_executor(self._large, self._alone, text, add_special_tokens)
+            return await self.run(lambda: self._alone(text, add_special_tokens))
         future: asyncio.Future[Encoded] = loop.create_future()
         self._waiting.append((text, future))
         if not self._busy:
@@ -40,6 +44,10 @@ class TokenizerWorkers:
             # Not at once: texts that arrive in this turn of the loop join.
             loop.call_soon(self._start, loop)
         return await future
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """What `work` returns or raises, run in one of the threads for slow work."""
+        return await asyncio.get_running_loop().run_in_executor(self._slow, work)
 
     def _alone(self, text: str, add_special_tokens: bool) -> Encoded:
         return self._engine.encode([text], add_special_tokens=add_special_tokens)[0]
@@ -71,4 +79,4 @@ class TokenizerWorkers:
     def close(self) -> None:
         """End the threads."""
         self._small.shutdown(wait=False, cancel_futures=True)
-        self._large.shutdown(wait=False, cancel_futures=True)
+        self._slow.shutdown(wait=False, cancel_futures=True)
