@@ -57,7 +57,8 @@ async def test_a_stop_waits_for_consumer_and_producer_to_disconnect() -> None:
         rig.service.stop()
         await rig.turn(1.0)
         phases = [rig.service.snapshot().phase]
-        assert not rig.kafka.producers[0].stopped
+        early = rig.kafka.producers[0].stopped
+        assert not early
         await rig.turn(1.0)
         phases.append(rig.service.snapshot().phase)
         assert phases == ["draining", "stopped"]
