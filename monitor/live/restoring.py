@@ -57,7 +57,9 @@ def make_matcher(settings: Settings) -> TrackMatcher:
 def detection(settings: Settings) -> DetectionSettings:
     """The detectors' settings."""
     monitor = settings.monitor
-    return DetectionSettings(false_alarms=monitor.false_alarms, lateness_s=monitor.lateness_s)
+    return DetectionSettings(
+        false_alarms=monitor.false_alarms, warm_s=monitor.warm_s, lateness_s=monitor.lateness_s
+    )
 
 
 def make_watch(settings: Settings, matcher: TrackMatcher) -> Watch:

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.monitor.page.chromium import Chromium, Tab, find
-from tests.monitor.page.conftest import Served
+
+if TYPE_CHECKING:
+    from tests.monitor.page.conftest import Served  # which has these fixtures
 
 Browse = Callable[..., Awaitable[Tab]]
 
@@ -32,7 +35,7 @@ async def browse(chromium: Chromium) -> AsyncIterator[Browse]:
     opened: list[tuple[Tab, Served]] = []
 
     async def open_tab(
-        page: Served, path: str = "/", *, size: tuple[int, int] = (1200, 800), phone: bool = False
+        page: "Served", path: str = "/", *, size: tuple[int, int] = (1200, 800), phone: bool = False
     ) -> Tab:
         tab = await chromium.tab()
         opened.append((tab, page))
