@@ -42,7 +42,7 @@ unit-light: $(VENV)/.light ## the tests that need neither torch nor Kafka: a min
 
 coverage: $(VENV)/.dev ## the tests once more, and which lines and branches they reach: shown, not a gate
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	-$(BIN)/coverage run -m pytest --hypothesis-profile=coverage $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -3,12 +3,16 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from infra.kafka import EmbeddedKafka
 
 # For `make unit-light`: a change is tried in seconds; `make test` draws a hundred.
 settings.register_profile("light", max_examples=10)
+# For `make coverage`: measuring slows an example down, and says nothing about its time.
+settings.register_profile(
+    "coverage", max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

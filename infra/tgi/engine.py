@@ -185,6 +185,7 @@ class Engine(Protocol):
     def generate(self, jobs: Sequence[Job], finish: Finish) -> None:
         """Answer a batch; blocks. `finish` is called for each job as soon as it is done.
 
+        A job may finish with an exception: `PromptRefusedError` is answered 422, any other 424.
         Raises anything: the router then fails the jobs that aren't finished (424).
         """
         ...

@@ -14,10 +14,10 @@ from aiohttp import web
 from infra.tgi.engine import Engine, EngineInfo
 from infra.tgi.engines.loading import load_engine
 from infra.tgi.errors import StartError
+from infra.tgi.events import ServerEvent
 from infra.tgi.router.batcher import Batcher
 from infra.tgi.router.completions import Completions
 from infra.tgi.router.connections import BoundedServer, ConnectionLimits
-from infra.tgi.router.events import ServerEvent
 from infra.tgi.router.handlers import Handlers
 from infra.tgi.router.http import HttpRouter, make_request
 from infra.tgi.router.infer import Infer, Permits
@@ -25,7 +25,13 @@ from infra.tgi.router.metrics import Metrics
 from infra.tgi.router.responses import CompletionBodies, json_response, text_response
 from infra.tgi.router.validation import Limits
 from infra.tgi.router.validation_workers import ValidationWorkers
-from infra.tgi.settings import ServerSettings, TokenLimits, read_api_key, token_limits
+from infra.tgi.settings import (
+    ServerSettings,
+    TokenLimits,
+    connection_limit,
+    read_api_key,
+    token_limits,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -87,16 +93,9 @@ class TgiServer:
         """Load the model and listen. Raises `StartError`."""
         started = time.perf_counter()
         settings = self.settings
+        api_key = read_api_key(settings)
         if self._engine is None:
-            self._engine = await asyncio.to_thread(
-                load_engine,
-                settings.model_id,
-                engine=settings.engine,
-                revision=settings.revision,
-                dtype=settings.dtype,
-                device=settings.device,
-                threads=settings.threads,
-            )
+            self._engine = await asyncio.to_thread(_load, settings)
         engine = self._engine
         limits = token_limits(settings, engine.info)
         if limits.max_input_tokens > engine.info.max_input_tokens:
@@ -105,11 +104,11 @@ class TgiServer:
                 max_input_tokens=limits.max_input_tokens,
                 model_max_input_tokens=engine.info.max_input_tokens,
             )
-        self._http = self._routes(engine, limits)
+        self._http = self._routes(engine, limits, api_key)
         server = BoundedServer(
             self._http,
             ConnectionLimits(
-                connections=settings.max_connections,
+                connections=connection_limit(settings),
                 head_seconds=settings.header_seconds,
                 idle_seconds=settings.idle_seconds,
             ),
@@ -161,7 +160,7 @@ class TgiServer:
             self._engine.close()
             self._engine = None
 
-    def _routes(self, engine: Engine, tokens: TokenLimits) -> HttpRouter:
+    def _routes(self, engine: Engine, tokens: TokenLimits, api_key: str | None) -> HttpRouter:
         settings, metrics, info = self.settings, self.metrics, engine.info
         self._batcher = Batcher(
             engine,
@@ -220,7 +219,7 @@ class TgiServer:
                 "/tokenize": post.tokenize,
             },
             free={"/chat_tokenize": post.chat_tokenize},
-            api_key=read_api_key(settings),
+            api_key=api_key,
             cors_allow_origin=settings.cors_allow_origin,
             body_seconds=settings.body_seconds,
         )
@@ -243,6 +242,26 @@ class TgiServer:
             "sha": None,
             "docker_label": _LABEL,
         }
+
+
+def _load(settings: ServerSettings) -> Engine:
+    """The engine that the settings name. Raises `StartError`."""
+    if not settings.replay:
+        if settings.replay_model is not None:
+            raise StartError("--replay-model needs --replay FILE, the recorded answers")
+        return load_engine(
+            settings.model_id,
+            engine=settings.engine,
+            revision=settings.revision,
+            dtype=settings.dtype,
+            device=settings.device,
+            threads=settings.threads,
+        )
+    if settings.model_id is not None:
+        raise StartError("--replay answers from a file, --model-id from a model: give one of them")
+    from infra.tgi.engines.replay import ReplayEngine  # noqa: PLC0415 - only where it is used
+
+    return ReplayEngine.load(settings.replay, model=settings.replay_model)
 
 
 def run(settings: ServerSettings, *, on_ready: Callable[[TgiServer], None] | None = None) -> None:

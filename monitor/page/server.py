@@ -102,6 +102,11 @@ class PageServer:
         self._changes = asyncio.create_task(self._hub.run())
         _log.info(log_events.PAGE_LISTENS, url=self.url)
 
+    @property
+    def viewers(self) -> int:
+        """Live streams that are open."""
+        return self._hub.viewers
+
     async def watch(self) -> None:
         """Return when the source's changes end; the page stays up.
 

@@ -6,6 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import yaml
@@ -115,3 +116,25 @@ def make(target: str, interpreter: Path, venv: Path) -> subprocess.CompletedProc
         text=True,
         check=False,
     )
+
+
+def test_every_decision_has_its_date_and_its_line_in_the_index() -> None:
+    folder = ROOT / "docs" / "decisions"
+    table = (folder / "README.md").read_text(encoding="utf-8")
+    index = re.findall(r"^\| (\S+) \| \[.+?\]\((.+?)\)", table, re.MULTILINE)
+    dated = []
+    for path in folder.glob("*.md"):
+        if path.name != "README.md":
+            second = path.read_text(encoding="utf-8").split("\n\n")[1]
+            assert re.fullmatch(r"\*\d{4}-\d\d-\d\d\*", second), f"{path.name}: no date"
+            dated.append((second.strip("*"), path.name))
+    assert sorted(index) == sorted(dated)
+    assert [date for date, _ in index] == sorted((date for date, _ in index), reverse=True)
+
+
+def test_the_licences_of_what_ships_are_in_the_wheel(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        licences = {
+            name.split("/licenses/")[1] for name in archive.namelist() if "/licenses/" in name
+        }
+    assert licences >= {"LICENSE", "NOTICE", "LICENSES/Apache-2.0.txt", "LICENSES/MIT-EmoLLMs.txt"}

@@ -17,9 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from infra.tgi.engine import Engine, Generation, Job
-from infra.tgi.errors import EngineError
-from infra.tgi.router.errors import GenerationError, IncompleteError
-from infra.tgi.router.events import ServerEvent
+from infra.tgi.errors import EngineError, PromptRefusedError
+from infra.tgi.events import ServerEvent
+from infra.tgi.router.errors import (
+    GenerationError,
+    IncompleteError,
+    InferError,
+    InvalidRequestError,
+)
 from infra.tgi.router.metrics import Metrics
 
 #: From this many prompts on, a pass is worth its fixed costs (measured on the small model) …
@@ -203,7 +208,9 @@ class Batcher:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-def _failed(error: BaseException) -> GenerationError:
+def _failed(error: BaseException) -> InferError:
+    if isinstance(error, PromptRefusedError):
+        return InvalidRequestError(str(error))
     if isinstance(error, EngineError):
         return GenerationError(str(error))
     return GenerationError(f"{type(error).__name__}: {error}")

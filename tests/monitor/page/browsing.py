@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.monitor.page.chromium import Chromium, Tab, find
-from tests.monitor.page.conftest import Served
+
+if TYPE_CHECKING:
+    from tests.monitor.page.conftest import Served  # which has these fixtures
 
 Browse = Callable[..., Awaitable[Tab]]
 
@@ -32,7 +35,7 @@ async def browse(chromium: Chromium) -> AsyncIterator[Browse]:
     opened: list[tuple[Tab, Served]] = []
 
     async def open_tab(
-        page: Served, path: str = "/", *, size: tuple[int, int] = (1440, 900), phone: bool = False
+        page: "Served", path: str = "/", *, size: tuple[int, int] = (1200, 800), phone: bool = False
     ) -> Tab:
         tab = await chromium.tab()
         opened.append((tab, page))
@@ -42,9 +45,10 @@ async def browse(chromium: Chromium) -> AsyncIterator[Browse]:
 
     yield open_tab
     for tab, page in opened:
-        assert await tab.blame() == []
-        outside = [url for url in tab.requests() if not url.startswith((page.url, "data:"))]
-        assert outside == []
+        if blame := await tab.blame():
+            pytest.fail(f"the browser complains: {blame}")
+        if outside := [url for url in tab.requests() if not url.startswith((page.url, "data:"))]:
+            pytest.fail(f"asked somebody else: {outside}")
         await tab.close()
 
 

@@ -91,7 +91,7 @@ export class Chart {
       width: Math.max(this.box.clientWidth, 100),
       height: this.#spec.height * unit,
       legend: { show: false },
-      padding: [0.5 * unit, 0.75 * unit, 0, 0],
+      padding: [0.5 * unit, 1.25 * unit, 0, 0],
       cursor: {
         drag: { x: false, y: false },
         y: false,

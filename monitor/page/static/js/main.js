@@ -108,7 +108,8 @@ function apply(change) {
     const found = change.alert;
     const before = state.alerts.find((one) => one.alert.alert_id === found.alert.alert_id);
     state.alerts = [found, ...state.alerts.filter((one) => one !== before)].sort(order);
-    if (before?.alert.transition !== found.alert.transition) {
+    const loud = found.alert.transition !== "resolved" || found.alert.fired_at !== undefined;
+    if (loud && before?.alert.transition !== found.alert.transition) {
       document.getElementById("heard").textContent = spoken(found);
     }
   } else if (change.type === "mutes") {
@@ -193,7 +194,7 @@ function paint() {
 /** When alerts of a track were open, in seconds. */
 function spansOf(track, end) {
   return state.alerts
-    .filter((one) => one.alert.track === track && one.alert.kind !== "instrument")
+    .filter((one) => one.alert.track === track && (one.alert.kind ?? "spike") === "spike")
     .map(({ alert }) => [
       Date.parse(alert.started_at) / 1000,
       alert.transition === "firing" || alert.transition === "pending" ? end : Date.parse(alert.at) / 1000,

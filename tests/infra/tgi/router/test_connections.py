@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from infra.tgi import ServerSettings, TgiServer
 from infra.tgi.engine import Job
-from infra.tgi.router.events import ServerEvent
+from infra.tgi.events import ServerEvent
 from tests.infra.tgi.stand_in import StandIn
 
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -5,10 +5,11 @@ from functools import partial
 
 from emollm.clients.address import ServerOptions
 from emollm.clients.detect import detect
-from emollm.pool.clock import Clock
+from emollm.pool.health import Prove
 from emollm.pool.observer import PoolObserver
+from emollm.pool.options import PoolOptions
 from emollm.pool.pool import Pool
-from emollm.pool.roster import PoolOptions, Prove
+from runtime.clock import Clock
 
 
 async def open_pool(
@@ -23,7 +24,7 @@ async def open_pool(
     """Make a pool of these servers; return when one of them takes prompts.
 
     `prove` says of one server's client whether it answers as it should (the canary): None, or
-    why not. `wait_s` bounds the wait for the first server, in seconds; None waits for ever, with
+    why not. `wait_s` bounds the wait for the first server, in seconds; None waits without end, with
     a line in the log for each server that is missing.
 
     Raises:

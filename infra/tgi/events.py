@@ -18,6 +18,10 @@ class ServerEvent(StrEnum):
     """--max-input-tokens is more than the model holds; the model's own limit counts:
     `max_input_tokens`, `model_max_input_tokens`."""
 
+    REPLAY_SKIPPED = "tgi.replay_skipped"
+    """Lines of a recording whose instruction belongs to no known task; they are never answered:
+    `lines`."""
+
     BATCH_FAILED = "tgi.batch_failed"
     """The engine raised for a whole batch; its requests got 424: `prompts`, `error`."""
 
