@@ -10,7 +10,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from runtime.kafka import header_names
+from runtime.kafka import record_batches
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import ReadingStalled, TopicMissing
 from runtime.kafka.ordered import OrderedReader
@@ -204,7 +204,7 @@ async def kafka_topic_log(
         Unreachable: no broker answers, or it refuses the credentials.
         TopicMissing: there is no such topic.
     """
-    header_names.install()
+    record_batches.install()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=broker.bootstrap,
         group_id=group,

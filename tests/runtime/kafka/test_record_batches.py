@@ -85,10 +85,8 @@ def test_a_batch_cut_off_by_the_end_of_the_fetch_is_none() -> None:
 @pytest.mark.parametrize("codec", [1, 3, 4], ids=["gzip", "lz4", "zstd"])
 def test_a_batch_that_unpacks_to_hundreds_of_megabytes_is_a_bad_one(codec: int) -> None:
     zeros = bytes(300 * 1024 * 1024)
-    packed: Any = {1: gzip.compress, 3: cramjam.lz4.compress, 4: cramjam.zstd.compress}[codec](
-        zeros
-    )
-    bomb = with_records(batch(0, compression=codec), bytes(packed))
+    pack: dict[int, Any] = {1: gzip.compress, 3: cramjam.lz4.compress, 4: cramjam.zstd.compress}
+    bomb = with_records(batch(0, compression=codec), bytes(pack[codec](zeros)))
     assert len(bomb) < 2_000_000
     with pytest.raises(CorruptRecordException, match="unpacks to more than 128 MiB"):
         CheckedRecords(bomb).next_batch()
