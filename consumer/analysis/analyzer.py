@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from consumer.analysis.decoder import Decoder
+from consumer.analysis.decoder import Decoded, Decoder
 from consumer.analysis.event import EventBuilder, ModelName
 from consumer.analysis.inference import (
     DIGEST_BYTES,
@@ -27,7 +27,6 @@ from consumer.analysis.reading import read
 from consumer.records import Outcome, Record
 from emollm.prompts import PreparedText, PromptBuilder
 from emollm.protocol import ModelPool, ServerInfo
-from schemas import DeadLetter, Post
 
 
 class AvailablePool(ModelPool, Protocol):
@@ -43,7 +42,7 @@ class _Case(msgspec.Struct, eq=False):
     position: int
     """In the batch."""
     record: Record
-    post: Post
+    decoded: Decoded
     text: PreparedText
     digest: bytes
 
@@ -103,13 +102,17 @@ class Analyzer:
         self._look_at_model()
         outcomes: dict[int, Outcome] = {}
         cases: list[_Case] = []
+        unreadable_times = 0
         for position, record in enumerate(records):
-            post = self._decoder.decode(record)
-            if isinstance(post, DeadLetter):
-                outcomes[position] = post
+            found = self._decoder.decode(record)
+            if isinstance(found, Decoded):
+                text = self._builder.prepare(found.post.text)
+                cases.append(_Case(position, record, found, text, self._digest(text.text)))
+                unreadable_times += found.unreadable_time
             else:
-                text = self._builder.prepare(post.text)
-                cases.append(_Case(position, record, post, text, self._digest(text.text)))
+                outcomes[position] = found
+        if unreadable_times:
+            self._observer.unreadable_times(unreadable_times)
         answers = Answers()
         if cases:
             await self._infer(cases, answers)
@@ -150,7 +153,7 @@ class Analyzer:
             total += prompts
             outcomes[case.position] = self._events.build(
                 case.record,
-                case.post,
+                case.decoded,
                 read(self._plan, findings),
                 model=self._model,
                 server=server,
