@@ -2,15 +2,21 @@
 
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
 from emostream.exits import INTERRUPTED, WRONG_USAGE, explain
 
+_ROOMS = Path(__file__).with_name("_rooms")
+"""In an installed wheel: the checkout's other folders, put there by hatch_build.py."""
+
 _COMMANDS = {
     "demo:demo": "Run the whole pipeline on this machine, with real posts.",
     "consume:consume": "Consume posts, ask the model, publish affect events.",
+    "events:events": "Print what was read in the posts, once or as it comes.",
+    "alerts:app": "Alerts: print them, acknowledge, note, mute, report a false alarm.",
     "doctor:doctor": "Check everything that the consumer needs; say what mends it.",
     "topics:app": "Make emostream's topics, with sensible settings.",
     "dlq:app": "Dead letters: list them, look at one, send them back.",
@@ -42,12 +48,22 @@ def make_app(*, overview: bool) -> App:
     return app
 
 
+def _find_rooms() -> None:
+    """Make `consumer`, `schemas` and the others ours, before any of that name elsewhere.
+
+    Here and nowhere else: a program that only imports `emostream` keeps its path as it was.
+    """
+    if _ROOMS.is_dir():
+        sys.path.insert(0, str(_ROOMS))
+
+
 def main() -> NoReturn:
     """Run one subcommand and exit with its status.
 
     Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 stopped by the fuse, the
     canary or refused credentials, 130 interrupted.
     """
+    _find_rooms()
     app = make_app(overview=not any(word.isalpha() for word in sys.argv[1:2]))
     try:
         status = app(sys.argv[1:], exit_on_error=False)

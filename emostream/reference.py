@@ -10,6 +10,7 @@ from consumer import dead_letters, settings
 from consumer.telemetry import log_events, metrics
 from emollm.clients import events as server_events
 from emollm.models import MODELS
+from monitor import settings as monitor_settings
 from runtime.telemetry import log_events as shared
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +29,7 @@ def documents() -> dict[str, str]:
         operations = replaced(operations, block, text)
     delivery = (ROOT / "docs/delivery.md").read_text(encoding="utf-8")
     return {
-        "docs/configuration.md": settings.to_markdown(),
+        "docs/configuration.md": settings.to_markdown() + monitor_settings.to_markdown(),
         "docs/delivery.md": replaced(delivery, "dead-letters", dead_letters.to_markdown()),
         "docs/operations.md": operations,
         "docs/models.md": models_page(),

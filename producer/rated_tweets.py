@@ -90,7 +90,7 @@ def tweets_of(sdist: bytes) -> bytes:
 def pip_commands() -> Iterator[Command]:
     """Yield the ways to call pip on this machine, best first: this venv's own, uv's, any other."""
     if importlib.util.find_spec("pip") is not None:
-        yield [sys.executable, "-m", "pip"]
+        yield [sys.executable, "-P", "-m", "pip"]
     # A venv made by uv holds no pip; uv runs one from its own cache.
     beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     if uv := shutil.which("uv", path=beside):

@@ -37,6 +37,7 @@ class Child:
         with log.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # a folder `schemas/` where the demo was started isn't ours
                 "-m",
                 "emostream",
                 *arguments,

@@ -1,8 +1,10 @@
 """A server with the contract of Hugging Face's Text Generation Inference (TGI).
 
-For the models and machines that TGI doesn't serve: T5 and BART, CPUs, tests. The router half
-(requests, rules, limits, batching, HTTP) knows nothing of models; behind `Engine` stand a light
-engine on CTranslate2 and one on torch and transformers.
+For the models and machines that TGI doesn't serve: T5 and BART, CPUs, tests. Two rooms with one
+protocol between them, `Engine`:
+
+    router/   requests, rules, limits, batching, metrics, HTTP; knows nothing of models
+    engines/  a light engine on CTranslate2, and one on torch and transformers
 
     async with TgiServer(ServerSettings(port=0)) as server:
         ...  # POST to f"{server.url}/generate"
@@ -13,8 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from infra.tgi.engine import Engine, EngineInfo, Generation, Job
+from infra.tgi.engines.loading import SMALL_MODEL
 from infra.tgi.errors import EngineError, StartError
-from infra.tgi.settings import SMALL_MODEL, ServerSettings
+from infra.tgi.settings import ServerSettings
 
 if TYPE_CHECKING:
     from infra.tgi.server import TgiServer, run, serve

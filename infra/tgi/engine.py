@@ -1,16 +1,14 @@
-"""The seam between the router and what answers: jobs in, generations out.
+"""The one protocol between router and engines: jobs in, generations out.
 
-The router knows nothing of models. An engine knows nothing of HTTP, limits or queues: it counts
-tokens, and answers a batch of jobs in one thread.
+The router knows nothing of models. An engine knows nothing of HTTP, limits or queues: it
+tokenizes, and answers a batch of jobs in one thread.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 FinishReason = Literal["length", "eos_token", "stop_sequence"]
 
@@ -37,7 +35,7 @@ class EngineInfo:
     parallel: int = 1
     #: Prompts per pass where --max-batch-size isn't given: what fills the machine.
     batch_size: int = 64
-    #: Whether the model's own words for it, if any, are in `grammar` jobs.
+    #: Whether it can hold answers to a grammar.
     supports_grammar: bool = True
 
 
@@ -51,7 +49,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How each next token is chosen. The defaults are greedy."""
+    """How the next token is drawn from the logits. The defaults are greedy."""
 
     do_sample: bool = False
     temperature: float = 1.0
@@ -61,12 +59,12 @@ class Sampling:
     repetition_penalty: float = 1.0
     frequency_penalty: float = 0.0
     seed: int = 0
-    #: Whether the client chose the seed, and so may ask for the same answer again.
+    #: Whether the client set the seed, and so may repeat the request for the same answer.
     seeded: bool = False
 
     @property
     def samples(self) -> bool:
-        """Whether chance is in it. As in TGI, a warped distribution means sampling."""
+        """Whether tokens are drawn at random. As in TGI, a changed distribution means sampling."""
         return (
             self.do_sample
             or self.temperature != 1.0
@@ -76,8 +74,8 @@ class Sampling:
         )
 
     @property
-    def plain(self) -> bool:
-        """Whether the most likely token is simply taken."""
+    def plain_greedy(self) -> bool:
+        """Whether each token is the argmax of the model's own logits."""
         return not self.samples and self.repetition_penalty == 1.0 and self.frequency_penalty == 0.0
 
 
@@ -146,14 +144,14 @@ class Job:
     cancelled: bool = False
 
     @property
-    def stepwise(self) -> bool:
-        """Whether the engine must look at each token rather than only at the whole answer."""
+    def per_token(self) -> bool:
+        """Whether the engine must report or inspect each token, not only the whole answer."""
         return self.want_tokens or self.on_token is not None or bool(self.stop)
 
     @property
-    def careful(self) -> bool:
-        """Whether choosing a token takes more than the most likely one."""
-        return not self.sampling.plain or self.grammar is not None or self.top_n_tokens > 0
+    def needs_sampler(self) -> bool:
+        """Whether a token takes more than the argmax of the logits."""
+        return not self.sampling.plain_greedy or self.grammar is not None or self.top_n_tokens > 0
 
 
 #: Called by an engine, in its thread, once for each job of a batch.
@@ -176,18 +174,22 @@ class Engine(Protocol):
         """Jobs with equal keys may share a pass."""
         ...
 
+    def check_grammar(self, pattern: str) -> None:
+        """Prepare a grammar, a regular expression, before a job that has it.
+
+        Blocks for milliseconds. Raises `EngineError` when it isn't a pattern that this engine
+        can hold an answer to.
+        """
+        ...
+
     def generate(self, jobs: Sequence[Job], finish: Finish) -> None:
         """Answer a batch; blocks. `finish` is called for each job as soon as it is done.
 
+        A job may finish with an exception: `PromptRefusedError` is answered 422, any other 424.
         Raises anything: the router then fails the jobs that aren't finished (424).
         """
         ...
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Free the model's memory."""
         ...
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a model folder; empty where the file isn't there."""
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -1,7 +1,7 @@
 """A topic read from end to end, once, without joining a group: the seam under the letter tools."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import ReadingStalled, TopicMissing
+from runtime.kafka.ordered import OrderedReader
 from runtime.kafka.protocol import Headers
 
 _START_S = 10.0
@@ -112,6 +113,33 @@ class KafkaTopicLog:
             if positions != before:
                 moved_at = loop.time()
             elif loop.time() - moved_at > _STALL_S:
+                raise ReadingStalled(f"no records for {_STALL_S:g} s, before the end of the topic")
+
+    async def in_order(
+        self, spans: Mapping[int, Span], *, follow: bool = False
+    ) -> AsyncGenerator[StoredRecord, None]:
+        """Yield the records of these spans, all partitions merged by the records' timestamps.
+
+        Within a partition the log's order is kept. With `follow` it goes on past the spans' ends,
+        with what is written from now on, and never ends.
+
+        Raises (while iterating):
+            ReadingStalled: the broker stopped giving records before the end.
+        """
+        starts = {tp: spans[tp.partition].start for tp in self._partitions}
+        reader = OrderedReader(
+            self._consumer, starts, lambda record: (record.timestamp, _stored(record))
+        )
+        loop = asyncio.get_running_loop()
+        moved_at = loop.time()
+        while follow or any(at < spans[tp.partition].end for tp, at in reader.positions.items()):
+            before = dict(reader.positions)
+            for record in await reader.take(timeout_s=_POLL_MS / 1000):
+                if follow or record.offset < spans[record.partition].end:
+                    yield record
+            if reader.positions != before:
+                moved_at = loop.time()
+            elif not follow and loop.time() - moved_at > _STALL_S:
                 raise ReadingStalled(f"no records for {_STALL_S:g} s, before the end of the topic")
 
     async def _position(self, tp: TopicPartition) -> int:

@@ -4,15 +4,16 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.delivery.service import Service
 from consumer.options import BatchLimits, CommitPolicy, ServiceLimits, Until
+from consumer.processor import Done
 from consumer.records import Emit, Outcome, Record, Skip
-from consumer.telemetry.observer import BatchClosed, CommitFailure, NullObserver
+from consumer.telemetry.observer import BatchClosed, CommitFailure, NullObserver, PauseReason
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import Partition
 from tests.runtime.fake_clock import FakeClock, settle
@@ -29,7 +30,7 @@ def options(**changed: Any) -> KafkaOptions:
 
 def limits(**changed: Any) -> ServiceLimits:
     plain = ServiceLimits(
-        batch=BatchLimits(max_records=4, max_wait_s=0.01, max_concurrent=8),
+        batch=BatchLimits(max_records=4, max_wait_s=0.01),
         commit=CommitPolicy(interval_s=1.0, timeout_s=5.0),
     )
     return msgspec.structs.replace(plain, **changed)
@@ -51,6 +52,10 @@ class FakeProcessor:
         self.make: Callable[[Record], bytes] = lambda record: record.value or b""
 
     @property
+    def model(self) -> str | None:
+        return "emostream-small"
+
+    @property
     def available(self) -> bool:
         return self._available.is_set()
 
@@ -64,7 +69,7 @@ class FakeProcessor:
     async def wait_available(self) -> None:
         await self._available.wait()
 
-    async def process(self, records: Sequence[Record]) -> list[Outcome]:
+    async def process(self, records: Sequence[Record], done: Done) -> None:
         values = [record.value or b"" for record in records]
         self.calls.append(values)
         self.seen.update(values)
@@ -78,7 +83,8 @@ class FakeProcessor:
             raise self.raises
         if any(value.startswith(b"bug") for value in values):
             raise KeyError("a post's text that nobody may see")
-        return [self._outcome(record) for record in records]
+        for record in records:
+            done(record, self._outcome(record))
 
     def _outcome(self, record: Record) -> Outcome:
         if (record.value or b"").startswith(b"poison"):
@@ -109,6 +115,8 @@ class Seen(NullObserver):
         self.letters: list[tuple[str, str]] = []
         self.restarts = 0
         self.fuses = 0
+        self.bad_batches = 0
+        self.lost = 0
         self.published = 0
         self.abandoned = 0
         self.assigned: list[int] = []
@@ -120,7 +128,7 @@ class Seen(NullObserver):
     def commit_failed(self, kind: CommitFailure) -> None:
         self.commit_failures.append(kind)
 
-    def paused(self, reason: Literal["records", "bytes", "unavailable"]) -> None:
+    def paused(self, reason: PauseReason) -> None:
         self.pauses.append(reason)
 
     def resumed(self) -> None:
@@ -137,6 +145,12 @@ class Seen(NullObserver):
 
     def consumer_restarted(self) -> None:
         self.restarts += 1
+
+    def bad_batch(self) -> None:
+        self.bad_batches += 1
+
+    def taken_away(self, records: int) -> None:
+        self.lost += records
 
     def fuse_blown(self) -> None:
         self.fuses += 1

@@ -7,10 +7,10 @@ import re
 import threading
 from collections.abc import Callable, Hashable, Sequence
 
-from infra.tgi.answer import Answer
 from infra.tgi.engine import Encoded, EngineInfo, Finish, Job, PrefillToken
+from infra.tgi.engines.answer import Answer
+from infra.tgi.engines.grammar import Guide
 from infra.tgi.errors import EngineError
-from infra.tgi.grammar import Guide
 
 _ANSWERS = {
     "@stoptest": ["one", " S", "TOP", " two", " S", "TOP", " three"],
@@ -77,6 +77,9 @@ class StandIn:
             for one in ids
             if not (skip_special and one in self.special_ids)
         )
+
+    def check_grammar(self, pattern: str) -> None:
+        Guide(pattern)
 
     def batch_key(self, job: Job) -> Hashable:
         del job

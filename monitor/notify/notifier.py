@@ -1,0 +1,188 @@
+"""Transitions in, messages to every target out."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from monitor.notify import log_events
+from monitor.notify.message import Notification, compose
+from monitor.notify.queue import QueueObserver, TargetQueue
+from monitor.notify.settings import NotifySettings
+from monitor.notify.target import Target
+from runtime.clock import Clock
+from schemas.alert import Alert
+
+_log = structlog.get_logger("monitor")
+
+_SEVERITIES = ("info", "warning", "critical")
+_REMEMBERED = 10_000
+"""Alerts whose firing was not told, so that their end isn't told either; some 1 MB."""
+
+Examples = Callable[[Alert], Awaitable[Sequence[str]]]
+"""The texts of an alert's example posts, looked up when they are wanted."""
+
+
+class NullObserver:
+    """Counts nothing."""
+
+    def delivered(self, target: str) -> None:
+        """Ignore."""
+
+    def retried(self, target: str) -> None:
+        """Ignore."""
+
+    def undelivered(self, target: str) -> None:
+        """Ignore."""
+
+
+async def no_examples(alert: Alert) -> Sequence[str]:  # noqa: ARG001 - the seam's signature
+    """Quote no post."""
+    return ()
+
+
+class Notifier:
+    """Tells every target of the transitions that its settings want, each once.
+
+    A transition of a muted track is told to nobody, and neither is the end of an alert whose firing
+    was not told. Runs on one event loop; call `start` before anything is offered.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[tuple[Target, NotifySettings]],
+        *,
+        clock: Clock,
+        is_muted: Callable[[str, datetime], bool] = lambda _track, _at: False,
+        examples: Examples = no_examples,
+        page_url: str = "",
+        observer: QueueObserver | None = None,
+    ) -> None:
+        self._clock = clock
+        self._is_muted = is_muted
+        self._examples = examples
+        self._page_url = page_url
+        self._queues = [
+            (
+                TargetQueue(
+                    target,
+                    settings,
+                    clock=clock,
+                    compose=self._compose,
+                    observer=observer or NullObserver(),
+                ),
+                settings,
+            )
+            for target, settings in targets
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._untold: OrderedDict[str, None] = OrderedDict()
+        self.muted = 0
+        """Transitions that a mute kept from being told, since the start."""
+
+    def start(self, firing: Sequence[Alert] = ()) -> None:
+        """Begin; `firing` are the alerts that fire already, for targets that want them repeated."""
+        for queue, settings in self._queues:
+            queue.restore([alert for alert in firing if _wants(settings, alert)])
+            self._tasks.append(asyncio.create_task(queue.run(), name=f"notify {queue.name}"))
+
+    @property
+    def tasks(self) -> Sequence[asyncio.Task[None]]:
+        """The tasks that deliver, to be watched: none ends before `aclose`."""
+        return tuple(self._tasks)
+
+    def offer(self, alert: Alert) -> asyncio.Future[None]:
+        """Queue a transition for all targets that want it.
+
+        Returns:
+            A future that is done once each of them has it, or gave it up (logged and counted): then
+            it needs never be offered again.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        wanted = [queue for queue, settings in self._queues if _wants(settings, alert)]
+        if self._silenced(alert):
+            wanted = []
+        left = len(wanted)
+
+        def one_less() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0 and not done.done():
+                done.set_result(None)
+
+        for queue in wanted:
+            queue.add(alert, one_less)
+        if not wanted:
+            done.set_result(None)
+        return done
+
+    @property
+    def undelivered(self) -> int:
+        """Transitions that some target was never told of, since the start."""
+        return sum(queue.undelivered for queue, _ in self._queues)
+
+    @property
+    def waiting(self) -> int:
+        """Transitions that wait for some target."""
+        return sum(queue.waiting for queue, _ in self._queues)
+
+    def problems(self) -> list[str]:
+        """A sentence for each target that doesn't take notifications."""
+        return [
+            f"{queue.name} took no notification at the last try: {queue.fault}"
+            for queue, _ in self._queues
+            if queue.fault is not None
+        ]
+
+    async def aclose(self, *, within_s: float) -> None:
+        """Try what waits once more, for `within_s` seconds at most, then close.
+
+        What was not delivered by then keeps its future pending: it is not to be committed.
+        """
+        for queue, _ in self._queues:
+            queue.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=within_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for queue, _ in self._queues:
+            await queue.aclose()
+
+    def _silenced(self, alert: Alert) -> bool:
+        if alert.transition == "firing":
+            now = datetime.fromtimestamp(self._clock.wall(), UTC)
+            if self._is_muted(alert.track, now):
+                self._untold[alert.alert_id] = None
+                if len(self._untold) > _REMEMBERED:
+                    self._untold.popitem(last=False)
+                self.muted += 1
+                return True
+            self._untold.pop(alert.alert_id, None)
+            return False
+        if alert.alert_id in self._untold:
+            if alert.transition == "resolved":
+                del self._untold[alert.alert_id]
+            self.muted += 1
+            return True
+        return False
+
+    async def _compose(self, alerts: Sequence[Alert], settings: NotifySettings) -> Notification:
+        examples: Sequence[str] = ()
+        if settings.include_text:
+            try:
+                examples = await self._examples(alerts[-1])
+            except Exception as error:  # noqa: BLE001 - an alert is told, whatever its posts do
+                _log.warning(log_events.EXAMPLES_MISSING, error=type(error).__name__)
+        return compose(alerts, page_url=self._page_url, examples=examples)
+
+
+def _wants(settings: NotifySettings, alert: Alert) -> bool:
+    return (
+        alert.kind == "spike"
+        and alert.transition in settings.transitions
+        and _SEVERITIES.index(alert.severity) >= _SEVERITIES.index(settings.min_severity)
+        and (not settings.tracks or alert.track in settings.tracks)
+    )
