@@ -6,10 +6,11 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from consumer.analysis.decoder import Decoded
 from consumer.analysis.reading import Findings
 from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.records import Emit, Outcome, Record
-from schemas import AffectEvent, ModelRef, Post
+from schemas import AffectEvent, ModelRef
 from schemas.headers import event_headers
 
 _NAMESPACE = hashlib.sha1(
@@ -71,7 +72,7 @@ class EventBuilder:
     def build(
         self,
         record: Record,
-        post: Post,
+        decoded: Decoded,
         found: Findings,
         *,
         model: ModelName,
@@ -87,6 +88,7 @@ class EventBuilder:
         """
         if not found.answered:
             return _nothing_said(record, found, model, prompts)
+        post = decoded.post
         assert post.created_at is not None  # set by the decoder
         position = f"{record.topic}/{record.partition}/{record.offset}"
         event = AffectEvent(
@@ -96,6 +98,7 @@ class EventBuilder:
             source=post.source,
             author=self._pseudonyms.of(post.source, post.author),
             created_at=post.created_at,
+            created_at_from="record" if decoded.time_from_record else None,
             lang=post.lang,
             url=post.url,
             topics=post.topics,
