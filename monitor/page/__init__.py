@@ -1,0 +1,1 @@
+"""The live page: what the monitor sees, for people."""

@@ -1,0 +1,162 @@
+"""Serves the page on the monitor's own event loop."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import structlog
+from aiohttp import web
+
+from monitor.page import log_events, vendor
+from monitor.page.files import static_files
+from monitor.page.guard import Guard, add_headers
+from monitor.page.handlers import MAX_BODY, Handlers, explain
+from monitor.page.hub import GATHER_S, Hub
+from monitor.page.settings import PageError, PageSettings
+from monitor.page.source import Source
+
+_STOP_S = 1.0  # streams end at once; a look-up isn't waited for
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class PageServer:
+    """The page, from `start` to `stop`, or within `async with`.
+
+    async with PageServer(PageSettings(), source) as page:
+        print(page.url)
+        await page.watch()
+    """
+
+    def __init__(
+        self,
+        settings: PageSettings,
+        source: Source,
+        *,
+        wall: Callable[[], float] = time.time,
+        gather_s: float = GATHER_S,
+    ) -> None:
+        """`wall` gives Unix seconds; changes are gathered for `gather_s` before they go out.
+
+        Raises:
+            PageError: these settings aren't safe.
+        """
+        settings.check()
+        self._settings = settings
+        self._source = source
+        problems: tuple[str, ...] = ()
+        if not vendor.present():
+            problems = (vendor.HOW_TO_GET_IT,)
+            _log.warning(log_events.PAGE_CHARTS_MISSING, reason=vendor.HOW_TO_GET_IT)
+        self._hub = Hub(
+            source, wall=wall, actions=settings.actions, problems=problems, gather_s=gather_s
+        )
+        self._guard = Guard(settings, wall)
+        self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+        self._changes: asyncio.Task[None] | None = None
+        self.url = ""
+        """Where it listens, once started."""
+
+    async def start(self) -> None:
+        """Listen, and follow the source's changes.
+
+        Raises:
+            PageError: the address can't be listened on.
+        """
+        app = web.Application(
+            middlewares=[self._guard.middleware(), explain], client_max_size=MAX_BODY
+        )
+        app.on_response_prepare.append(add_headers)
+        for path, file in static_files().items():
+            app.router.add_get(path, file.answer)
+        app.router.add_routes(
+            Handlers(self._settings, self._source, self._hub, self._guard).routes()
+        )
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            handler_cancellation=True,  # a look-up ends when its browser turns away
+            shutdown_timeout=_STOP_S,
+        )
+        await runner.setup()
+        settings = self._settings
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(
+                _capped(runner, settings.max_connections), settings.host or None, settings.port
+            )
+        except OSError as error:
+            await runner.cleanup()
+            raise PageError(
+                f"can't listen on page.host {settings.host}, page.port {settings.port}:"
+                f" {error.strerror or error}; name another, or set page.enabled = false"
+            ) from None
+        self._runner = runner
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._changes = asyncio.create_task(self._hub.run())
+        _log.info(log_events.PAGE_LISTENS, url=self.url)
+
+    async def watch(self) -> None:
+        """Return when the source's changes end; the page stays up.
+
+        Raises:
+            Exception: what ended them.
+        """
+        if self._changes is not None:
+            await asyncio.shield(self._changes)
+
+    async def stop(self) -> None:
+        """End all streams and stop listening."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        if self._changes is not None:
+            self._changes.cancel()
+            with suppress(asyncio.CancelledError, Exception):  # `watch` is who raises it
+                await self._changes
+            self._changes = None
+        self._hub.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+
+class _Full(asyncio.Protocol):
+    """A connection too many: told so, and closed."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(_FULL)
+        transport.close()
+
+
+def _capped(runner: web.AppRunner, limit: int) -> Callable[[], asyncio.Protocol]:
+    """Protocols for `limit` connections at once.
+
+    Counted before a request is read: a connection that sends nothing counts, too.
+    """
+    server = runner.server
+    assert server is not None
+
+    def protocol() -> asyncio.Protocol:
+        return server() if len(server.connections) < limit else _Full()
+
+    return protocol
