@@ -63,7 +63,7 @@ def _record(offset: int, text: str) -> Record:
 async def _measure(name: str, texts: list[str]) -> None:
     pool, meter, plan = _InstantPool(), Meter(), make_plan(Tasks())
     builder = PromptBuilder(plan.tasks)
-    cache = AnswerCache[Answer](max_entries=200_000, max_bytes=67_108_864)
+    cache = AnswerCache[Answer](max_entries=200_000)
     analyzer = Analyzer(
         pool=pool,
         plan=plan,

@@ -14,7 +14,6 @@ from consumer.assembly import (
     make_analyzer,
     open_model,
     server_options,
-    service_limits,
 )
 from consumer.delivery.service import (
     EXIT_BROKEN,
@@ -46,7 +45,6 @@ __all__ = [
     "open_model",
     "run",
     "server_options",
-    "service_limits",
 ]
 
 _log = structlog.get_logger("consumer")
@@ -87,12 +85,12 @@ async def run(
     meter = _Announcing(on_ready, settings)
     server = HealthServer(settings.http, health, meter)
     try:
-        if settings.http.enabled:
-            await server.start()
-            meter.listens_at = server.url
-            _log.info(shared_events.HEALTH_LISTENS, url=server.url)
-        brokers = make_brokers(kafka_options(settings))
-        return await _run(settings, meter, health, brokers, until=until, signals=signals)
+        await server.start()
+        meter.listens_at = server.url
+        _log.info(shared_events.HEALTH_LISTENS, url=server.url)
+        options = kafka_options(settings)  # reads the TLS files, once
+        brokers = make_brokers(options)
+        return await _run(settings, options, meter, health, brokers, until=until, signals=signals)
     except ServiceError as error:
         return _failed(error, error.exit_code)
     except Stop as error:
@@ -127,6 +125,7 @@ class _Announcing(Meter):
 
 async def _run(
     settings: Settings,
+    options: KafkaOptions,
     meter: Meter,
     health: Health,
     brokers: Brokers,
@@ -149,9 +148,9 @@ async def _run(
         )
         analyzer = make_analyzer(settings, plan, pool, meter)
         service = Service(
-            kafka_options(settings),
+            options,
             analyzer,
-            limits=service_limits(settings),
+            limits=settings.service_limits(),
             observer=meter,
             brokers=brokers,
         )

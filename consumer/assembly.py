@@ -8,7 +8,6 @@ from consumer.analysis.event import EventBuilder, Pseudonyms
 from consumer.analysis.inference import Answer, Inference
 from consumer.analysis.model import make_builder
 from consumer.analysis.plan import Plan
-from consumer.options import BatchLimits, DrainBudget, FuseLimits, InFlightLimits, ServiceLimits
 from consumer.settings import Settings
 from consumer.telemetry.meter import Meter
 from emollm.clients import ServerOptions
@@ -16,53 +15,14 @@ from emollm.pool import Pool, PoolOptions, open_pool
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.security import client_security
 
-_HEARTBEATS = 3
-"""Of a session timeout: two may be lost. Kafka's own advice."""
-
 
 def kafka_options(settings: Settings) -> KafkaOptions:
-    """Where posts come from and events go, as the core takes it.
+    """Where posts come from and events go; reads the TLS files.
 
     Raises:
         ConfigError: a certificate or key file can't be used.
     """
-    kafka, source, output = settings.kafka, settings.input, settings.output
-    return KafkaOptions(
-        bootstrap=kafka.bootstrap,
-        group_id=source.group_id,
-        input_topics=source.topics,
-        input_pattern=source.pattern or None,
-        output_topic=output.events_topic,
-        dlq_topic=output.dlq_topic,
-        security=client_security(kafka),
-        client_id=kafka.client_id,
-        group_instance_id=source.group_instance_id or None,
-        auto_offset_reset=source.auto_offset_reset,
-        session_timeout_s=kafka.session_timeout_s,
-        heartbeat_interval_s=kafka.session_timeout_s / _HEARTBEATS,
-        rebalance_timeout_s=kafka.rebalance_timeout_s,
-        max_poll_interval_s=kafka.max_poll_interval_s,
-        request_timeout_s=kafka.request_timeout_s,
-        compression=output.compression,
-        max_request_bytes=output.max_event_bytes,
-    )
-
-
-def service_limits(settings: Settings) -> ServiceLimits:
-    """Give the bounds that the core keeps."""
-    batch, in_flight, drain = settings.batch, settings.in_flight, settings.drain
-    return ServiceLimits(
-        batch=BatchLimits(
-            max_records=batch.max_posts,
-            max_bytes=batch.max_bytes,
-            max_wait_s=batch.max_wait_s,
-            max_concurrent=batch.max_concurrent,
-            max_concurrent_records=batch.max_concurrent_posts,
-        ),
-        in_flight=InFlightLimits(max_records=in_flight.max_posts, max_bytes=in_flight.max_bytes),
-        drain=DrainBudget(revoke_s=drain.revoke_s, stop_s=drain.stop_s),
-        fuse=FuseLimits(window=settings.fuse.window, share=settings.fuse.share),
-    )
+    return settings.kafka_options(client_security(settings.kafka))
 
 
 def server_options(settings: Settings) -> list[ServerOptions]:
@@ -111,11 +71,7 @@ def make_analyzer(
     Raises:
         ValueError: the model is unknown, or its limits leave no room for a post.
     """
-    cache = AnswerCache[Answer](
-        max_entries=settings.cache.max_entries,
-        max_bytes=settings.cache.max_bytes,
-        ttl_s=settings.cache.ttl_s,
-    )
+    cache = AnswerCache[Answer](max_entries=settings.cache.max_entries)
     if meter is not None:
         meter.cache_size = lambda: (len(cache), cache.nbytes)
     builder = make_builder(settings.model, pool.info, plan.tasks)

@@ -48,9 +48,11 @@ class Reason(StrEnum):
     """The brokers won't take the event on its topic: its policy, or the record's time."""
     UNENCODABLE = "Unencodable"
     """The event can't be written as JSON."""
+    BUG = "Bug"
+    """The analysis raised an unforeseen error twice, the second time for this record alone."""
 
 
-def letter(
+def make_dead_letter(
     record: Record,
     stage: Stage,
     class_name: str,
@@ -59,7 +61,7 @@ def letter(
     attempts: int = 1,
     model: str | None = None,
 ) -> DeadLetter:
-    """The dead letter of a record: its own bytes, and the reason.
+    """Make the dead letter of a record: its own bytes, and the reason.
 
     `message` must not hold any of the post's text: it goes into headers and logs.
     """
@@ -78,6 +80,17 @@ def letter(
         first_seen=datetime.fromtimestamp(record.received_at, UTC),
         timestamp_ms=record.timestamp_ms if record.timestamp_ms >= 0 else None,
     )
+
+
+def counts_for_fuse(outcome: DeadLetter) -> bool:
+    """Whether it hints at a bad deploy: it could not be decoded, or the analysis has a bug.
+
+    A post without text, and one that the model refused or didn't answer, is the post's or the
+    model's affair: any number of them in a row is no reason to stop.
+    """
+    if outcome.stage == Stage.DECODE:
+        return outcome.class_name not in {Reason.NULL_VALUE, Reason.EMPTY_TEXT}
+    return outcome.class_name == Reason.BUG
 
 
 def to_markdown() -> str:

@@ -5,6 +5,9 @@ Units are in the names: seconds (`_s`), bytes, records. Every default says why i
 
 import msgspec
 
+LAST_COMMIT_S = 5.0
+"""For the commit at the end of a drain, within the rebalance timeout and the grace period."""
+
 
 class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     """When a batch closes, and how many may be under way."""

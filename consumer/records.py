@@ -39,5 +39,15 @@ class Emit(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, bytes], ...]
 
 
-Outcome = Emit | DeadLetter
+class Skip(msgspec.Struct, frozen=True):
+    """The outcome of a record that is no post: settled and counted, never published."""
+
+    rule: str
+    """Why, a metric's label: one of few, such as `where` or `delete`."""
+
+
+Published = Emit | DeadLetter
+"""What goes to a topic, and settles its record once it is acknowledged."""
+
+Outcome = Published | Skip
 """A record ends as exactly one of these, or stays uncommitted."""

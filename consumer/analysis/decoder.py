@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from consumer.analysis.mapping import Mapping, NotAPost
-from consumer.dead_letters import Reason, Stage, letter
+from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.records import Record
 from consumer.settings import Fields, Input
 from emollm.prompts import is_blank
@@ -43,15 +43,17 @@ class Decoder:
             if is_blank(post.text):
                 raise NotAPost(Reason.EMPTY_TEXT, "the text holds nothing visible")
         except NotAPost as error:
-            return letter(record, Stage.DECODE, error.poison, str(error))
+            return make_dead_letter(record, Stage.DECODE, error.poison, str(error))
         except msgspec.ValidationError as error:
             missing = "missing required field" in str(error)
             poison = Reason.MISSING_FIELD if missing else Reason.WRONG_TYPE
-            return letter(record, Stage.DECODE, poison, str(error))
+            return make_dead_letter(record, Stage.DECODE, poison, str(error))
         except (msgspec.DecodeError, UnicodeError) as error:
-            return letter(record, Stage.DECODE, *_undecodable(value or b"", error))
+            return make_dead_letter(record, Stage.DECODE, *_undecodable(value or b"", error))
         except RecursionError:
-            return letter(record, Stage.DECODE, Reason.TOO_DEEP, "nested too deep to be read")
+            return make_dead_letter(
+                record, Stage.DECODE, Reason.TOO_DEEP, "nested too deep to be read"
+            )
         if post.created_at is None or (self._source or self._lang):
             post = msgspec.structs.replace(
                 post,

@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from consumer.analysis.reading import Findings
-from consumer.dead_letters import Reason, Stage, letter
+from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.records import Emit, Outcome, Record
 from schemas import AffectEvent, ModelRef, Post
 from schemas.headers import event_headers
@@ -118,10 +118,12 @@ class EventBuilder:
             value = self._encode(event)
         except RecursionError:
             message = "meta is nested too deep to be written"
-            return letter(record, Stage.PUBLISH, Reason.TOO_DEEP, message, model=model.id)
+            return make_dead_letter(record, Stage.PUBLISH, Reason.TOO_DEEP, message, model=model.id)
         except (ValueError, TypeError) as error:
             message = f"the event can't be written: {type(error).__name__}"
-            return letter(record, Stage.PUBLISH, Reason.UNENCODABLE, message, model=model.id)
+            return make_dead_letter(
+                record, Stage.PUBLISH, Reason.UNENCODABLE, message, model=model.id
+            )
         return Emit(
             key=record.key if record.key is not None else post.id.encode(),
             value=value,
@@ -148,6 +150,6 @@ def _nothing_said(record: Record, found: Findings, model: ModelName, prompts: in
     else:
         stage, class_name = Stage.READ, str(Reason.UNANSWERED)
         message = "; ".join(f"{name}: {reason}" for name, reason in found.unanswered.items())
-    return letter(
+    return make_dead_letter(
         record, stage, class_name, message[:500], attempts=max(1, prompts), model=model.id
     )

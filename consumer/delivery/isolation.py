@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from consumer.dead_letters import Stage, letter
+from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.processor import RecordProcessor
 from consumer.records import Outcome, Record
 from consumer.telemetry import log_events
@@ -63,10 +63,10 @@ async def _alone(processor: RecordProcessor, record: Record, clock: Clock) -> Ou
         raise
     except Exception as error:  # noqa: BLE001
         # Never the message of an error that nobody foresaw: it may quote the post.
-        return letter(
+        return make_dead_letter(
             record,
             Stage.INFER,
-            type(error).__name__,
+            Reason.BUG,
             f"the analysis raised {type(error).__name__} at {_where(error)}; this is a bug",
             attempts=2,
         )

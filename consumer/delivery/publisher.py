@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import structlog
 
-from consumer.dead_letters import Reason, Stage, letter
+from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.errors import PublishTimedOut
 from consumer.options import PublishLimits
-from consumer.records import Outcome, Record
+from consumer.records import Published, Record
 from consumer.telemetry import log_events
 from runtime.clock import Clock, sleep, wait_all
 from runtime.errors import AccessDenied, Misconfigured, ServiceError
@@ -54,7 +54,7 @@ class Receipt(msgspec.Struct, eq=False):
     """What a send last failed with, and was then tried again."""
 
 
-_Item = tuple[Record, Outcome]
+_Item = tuple[Record, Published]
 
 
 class Publisher:
@@ -93,7 +93,7 @@ class Publisher:
         if self._stopping:
             await asyncio.wait(self._stopping)
 
-    async def publish(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> Receipt:
+    async def publish(self, records: Sequence[Record], outcomes: Sequence[Published]) -> Receipt:
         """Send each record's outcome, and wait until the brokers have acknowledged them.
 
         An event that is too large becomes a dead letter of stage `publish`. Never raises but for
@@ -163,7 +163,7 @@ class Publisher:
             case RecordRefused() if not isinstance(outcome, DeadLetter):
                 large = isinstance(fault, RecordTooLarge)
                 name = Reason.TOO_LARGE if large else Reason.REFUSED_BY_BROKER
-                poison = letter(record, Stage.PUBLISH, name, str(fault))
+                poison = make_dead_letter(record, Stage.PUBLISH, name, str(fault))
                 again.append((record, poison))
             case RecordRefused():
                 mend = (
@@ -190,7 +190,7 @@ class Publisher:
                 receipt.last_fault = str(fault)
                 again.append(item)
 
-    async def _send(self, producer: KafkaProducer, outcome: Outcome) -> asyncio.Future[Any]:
+    async def _send(self, producer: KafkaProducer, outcome: Published) -> asyncio.Future[Any]:
         if isinstance(outcome, DeadLetter):
             return await producer.send(
                 self._options.dlq_topic,
@@ -210,7 +210,7 @@ class Publisher:
             headers=outcome.headers,
         )
 
-    def _topic(self, outcome: Outcome) -> str:
+    def _topic(self, outcome: Published) -> str:
         if isinstance(outcome, DeadLetter):
             return self._options.dlq_topic
         return self._options.output_topic

@@ -1,10 +1,11 @@
 """The batches under way: from the queue through analysis and publishing to the committer."""
 
 import asyncio
-from collections.abc import Callable, Container
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Literal
 
-from consumer.dead_letters import Stage
+from consumer.dead_letters import Stage, counts_for_fuse
 from consumer.delivery.batcher import Batch, Batcher
 from consumer.delivery.committer import Committer
 from consumer.delivery.fuse import Fuse
@@ -13,6 +14,7 @@ from consumer.delivery.isolation import process
 from consumer.delivery.publisher import Publisher
 from consumer.options import BatchLimits
 from consumer.processor import RecordProcessor
+from consumer.records import Outcome, Published, Record, Skip
 from consumer.telemetry.observer import Observer
 from runtime.clock import Clock, Timer, wait_all
 from schemas import DeadLetter
@@ -165,11 +167,19 @@ class Work:
     async def _process(self, run: _Run) -> None:
         records = run.batch.records
         outcomes = await process(self._processor, records, self._clock)
-        self._fuse.add(len(outcomes), sum(isinstance(one, DeadLetter) for one in outcomes))
+        posts, published, skipped = _without_skipped(records, outcomes)
+        self._fuse.add(
+            len(posts),
+            sum(isinstance(one, DeadLetter) and counts_for_fuse(one) for one in published),
+        )
         run.stage = "publish"
-        receipt = await self._publisher.publish(records, outcomes)
+        receipt = await self._publisher.publish(posts, published)
         # Acknowledged, both: only now may their offsets settle.
-        self._committer.finish((*receipt.events, *receipt.letters))
+        self._committer.finish(
+            (*receipt.events, *receipt.letters, *(record for record, _ in skipped))
+        )
+        for rule, count in Counter(rule for _, rule in skipped).items():
+            self._observer.skipped(rule, count)
         self.published += len(receipt.events)
         self.dead_letters += len(receipt.letters)
         if receipt.events:
@@ -194,3 +204,19 @@ class Work:
             return
         self._on_room()
         self.pump()
+
+
+def _without_skipped(
+    records: Sequence[Record], outcomes: Sequence[Outcome]
+) -> tuple[list[Record], list[Published], list[tuple[Record, str]]]:
+    """Tell what is to be published from the records that no rule lets through."""
+    posts: list[Record] = []
+    published: list[Published] = []
+    skipped: list[tuple[Record, str]] = []
+    for record, outcome in zip(records, outcomes, strict=True):
+        if isinstance(outcome, Skip):
+            skipped.append((record, outcome.rule))
+        else:
+            posts.append(record)
+            published.append(outcome)
+    return posts, published, skipped

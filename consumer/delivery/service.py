@@ -7,8 +7,9 @@ from typing import Any
 
 import structlog
 
+from consumer.checks import check
 from consumer.delivery.batcher import Batcher
-from consumer.delivery.checks import check, check_topics
+from consumer.delivery.checks import check_topics
 from consumer.delivery.committer import Committer
 from consumer.delivery.fuse import Fuse
 from consumer.delivery.in_flight import InFlight
@@ -18,7 +19,7 @@ from consumer.delivery.scheduler import Work
 from consumer.delivery.source import Source
 from consumer.delivery.watchdog import Watchdog
 from consumer.errors import FuseBlown, Stuck
-from consumer.options import ServiceLimits, Until
+from consumer.options import LAST_COMMIT_S, ServiceLimits, Until
 from consumer.processor import RecordProcessor
 from consumer.telemetry import log_events
 from consumer.telemetry.observer import NullObserver, Observer
@@ -41,8 +42,6 @@ EXIT_HALTED = 3
 
 _START_S = 60.0
 """For brokers that start at the same time as we do; then exit 1, to be started again."""
-_LAST_COMMIT_S = 5.0
-"""Kept for the commit at the end of a drain, within the rebalance timeout and the grace period."""
 
 
 class Service:
@@ -67,7 +66,7 @@ class Service:
         self._options = options
         self._processor = processor
         self._limits = limits = limits or ServiceLimits()
-        check(options, limits, commit_s=_LAST_COMMIT_S)
+        check(options, limits)
         self._observer = observer = observer or NullObserver()
         self._clock = clock = clock or SystemClock()
         self._brokers = brokers or AiokafkaBrokers(options)
@@ -282,7 +281,7 @@ class Service:
         await self._work.drain(within_s, epochs=epochs)
         if not self._abandoned.is_set():
             try:
-                await self._committer.commit(consumer, ours, within_s=_LAST_COMMIT_S)
+                await self._committer.commit(consumer, ours, within_s=LAST_COMMIT_S)
             except ServiceError as error:
                 self._fail(error)
         # Whatever finishes from here on finds no tracker: it is no longer ours to commit.
@@ -355,7 +354,7 @@ class Service:
         if self._consumer is None or self._abandoned.is_set() or isinstance(self.error, FuseBlown):
             return
         try:
-            await self._committer.commit(self._consumer, within_s=_LAST_COMMIT_S)
+            await self._committer.commit(self._consumer, within_s=LAST_COMMIT_S)
         except ServiceError as error:
             self._fail(error)
 

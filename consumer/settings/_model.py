@@ -1,6 +1,7 @@
 """Which model answers, what it is asked, and what is remembered of it."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -44,7 +45,7 @@ class Model(Section):
     grammar: bool = False
     """Send each task's answer grammar to the server. TGI compiles each once, which blocks it."""
     wait_s: Annotated[float, Field(ge=0)] = 0.0
-    """Seconds to wait at start for a first server to answer; 0 means for ever."""
+    """Seconds to wait at start for a first server to answer; 0 means without end."""
 
     @model_validator(mode="after")
     def _usable_urls(self) -> Self:
@@ -120,10 +121,11 @@ def _custom_task(table: dict[str, Any]) -> Task:
 class Cache(Section):
     """Answers that are remembered: the same text is asked once."""
 
+    removed: ClassVar[Mapping[str, str]] = {
+        "max_bytes": "use cache.max_entries; an answer takes about 350 bytes",
+        "ttl_s": "answers don't age, decoding is greedy; a restart empties the cache",
+    }
+
     max_entries: Annotated[int, Field(ge=0)] = 100_000
     """Answers kept at most, about 35 MB for 100,000; 0 turns the cache off (texts in flight are
     still asked once)."""
-    max_bytes: Annotated[int, Field(ge=0)] = 67_108_864
-    """Bytes of memory that the kept answers may take."""
-    ttl_s: Annotated[float, Field(ge=0)] = 0.0
-    """Seconds an answer is kept; 0 means until it is displaced. Answers do not age: greedy."""

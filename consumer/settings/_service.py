@@ -1,6 +1,7 @@
 """How the service works: batches, memory, stopping, and what it tells the operator."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -16,16 +17,17 @@ _FUSE = FuseLimits()
 class Batch(Section):
     """When a micro-batch closes."""
 
+    removed: ClassVar[Mapping[str, str]] = {
+        "max_bytes": "a batch closes at 1 MiB; in_flight.max_bytes bounds the memory",
+        "max_concurrent": "use batch.max_concurrent_posts",
+    }
+
     max_posts: Annotated[int, Field(ge=1, le=10_000)] = _BATCH.max_records
     """Posts of a full batch."""
-    max_bytes: Annotated[int, Field(ge=1)] = _BATCH.max_bytes
-    """Bytes of a full batch."""
     max_wait_s: Annotated[float, Field(ge=0, le=60)] = _BATCH.max_wait_s
     """Seconds after its first post at which a batch closes, full or not."""
-    max_concurrent: Annotated[int, Field(ge=1, le=1_000)] = _BATCH.max_concurrent
-    """Batches under way at once."""
     max_concurrent_posts: Annotated[int, Field(ge=1)] = _BATCH.max_concurrent_records
-    """Posts of these batches together; more than the model servers take at once only waits."""
+    """Posts of all batches under way; more than the model servers take at once only waits."""
 
 
 class InFlight(Section):
@@ -47,9 +49,11 @@ class Drain(Section):
 
 
 class Fuse(Section):
-    """Stops the consumer when nearly everything is poison: a bad deploy, not bad posts."""
+    """Stops the consumer when nearly no record can be decoded: a bad deploy, not bad posts."""
 
-    window: Annotated[int, Field(ge=1)] = _FUSE.window
-    """Posts looked at, the last ones."""
+    removed: ClassVar[Mapping[str, str]] = {
+        "window": "the last 200 posts are looked at; fuse.share = 1.1 switches the fuse off",
+    }
+
     share: Annotated[float, Field(gt=0, le=2)] = _FUSE.share
-    """Share of dead letters among them that stops the consumer; above 1 never does."""
+    """Share of the last 200 posts, undecodable ones, that stops the consumer; above 1 never."""

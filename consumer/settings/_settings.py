@@ -1,16 +1,22 @@
 """All sections as one object, and the combinations between sections that are refused."""
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import model_validator
 
+from consumer.checks import check
+from consumer.options import BatchLimits, DrainBudget, FuseLimits, InFlightLimits, ServiceLimits
 from consumer.settings._model import Cache, Model, Tasks
 from consumer.settings._service import Batch, Drain, Fuse, InFlight
 from consumer.settings._topics import Input, Output
+from runtime.errors import Misconfigured
+from runtime.kafka.options import KafkaOptions
 from runtime.settings import Document, Http, Kafka, Log
 
-COMMIT_S = 5.0
-"""What the commit after a drain may take, within the rebalance timeout."""
+_HEARTBEATS = 3
+"""Of a session timeout: two may be lost. Kafka's own advice."""
+_POLL_INTERVAL_S = 300.0
+"""Kafka's default. The consumer polls all the time, so only a stuck process comes near it."""
 
 
 class Settings(Document):
@@ -31,24 +37,10 @@ class Settings(Document):
 
     @model_validator(mode="after")
     def _safe(self) -> Self:
-        for name, topic in (
-            ("output.events_topic", self.output.events_topic),
-            ("output.dlq_topic", self.output.dlq_topic),
-        ):
-            if self.input.reads(topic):
-                raise ValueError(
-                    f"{name} {topic!r} is also an input topic, so output would be read back as"
-                    " posts, for ever: name another topic or narrow input"
-                )
-        kafka, budget = self.kafka, self.drain.revoke_s + COMMIT_S
-        if budget >= kafka.rebalance_timeout_s:
-            raise ValueError(
-                f"kafka.rebalance_timeout_s ({kafka.rebalance_timeout_s:g}) must be above"
-                f" drain.revoke_s and {COMMIT_S:g} s for its commit ({budget:g}), or drained work"
-                " is refused and done again: raise the first or lower the second"
-            )
-        if kafka.max_poll_interval_s <= kafka.rebalance_timeout_s:
-            raise ValueError("kafka.max_poll_interval_s must be above kafka.rebalance_timeout_s")
+        try:
+            check(self.kafka_options({}), self.service_limits())
+        except Misconfigured as error:
+            raise ValueError(str(error)) from None
         if self.http.stuck_after_s <= 2 * self.model.timeout_s:
             raise ValueError(
                 f"http.stuck_after_s ({self.http.stuck_after_s:g}) must be above twice"
@@ -57,6 +49,43 @@ class Settings(Document):
             )
         if self.in_flight.max_posts < self.batch.max_posts:
             raise ValueError("in_flight.max_posts is below batch.max_posts: no batch would fill")
-        if self.in_flight.max_bytes < self.batch.max_bytes:
-            raise ValueError("in_flight.max_bytes is below batch.max_bytes: no batch would fill")
         return self
+
+    def kafka_options(self, security: dict[str, Any]) -> KafkaOptions:
+        """Where posts come from and events go; `security` is what `client_security` made."""
+        kafka, source, output = self.kafka, self.input, self.output
+        return KafkaOptions(
+            bootstrap=kafka.bootstrap,
+            group_id=source.group_id,
+            input_topics=source.topics,
+            input_pattern=source.pattern or None,
+            output_topic=output.events_topic,
+            dlq_topic=output.dlq_topic,
+            security=security,
+            client_id=kafka.client_id,
+            group_instance_id=source.group_instance_id or None,
+            auto_offset_reset=source.auto_offset_reset,
+            session_timeout_s=kafka.session_timeout_s,
+            heartbeat_interval_s=kafka.session_timeout_s / _HEARTBEATS,
+            rebalance_timeout_s=kafka.rebalance_timeout_s,
+            max_poll_interval_s=max(_POLL_INTERVAL_S, 2 * kafka.rebalance_timeout_s),
+            request_timeout_s=kafka.request_timeout_s,
+            compression=output.compression,
+            max_request_bytes=output.max_event_bytes,
+        )
+
+    def service_limits(self) -> ServiceLimits:
+        """Give the bounds that the service keeps."""
+        batch, in_flight, drain = self.batch, self.in_flight, self.drain
+        return ServiceLimits(
+            batch=BatchLimits(
+                max_records=batch.max_posts,
+                max_wait_s=batch.max_wait_s,
+                max_concurrent_records=batch.max_concurrent_posts,
+            ),
+            in_flight=InFlightLimits(
+                max_records=in_flight.max_posts, max_bytes=in_flight.max_bytes
+            ),
+            drain=DrainBudget(revoke_s=drain.revoke_s, stop_s=drain.stop_s),
+            fuse=FuseLimits(share=self.fuse.share),
+        )

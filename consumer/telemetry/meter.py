@@ -109,6 +109,10 @@ class Meter(Collector):
         """Count it by stage and class."""
         self._add(m.DEAD_LETTERS, stage, class_name)
 
+    def skipped(self, rule: str, records: int) -> None:
+        """Count them by rule."""
+        self._add(m.SKIPPED, rule, by=records)
+
     def committed(self, partitions: int, records: int) -> None:  # noqa: ARG002
         """Count the commit and its records."""
         self._add(m.COMMITS)

@@ -42,6 +42,12 @@ DEAD_LETTERS = Metric(
     "Dead letters acknowledged by the broker, by where and why the record failed.",
     ("stage", "class"),
 )
+SKIPPED = Metric(
+    "emostream_skipped_records_total",
+    "counter",
+    "Records that are no posts, settled without an event, by the rule that says so.",
+    ("rule",),
+)
 EVENT_LATENCY = Metric(
     "emostream_event_latency_seconds",
     "histogram",

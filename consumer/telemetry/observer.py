@@ -30,6 +30,9 @@ class Observer(Protocol):
     def dead_letter(self, stage: str, class_name: str) -> None:
         """A dead letter is acknowledged."""
 
+    def skipped(self, rule: str, records: int) -> None:
+        """Records that are no posts are settled, by this rule."""
+
     def committed(self, partitions: int, records: int) -> None:
         """A commit succeeded; `records` more are settled than before it."""
 
@@ -71,6 +74,9 @@ class NullObserver:
         """Ignore."""
 
     def dead_letter(self, stage: str, class_name: str) -> None:
+        """Ignore."""
+
+    def skipped(self, rule: str, records: int) -> None:
         """Ignore."""
 
     def committed(self, partitions: int, records: int) -> None:

@@ -1,7 +1,7 @@
-"""The seam between the router and what answers: jobs in, generations out.
+"""The one protocol between router and engines: jobs in, generations out.
 
-The router knows nothing of models. An engine knows nothing of HTTP, limits or queues: it counts
-tokens, and answers a batch of jobs in one thread.
+The router knows nothing of models. An engine knows nothing of HTTP, limits or queues: it
+tokenizes, and answers a batch of jobs in one thread.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How each next token is chosen. The defaults are greedy."""
+    """How the next token is drawn from the logits. The defaults are greedy."""
 
     do_sample: bool = False
     temperature: float = 1.0
@@ -59,12 +59,12 @@ class Sampling:
     repetition_penalty: float = 1.0
     frequency_penalty: float = 0.0
     seed: int = 0
-    #: Whether the client chose the seed, and so may ask for the same answer again.
+    #: Whether the client set the seed, and so may repeat the request for the same answer.
     seeded: bool = False
 
     @property
     def samples(self) -> bool:
-        """Whether chance is in it. As in TGI, a warped distribution means sampling."""
+        """Whether tokens are drawn at random. As in TGI, a changed distribution means sampling."""
         return (
             self.do_sample
             or self.temperature != 1.0
@@ -74,8 +74,8 @@ class Sampling:
         )
 
     @property
-    def plain(self) -> bool:
-        """Whether the most likely token is simply taken."""
+    def plain_greedy(self) -> bool:
+        """Whether each token is the argmax of the model's own logits."""
         return not self.samples and self.repetition_penalty == 1.0 and self.frequency_penalty == 0.0
 
 
@@ -144,14 +144,14 @@ class Job:
     cancelled: bool = False
 
     @property
-    def stepwise(self) -> bool:
-        """Whether the engine must look at each token rather than only at the whole answer."""
+    def per_token(self) -> bool:
+        """Whether the engine must report or inspect each token, not only the whole answer."""
         return self.want_tokens or self.on_token is not None or bool(self.stop)
 
     @property
-    def careful(self) -> bool:
-        """Whether choosing a token takes more than the most likely one."""
-        return not self.sampling.plain or self.grammar is not None or self.top_n_tokens > 0
+    def needs_sampler(self) -> bool:
+        """Whether a token takes more than the argmax of the logits."""
+        return not self.sampling.plain_greedy or self.grammar is not None or self.top_n_tokens > 0
 
 
 #: Called by an engine, in its thread, once for each job of a batch.
@@ -182,5 +182,5 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Free the model's memory."""
         ...

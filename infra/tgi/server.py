@@ -18,11 +18,11 @@ from infra.tgi.errors import StartError
 from infra.tgi.router.batcher import Batcher
 from infra.tgi.router.completions import Completions
 from infra.tgi.router.handlers import Handlers
-from infra.tgi.router.http import MAX_BODY, Http
+from infra.tgi.router.http import MAX_BODY, HttpRouter
 from infra.tgi.router.infer import Infer, Permits
 from infra.tgi.router.metrics import Metrics
-from infra.tgi.router.responses import CompletionBodies, json_reply, text_reply
-from infra.tgi.router.tokenization import Tokenizing
+from infra.tgi.router.responses import CompletionBodies, json_response, text_response
+from infra.tgi.router.tokenizer_workers import TokenizerWorkers
 from infra.tgi.router.validation import Limits
 from infra.tgi.settings import ServerSettings, TokenLimits, token_limits
 
@@ -38,7 +38,7 @@ class TgiServer:
     """A TGI-compatible server on the running event loop.
 
     `start` loads the model and listens; `url` is then where. `stop` refuses new connections,
-    answers what is in flight and lets the model go. `engine` takes the place of the one that the
+    answers what is in flight and frees the model. `engine` takes the place of the one that the
     settings name.
     """
 
@@ -51,9 +51,9 @@ class TgiServer:
         self._owns_engine = engine is None
         self._runner: web.ServerRunner | None = None
         self._site: web.TCPSite | None = None
-        self._http: Http | None = None
+        self._http: HttpRouter | None = None
         self._batcher: Batcher | None = None
-        self._tokenizing: Tokenizing | None = None
+        self._tokenizer_workers: TokenizerWorkers | None = None
         self._port = self.settings.port
 
     @property
@@ -134,7 +134,7 @@ class TgiServer:
         )
 
     async def stop(self) -> None:
-        """Refuse new connections, answer those in flight (`shutdown_seconds`), let go."""
+        """Refuse new connections, answer those in flight (`shutdown_seconds`), free the model."""
         if self._site is not None:
             await self._site.stop()
             self._site = None
@@ -147,8 +147,8 @@ class TgiServer:
             await self._runner.cleanup()
             self._runner = None
             _log.info("tgi.stopped", all_answered=answered)
-        if self._tokenizing is not None:
-            self._tokenizing.close()
+        if self._tokenizer_workers is not None:
+            self._tokenizer_workers.close()
         if self._batcher is not None:
             await asyncio.to_thread(self._batcher.close)
             self._batcher = None
@@ -156,7 +156,7 @@ class TgiServer:
             self._engine.close()
             self._engine = None
 
-    def _routes(self, engine: Engine, tokens: TokenLimits) -> Http:
+    def _routes(self, engine: Engine, tokens: TokenLimits) -> HttpRouter:
         settings, metrics, info = self.settings, self.metrics, engine.info
         self._batcher = Batcher(
             engine,
@@ -164,11 +164,11 @@ class TgiServer:
             max_prompts=settings.max_batch_size or info.batch_size,
             max_tokens=settings.max_batch_prefill_tokens,
         )
-        self._tokenizing = Tokenizing(engine, workers=settings.validation_workers)
+        self._tokenizer_workers = TokenizerWorkers(engine, workers=settings.validation_workers)
         infer = Infer(
             engine,
             batcher=self._batcher,
-            tokenizing=self._tokenizing,
+            tokenizer=self._tokenizer_workers,
             permits=Permits(settings.max_concurrent_requests),
             limits=Limits(
                 max_best_of=settings.max_best_of,
@@ -194,14 +194,14 @@ class TgiServer:
         post = Handlers(infer, completions, compute_type=compute_type, full_text=full_text)
         model = {"id": info.model_id, "object": "model", "created": 0, "owned_by": info.model_id}
         about = self._info(info, tokens)
-        return Http(
+        return HttpRouter(
             get={
                 "/": post.health,
                 "/health": post.health,
                 "/ping": post.health,
-                "/info": lambda: json_reply(about),
-                "/v1/models": lambda: json_reply({"object": "list", "data": [model]}),
-                "/metrics": lambda: text_reply(metrics.text()),
+                "/info": lambda: json_response(about),
+                "/v1/models": lambda: json_response({"object": "list", "data": [model]}),
+                "/metrics": lambda: text_response(metrics.text()),
             },
             keyed={
                 "/": post.compat,

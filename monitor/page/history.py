@@ -48,7 +48,7 @@ class History:
         if ring is None:
             raise NotFoundError(f"no track {track!r}")
         newest = ring.newest + 1
-        first = min(max(_minute(start), newest - MINUTES), newest)
+        first = min(max(_minute(start), newest - MINUTES, ring.oldest), newest)
         last = max(min(-(-int(end.timestamp()) // 60), newest), first)
         return ring.columns(track, first, last)
 
@@ -59,11 +59,14 @@ class _Ring:
         self._columns = {name: array("d", [nan]) * MINUTES for name in _COLUMNS}
         self.newest = -1
         """The newest minute kept, counted from 1970."""
+        self.oldest = -1
+        """The oldest that came in; it may have been overwritten since."""
 
     def put(self, minute: Minute) -> None:
         number = _minute(minute.window.start)
         if number <= self.newest - MINUTES:
             return
+        self.oldest = number if self.newest < 0 else min(self.oldest, number)
         self.newest = max(self.newest, number)
         slot = number % MINUTES
         self._held[slot] = number

@@ -121,7 +121,7 @@ class Hub:
         try:
             async with aclosing(self._source.changes()) as changes:
                 async for change in changes:
-                    self._take(change)
+                    self.take(change)
         except Exception as error:
             _log.exception(log_events.PAGE_CHANGES_ENDED, error=type(error).__name__)
             raise
@@ -199,7 +199,8 @@ class Hub:
         """Whether a tombstone came for this event lately."""
         return event_id in self._deleted
 
-    def _take(self, change: Change) -> None:
+    def take(self, change: Change) -> None:
+        """Pass a change on, with others of its moment."""
         self._state = None
         if isinstance(change, MinuteClosed):
             window = change.minute.window
@@ -251,10 +252,14 @@ class Hub:
             return None
         return [frame for kept, frame in self._kept if kept > seen]
 
+    def send_beat(self) -> None:
+        """Tell every viewer the time, and that the line is alive."""
+        self._send(_frame("beat", self._clock()))
+
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
-            self._send(_frame("beat", self._clock()))
+            self.send_beat()
 
     def _clock(self) -> dict[str, Any]:
         pipe = self._source.pipe()

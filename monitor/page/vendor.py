@@ -56,7 +56,9 @@ def present(folder: Path = FOLDER) -> bool:
     )
 
 
-def fetch(folder: Path = FOLDER, environ: Mapping[str, str] = os.environ) -> bool:
+def fetch(
+    folder: Path = FOLDER, environ: Mapping[str, str] = os.environ, *, pause_s: float = 1.0
+) -> bool:
     """Fetch what isn't there, and check it; False when all was there.
 
     Raises:
@@ -64,7 +66,7 @@ def fetch(folder: Path = FOLDER, environ: Mapping[str, str] = os.environ) -> boo
     """
     if present(folder):
         return False
-    found = unpack(_download(address(environ)))
+    found = unpack(download(address(environ), pause_s))
     folder.mkdir(parents=True, exist_ok=True)
     for member, content in found.items():
         name = PurePosixPath(member).name
@@ -103,7 +105,12 @@ def unpack(archive: bytes) -> dict[str, bytes]:
     return found
 
 
-def _download(url: str) -> bytes:
+def download(url: str, pause_s: float = 1.0) -> bytes:
+    """What is at this address; a second and a third try after `pause_s` and twice that.
+
+    Raises:
+        VendorError: it can't be had.
+    """
     if not url.startswith(("https://", "http://")):
         raise VendorError("npm_config_registry must be an http or https address")
     for attempt in range(1, _TRIES + 1):
@@ -118,7 +125,7 @@ def _download(url: str) -> bytes:
                     f"can't fetch uPlot {VERSION} from the npm registry: {error}; check the"
                     " network, or name a registry that is reachable in npm_config_registry"
                 ) from None
-        time.sleep(attempt)
+        time.sleep(attempt * pause_s)
     raise AssertionError("unreachable")
 
 

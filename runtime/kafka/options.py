@@ -9,6 +9,9 @@ import msgspec
 
 Compression = Literal["none", "gzip", "lz4", "zstd"]
 
+REBALANCE_TIMEOUT_S = 60.0
+"""Both drain budgets of the consumer (20 s) and its commit fit into it."""
+
 
 class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where posts come from and events go, and how the brokers are reached."""
@@ -32,7 +35,7 @@ class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     session_timeout_s: float = 10.0
     """How soon a member that died is missed. aiokafka's default, and within any broker's limits."""
     heartbeat_interval_s: float = 3.0
-    rebalance_timeout_s: float = 40.0
+    rebalance_timeout_s: float = REBALANCE_TIMEOUT_S
     """How long members may take to let go: above both drain budgets, or drained work is refused."""
     max_poll_interval_s: float = 300.0
     request_timeout_s: float = 40.0

@@ -1,10 +1,12 @@
 """How to reach Kafka."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
+from runtime.kafka.options import REBALANCE_TIMEOUT_S
 from runtime.settings.section import Section, is_set
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -101,16 +103,18 @@ def _unheard(url: str) -> bool:
 class Kafka(Section):
     """How to reach Kafka, and how patient to be with it."""
 
+    removed: ClassVar[Mapping[str, str]] = {
+        "max_poll_interval_s": "it follows from kafka.rebalance_timeout_s",
+    }
+
     bootstrap: str = "localhost:9092"
     """Brokers to start from: `host:port`, several separated by commas."""
     client_id: str = "emostream"
     """Name of this program in the brokers' logs and quotas."""
     session_timeout_s: Annotated[float, Field(gt=0, le=1800)] = 10.0
     """Seconds without a heartbeat after which the group takes this member for dead."""
-    rebalance_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    rebalance_timeout_s: Annotated[float, Field(gt=0, le=3600)] = REBALANCE_TIMEOUT_S
     """Seconds the group waits for this member to drain when partitions move."""
-    max_poll_interval_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
-    """Seconds without a poll after which this member leaves the group by itself."""
     request_timeout_s: Annotated[float, Field(gt=0, le=600)] = 40.0
     """Seconds to wait for any answer of a broker."""
     tls: Tls = Tls()

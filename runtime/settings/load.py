@@ -10,15 +10,17 @@ from typing import Any, TypeVar, get_origin
 from pydantic import BaseModel, ValidationError
 
 from runtime.errors import QuotableError
-from runtime.settings.section import Document
+from runtime.settings.section import Document, Section
 
 _Path = tuple[str, ...]
 _Settings = TypeVar("_Settings", bound=Document)
 
 ENV_PREFIX = "EMOSTREAM_"
 
-_OTHERS = frozenset({f"{ENV_PREFIX}CACHE_DIR", f"{ENV_PREFIX}MAVEN_URL"})
-"""Variables of the embedded parts, where jars and tweets are kept and come from: no settings."""
+_OTHERS = frozenset(
+    {f"{ENV_PREFIX}CONFIG", f"{ENV_PREFIX}CACHE_DIR", f"{ENV_PREFIX}MAVEN_URL"},
+)
+"""No settings: which file has them, and where jars and tweets are kept and come from."""
 
 
 class ConfigError(QuotableError):
@@ -80,7 +82,8 @@ def _variables(
         elif name in _OTHERS:
             continue
         elif name.startswith(ENV_PREFIX) and ("__" in name or name.startswith(sections)):
-            problems.append(f"{name}: sets no key{_suggest(name, known)}")
+            why = _removed(settings, tuple(name.removeprefix(ENV_PREFIX).lower().split("__")))
+            problems.append(f"{name}: {why or f'sets no key{_suggest(name, known)}'}")
 
 
 def keys(model: type[BaseModel], prefix: _Path = ()) -> Iterator[_Path]:
@@ -127,8 +130,22 @@ def _say(settings: type[BaseModel], error: Any, where: str, origins: Mapping[_Pa
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         siblings = [k[len(path) - 1] for k in keys(settings) if k[: len(path) - 1] == path[:-1]]
-        message = f"unknown key{_suggest(path[-1], siblings)}"
+        message = _removed(settings, path) or f"unknown key{_suggest(path[-1], siblings)}"
     return ": ".join(part for part in (origin or where, key, message) if part)
+
+
+def _removed(settings: type[BaseModel], path: _Path) -> str | None:
+    """What to say of a key that an earlier version had; None where none had it."""
+    section: Any = settings
+    for name in path[:-1]:
+        field = section.model_fields.get(name)
+        if field is None or not (
+            isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+        ):
+            return None
+        section = field.annotation
+    why = section.removed.get(path[-1])
+    return None if why is None else f"is gone: {why}"
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """What every section of the settings shares: strictness, and secrets that may lie in files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,9 @@ class Section(BaseModel):
         hide_input_in_errors=True,  # an input may be a secret
         str_strip_whitespace=True,
     )
+
+    removed: ClassVar[Mapping[str, str]] = {}
+    """Keys of earlier versions: each with its successor, or why there is none."""
 
     @model_validator(mode="before")
     @classmethod

@@ -56,7 +56,7 @@ class HealthServer:
             await runner.cleanup()
             raise Misconfigured(
                 f"can't listen on http.host {options.host}, http.port {options.port}:"
-                f" {error.strerror or error}; name another, or set http.enabled = false"
+                f" {error.strerror or error}; name another; port 0 takes a free one"
             ) from None
         self._runner = runner
         host, port = runner.addresses[0][:2]

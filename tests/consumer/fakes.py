@@ -96,7 +96,7 @@ def make_analyzer(
 ) -> Analyzer:
     plan = make_plan(tasks or Tasks(), custom)
     builder = PromptBuilder(plan.tasks)
-    cache = AnswerCache[Answer](max_entries=cache_entries, max_bytes=10_000_000)
+    cache = AnswerCache[Answer](max_entries=cache_entries)
     return Analyzer(
         pool=pool,
         plan=plan,

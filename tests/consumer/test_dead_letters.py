@@ -22,9 +22,9 @@ async def test_a_poison_post_becomes_one_dead_letter_with_its_own_bytes_and_the_
         ]
         letter = read_dead_letter(record.key, record.value, record.headers)
         assert (letter.value, letter.topic, letter.offset) == (b"poison", "posts", 1)
-        assert (letter.stage, letter.class_name) == ("read", "Unanswered")
+        assert (letter.stage, letter.class_name) == ("decode", "NotJson")
         assert rig.committed == 3
-        assert rig.seen.letters == [("read", "Unanswered")]
+        assert rig.seen.letters == [("decode", "NotJson")]
 
 
 async def test_an_offset_waits_for_the_acknowledgement_of_its_dead_letter() -> None:
@@ -126,7 +126,7 @@ async def test_a_poison_post_is_isolated_out_of_a_batch_that_raises() -> None:
         await rig.turn(2)
         assert rig.events() == [b"a", b"b", b"c", b"d", b"e"]
         assert rig.kafka.values("affect.dlq") == [b"bug-1", b"bug-2"]
-        assert rig.seen.letters == [("infer", "KeyError")] * 2
+        assert rig.seen.letters == [("infer", "Bug")] * 2
         assert rig.committed == 7
         assert rig.processor.calls.count([b"bug-1"]) == 2
 

@@ -102,7 +102,7 @@ def _settings(bootstrap: str, names: TopicNames, model_server: str) -> Settings:
             "input": {"topics": [names.posts], "group_id": names.posts},
             "output": {"events_topic": names.events, "dlq_topic": names.dead_letters},
             "model": {"servers": [model_server]},
-            "http": {"enabled": False},
+            "http": {"port": 0},
         }
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 from consumer.delivery.offsets import OffsetTracker
 from consumer.delivery.publisher import Publisher, Receipt
 from consumer.delivery.scheduler import Work
-from consumer.records import Outcome, Record
+from consumer.records import Published, Record
 
 Setattr = Callable[[Any, str, Any], None]
 
@@ -47,7 +47,7 @@ def no_acknowledgement(setattr_: Setattr) -> None:
     sending: set[asyncio.Task[Receipt]] = set()
 
     async def publish(
-        self: Publisher, records: Sequence[Record], outcomes: Sequence[Outcome]
+        self: Publisher, records: Sequence[Record], outcomes: Sequence[Published]
     ) -> Receipt:
         task = asyncio.get_running_loop().create_task(whole(self, records, outcomes))
         sending.add(task)

@@ -157,9 +157,7 @@ class Path:
             decoder=Decoder(options),
             builder=builder,
             # Without a cache: each input gets the answers that were drawn for it.
-            inference=Inference(
-                self._pool, builder, AnswerCache[Answer](max_entries=0, max_bytes=0)
-            ),
+            inference=Inference(self._pool, builder, AnswerCache[Answer](max_entries=0)),
             events=EventBuilder(
                 signature=plan.signature,
                 pseudonyms=Pseudonyms(author_key),

@@ -1,8 +1,8 @@
-"""One answer as it grows: its tokens' texts, and when it ends. Shared by the engines."""
+"""One answer under construction: its tokens, their texts, and when it ends. For all engines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from infra.tgi.engine import FinishReason, Generation, Job, PrefillToken, Token, TopToken
@@ -27,8 +27,8 @@ class Vocabulary(Protocol):
 class Answer:
     """A job's answer so far.
 
-    `advance` takes one token and tells whether the answer ends with it, by TGI's rules in TGI's
-    order: the length first (the end token counts, so an answer may be whole and still say
+    `advance` appends one token and returns whether the answer ends with it. TGI's rules in TGI's
+    order: first the length (the end token counts, so a complete answer may have the finish reason
     `length`), then the end token, then a stop string that ends exactly where a token ends.
     """
 
@@ -39,16 +39,16 @@ class Answer:
         self.prefill: list[PrefillToken] = []
         self._vocabulary = vocabulary
         self._tokens: list[Token] = []
-        self._looks = job.stepwise
+        self._per_token = job.per_token
         self._tail = ""
         self._prefix = 0
         self._read = 0
 
     def advance(self, token: int, logprob: float, top: Sequence[tuple[int, float]] = ()) -> bool:
-        """Take the next token; True when it is the last."""
+        """Append the next token; True when it is the last."""
         self.ids.append(token)
         text = ""
-        if self._looks:
+        if self._per_token:
             text = self._text()
             self._emit(token, text, logprob, top)
         return self._ended(token, text)
@@ -89,7 +89,7 @@ class Answer:
             self.job.on_token(made)
 
     def _text(self) -> str:
-        """What the newest token adds; empty while a character isn't whole."""
+        """What the newest token adds; empty until a character's last byte is there."""
         decode = self._vocabulary.decode
         before = decode(self.ids[self._prefix : self._read], skip_special=False)
         after = decode(self.ids[self._prefix :], skip_special=False)
@@ -107,7 +107,3 @@ class Answer:
             self._tokens,
             self.prefill,
         )
-
-
-#: Makes the prompt's tokens of an answer, where asked for.
-Prefill = Callable[[Job], list[PrefillToken]]

@@ -14,7 +14,7 @@ from typing import Any
 
 from infra.tgi.errors import EngineError
 
-#: Seconds that one match may take: a stranger's pattern may backtrack for ever.
+#: Seconds that one match may take: a client's pattern may backtrack without end.
 _MATCH_SECONDS = 0.5
 
 
@@ -24,16 +24,16 @@ def available() -> bool:
 
 
 class Guide:
-    """Tells, for a growing answer, whether it can still come to match, and whether it does."""
+    """For an answer so far: whether it can still become a match, and whether it is one."""
 
     def __init__(self, pattern: str) -> None:
         try:
-            # Python's own compiler first: its words for a bad pattern are the ones TGI answers.
+            # Python's own compiler first: TGI answers with its error messages.
             re.compile(pattern)
             self._pattern = _compiled(pattern)
         except (re.error, RecursionError, OverflowError) as error:
             raise EngineError(str(error)) from error
-        except Exception as error:  # what `regex` alone refuses has an error type of its own
+        except Exception as error:  # what `regex` alone refuses raises another error type
             raise EngineError(str(error)) from error
 
     def allows(self, text: str) -> bool:

@@ -20,12 +20,12 @@ import numpy.typing as npt
 from infra.tgi.engine import Encoded, EngineInfo, Finish, Generation, Job, PrefillToken
 from infra.tgi.engines import grammar
 from infra.tgi.engines.answer import Answer
-from infra.tgi.engines.sampler import Chooser, Row
-from infra.tgi.engines.tokenizer import Tokens, read_json
+from infra.tgi.engines.sampler import Logits, Sampler
+from infra.tgi.engines.tokenizer import ModelTokenizer, read_json
 from infra.tgi.errors import StartError
 
-#: How jobs are answered: each kind has a pass of its own.
-_WHOLE, _STEPS, _CAREFUL = range(3)
+#: Three ways to answer; jobs of different ways never share a pass.
+_WHOLE, _PER_TOKEN, _SAMPLED = range(3)
 
 #: Threads of one pass: a model this small doesn't feed more; further cores run further passes.
 _PASS_THREADS = 4
@@ -47,14 +47,14 @@ class LightEngine:
         self, folder: Path, *, model_id: str, revision: str | None = None, threads: int = 0
     ) -> None:
         try:
-            import ctranslate2  # noqa: PLC0415 - told apart from a missing model
+            import ctranslate2  # noqa: PLC0415 - a missing package isn't a missing model
         except ImportError as error:
             raise StartError(
                 "The light engine needs CTranslate2: pip install 'emostream[embedded]'"
             ) from error
         if not (folder / "ct2" / "model.bin").is_file():
             raise StartError(f"{folder} has no ct2/model.bin: the light engine can't serve it")
-        # It warns that int8_float16 runs as int8_float32 here: no news, and nothing to mend.
+        # It warns that int8_float16 runs as int8_float32 on a CPU: known, and nothing to do about.
         ctranslate2.set_log_level(logging.ERROR)
         cores = threads or len(os.sched_getaffinity(0))
         passes = max(1, cores // _PASS_THREADS)
@@ -69,11 +69,13 @@ class LightEngine:
             raise StartError(f"CTranslate2 can't load {folder}/ct2: {error}") from error
         config = read_json(folder / "config.json")
         ct2_config = read_json(folder / "ct2" / "config.json")
-        self._tokens = Tokens.load(folder, eos_token=ct2_config.get("eos_token"))
+        self._tokens = ModelTokenizer.load(folder, eos_token=ct2_config.get("eos_token"))
         self._end = next(iter(self._tokens.eos_ids), -1)
-        self._narrow = _candidates(folder / "ct2" / "vmap.txt", self._tokens, ct2_config)
+        self._candidates = _candidates(folder / "ct2" / "vmap.txt", self._tokens, ct2_config)
         self._check_candidates()
-        self._words = self._tokens.size if self._narrow is None else len(self._narrow)
+        self._candidate_count = (
+            self._tokens.size if self._candidates is None else len(self._candidates)
+        )
         positions = int(config.get("max_position_embeddings") or 512)
         self._info = EngineInfo(
             model_id=model_id,
@@ -90,15 +92,15 @@ class LightEngine:
         )
 
     def _check_candidates(self) -> None:
-        """Answer once: warms up, and proves that candidates are numbered as `_candidates` says."""
-        if self._narrow is None:
+        """Answer once: warms up, and checks that candidates are numbered as `_candidates` says."""
+        if self._candidates is None:
             return
         probe = self._translate(
             [Job(self.encode(["a"])[0].ids, 1)], max_decoding_length=1, return_logits_vocab=True
         )
         scored = probe[0].logits[0]
-        if not scored or len(np.array(scored[0])) != len(self._narrow):
-            self._narrow = None
+        if not scored or len(np.array(scored[0])) != len(self._candidates):
+            self._candidates = None
 
     @property
     def info(self) -> EngineInfo:
@@ -110,24 +112,24 @@ class LightEngine:
         return self._tokens.encode(texts, add_special_tokens=add_special_tokens)
 
     def batch_key(self, job: Job) -> Hashable:
-        """Jobs of one kind, and with the same odds, share a pass."""
-        odds = _odds(job, self._words)
-        if odds is None:
-            return _CAREFUL, ()
-        return (_STEPS if job.stepwise else _WHOLE), tuple(odds.items())
+        """Jobs answered in the same way and with the same sampling options share a pass."""
+        options = _sampling_options(job, self._candidate_count)
+        if options is None:
+            return _SAMPLED, ()
+        return (_PER_TOKEN if job.per_token else _WHOLE), tuple(options.items())
 
     def generate(self, jobs: Sequence[Job], finish: Finish) -> None:
         """Answer a batch; blocks without holding the interpreter's lock."""
-        odds = _odds(jobs[0], self._words)
-        if odds is None:
-            self._careful(jobs, finish)
-        elif jobs[0].stepwise:
-            self._steps(jobs, finish, odds)
+        options = _sampling_options(jobs[0], self._candidate_count)
+        if options is None:
+            self._sampled(jobs, finish)
+        elif jobs[0].per_token:
+            self._steps(jobs, finish, options)
         else:
-            self._whole(jobs, finish, odds)
+            self._whole(jobs, finish, options)
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Free the model's memory."""
         self._translator.unload_model()
 
     def _translate(self, jobs: Sequence[Job], **options: Any) -> list[Any]:
@@ -136,7 +138,7 @@ class LightEngine:
             beam_size=1,
             max_input_length=0,
             min_decoding_length=0,
-            use_vmap=self._narrow is not None,
+            use_vmap=self._candidates is not None,
             **options,
         )
         return results
@@ -144,10 +146,10 @@ class LightEngine:
     def _limit(self, jobs: Sequence[Job]) -> int:
         return min(max(job.max_new_tokens for job in jobs), self._info.max_new_tokens)
 
-    def _whole(self, jobs: Sequence[Job], finish: Finish, odds: _Options) -> None:
+    def _whole(self, jobs: Sequence[Job], finish: Finish, options: _Options) -> None:
         """Answers of which only the text is wanted: one call, nothing per token."""
         results = self._translate(
-            jobs, max_decoding_length=self._limit(jobs), return_end_token=True, **odds
+            jobs, max_decoding_length=self._limit(jobs), return_end_token=True, **options
         )
         answers = [
             self._tokens.ids(result.hypotheses[0])[: job.max_new_tokens]
@@ -161,8 +163,8 @@ class LightEngine:
                 made.prefill = self._prefill(job)
             finish(job, made)
 
-    def _steps(self, jobs: Sequence[Job], finish: Finish, odds: _Options) -> None:
-        """Answers looked at token by token: streams, stop strings, details."""
+    def _steps(self, jobs: Sequence[Job], finish: Finish, options: _Options) -> None:
+        """Answers reported token by token: streams, stop strings, details."""
         answers = [Answer(job, self._tokens) for job in jobs]
         unfinished = set(range(len(jobs)))
 
@@ -170,7 +172,11 @@ class LightEngine:
             index = result.batch_id
             if index not in unfinished:
                 return True
-            token = result.token_id if self._narrow is None else int(self._narrow[result.token_id])
+            token = (
+                result.token_id
+                if self._candidates is None
+                else int(self._candidates[result.token_id])
+            )
             if not answers[index].advance(token, result.log_prob or 0.0):
                 return False
             unfinished.discard(index)
@@ -184,23 +190,23 @@ class LightEngine:
                 max_decoding_length=self._limit(jobs),
                 return_scores=True,
                 callback=callback,
-                **odds,
+                **options,
             )
         finally:
             callback.detach()
         for index in sorted(unfinished):
             self._finish(answers[index], finish)
 
-    def _careful(self, jobs: Sequence[Job], finish: Finish) -> None:
-        """Seeds, penalties, grammars, alternatives: each token is chosen here.
+    def _sampled(self, jobs: Sequence[Job], finish: Finish) -> None:
+        """Seeds, penalties, grammars, top tokens: each token comes from our sampler.
 
         CTranslate2 keeps no state between calls, so each step runs the answer so far again; the
         answers of an affect model are a few tokens long.
         """
-        running: list[tuple[Answer, Chooser]] = []
+        running: list[tuple[Answer, Sampler]] = []
         for job in jobs:
             try:
-                chooser = Chooser(
+                sampler = Sampler(
                     job,
                     history=[],
                     eos_ids=self._tokens.eos_ids,
@@ -209,7 +215,7 @@ class LightEngine:
             except Exception as error:  # noqa: BLE001 - one job's fault is its own
                 finish(job, error)
                 continue
-            running.append((Answer(job, self._tokens), chooser))
+            running.append((Answer(job, self._tokens), sampler))
         for made in range(self._limit(jobs)):
             if not running:
                 return
@@ -219,11 +225,13 @@ class LightEngine:
                 max_decoding_length=made + 1,
                 return_logits_vocab=True,
             )
-            still: list[tuple[Answer, Chooser]] = []
+            still: list[tuple[Answer, Sampler]] = []
             for row, result in zip(running, results, strict=True):
-                answer, chooser = row
+                answer, sampler = row
                 try:
-                    ended = answer.advance(*chooser.choose(self._widened(result.logits[0][made])))
+                    ended = answer.advance(
+                        *sampler.next_token(self._full_logits(result.logits[0][made]))
+                    )
                 except Exception as error:  # noqa: BLE001 - one job's fault is its own
                     finish(answer.job, error)
                     continue
@@ -235,13 +243,13 @@ class LightEngine:
         for answer, _ in running:
             self._finish(answer, finish)
 
-    def _widened(self, logits: Any) -> Row:
-        """Logits over the whole vocabulary."""
-        row: Row = np.array(logits)
-        if self._narrow is None:
+    def _full_logits(self, logits: Any) -> Logits:
+        """The candidates' logits, spread over the whole vocabulary."""
+        row: Logits = np.array(logits)
+        if self._candidates is None:
             return row
         wide = np.full(self._tokens.size, -np.inf, dtype=np.float32)
-        wide[self._narrow] = row
+        wide[self._candidates] = row
         return wide
 
     def _finish(self, answer: Answer, finish: Finish) -> None:
@@ -272,18 +280,18 @@ class _Callback:
         return self._function is None or self._function(result)
 
     def detach(self) -> None:
-        """Let go of the function."""
+        """Drop the function."""
         self._function = None
 
 
-def _odds(job: Job, words: int) -> _Options | None:
-    """CTranslate2's own options for choosing a job's tokens; None where it can't.
+def _sampling_options(job: Job, words: int) -> _Options | None:
+    """CTranslate2's own sampling options for a job; None where the job needs our sampler.
 
-    It draws from one generator for all, so an answer that could be asked for again by its seed
-    (given, or told in the details) isn't left to it. `words` is how many tokens it chooses from.
+    CTranslate2 has one random generator for all jobs, so it can't repeat an answer by its seed
+    (given by the client, or reported in the details). `words` is the size of its vocabulary.
     """
     sampling = job.sampling
-    if not job.careful:
+    if not job.needs_sampler:
         return {}
     if (
         job.grammar is not None
@@ -315,7 +323,9 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def _candidates(file: Path, tokens: Tokens, config: dict[str, Any]) -> npt.NDArray[np.int64] | None:
+def _candidates(
+    file: Path, tokens: ModelTokenizer, config: dict[str, Any]
+) -> npt.NDArray[np.int64] | None:
     """The tokens that answers are made of, where the model has a list of them (vmap.txt).
 
     CTranslate2 then numbers tokens by their place among the candidates, in its callback and its

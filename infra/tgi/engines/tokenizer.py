@@ -13,7 +13,7 @@ from infra.tgi.engine import Encoded
 from infra.tgi.errors import StartError
 
 
-class Tokens:
+class ModelTokenizer:
     """A model's vocabulary.
 
     A post that contains `</s>` or the like contains text: special tokens are only ever added,
@@ -37,7 +37,7 @@ class Tokens:
     @classmethod
     def load(
         cls, folder: Path, *, eos_token: str | None = None, eos_ids: Iterable[int] = ()
-    ) -> Tokens:
+    ) -> ModelTokenizer:
         """Read tokenizer.json of a model folder. Raises `StartError` when there is none."""
         file = folder / "tokenizer.json"
         if not file.is_file():

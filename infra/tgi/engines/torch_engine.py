@@ -20,8 +20,8 @@ from transformers import (
 from infra.tgi.engine import Encoded, EngineInfo, Finish, Job, PrefillToken
 from infra.tgi.engines import grammar
 from infra.tgi.engines.answer import Answer
-from infra.tgi.engines.sampler import Chooser
-from infra.tgi.engines.tokenizer import Tokens
+from infra.tgi.engines.sampler import Sampler
+from infra.tgi.engines.tokenizer import ModelTokenizer
 from infra.tgi.errors import StartError
 
 #: Tokens that a model without a stated limit (T5's positions are relative) may be given.
@@ -38,7 +38,7 @@ class TorchEngine:
     """
 
     def __init__(
-        self, model: Any, tokens: Tokens, *, model_id: str, revision: str | None = None
+        self, model: Any, tokens: ModelTokenizer, *, model_id: str, revision: str | None = None
     ) -> None:
         config = model.config
         chosen = model.generation_config
@@ -104,7 +104,9 @@ class TorchEngine:
         if eos is None:
             eos = tokenizer.eos_token_id
         ids = eos if isinstance(eos, list) else [] if eos is None else [eos]
-        return cls(model, Tokens(backend, eos_ids=ids), model_id=model_id, revision=revision)
+        return cls(
+            model, ModelTokenizer(backend, eos_ids=ids), model_id=model_id, revision=revision
+        )
 
     @property
     def info(self) -> EngineInfo:
@@ -116,11 +118,11 @@ class TorchEngine:
         return self._tokens.encode(texts, add_special_tokens=add_special_tokens)
 
     def batch_key(self, job: Job) -> Hashable:
-        """Jobs that only take the most likely token aren't kept waiting by the others."""
-        return job.careful
+        """Jobs that need no sampler don't share a pass with those that do, which are slower."""
+        return job.needs_sampler
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Free the model's memory."""
         self._model = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -128,10 +130,10 @@ class TorchEngine:
     @torch.inference_mode()
     def generate(self, jobs: Sequence[Job], finish: Finish) -> None:
         """Answer a batch; blocks."""
-        rows: list[tuple[Answer, Chooser | None]] = []
+        rows: list[tuple[Answer, Sampler | None]] = []
         for job in jobs:
             try:
-                rows.append((Answer(job, self._tokens), self._chooser(job)))
+                rows.append((Answer(job, self._tokens), self._sampler(job)))
             except Exception as error:  # noqa: BLE001 - one job's fault is its own
                 finish(job, error)
         if not rows:
@@ -139,7 +141,7 @@ class TorchEngine:
         decoding = self._begin([answer.job for answer, _ in rows])
         while rows:
             logits = decoding.step()
-            best = _Best(logits, wanted=any(answer.job.stepwise for answer, _ in rows))
+            best = _Greedy(logits, wanted=any(answer.job.per_token for answer, _ in rows))
             going: list[int] = []
             for index, (answer, _) in enumerate(rows):
                 try:
@@ -156,10 +158,10 @@ class TorchEngine:
                 decoding.keep(going)
             decoding.push([answer.ids[-1] for answer, _ in rows])
 
-    def _chooser(self, job: Job) -> Chooser | None:
-        if not job.careful:
+    def _sampler(self, job: Job) -> Sampler | None:
+        if not job.needs_sampler:
             return None
-        return Chooser(
+        return Sampler(
             job,
             # As TGI: penalties look at the prompt too where prompt and answer are one text.
             history=[] if self._seq2seq else job.ids,
@@ -179,18 +181,18 @@ class TorchEngine:
         )
 
     def _advance(
-        self, row: tuple[Answer, Chooser | None], index: int, logits: torch.Tensor, best: _Best
+        self, row: tuple[Answer, Sampler | None], index: int, logits: torch.Tensor, best: _Greedy
     ) -> bool:
         """Give a row its next token; True when the row ends with it."""
-        answer, chooser = row
+        answer, sampler = row
         if self._forced_first is not None and not answer.ids:
             return answer.advance(int(self._forced_first), 0.0)
-        if chooser is None:
+        if sampler is None:
             return answer.advance(best.tokens[index], best.logprobs[index])
-        return answer.advance(*chooser.choose(logits[index].cpu().numpy()))
+        return answer.advance(*sampler.next_token(logits[index].cpu().numpy()))
 
 
-class _Best:
+class _Greedy:
     """Each row's most likely token, and its log-probability where wanted (else 0)."""
 
     def __init__(self, logits: torch.Tensor, *, wanted: bool) -> None:
@@ -203,7 +205,7 @@ class _Best:
 
 
 class _Decoding:
-    """The tensors of one batch on its way: prompts, masks, the cache, the newest tokens."""
+    """The tensors of one batch in work: prompts, masks, the key-value cache, the newest tokens."""
 
     def __init__(
         self,
@@ -261,14 +263,14 @@ class _Decoding:
         )
         if not self._seq2seq and not self._last_only and self._cache is None:
             scores = out.logits[:, :-1].float().log_softmax(dim=-1)
-            told = scores.gather(2, self._next[:, 1:].unsqueeze(2)).squeeze(2)
-            self._prompt_logprobs = told.cpu()
+            logprobs = scores.gather(2, self._next[:, 1:].unsqueeze(2)).squeeze(2)
+            self._prompt_logprobs = logprobs.cpu()
         self._cache = out.past_key_values
         logits: torch.Tensor = out.logits[:, -1].float()
         return logits
 
     def push(self, tokens: Sequence[int]) -> None:
-        """Take each row's chosen token."""
+        """Append each row's next token."""
         if not tokens:
             return
         self._next = torch.tensor(tokens, dtype=torch.long, device=self._mask.device).unsqueeze(1)
@@ -288,7 +290,7 @@ class _Decoding:
         if self._prompt_logprobs is not None:
             self._prompt_logprobs = self._prompt_logprobs[index.cpu()]
 
-    def prefill(self, row: int, tokens: Tokens) -> list[PrefillToken]:
+    def prefill(self, row: int, tokens: ModelTokenizer) -> list[PrefillToken]:
         """The prompt's tokens; an encoder gives them no probability, nor has the first one any."""
         ids = self._jobs[row].ids
         logprobs: list[float | None] = [None] * len(ids)

@@ -1,7 +1,7 @@
 """Dynamic batching: prompts of different requests share a forward pass.
 
-There is no timer. While one batch runs the next collects, so an idle server answers at once and
-a busy one fills its batches by itself.
+There is no timer. While one batch runs, the next one fills: an idle server answers at once, and a
+busy one has full batches.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from infra.tgi.errors import EngineError
 from infra.tgi.router.errors import GenerationError, IncompleteError
 from infra.tgi.router.metrics import Metrics
 
-#: A pass of this many prompts is worth its fixed costs (measured on the small model) …
+#: From this many prompts on, a pass is worth its fixed costs (measured on the small model) …
 _ENOUGH = 16
-#: … and then goes without prompts that would make it pad more than this: with sorted lengths the
-#: small model takes a fifth less CPU per prompt.
+#: … and takes no prompt that would pad it beyond this factor: with lengths sorted in this way the
+#: small model needs a fifth less CPU per prompt.
 _PADDING = 1.25
 
 _log = structlog.get_logger(__name__)
 
 
-class Pending:
-    """A job in the queue or in work: its answer to come, and its times (seconds, monotonic)."""
+class QueuedJob:
+    """A job in the queue or in a pass: the future of its answer, its times (seconds, monotonic)."""
 
     __slots__ = ("future", "job", "key", "queued", "started")
 
@@ -61,37 +61,37 @@ class Batcher:
         self._max_tokens = max_tokens
         self._parallel = max(1, engine.info.parallel)
         self._threads = ThreadPoolExecutor(self._parallel, "engine")
-        self._queue: deque[Pending] = deque()
+        self._queue: deque[QueuedJob] = deque()
         self._running = 0
-        self._kicked = False
+        self._scheduled = False
         #: Whether the last pass that ended was answered by the engine.
         self.healthy = True
         self._loop = asyncio.get_running_loop()
 
-    def submit(self, job: Job) -> Pending:
+    def submit(self, job: Job) -> QueuedJob:
         """Queue a job. Its future gives a `Generation`, or raises an `InferError`."""
-        pending = Pending(
+        pending = QueuedJob(
             job, self._engine.batch_key(job), self._loop.create_future(), time.perf_counter()
         )
         self._queue.append(pending)
         self._metrics.queue_size.value = len(self._queue)
-        self._kick()
+        self._schedule()
         return pending
 
-    def cancel(self, pending: Pending) -> None:
-        """Nobody waits for this answer any more: drop it, or let the engine end it early."""
+    def cancel(self, pending: QueuedJob) -> None:
+        """The client has left: drop the job, or let the engine end it early."""
         pending.job.cancelled = True
         pending.future.cancel()
 
-    def _kick(self) -> None:
-        if not self._kicked and self._running < self._parallel:
-            self._kicked = True
-            # Not at once: what else came in with this turn of the loop joins the batch.
+    def _schedule(self) -> None:
+        if not self._scheduled and self._running < self._parallel:
+            self._scheduled = True
+            # Not at once: jobs that arrive in this turn of the loop join the batch.
             self._loop.call_soon(self._start)
 
     def _start(self) -> None:
-        self._kicked = False
-        while self._running < self._parallel and (batch := self._next()):
+        self._scheduled = False
+        while self._running < self._parallel and (batch := self._take_batch()):
             self._running += 1
             metrics = self._metrics
             metrics.batches.add(label="prefill")
@@ -106,8 +106,8 @@ class Batcher:
             call = self._loop.run_in_executor(self._threads, self._run, batch)
             call.add_done_callback(functools.partial(self._done, batch))
 
-    def _next(self) -> list[Pending]:
-        """The oldest job, and those that fit to it: of its kind, nearest in length first."""
+    def _take_batch(self) -> list[QueuedJob]:
+        """Take a batch: the oldest job, and jobs with the same key, nearest in length first."""
         while self._queue and self._queue[0].job.cancelled:
             self._queue.popleft()
         if not self._queue:
@@ -115,15 +115,15 @@ class Batcher:
             return []
         oldest = self._queue[0]
         length = len(oldest.job.ids)
-        alike = [
+        same_key = [
             one
             for one in self._queue
             if one is not oldest and one.key == oldest.key and not one.job.cancelled
         ]
-        alike.sort(key=lambda one: abs(len(one.job.ids) - length))
+        same_key.sort(key=lambda one: abs(len(one.job.ids) - length))
         batch = [oldest]
         longest = tokens = length
-        for one in alike:
+        for one in same_key:
             longest = max(longest, len(one.job.ids))
             tokens += len(one.job.ids)
             padded = longest * (len(batch) + 1)
@@ -139,15 +139,15 @@ class Batcher:
         self._metrics.queue_size.value = len(self._queue)
         return batch
 
-    def _run(self, batch: list[Pending]) -> float:
+    def _run(self, batch: list[QueuedJob]) -> float:
         """In the engine's thread; returns the seconds it took."""
         started = time.perf_counter()
         waiting = {one.job: one for one in batch}
-        finished: list[tuple[Pending, Generation | BaseException]] = []
+        finished: list[tuple[QueuedJob, Generation | BaseException]] = []
         lock = threading.Lock()
 
         def finish(job: Job, result: Generation | BaseException) -> None:
-            # One wake-up of the loop for all that finish together.
+            # One wake-up of the loop for all jobs that finish together.
             with lock:
                 finished.append((waiting.pop(job), result))
                 first = len(finished) == 1
@@ -165,7 +165,7 @@ class Batcher:
         return time.perf_counter() - started
 
     @staticmethod
-    def _deliver(one: Pending, result: Generation | BaseException) -> None:
+    def _deliver(one: QueuedJob, result: Generation | BaseException) -> None:
         if one.future.done():
             return
         if isinstance(result, Generation):
@@ -173,7 +173,7 @@ class Batcher:
         else:
             one.future.set_exception(_failed(result))
 
-    def _done(self, batch: list[Pending], call: asyncio.Future[float]) -> None:
+    def _done(self, batch: list[QueuedJob], call: asyncio.Future[float]) -> None:
         self._running -= 1
         metrics = self._metrics
         error = call.exception()
@@ -195,7 +195,7 @@ class Batcher:
             self._start()
 
     def close(self) -> None:
-        """Let the threads go; what is queued is dropped."""
+        """End the threads; what is queued is dropped."""
         for one in self._queue:
             self.cancel(one)
         self._queue.clear()

@@ -1,4 +1,4 @@
-"""The OpenAI dialect as TGI speaks it: /v1/completions, and chats that are always refused."""
+"""TGI's version of the OpenAI API: /v1/completions, and chats, which are always refused."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from infra.tgi.router.errors import (
     TemplateError,
     ToolError,
 )
-from infra.tgi.router.infer import Answered, Infer
+from infra.tgi.router.infer import Infer, InferResponse
 from infra.tgi.router.metrics import Metrics
 from infra.tgi.router.requests import ChatRequest, CompletionRequest, GenerateRequest, Parameters
 from infra.tgi.router.responses import (
     CompletionBodies,
-    json_reply,
+    json_response,
     sse,
     stream_headers,
     timing_headers,
 )
 
-#: TGI says 422 within a stream whatever went wrong.
+#: Within a stream TGI says 422 for every error.
 _STREAM_STATUS = 422
 
 _DONE = b"data: [DONE]\n\n"
@@ -67,18 +67,18 @@ class Completions:
         return await self._whole(prompts)
 
     async def _whole(self, prompts: list[GenerateRequest]) -> web.Response:
-        async def one(index: int, prompt: GenerateRequest) -> tuple[int, Answered]:
+        async def one(index: int, prompt: GenerateRequest) -> tuple[int, InferResponse]:
             return index, await self._infer.generate(prompt)
 
         tasks = [asyncio.ensure_future(one(*pair)) for pair in enumerate(prompts)]
-        answers: list[tuple[int, Answered]] = []
+        answers: list[tuple[int, InferResponse]] = []
         try:
             answers.extend([await done for done in asyncio.as_completed(tasks)])
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        slowest = max((answered for _, answered in answers), key=lambda one: one.total)
+        slowest = max((response for _, response in answers), key=lambda one: one.total)
         headers = timing_headers(
             slowest,
             compute_type=self._compute_type,
@@ -88,7 +88,7 @@ class Completions:
         body = self._bodies.whole(answers)
         headers["x-prompt-tokens"] = str(body["usage"]["prompt_tokens"])
         headers["x-generated-tokens"] = str(body["usage"]["completion_tokens"])
-        return json_reply(body, headers=headers)
+        return json_response(body, headers=headers)
 
     async def _stream(
         self, http: web.BaseRequest, prompts: list[GenerateRequest]

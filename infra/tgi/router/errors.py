@@ -1,4 +1,4 @@
-"""The router's one vocabulary of refusals, and its one mapping to statuses and labels.
+"""The router's errors, and their one mapping to statuses and labels.
 
     InferError
     ├── InvalidRequestError  422 validation             this request can't be served
@@ -9,7 +9,7 @@
     ├── ToolError            422 tool_error             tools of a chat that can't be served
     ├── BatchSizeError       422 batch size exceeded    a completions list that is too long
     ├── SuffixError          422 suffix not supported   completions' `suffix`
-    ├── UnhealthyError       503 healthcheck            said by /health while the engine fails
+    ├── UnhealthyError       503 healthcheck            answered by /health while the engine fails
     ├── VertexEmptyError     422 Input validation error a /vertex request without instances
     └── VertexError          500 Incomplete generation  any failure behind /vertex
 
@@ -139,7 +139,7 @@ class VertexError(InferError):
 
 
 class UnhealthyError(InferError):
-    """The engine doesn't answer; said by /health."""
+    """The engine doesn't answer; on /health."""
 
     status = 503
     error_type = "healthcheck"

@@ -1,4 +1,4 @@
-"""What each route does with its body. Routes that the OpenAI dialect shares are next door."""
+"""What each route does with its body. Those of the OpenAI API are in completions.py."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from infra.tgi.router.errors import (
 from infra.tgi.router.infer import Infer
 from infra.tgi.router.requests import ChatRequest, CompatRequest, CompletionRequest, GenerateRequest
 from infra.tgi.router.responses import (
-    empty_reply,
-    error_reply,
+    empty_response,
+    error_response,
     generated,
-    json_reply,
+    json_response,
     sse_error,
     stream_event,
     stream_headers,
@@ -44,8 +44,8 @@ class Handlers:
     async def health(self) -> web.StreamResponse:
         """GET /health: empty while the engine answers, else 503."""
         if await self._infer.healthy():
-            return empty_reply()
-        return error_reply(UnhealthyError())
+            return empty_response()
+        return error_response(UnhealthyError())
 
     async def generate(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
         """POST /generate: one prompt, one answer."""
@@ -100,14 +100,14 @@ class Handlers:
             if isinstance(result, BaseException):
                 raise result
             predictions.append(result.generation.text)
-        return json_reply({"predictions": predictions})
+        return json_response({"predictions": predictions})
 
     async def tokenize(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
         """POST /tokenize: the prompt's tokens and where they lie. Takes no permit."""
         request = requests.generate_request(body)
         encoded = await self._infer.tokenize(request.inputs)
         text = request.inputs
-        return json_reply(
+        return json_response(
             [
                 {"id": one, "text": text[start:stop], "start": start, "stop": stop}
                 for one, (start, stop) in zip(encoded.ids, encoded.offsets, strict=True)
@@ -122,17 +122,17 @@ class Handlers:
         return await self._generate(request, as_list=True)
 
     async def _generate(self, request: GenerateRequest, *, as_list: bool) -> web.Response:
-        answered = await self._infer.generate(request)
+        response = await self._infer.generate(request)
         given = request.parameters
         body = generated(
-            answered,
+            response,
             prompt=request.inputs if given.return_full_text else None,
             details=given.details or given.decoder_input_details,
         )
-        return json_reply(
+        return json_response(
             [body] if as_list else body,
             headers=timing_headers(
-                answered, compute_type=self._compute_type, characters=len(request.inputs)
+                response, compute_type=self._compute_type, characters=len(request.inputs)
             ),
         )
 

@@ -1,4 +1,4 @@
-"""The HTTP half: routes, keys, sizes, types; what reaches a handler is a body it may read."""
+"""HTTP dispatch: routes, the API key, body size and content type, before a handler is called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from infra.tgi.router.errors import InferError
 from infra.tgi.router.requests import BodyError
-from infra.tgi.router.responses import empty_reply, error_reply, text_reply
+from infra.tgi.router.responses import empty_response, error_response, text_response
 
 #: TGI's (axum's) limit of a body, in bytes.
 MAX_BODY = 2_000_000
@@ -30,7 +30,7 @@ Post = Callable[[web.BaseRequest, bytes], Awaitable[web.StreamResponse]]
 Get = Callable[[], Awaitable[web.StreamResponse] | web.StreamResponse]
 
 
-class Http:
+class HttpRouter:
     """Answers HTTP requests from tables of routes.
 
     `keyed` POST routes want the API key, where there is one. Once `drain` is called each answer
@@ -82,24 +82,24 @@ class Http:
         path = request.raw_path.partition("?")[0]
         method = request.method
         if method == hdrs.METH_OPTIONS:
-            return empty_reply(200, _PREFLIGHT)
+            return empty_response(200, _PREFLIGHT)
         get, post = self._get.get(path), self._keyed.get(path)
         if post is None:
             post = self._free.get(path)
         elif (get is None or method == hdrs.METH_POST) and not self._authorized(request):
-            return empty_reply(401, _CORS)
+            return empty_response(401, _CORS)
         if method == hdrs.METH_POST and post is not None:
             response = await self._post(request, post)
         elif method in {hdrs.METH_GET, hdrs.METH_HEAD} and get is not None:
             found = get()
             response = found if isinstance(found, web.StreamResponse) else await found
         elif get is None and post is None:
-            return empty_reply(404, _CORS)
+            return empty_response(404, _CORS)
         else:
             allow = ",".join(
                 name for name, known in (("GET,HEAD", get), ("POST", post)) if known is not None
             )
-            return empty_reply(405, {**_CORS, "Allow": allow})
+            return empty_response(405, {**_CORS, "Allow": allow})
         if not response.prepared:
             response.headers.update(_CORS)
         return response
@@ -112,7 +112,9 @@ class Http:
 
     async def _post(self, request: web.BaseRequest, handler: Post) -> web.StreamResponse:
         if not _JSON.match(request.headers.get(hdrs.CONTENT_TYPE, "")):
-            return text_reply("Expected request with `Content-Type: application/json`", status=415)
+            return text_response(
+                "Expected request with `Content-Type: application/json`", status=415
+            )
         length = request.content_length
         try:
             if length is not None and length > MAX_BODY:
@@ -122,12 +124,12 @@ class Http:
                 request.writer.output_size = 0
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            return text_reply(
+            return text_response(
                 "Failed to buffer the request body: length limit exceeded", status=413
             )
         try:
             return await handler(request, body)
         except InferError as error:
-            return error_reply(error)
+            return error_response(error)
         except BodyError as error:
-            return text_reply(str(error), status=error.status)
+            return text_response(str(error), status=error.status)

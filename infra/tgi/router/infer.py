@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from infra.tgi.engine import Engine, Generation, Job, Token
 from infra.tgi.errors import EngineError
 from infra.tgi.router import validation
-from infra.tgi.router.batcher import Batcher, Pending
+from infra.tgi.router.batcher import Batcher, QueuedJob
 from infra.tgi.router.errors import (
     GenerationError,
     InferError,
@@ -24,12 +24,12 @@ from infra.tgi.router.errors import (
 )
 from infra.tgi.router.metrics import Metrics
 from infra.tgi.router.requests import GenerateRequest
-from infra.tgi.router.tokenization import Tokenizing
-from infra.tgi.router.validation import Checked, Limits
+from infra.tgi.router.tokenizer_workers import TokenizerWorkers
+from infra.tgi.router.validation import Limits, ValidParameters
 
 
 @dataclass(slots=True)
-class Answered:
+class InferResponse:
     """An answer with its times (seconds) and its prompt's length (tokens)."""
 
     generation: Generation
@@ -39,7 +39,7 @@ class Answered:
     validation: float
     queue: float
     inference: float
-    best_of: list[Answered] | None = None
+    best_of: list[InferResponse] | None = None
 
     @property
     def per_token(self) -> float:
@@ -51,7 +51,7 @@ class Answered:
 class StreamEnd:
     """The end of a stream: the whole answer."""
 
-    answered: Answered
+    response: InferResponse
     token: Token | None
 
 
@@ -81,26 +81,26 @@ class Infer:
         engine: Engine,
         *,
         batcher: Batcher,
-        tokenizing: Tokenizing,
+        tokenizer: TokenizerWorkers,
         permits: Permits,
         limits: Limits,
         metrics: Metrics,
     ) -> None:
         self._batcher = batcher
-        self._tokenizing = tokenizing
+        self._tokenizer = tokenizer
         self._permits = permits
         self._limits = limits
         self._metrics = metrics
         self._longest_answer = engine.info.max_new_tokens
-        self.tokenize = tokenizing.encode
+        self.tokenize = tokenizer.encode
 
-    async def generate(self, request: GenerateRequest) -> Answered:
+    async def generate(self, request: GenerateRequest) -> InferResponse:
         """Answer one prompt. Raises `InferError`."""
         started = time.perf_counter()
         self._metrics.requests.add()
         try:
             wanted = request.parameters.best_of or 1
-            answered = (
+            response = (
                 await self._best_of(request, wanted, started)
                 if wanted > 1
                 else await self._one(request, started)
@@ -108,8 +108,8 @@ class Infer:
         except InferError as error:
             self._metrics.failures.add(label=error.label)
             raise
-        self._succeeded(answered)
-        return answered
+        self._succeeded(response)
+        return response
 
     async def healthy(self) -> bool:
         """Whether the engine answers: after a failed pass, by asking it for one token."""
@@ -122,7 +122,9 @@ class Infer:
             return False
         return True
 
-    async def _best_of(self, request: GenerateRequest, wanted: int, started: float) -> Answered:
+    async def _best_of(
+        self, request: GenerateRequest, wanted: int, started: float
+    ) -> InferResponse:
         validation.best_of(wanted, self._limits)
         tasks = [asyncio.ensure_future(self._one(request, started)) for _ in range(wanted)]
         try:
@@ -132,11 +134,11 @@ class Infer:
                 task.cancel()
             raise
         best = max(range(wanted), key=lambda index: _mean_logprob(answers[index]))
-        answered = answers.pop(best)
-        answered.best_of = answers
-        return answered
+        response = answers.pop(best)
+        response.best_of = answers
+        return response
 
-    async def _one(self, request: GenerateRequest, started: float) -> Answered:
+    async def _one(self, request: GenerateRequest, started: float) -> InferResponse:
         with self._permits.one():
             job = await self._job(request)
             pending = self._batcher.submit(job)
@@ -145,7 +147,7 @@ class Infer:
             except asyncio.CancelledError:
                 self._batcher.cancel(pending)
                 raise
-            return _answered(pending, generation, started)
+            return _response_of(pending, generation, started)
 
     async def stream(self, request: GenerateRequest) -> AsyncGenerator[Token | StreamEnd]:
         """Answer one prompt token by token, its last token within the end.
@@ -196,9 +198,9 @@ class Infer:
                 if held is not None:
                     yield held
                 raise
-            answered = _answered(pending, generation, started)
-            self._succeeded(answered)
-            yield StreamEnd(answered, held)
+            response = _response_of(pending, generation, started)
+            self._succeeded(response)
+            yield StreamEnd(response, held)
         finally:
             if not pending.future.done():
                 self._batcher.cancel(pending)
@@ -206,12 +208,12 @@ class Infer:
     async def _job(self, request: GenerateRequest) -> Job:
         checked = validation.check(request, self._limits)
         try:
-            encoded = await self._tokenizing.encode(request.inputs)
+            encoded = await self._tokenizer.encode(request.inputs)
         except EngineError as error:
             raise GenerationError(str(error)) from error
         return self._build(request, checked, encoded.ids)
 
-    def _build(self, request: GenerateRequest, checked: Checked, ids: list[int]) -> Job:
+    def _build(self, request: GenerateRequest, checked: ValidParameters, ids: list[int]) -> Job:
         if checked.truncate is not None:
             ids = ids[-checked.truncate :]
         length = len(ids)
@@ -232,21 +234,21 @@ class Infer:
             grammar=grammar,
         )
 
-    def _succeeded(self, answered: Answered) -> None:
+    def _succeeded(self, response: InferResponse) -> None:
         metrics = self._metrics
         metrics.successes.add()
-        metrics.duration.record(answered.total)
-        metrics.validation.record(answered.validation)
-        metrics.waiting.record(answered.queue)
-        metrics.inference.record(answered.inference)
-        metrics.per_token.record(answered.per_token)
-        metrics.generated.record(answered.generation.generated_tokens)
+        metrics.duration.record(response.total)
+        metrics.validation.record(response.validation)
+        metrics.waiting.record(response.queue)
+        metrics.inference.record(response.inference)
+        metrics.per_token.record(response.per_token)
+        metrics.generated.record(response.generation.generated_tokens)
 
 
-def _answered(pending: Pending, generation: Generation, started: float) -> Answered:
+def _response_of(pending: QueuedJob, generation: Generation, started: float) -> InferResponse:
     now = time.perf_counter()
     sampling = pending.job.sampling
-    return Answered(
+    return InferResponse(
         generation,
         len(pending.job.ids),
         sampling.seed if sampling.samples else None,
@@ -257,6 +259,6 @@ def _answered(pending: Pending, generation: Generation, started: float) -> Answe
     )
 
 
-def _mean_logprob(answered: Answered) -> float:
-    tokens = answered.generation.tokens
+def _mean_logprob(response: InferResponse) -> float:
+    tokens = response.generation.tokens
     return sum(token.logprob for token in tokens) / max(1, len(tokens))

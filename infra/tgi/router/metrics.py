@@ -1,4 +1,4 @@
-"""/metrics under the names of TGI's router, so that its dashboards work.
+"""/metrics under the names of TGI's router, so that TGI's dashboards work.
 
 prometheus-client would write `tgi_request_count_total`; TGI writes `tgi_request_count`. Hence
 these few lines of our own. All of it runs on the event loop's thread, so nothing is locked.
@@ -9,10 +9,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-#: Seconds, as TGI's own buckets: powers of 1.5 from 0.1 ms, so that 4 % of a minute is told apart
-#: as well as 4 % of a millisecond.
+#: Seconds, TGI's own buckets: powers of 1.5 from 0.1 ms up to about two minutes.
 _SECONDS = tuple(0.0001 * 1.5**n for n in range(36))
-#: Tokens and prompts: powers of 2 up to a long context.
+#: ModelTokenizer and prompts: powers of 2 up to a long context.
 _COUNTS = tuple(float(2**n) for n in range(15))
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from infra.tgi.engine import FinishReason, Generation, Token
 from infra.tgi.router.errors import InferError
-from infra.tgi.router.infer import Answered, StreamEnd
+from infra.tgi.router.infer import InferResponse, StreamEnd
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
@@ -18,29 +18,29 @@ _TEXT = "text/plain; charset=utf-8"
 _encode = msgspec.json.Encoder().encode
 
 
-def json_reply(
+def json_response(
     value: Any, *, status: int = 200, headers: dict[str, str] | None = None
 ) -> web.Response:
     """A JSON answer."""
-    return _reply(_encode(value), _JSON, status, headers)
+    return _response(_encode(value), _JSON, status, headers)
 
 
-def text_reply(text: str, *, status: int = 200) -> web.Response:
+def text_response(text: str, *, status: int = 200) -> web.Response:
     """A plain text answer."""
-    return _reply(text.encode(), _TEXT, status, None)
+    return _response(text.encode(), _TEXT, status, None)
 
 
-def empty_reply(status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def empty_response(status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """An answer without a body, and so without a type."""
     return web.Response(status=status, headers=headers)
 
 
-def error_reply(error: InferError) -> web.Response:
+def error_response(error: InferError) -> web.Response:
     """A refusal as JSON."""
-    return _reply(error.body(), _JSON, error.status, None)
+    return _response(error.body(), _JSON, error.status, None)
 
 
-def _reply(
+def _response(
     body: bytes, content_type: str, status: int, headers: dict[str, str] | None
 ) -> web.Response:
     return web.Response(
@@ -48,29 +48,29 @@ def _reply(
     )
 
 
-def generated(answered: Answered, *, prompt: str | None, details: bool) -> dict[str, Any]:
+def generated(response: InferResponse, *, prompt: str | None, details: bool) -> dict[str, Any]:
     """The body of /generate; `prompt` is put before the answer where one is given."""
-    text = answered.generation.text
+    text = response.generation.text
     body: dict[str, Any] = {"generated_text": text if prompt is None else prompt + text}
     if details:
-        body["details"] = _sequence(answered)
-        if answered.best_of is not None:
+        body["details"] = _sequence(response)
+        if response.best_of is not None:
             body["details"]["best_of_sequences"] = [
                 {
                     "generated_text": (prompt or "") + other.generation.text,
                     **_sequence(other),
                 }
-                for other in answered.best_of
+                for other in response.best_of
             ]
     return body
 
 
-def _sequence(answered: Answered) -> dict[str, Any]:
-    made = answered.generation
+def _sequence(response: InferResponse) -> dict[str, Any]:
+    made = response.generation
     details: dict[str, Any] = {
         "finish_reason": made.finish_reason,
         "generated_tokens": made.generated_tokens,
-        "seed": answered.seed,
+        "seed": response.seed,
         "prefill": [
             {"id": one.id, "text": one.text, "logprob": one.logprob} for one in made.prefill
         ],
@@ -97,19 +97,21 @@ def _top(token: Token) -> list[dict[str, Any]]:
     ]
 
 
-def timing_headers(answered: Answered, *, compute_type: str, characters: int) -> dict[str, str]:
+def timing_headers(
+    response: InferResponse, *, compute_type: str, characters: int
+) -> dict[str, str]:
     """The x- headers of an answer: milliseconds, except x-compute-time (seconds)."""
     return {
         "x-compute-type": compute_type,
-        "x-compute-time": f"{answered.total:.9f}",
+        "x-compute-time": f"{response.total:.9f}",
         "x-compute-characters": str(characters),
-        "x-total-time": _milliseconds(answered.total),
-        "x-validation-time": _milliseconds(answered.validation),
-        "x-queue-time": _milliseconds(answered.queue),
-        "x-inference-time": _milliseconds(answered.inference),
-        "x-time-per-token": _milliseconds(answered.per_token),
-        "x-prompt-tokens": str(answered.input_length),
-        "x-generated-tokens": str(answered.generation.generated_tokens),
+        "x-total-time": _milliseconds(response.total),
+        "x-validation-time": _milliseconds(response.validation),
+        "x-queue-time": _milliseconds(response.queue),
+        "x-inference-time": _milliseconds(response.inference),
+        "x-time-per-token": _milliseconds(response.per_token),
+        "x-prompt-tokens": str(response.input_length),
+        "x-generated-tokens": str(response.generation.generated_tokens),
     }
 
 
@@ -144,14 +146,14 @@ def stream_event(
     """One event of /generate_stream; `index` counts from 1."""
     if isinstance(item, Token):
         return sse(_stream_body(index, item, None, None))
-    made = item.answered.generation
+    made = item.response.generation
     text = made.text if prompt is None else prompt + made.text
     end = (
         {
             "finish_reason": made.finish_reason,
             "generated_tokens": made.generated_tokens,
-            "seed": item.answered.seed,
-            "input_length": item.answered.input_length,
+            "seed": item.response.seed,
+            "input_length": item.response.input_length,
         }
         if details
         else None
@@ -176,14 +178,14 @@ class CompletionBodies:
         self._model = model
         self._fingerprint = fingerprint
 
-    def whole(self, answers: list[tuple[int, Answered]]) -> dict[str, Any]:
+    def whole(self, answers: list[tuple[int, InferResponse]]) -> dict[str, Any]:
         """All prompts' answers, in the order they came."""
-        prompt = sum(answered.input_length for _, answered in answers)
-        completion = sum(answered.generation.generated_tokens for _, answered in answers)
+        prompt = sum(response.input_length for _, response in answers)
+        completion = sum(response.generation.generated_tokens for _, response in answers)
         return self._final(
             [
-                _choice(index, answered.generation.text, _openai_reason(answered.generation))
-                for index, answered in answers
+                _choice(index, response.generation.text, _openai_reason(response.generation))
+                for index, response in answers
             ],
             prompt,
             completion,
@@ -200,11 +202,11 @@ class CompletionBodies:
                 "model": self._model,
                 "system_fingerprint": self._fingerprint,
             }
-        made = item.answered.generation
+        made = item.response.generation
         text = item.token.text if item.token is not None else ""
         return self._final(
             [_choice(index, text, made.finish_reason)],
-            item.answered.input_length,
+            item.response.input_length,
             made.generated_tokens,
         )
 

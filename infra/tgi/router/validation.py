@@ -1,6 +1,6 @@
 """The rules of a generate request: TGI's, in TGI's order, with TGI's words.
 
-The order matters to a client: of two faults it hears the first.
+The order matters: of two errors the client is told the first.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class ValidParameters:
     """A request whose parameters keep the rules; its length isn't known yet."""
 
     sampling: Sampling
@@ -45,7 +45,7 @@ class Checked:
     grammar: Grammar | None
 
 
-def check(request: GenerateRequest, limits: Limits) -> Checked:
+def check(request: GenerateRequest, limits: Limits) -> ValidParameters:
     """Check all that needs no tokenizer. Raises `InvalidRequestError`."""
     given = request.parameters
     sampling = _sampling(given)
@@ -71,7 +71,9 @@ def check(request: GenerateRequest, limits: Limits) -> Checked:
             "`truncate` must be strictly positive and less than "
             f"{limits.max_input_tokens}. Given: {truncate}"
         )
-    return Checked(sampling, tuple(given.stop), truncate, given.max_new_tokens, top, given.grammar)
+    return ValidParameters(
+        sampling, tuple(given.stop), truncate, given.max_new_tokens, top, given.grammar
+    )
 
 
 def _sampling(given: Parameters) -> Sampling:

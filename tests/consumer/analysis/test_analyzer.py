@@ -339,7 +339,11 @@ async def test_the_key_is_the_records_or_else_the_posts_id() -> None:
     outcomes = await make_analyzer(FakePool()).process(
         [record("a", 1, key=b"k"), record("b", 2), record("c", 3, key=b"")]
     )
-    assert [outcome.key for outcome in outcomes] == [b"k", b"p2", b""]
+    assert [getattr(outcome, "key", None) for outcome in outcomes] == [
+        b"k",
+        b"p2",
+        b"",
+    ]
 
 
 async def test_what_the_post_says_of_itself_is_carried() -> None:
@@ -410,7 +414,7 @@ async def test_a_deeply_nested_meta_is_a_dead_letter_not_a_crash() -> None:
         inner = "[" * depth + "]" * depth
         value = f'{{"id": "1", "text": "x", "meta": {{"a": {inner}}}}}'.encode()
         (outcome,) = await make_analyzer(FakePool()).process([record("", value=value)])
-        assert isinstance(outcome, Emit) or outcome.class_name == "TooDeep"
+        assert isinstance(outcome, Emit) or getattr(outcome, "class_name", "") == "TooDeep"
 
 
 async def test_no_dead_letter_quotes_the_post() -> None:

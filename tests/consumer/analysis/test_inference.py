@@ -75,7 +75,7 @@ async def test_whoever_is_neither_cancelled_nor_failed_gets_every_answer(
 ) -> None:
     calm = not any(fails for _, fails in moods) and not any(c[2] is not None for c in calls)
     pool = MoodyPool(moods)
-    cache = AnswerCache[Answer](max_entries=entries, max_bytes=1_000_000)
+    cache = AnswerCache[Answer](max_entries=entries)
     inference = Inference(pool, BUILDER, cache)
     tasks = [asyncio.ensure_future(ask(inference, numbers, delay)) for numbers, delay, _ in calls]
     for step in range(13):

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from consumer.dead_letters import Stage, letter
+from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.delivery.service import Service
 from consumer.options import BatchLimits, CommitPolicy, ServiceLimits, Until
-from consumer.records import Emit, Outcome, Record
+from consumer.records import Emit, Outcome, Record, Skip
 from consumer.telemetry.observer import BatchClosed, CommitFailure, NullObserver
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import Partition
@@ -82,7 +82,11 @@ class FakeProcessor:
 
     def _outcome(self, record: Record) -> Outcome:
         if (record.value or b"").startswith(b"poison"):
-            return letter(record, Stage.READ, "Unanswered", "nothing readable")
+            return make_dead_letter(record, Stage.DECODE, Reason.NOT_JSON, "not JSON")
+        if (record.value or b"").startswith(b"blank"):
+            return make_dead_letter(record, Stage.DECODE, Reason.EMPTY_TEXT, "nothing visible")
+        if (record.value or b"").startswith(b"skip"):
+            return Skip("where")
         return Emit(key=record.key, value=self.make(record), headers=())
 
     def hold(self, *values: bytes) -> None:
@@ -108,6 +112,7 @@ class Seen(NullObserver):
         self.published = 0
         self.abandoned = 0
         self.assigned: list[int] = []
+        self.skipped_by_rule: Counter[str] = Counter()
 
     def batch_closed(self, reason: BatchClosed, records: int, nbytes: int) -> None:
         self.closed.append((reason, records))
@@ -123,6 +128,9 @@ class Seen(NullObserver):
 
     def late_finish(self, records: int) -> None:
         self.late += records
+
+    def skipped(self, rule: str, records: int) -> None:
+        self.skipped_by_rule[rule] += records
 
     def dead_letter(self, stage: str, class_name: str) -> None:
         self.letters.append((stage, class_name))

@@ -234,11 +234,11 @@ async def test_topics_of_a_pattern_are_consumed_and_no_others() -> None:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"input_topics": ()}, "input topics"),
+        ({"input_topics": ()}, "input.topics"),
         ({"input_pattern": "x"}, "one of the two"),
-        ({"input_topics": (), "input_pattern": "("}, "no regex"),
-        ({"input_topics": (), "input_pattern": ".*"}, "feed itself"),
-        ({"input_topics": ("posts", "affect.dlq")}, "feed itself"),
+        ({"input_topics": (), "input_pattern": "("}, "no regular expression"),
+        ({"input_topics": (), "input_pattern": ".*"}, "read back"),
+        ({"input_topics": ("posts", "affect.dlq")}, "read back"),
         ({"rebalance_timeout_s": 20.0}, "rebalance_timeout_s"),
         ({"max_poll_interval_s": 30.0}, "max_poll_interval_s"),
     ],

@@ -67,6 +67,7 @@ def test_everything_that_is_counted_is_scraped() -> None:
     meter.batch_finished(64, 0.3)
     meter.events_published([record("a", timestamp_ms=1_000_000, received_at=1_001.0)], 1_001.02)
     meter.dead_letter("decode", "NotJson")
+    meter.skipped("where", 3)
     meter.committed(2, 10)
     meter.commit_failed("fenced")
     meter.rebalanced(2)
@@ -115,6 +116,7 @@ def test_everything_that_is_counted_is_scraped() -> None:
         ("emostream_abandoned_posts_total", ()): 3,
         ("emostream_late_finishes_total", ()): 4,
         ("emostream_commit_failures_total", ("fenced",)): 1,
+        ("emostream_skipped_records_total", ("where",)): 3,
         ("emostream_committed_posts_total", ()): 10,
         ("emostream_consumer_restarts_total", ()): 1,
         ("emostream_fuse_blown", ()): 1,

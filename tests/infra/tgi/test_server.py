@@ -243,7 +243,7 @@ async def test_what_does_not_finish_in_time_is_given_up_at_stop() -> None:
         await stopping
 
 
-async def test_a_port_in_use_is_told_with_the_mend() -> None:
+async def test_a_port_in_use_is_refused_with_what_to_do() -> None:
     async with running(StandIn()) as (server, _):
         port = int(server.url.rsplit(":", 1)[1])
         with pytest.raises(StartError, match="--port 0 takes a free one"):

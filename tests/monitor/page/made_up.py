@@ -80,6 +80,12 @@ class MadeUp:
         """Raised by whatever is asked next, until it is None again."""
         self.gate: asyncio.Event | None = None
         """What look-ups wait for."""
+        self.cancelled = asyncio.Event()
+        """Set when a look-up that waited was cancelled."""
+        self.acted = asyncio.Event()
+        """Set when an action was written."""
+        self._at_gate = asyncio.Condition()
+        self._waiting = 0
         self._history = History()
         self._changes: asyncio.Queue[Change | None] = asyncio.Queue()
         self._mutes: dict[str, Mute] = {}
@@ -124,7 +130,11 @@ class MadeUp:
     def delete(self, *events: str) -> None:
         """Tombstones."""
         self._deleted.update(events)
-        self._changes.put_nowait(PostsDeleted(events=events))
+        self._changes.put_nowait(self.deleted(*events))
+
+    def deleted(self, *events: str) -> PostsDeleted:
+        """What is said of tombstones."""
+        return PostsDeleted(events=events)
 
     def stop(self) -> None:
         """The changes end."""
@@ -202,6 +212,7 @@ class MadeUp:
     async def act(self, action: Action) -> None:
         await self._wait()
         self.said.append(action)
+        self.acted.set()
         at = self.end + timedelta(seconds=34)
         match action:
             case Say():
@@ -248,9 +259,21 @@ class MadeUp:
 
     # ---- figures
 
+    async def asked(self, times: int) -> None:
+        """Wait until this many look-ups and actions wait at the gate."""
+        async with self._at_gate:
+            await self._at_gate.wait_for(lambda: self._waiting >= times)
+
     async def _wait(self) -> None:
         if self.gate is not None:
-            await self.gate.wait()
+            async with self._at_gate:
+                self._waiting += 1
+                self._at_gate.notify_all()
+            try:
+                await self.gate.wait()
+            except asyncio.CancelledError:
+                self.cancelled.set()
+                raise
         if self.fail is not None:
             raise self.fail
 

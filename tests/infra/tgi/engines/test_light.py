@@ -14,7 +14,7 @@ from infra.tgi import SMALL_MODEL, StartError
 from infra.tgi.engine import Generation, Job, Sampling
 from infra.tgi.engines.light import LightEngine
 from infra.tgi.engines.loading import load_engine
-from infra.tgi.engines.tokenizer import Tokens
+from infra.tgi.engines.tokenizer import ModelTokenizer
 from infra.tgi.engines.torch_engine import TorchEngine
 from tests.infra.tgi import tiny
 
@@ -51,7 +51,7 @@ def _reference() -> TorchEngine:
     model = tiny.model("bart")
     # The converted model starts at the end token and has no forced first token.
     model.generation_config.forced_bos_token_id = None
-    return TorchEngine(model, Tokens(tiny.tokenizer(), eos_ids=[2]), model_id="bart")
+    return TorchEngine(model, ModelTokenizer(tiny.tokenizer(), eos_ids=[2]), model_id="bart")
 
 
 @pytest.mark.parametrize("details", [False, True], ids=["whole", "step by step"])

@@ -1,4 +1,4 @@
-"""Choosing a token: transformers' own warpers agree, and grammars are kept to."""
+"""The sampler agrees with transformers' logits processors, and keeps to grammars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from transformers import (
 
 from infra.tgi.engine import Job, Sampling
 from infra.tgi.engines.grammar import Guide
-from infra.tgi.engines.sampler import Chooser, warp
+from infra.tgi.engines.sampler import Sampler, process_logits
 from infra.tgi.errors import EngineError
 
 LOGITS = np.random.default_rng(5).normal(0, 3, 50).astype(np.float32)
@@ -37,9 +37,9 @@ IDS = [3, 7, 7, 20]
     ids=lambda value: type(value).__name__,
 )
 def test_scores_are_those_of_transformers(sampling: Sampling, theirs: object) -> None:
-    mine = warp(LOGITS, sampling, IDS)
+    mine = process_logits(LOGITS, sampling, IDS)
     if sampling.temperature != 1.0:
-        mine += LOGITS.max() / sampling.temperature  # ours are shifted, which changes no odds
+        mine += LOGITS.max() / sampling.temperature  # ours are shifted, which changes no options
     assert callable(theirs)
     reference = theirs(torch.tensor([IDS]), torch.tensor(LOGITS).unsqueeze(0))[0].numpy()
     np.testing.assert_allclose(mine, reference, rtol=1e-5)
@@ -47,14 +47,14 @@ def test_scores_are_those_of_transformers(sampling: Sampling, theirs: object) ->
 
 def test_the_smallest_temperature_takes_the_most_likely_token() -> None:
     sampling = Sampling(do_sample=True, temperature=1e-45)
-    chooser = Chooser(
+    sampler = Sampler(
         Job([1], 9, sampling=sampling), history=[], eos_ids=frozenset(), decode=lambda _: ""
     )
-    assert chooser.choose(LOGITS)[0] == int(LOGITS.argmax())
+    assert sampler.next_token(LOGITS)[0] == int(LOGITS.argmax())
 
 
 def test_a_frequency_penalty_weighs_what_comes_often() -> None:
-    mine = warp(LOGITS, Sampling(frequency_penalty=1.0), IDS)
+    mine = process_logits(LOGITS, Sampling(frequency_penalty=1.0), IDS)
     assert LOGITS[7] - mine[7] == pytest.approx(0.5)
     assert LOGITS[3] - mine[3] == pytest.approx(0.25)
     assert mine[0] == LOGITS[0]
@@ -63,8 +63,8 @@ def test_a_frequency_penalty_weighs_what_comes_often() -> None:
 WORDS = ["<end>", "0", ".", "7", "3", "joy", ", ", "fear", "x"]
 
 
-def _chooser(grammar: str, *, sampling: Sampling | None = None) -> Chooser:
-    return Chooser(
+def _sampler(grammar: str, *, sampling: Sampling | None = None) -> Sampler:
+    return Sampler(
         Job([1], 20, grammar=grammar, sampling=sampling or Sampling()),
         history=[],
         eos_ids=frozenset({0}),
@@ -77,11 +77,11 @@ def test_an_answer_matches_its_grammar_whatever_the_model_would_rather(
     sampling: Sampling,
 ) -> None:
     pattern = r"0\.[0-9]{1,3}"
-    chooser = _chooser(pattern, sampling=sampling)
+    sampler = _sampler(pattern, sampling=sampling)
     random = np.random.default_rng(1)
     text = ""
     for _ in range(10):
-        token, _, _ = chooser.choose(random.normal(0, 1, len(WORDS)).astype(np.float32))
+        token, _, _ = sampler.next_token(random.normal(0, 1, len(WORDS)).astype(np.float32))
         if token == 0:
             break
         text += WORDS[token]
@@ -90,14 +90,14 @@ def test_an_answer_matches_its_grammar_whatever_the_model_would_rather(
 
 def test_a_model_without_a_token_for_the_grammar_fails_instead_of_hanging() -> None:
     with pytest.raises(EngineError, match="keeps to the grammar"):
-        _chooser("ü+").choose(np.zeros(len(WORDS), dtype=np.float32))
+        _sampler("ü+").next_token(np.zeros(len(WORDS), dtype=np.float32))
 
 
-def test_a_bad_pattern_is_told_in_pythons_words() -> None:
+def test_a_bad_pattern_is_refused_with_pythons_message() -> None:
     with pytest.raises(EngineError, match="unterminated character set at position 1"):
         Guide("([0-9")
 
 
-def test_a_pattern_that_backtracks_for_ever_is_given_up() -> None:
+def test_a_pattern_that_backtracks_without_end_is_given_up() -> None:
     with pytest.raises(EngineError, match="too long"):
         Guide(r"(a|aa)+[bc]").complete("a" * 80 + "d")

@@ -15,7 +15,7 @@ import torch
 from infra.tgi import ServerSettings, StartError, TgiServer
 from infra.tgi.engine import Generation, Job, Sampling
 from infra.tgi.engines.loading import load_engine
-from infra.tgi.engines.tokenizer import Tokens
+from infra.tgi.engines.tokenizer import ModelTokenizer
 from infra.tgi.engines.torch_engine import TorchEngine
 from tests.infra.tgi import tiny
 
@@ -24,7 +24,9 @@ PROMPTS = [[0, 5, 6, 7], [0, 8, 9, 10, 11, 12, 13], [20], [0, 33, 34, 35, 36]]
 
 
 def _engine(kind: str) -> TorchEngine:
-    return TorchEngine(tiny.model(kind), Tokens(tiny.tokenizer(), eos_ids=[2]), model_id=kind)
+    return TorchEngine(
+        tiny.model(kind), ModelTokenizer(tiny.tokenizer(), eos_ids=[2]), model_id=kind
+    )
 
 
 def _answers(engine: Any, jobs: list[Job]) -> list[Generation]:

@@ -1,4 +1,4 @@
-"""Prompts of different requests share passes, within bounds, and none waits for ever."""
+"""Prompts of different requests share passes, within bounds, and none waits without end."""
 
 from __future__ import annotations
 
@@ -146,5 +146,5 @@ async def test_as_many_passes_run_at_once_as_the_engine_takes() -> None:
     batcher.close()
 
 
-def test_an_engine_error_is_told_in_its_own_words() -> None:
+def test_an_engine_error_reaches_the_client_in_its_own_words() -> None:
     assert str(GenerationError(str(EngineError("no")))).endswith("Server error: no")

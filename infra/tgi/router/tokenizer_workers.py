@@ -1,4 +1,4 @@
-"""Tokenizing beside the event loop, many texts at a time."""
+"""Threads that tokenize, many texts in one call, so that the event loop never does."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 from infra.tgi.engine import Encoded, Engine
 
-#: Characters from which a text is tokenized on its own: 1.9 MB took TGI 1.4 s, and what shares
-#: its call would wait as long.
+#: Texts of more characters are tokenized alone: 1.9 MB took TGI 1.4 s, and what shares its call
+#: waits as long.
 _LARGE = 16_384
 
 #: Texts in one call, so that the first ones don't wait for a long queue behind them.
 _TEXTS = 256
 
 
-class Tokenizing:
-    """Collects the texts that come in while the last call runs, and does them in one call.
+class TokenizerWorkers:
+    """Collects the texts that arrive while a call runs, and tokenizes them in the next one.
 
     Large texts have `workers` threads of their own.
     """
@@ -37,7 +37,7 @@ class Tokenizing:
         self._waiting.append((text, future))
         if not self._busy:
             self._busy = True
-            # Not at once: what else came in with this turn of the loop joins.
+            # Not at once: texts that arrive in this turn of the loop join.
             loop.call_soon(self._start, loop)
         return await future
 
@@ -69,6 +69,6 @@ class Tokenizing:
                 future.set_result(call.result()[index])
 
     def close(self) -> None:
-        """Let the threads go."""
+        """End the threads."""
         self._small.shutdown(wait=False, cancel_futures=True)
         self._large.shutdown(wait=False, cancel_futures=True)
