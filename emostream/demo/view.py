@@ -2,11 +2,11 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
-from rich.progress_bar import ProgressBar
 from rich.rule import Rule
 from rich.segment import Segment
 from rich.table import Table
@@ -50,7 +50,7 @@ class LiveView:
         head = Group(*self._head(recent, width))
         if width >= _WIDE:
             half = width // 2 - 2
-            left = Group(*self._moods(recent, half), *self._alerts(half))
+            left = Group(*self._moods(recent, half), *self._alerts(), *self._emotions(recent, half))
             used = len(console.render_lines(head, options))
             right = self._latest(height - used - 1, half)
             body = Table.grid(padding=(0, 2))
@@ -59,7 +59,7 @@ class LiveView:
             body.add_row(left, Group(*right))
             whole: RenderableType = Group(head, body)
         else:
-            above = Group(head, *self._moods(recent, width), *self._alerts(width))
+            above = Group(head, *self._moods(recent, width), *self._alerts())
             used = len(console.render_lines(above, options))
             whole = Group(above, *self._latest(height - used, width))
         lines = console.render_lines(whole, options.update(height=None), pad=False)
@@ -76,7 +76,8 @@ class LiveView:
             overflow="ellipsis",
         )
         yield Text(self.step, style="dim", no_wrap=True, overflow="ellipsis")
-        yield ProgressBar(total=max(1, self._posts), completed=tally.out, width=width)
+        done = round(width * min(1.0, tally.out / max(1, self._posts)))
+        yield Text.assemble(("━" * done, "green"), ("━" * (width - done), "dim"), no_wrap=True)
         yield Text.assemble(
             (f"{tally.sent:,}", "bold"),
             " posts in   ",
@@ -116,17 +117,29 @@ class LiveView:
             table.add_row(*row)
         yield table if table.row_count else Text("no event yet", style="dim")
 
-    def _alerts(self, width: int) -> Iterable[RenderableType]:
+    def _alerts(self) -> Iterable[RenderableType]:
         told = [alert for alert in self._tally.alerts.values() if alert.kind == "spike"]
         if not told:
             return
         yield Rule("alerts", align="left", style="dim")
-        for alert in told[-2:]:
+        for alert in told[-2:]:  # the newest ones: two lines each, or four where it is narrow
             for line in alert_lines(alert):
-                yield Text(line, no_wrap=True, overflow="ellipsis", style=_style(alert))
+                yield Text(line, style=_style(alert))
         if len(told) > 2:
             yield Text(f"and {len(told) - 2} before", style="dim")
-        del width
+
+    def _emotions(self, recent: Sequence[Seen], width: int) -> Iterable[RenderableType]:
+        """How many of the latest posts carry each emotion, the most frequent first."""
+        counts = Counter(emotion for seen in recent for emotion in seen.emotions)
+        if not counts:
+            return
+        yield Rule(f"emotions, last {WINDOW_S:.0f} s", align="left", style="dim")
+        room = width - 24
+        for emotion, count in counts.most_common():
+            share = count / len(recent)
+            yield Text.assemble(
+                f"{emotion:<14}", ("█" * round(share * room), "blue"), (f" {share:.0%}", "dim")
+            )
 
     def _latest(self, rows: int, width: int) -> Iterable[RenderableType]:
         if rows < 3:
