@@ -1,6 +1,7 @@
 # Two commands: `make demo` and `make test`. Both make and use .venv; nothing else is touched.
+# Another Python: make test PYTHON=python3.12 (and VENV=.venv-3.12, to keep both).
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 POSTS ?= 1000
@@ -10,8 +11,13 @@ INPUTS ?= 1000000
 RECORDS ?= 100000
 SECONDS ?= 300
 
+# What runs on the base dependencies and the light engine.
+LIGHT := $(addprefix tests/,runtime schemas emollm consumer producer monitor emostream \
+  test_architecture.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-fuzz audit soak bench lint types unit generated format clean
+.PHONY: help demo test lint types unit unit-light coverage test-faults soak bench test-fuzz audit \
+  format generated lock hooks clean same-python
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +37,15 @@ types: $(VENV)/.dev ## mypy --strict
 unit: $(VENV)/.dev ## the tests, on a real embedded Kafka
 	$(BIN)/python -m pytest $(ARGS)
 
+unit-light: $(VENV)/.light ## the tests that need neither torch nor Kafka: a minute (ARGS=tests/consumer: 15 s)
+	$(BIN)/python -m pytest -m "not kafka" --hypothesis-profile=light $(if $(filter tests/%,$(ARGS)),,$(wildcard $(LIGHT))) $(ARGS)
+
+coverage: $(VENV)/.dev ## the tests once more, and which lines and branches they reach: shown, not a gate
+	$(BIN)/coverage erase
+	-$(BIN)/coverage run -m pytest --hypothesis-profile=coverage $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 test-faults: $(VENV)/.dev ## real processes, real Kafka, faults at random (FAULTS=100; 1000: 85 min): nothing is lost
 	$(BIN)/python -m tests.faults --faults $(FAULTS) $(ARGS)
 
@@ -46,10 +61,10 @@ test-fuzz: $(VENV)/.fuzz ## hostile input (INPUTS=1000000, RECORDS=100000, SECON
 	for target in decode answers bodies http; do \
 	  $(BIN)/python -m tests.hostile.coverage $$target $(SECONDS) || exit 1; done
 
-audit: $(VENV)/.fuzz ## constraints.txt against known vulnerabilities; what can't be looked up fails
+audit: $(VENV)/.audit ## constraints.txt against known vulnerabilities; what can't be looked up fails
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
-format: $(VENV)/.dev ## let ruff mend what it can
+format: $(VENV)/.dev ## let ruff repair what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -57,35 +72,59 @@ generated: $(VENV)/.dev ## write again what is generated: JSON Schemas, AsyncAPI
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python -m emostream.reference
 
+lock: $(VENV)/.lock ## resolve the requirements again: constraints.txt and locks/ (ARGS=--upgrade: the newest)
+	UV=$(BIN)/uv .ci/lock $(ARGS)
+
+hooks: $(VENV)/.dev ## let git run the linters before each commit (pre-commit)
+	$(BIN)/pre-commit install
+
 clean: ## remove .venv and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+
+# The newest Python that is refused: the first that nobody has tried yet.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "emostream needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "There is no $(PYTHON); name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -c '$(SUPPORTED)' || \
+	  { echo "emostream runs on Python 3.11 to 3.14, and this is $$($(PYTHON) -V); try:" \
+	    "make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@$(PYTHON) -m venv $(VENV)
 
-# What the demo needs: no torch. Installed again when the project's requirements change.
-$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing emostream into $(VENV) (once) …"
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[embedded]'
-	@touch $@
+# A .venv keeps the Python that made it: say so, rather than test another one than was asked for.
+same-python: $(BIN)/python
+ifeq ($(origin PYTHON),command line)
+	@test "$$($(PYTHON) -V)" = "$$($(BIN)/python -V)" || \
+	  { echo "$(VENV) has $$($(BIN)/python -V), and $(PYTHON) is $$($(PYTHON) -V): make clean first," \
+	    "or keep both: make $(MAKECMDGOALS) PYTHON=$(PYTHON) VENV=.venv-$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')"; exit 2; }
+endif
 
-# What the tests need: everything, torch included.
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing emostream with torch and the test tools into $(VENV) (once) …"
-	@$(PIP) install --quiet --upgrade 'pip>=25.1'  # knows dependency groups
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[embedded,torch,training]' --group dev
-	@touch $@ $(VENV)/.demo
+# What a target needs, by hash, then this checkout itself; again when its lock changes.
+define install
+@echo "Installing $(1) into $(VENV) (once) …"
+@$(PIP) install --quiet --require-hashes --requirement locks/$(2).txt
+@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+@touch $@
+endef
 
-# What the programs of bench/ need beside the demo's: peers to compare with, py-spy, pictures.
-$(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing emostream and the bench's tools into $(VENV) (once) …"
-	@$(PIP) install --quiet --upgrade 'pip>=25.1'  # knows dependency groups
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[embedded]' --group bench
-	@touch $@ $(VENV)/.demo
+$(VENV)/.demo: locks/demo.txt pyproject.toml | same-python # no torch, no test tools
+	$(call install,emostream,demo)
 
-# What `make test-fuzz` and `make audit` need beside .dev.
+$(VENV)/.light: locks/light.txt pyproject.toml | same-python # the test tools, no torch
+	$(call install,emostream and the test tools,light)
+	@touch $(VENV)/.demo
+
+$(VENV)/.dev: locks/dev.txt pyproject.toml | same-python # everything, torch included
+	$(call install,emostream with torch and the test tools: minutes,dev)
+	@touch $(VENV)/.demo $(VENV)/.light
+
+$(VENV)/.bench: locks/bench.txt pyproject.toml | same-python # peers to compare with, pictures
+	$(call install,emostream and the tools of the benchmarks,bench)
+	@touch $(VENV)/.demo
+
+# Tools beside what is there.
 $(VENV)/.fuzz: $(VENV)/.dev
-	@$(PIP) install --quiet --constraint constraints.txt --group fuzz --group audit
+$(VENV)/.fuzz $(VENV)/.audit $(VENV)/.lock: $(VENV)/.%: locks/%.txt | same-python
+	@$(PIP) install --quiet --require-hashes --requirement $<
 	@touch $@

@@ -78,7 +78,7 @@ async def _measure(name: str, texts: list[str]) -> None:
     records = [_record(offset, text) for offset, text in enumerate(texts)]
     started = time.process_time()
     for first in range(0, len(records), BATCH):
-        await analyzer.process(records[first : first + BATCH])
+        await analyzer.process(records[first : first + BATCH], lambda _record, _outcome: None)
     spent = time.process_time() - started
     per_post = spent / len(records) * 1e6
     print(f"{name}: {per_post:.1f} us a post, {pool.prompts / len(records):.2f} prompts a post")

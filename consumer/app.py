@@ -1,40 +1,33 @@
-"""The whole consumer: settings → pool → canary → analyzer → service → exit status."""
+"""The whole consumer: settings → service → exit status."""
 
-import asyncio
 import gc
-import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 
 import structlog
+import uvloop
 
-from consumer.analysis.plan import Plan, make_plan
+from consumer.analysis.analyzer import Analyzer
+from consumer.analysis.plan import make_plan
 from consumer.assembly import (
     kafka_options,
     make_analyzer,
     open_model,
     server_options,
 )
-from consumer.delivery.service import (
-    EXIT_BROKEN,
-    EXIT_DONE,
-    EXIT_HALTED,
-    EXIT_MISCONFIGURED,
-    Service,
-)
+from consumer.delivery.service import Service
 from consumer.options import Until
+from consumer.processor import Done
+from consumer.records import Record
 from consumer.settings import Settings
 from consumer.telemetry import log_events
 from consumer.telemetry.health import Health
 from consumer.telemetry.meter import Meter
-from emollm.errors import ModelError, Stop
-from emollm.pool import Pool
-from runtime.errors import ServiceError
+from emollm.pool import Pool, ServerState
+from runtime.errors import EXIT_MISCONFIGURED, Misconfigured, ServiceError
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import Brokers
 from runtime.settings import ConfigError
-from runtime.signals import caught_signals
 from runtime.telemetry import log_events as shared_events
 from runtime.telemetry.health_server import HealthServer
 
@@ -56,10 +49,6 @@ def main(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -
     # instead of each 700. Not each 50,000: with a backlog of long posts, cycles grew to 150 MB.
     gc.freeze()
     gc.set_threshold(5_000, 10, 10)
-    if sys.platform == "win32":
-        return asyncio.run(run(settings, on_ready=on_ready))
-    import uvloop  # noqa: PLC0415 - there is none for Windows
-
     return uvloop.run(run(settings, on_ready=on_ready))
 
 
@@ -81,27 +70,98 @@ async def run(
         The exit status: 0 done, 1 broken (start it again), 2 wrong configuration, 3 stopped by
         the fuse, the canary or refused credentials. Why is in the log.
     """
-    health = Health(stuck_after_s=settings.http.stuck_after_s)
     meter = _Announcing(on_ready, settings)
-    server = HealthServer(settings.http, health, meter)
+    health = Health(stuck_after_s=settings.http.stuck_after_s, meter=meter)
+    server = HealthServer(settings.http, health, meter, warnings=health.warnings)
     try:
+        # First of all: whoever waits for Kafka or a model server is seen to.
         await server.start()
         meter.listens_at = server.url
         _log.info(shared_events.HEALTH_LISTENS, url=server.url)
         options = kafka_options(settings)  # reads the TLS files, once
-        brokers = make_brokers(options)
-        return await _run(settings, options, meter, health, brokers, until=until, signals=signals)
+        analysis = _Analysis(settings, meter)
+        service = Service(
+            options,
+            analysis,
+            limits=settings.service_limits(),
+            observer=meter,
+            brokers=make_brokers(options),
+            before_joining=analysis.open,
+        )
+        meter.snapshot = health.snapshot = service.snapshot
+        health.servers = analysis.servers
+        try:
+            return await service.run(until=until, signals=signals)
+        finally:
+            await analysis.aclose()
     except ServiceError as error:
         return _failed(error, error.exit_code)
-    except Stop as error:
-        return _failed(error, EXIT_HALTED)
-    except ModelError as error:  # no model server answered within model.wait_s
-        return _failed(error, EXIT_BROKEN)
-    except (ConfigError, ValueError, OSError) as error:
-        # Of making things from the settings: an unknown model, no room for a post, a CA file.
+    except (ConfigError, ValueError, OSError) as error:  # of the settings: a CA file, a key
         return _failed(error, EXIT_MISCONFIGURED)
     finally:
         await server.stop()
+
+
+class _Analysis:
+    """The record processor, from before a model server has answered: it can't be asked then."""
+
+    def __init__(self, settings: Settings, meter: Meter) -> None:
+        self._settings = settings
+        self._meter = meter
+        self._pool: Pool | None = None
+        self._analyzer: Analyzer | None = None
+
+    async def open(self) -> None:
+        """Wait until a model server has passed the canary, as long as `model.wait_s` says.
+
+        Raises:
+            emollm.errors.ModelError: none can be used, or none answered in time.
+            Misconfigured: the model is unknown, or its limits leave no room for a post.
+        """
+        settings, meter = self._settings, self._meter
+        try:
+            plan = make_plan(settings.tasks, settings.tasks.custom_tasks())
+            self._pool = pool = await open_model(settings, plan, meter)
+            meter.model = pool.info
+            self._analyzer = make_analyzer(settings, plan, pool, meter)
+        except (ConfigError, ValueError, OSError) as error:
+            raise Misconfigured(str(error)) from error
+        _log.info(
+            log_events.MODEL_READY,
+            model=settings.model.name or pool.info.model_id,
+            revision=settings.model.revision or pool.info.model_revision,
+            dialect=pool.info.dialect,
+            tasks=plan.signature,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections to the model servers."""
+        if self._pool is not None:
+            await self._pool.aclose()
+
+    def servers(self) -> Sequence[ServerState]:
+        """How the model servers are doing; none before the first has answered."""
+        return self._pool.servers() if self._pool is not None else ()
+
+    @property
+    def available(self) -> bool:
+        """Whether a model server takes prompts now."""
+        return self._analyzer is not None and self._analyzer.available
+
+    @property
+    def model(self) -> str | None:
+        """The model's id."""
+        return self._analyzer.model if self._analyzer is not None else None
+
+    async def wait_available(self) -> None:
+        """Return as soon as `available` is True. Not before `open` has returned."""
+        assert self._analyzer is not None
+        await self._analyzer.wait_available()
+
+    async def process(self, records: Sequence[Record], done: Done) -> None:
+        """See `consumer.processor.RecordProcessor`. Not before `open` has returned."""
+        assert self._analyzer is not None
+        await self._analyzer.process(records, done)
 
 
 class _Announcing(Meter):
@@ -121,64 +181,6 @@ class _Announcing(Meter):
             group = self._settings.input.group_id
             where = f", health and metrics at {self.listens_at}" if self.listens_at else ""
             say(f"emostream consumer is ready: group {group}, {assigned} partitions{where}")
-
-
-async def _run(
-    settings: Settings,
-    options: KafkaOptions,
-    meter: Meter,
-    health: Health,
-    brokers: Brokers,
-    *,
-    until: Until | None,
-    signals: bool,
-) -> int:
-    plan = make_plan(settings.tasks, settings.tasks.custom_tasks())
-    pool = await _open_or_stop(settings, plan, meter, signals=signals)
-    if pool is None:
-        return EXIT_DONE
-    try:
-        meter.model, health.servers = pool.info, pool.servers
-        _log.info(
-            log_events.MODEL_READY,
-            model=settings.model.name or pool.info.model_id,
-            revision=settings.model.revision or pool.info.model_revision,
-            dialect=pool.info.dialect,
-            tasks=plan.signature,
-        )
-        analyzer = make_analyzer(settings, plan, pool, meter)
-        service = Service(
-            options,
-            analyzer,
-            limits=settings.service_limits(),
-            observer=meter,
-            brokers=brokers,
-        )
-        meter.snapshot = health.snapshot = service.snapshot
-        return await service.run(until=until, signals=signals)
-    finally:
-        await pool.aclose()
-
-
-async def _open_or_stop(
-    settings: Settings, plan: Plan, meter: Meter, *, signals: bool
-) -> Pool | None:
-    """Wait for a model server, for as long as it takes; None when told to stop meanwhile."""
-    stopped: list[str] = []
-    opening = asyncio.ensure_future(open_model(settings, plan, meter))
-
-    def stop(name: str) -> None:
-        stopped.append(name)
-        opening.cancel()
-
-    with caught_signals(stop) if signals else nullcontext():
-        try:
-            return await opening
-        except asyncio.CancelledError:
-            if not stopped:
-                raise
-            _log.info(log_events.STOPPED_WAITING, signal=stopped[0])
-            return None
 
 
 def _failed(error: Exception, status: int) -> int:

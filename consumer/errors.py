@@ -8,7 +8,16 @@ ServiceError
     └── Stuck              the Kafka consumer delivers nothing although there is more
 """
 
-from runtime.errors import Broken, Halted
+from emollm.errors import Stop, WrongRequest
+from runtime.errors import (
+    EXIT_BROKEN,
+    EXIT_DONE,
+    EXIT_HALTED,
+    EXIT_MISCONFIGURED,
+    Broken,
+    Halted,
+    ServiceError,
+)
 
 
 class FuseBlown(Halted):
@@ -21,3 +30,18 @@ class PublishTimedOut(Broken):
 
 class Stuck(Broken):
     """The Kafka consumer delivers nothing although there is more, new ones included."""
+
+
+def exit_code(error: BaseException | None) -> int:
+    """The process's exit status, by what ended the service; None is an end that was asked for."""
+    match error:
+        case None:
+            return EXIT_DONE
+        case ServiceError():
+            return error.exit_code
+        case WrongRequest():
+            return EXIT_MISCONFIGURED
+        case Stop():
+            return EXIT_HALTED
+        case _:
+            return EXIT_BROKEN

@@ -6,7 +6,7 @@ Units are in the names: seconds (`_s`), bytes, records. Every default says why i
 import msgspec
 
 LAST_COMMIT_S = 5.0
-"""For the commit at the end of a drain, within the rebalance timeout and the grace period."""
+"""Kept for the commit at the end of a drain, within the rebalance timeout and the grace period."""
 
 
 class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,13 +20,10 @@ class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Counted from the first record, while a batch may start; under load batches fill instead.
     Measured at 133 posts/s: the median post is 4 ms in the service with 2 ms,
     8 with 5; it may be 10."""
-    max_concurrent: int = 32
-    """Batches under way at once: small ones, at half load, must not queue for a place. What the
-    model server sees is bounded by the pool, what memory sees by `InFlightLimits`."""
     max_concurrent_records: int = 512
-    """Records of these batches: none starts past it, while one is under way. What is started has to
-    be finished or thrown away when partitions move. 512 posts are over 1,000 prompts at once: what
-    eight TGIs take (128 each)."""
+    """Records under way at once: no batch starts past it. What is started has to be finished or
+    thrown away when partitions move. 512 posts are over 1,000 prompts at once: what eight TGIs take
+    (128 each). A record holds its own place only, however long its batch takes."""
 
 
 class InFlightLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +33,12 @@ class InFlightLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Two full rounds of batches, so that none waits for a fetch."""
     max_bytes: int = 33_554_432
     """32 MiB: 4,096 posts of 8 KB. The memory they take as Python objects is about twice that."""
+    max_window: int = 10_000
+    """Records of one partition from its oldest unfinished one on, finished ones behind it included.
+    Past it that partition isn't fetched. A crash repeats at most these (as Redpanda Connect's
+    `checkpoint_limit`): 100 s of 100 posts/s, longer than a post takes to be given up."""
     resume_at: float = 0.7
-    """Share of both bounds under which fetching goes on. `pause()` drops what was prefetched, so
+    """Share of a bound under which fetching goes on. `pause()` drops what was prefetched, so
     it must not flap."""
 
 
@@ -67,7 +68,7 @@ class PublishLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long an event may take to be acknowledged."""
 
     timeout_s: float = 120.0
-    """aiokafka retries idempotent sends for ever; this ends it: nothing is committed and the
+    """aiokafka retries idempotent sends without end; this ends it: nothing is committed and the
     service stops with exit 1, to be restarted. Long enough for a broker's restart (12 s after
     kill -9) or a partition's new leader, the same as the Java client's delivery.timeout.ms."""
 
@@ -82,7 +83,7 @@ class FuseLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WatchdogLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """When a consumer that should deliver and doesn't is made anew (aiokafka issue 1154)."""
+    """When a consumer that should deliver and doesn't is replaced (aiokafka issue 1154)."""
 
     stall_s: float = 60.0
     """Nothing delivered for this long, not paused, and the broker says there is more."""
@@ -105,9 +106,9 @@ class ServiceLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Until(msgspec.Struct, frozen=True, kw_only=True):
-    """When a bounded run is over: whichever comes first. All taken up is finished then."""
+    """When a bounded run is over: whichever comes first. All that was received is finished then."""
 
     max_records: int | None = None
-    """So many records were taken up."""
+    """So many records were received."""
     caught_up_s: float | None = None
     """Everything assigned is read to its end and settled, and nothing new came for so long."""

@@ -15,9 +15,11 @@
         └── WrongModel     the canary's answers are unreadable or implausible
 
 These are data: `generate` returns them in the place of an answer, `Stop` may be raised.
+
+Raised by a pool, and no error of a prompt: PoolClosed, and PoolBroken, which ends the program.
 """
 
-from runtime.errors import QuotableError
+from runtime.errors import Broken, QuotableError
 
 
 class ModelError(QuotableError):
@@ -47,6 +49,21 @@ class GenerationFailed(Retry):
 
 class Unavailable(Retry):
     """No usable HTTP answer: connection refused or reset, 502 to 504, a body that isn't JSON."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        server: str | None = None,
+        status: int | None = None,
+        unsent: bool = False,
+        lost: bool = False,
+    ) -> None:
+        super().__init__(message, server=server, status=status)
+        self.unsent = unsent
+        """There was no connection, so the server never saw the prompt."""
+        self.lost = lost
+        """The connection was lost while the server had the prompt: the server may have died."""
 
 
 class TimedOut(Retry):
@@ -82,3 +99,14 @@ class WrongRequest(Stop):
 
 class WrongModel(Stop):
     """The server answers, but not as the configured EmoLLM would."""
+
+
+class PoolClosed(RuntimeError):  # noqa: N818 - what happened
+    """The pool was closed while it was asked, or before."""
+
+
+class PoolBroken(Broken):
+    """A background task of the pool ended by a bug: no prompt is answered any more.
+
+    The message names the class of the exception and where it was raised, never its words.
+    """

@@ -140,4 +140,5 @@ class PromptBuilder:
     ) -> Prompt:
         """Return a whole prompt. Raises KeyError for a task, emotion or wording not known here."""
         before, after, params = self._frames[task.name, emotion, wording]
-        return Prompt(text=f"{before}{prepared.text}{after}", params=params, task=task.name)
+        text = prepared.text
+        return Prompt(text=f"{before}{text}{after}", params=params, task=task.name, post=text)

@@ -24,6 +24,9 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     params: GenerateParams
     task: str
     """The task's name, for grouping and metrics: `V-reg`, `EI-reg`, …"""
+    post: str | None = None
+    """The post's text as it stands in the prompt. Prompts of one post share a verdict: once one of
+    them is condemned, the others aren't tried again."""
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,9 @@ _ROOMS = Path(__file__).with_name("_rooms")
 _COMMANDS = {
     "demo:demo": "Run the whole pipeline on this machine, with real posts.",
     "consume:consume": "Consume posts, ask the model, publish affect events.",
+    "monitor:app": "Watch the events: windows, alerts and the live page.",
+    "events:events": "Print what was read in the posts, once or as it comes.",
+    "alerts:app": "Alerts: print them, acknowledge, note, mute, report a false alarm.",
     "doctor:doctor": "Check everything that the consumer needs; say what mends it.",
     "topics:app": "Make emostream's topics, with sensible settings.",
     "dlq:app": "Dead letters: list them, look at one, send them back.",

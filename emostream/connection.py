@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from consumer.settings import Settings
+    from monitor.settings import Settings as MonitorSettings
     from producer import Broker
 
 
@@ -31,10 +32,22 @@ class Connection:
         """
         from consumer.settings import load
 
-        env: Mapping[str, str] = os.environ
-        if self.bootstrap is not None:
-            env = {**env, "EMOSTREAM_KAFKA__BOOTSTRAP": self.bootstrap}
-        return load(self.config, env)
+        return load(self.config, self._environment())
+
+    def monitor_settings(self) -> "MonitorSettings":
+        """What the monitor reads of the same configuration.
+
+        Raises:
+            ConfigError: something in it has to be mended.
+        """
+        from monitor.settings import load
+
+        return load(self.config, self._environment())
+
+    def _environment(self) -> Mapping[str, str]:
+        if self.bootstrap is None:
+            return os.environ
+        return {**os.environ, "EMOSTREAM_KAFKA__BOOTSTRAP": self.bootstrap}
 
     def client_options(self) -> dict[str, Any]:
         """Keyword arguments for any aiokafka client."""

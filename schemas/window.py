@@ -18,6 +18,37 @@ class OffsetRange(msgspec.Struct, frozen=True, kw_only=True):
     last: Annotated[int, Meta(ge=0)]
 
 
+class PaneSums(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Ten seconds of a window, as sums over posts: what the detector steps through.
+
+    An author's posts, and those of one text, are capped within the hour: past the cap they count
+    in `posts` alone. A detector that is fed these again comes to the same state.
+    """
+
+    at: Annotated[int, Meta(ge=0)]
+    """Unix seconds of the pane's start."""
+    posts: Count = 0
+    """Distinct posts, capped or not."""
+    scored: float = 0.0
+    """Posts that have a valence, after the caps; the sums below are over these."""
+    soft: float = 0.0
+    """Sum of the probabilities that a post is negative: Phi((0.43 - valence) / 0.11)."""
+    soft_squares: float = 0.0
+    negative: float = 0.0
+    """Posts with a valence below 0.43, after the caps."""
+    valence: float = 0.0
+    people: Count = 0
+    """Negative posts whose author this track hadn't met in the hour; without authors, texts."""
+    labelled: float = 0.0
+    """Posts of which E-c was answered, after the caps."""
+    anger: float = 0.0
+    fear: float = 0.0
+    sadness: float = 0.0
+    disgust: float = 0.0
+    readers: dict[str, int] = {}
+    """Posts by who read them: model, revision and opinion."""
+
+
 class Quantiles(msgspec.Struct, frozen=True, kw_only=True):
     """Quantiles of valence, exact to 0.01."""
 
@@ -67,3 +98,5 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sources: dict[str, UnitInterval] = {}
     langs: dict[str, UnitInterval] = {}
     offsets: tuple[OffsetRange, ...] = ()
+    panes: tuple[PaneSums, ...] = ()
+    """The window's ten-second panes that have posts, oldest first."""

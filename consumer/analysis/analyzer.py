@@ -24,7 +24,8 @@ from consumer.analysis.inference import (
 )
 from consumer.analysis.plan import Plan, Question
 from consumer.analysis.reading import read
-from consumer.records import Outcome, Record
+from consumer.processor import Done
+from consumer.records import Record
 from emollm.prompts import PreparedText, PromptBuilder
 from emollm.protocol import ModelPool, ServerInfo
 from schemas import DeadLetter, Post
@@ -40,8 +41,6 @@ class AvailablePool(ModelPool, Protocol):
 class _Case(msgspec.Struct, eq=False):
     """One post on its way through."""
 
-    position: int
-    """In the batch."""
     record: Record
     post: Post
     text: PreparedText
@@ -94,27 +93,30 @@ class Analyzer:
         """Return as soon as `available` is True."""
         await self._pool.wait_available()
 
-    async def process(self, records: Sequence[Record]) -> list[Outcome]:
-        """Give each record its one outcome, in order. See `consumer.processor.Analyzer`.
+    @property
+    def model(self) -> str | None:
+        """The model's id, for dead letters."""
+        return self._name or self._pool.info.model_id
+
+    async def process(self, records: Sequence[Record], done: Done) -> None:
+        """Give each record its one outcome. See `consumer.processor.RecordProcessor`.
 
         Raises:
             emollm.errors.Stop: no record can be analysed until a human acts.
         """
         self._look_at_model()
-        outcomes: dict[int, Outcome] = {}
         cases: list[_Case] = []
-        for position, record in enumerate(records):
+        for record in records:
             post = self._decoder.decode(record)
             if isinstance(post, DeadLetter):
-                outcomes[position] = post
+                done(record, post)
             else:
                 text = self._builder.prepare(post.text)
-                cases.append(_Case(position, record, post, text, self._digest(text.text)))
+                cases.append(_Case(record, post, text, self._digest(text.text)))
         answers = Answers()
         if cases:
             await self._infer(cases, answers)
-            self._conclude(cases, answers, outcomes)
-        return [outcomes[position] for position in range(len(records))]
+            self._conclude(cases, answers, done)
 
     async def _infer(self, cases: list[_Case], answers: Answers) -> None:
         plan = self._plan
@@ -142,13 +144,13 @@ class Analyzer:
                 await asyncio.gather(beside, return_exceptions=True)
             raise
 
-    def _conclude(self, cases: list[_Case], answers: Answers, outcomes: dict[int, Outcome]) -> None:
+    def _conclude(self, cases: list[_Case], answers: Answers, done: Done) -> None:
         now = self._now()
         total = 0
         for case in cases:
             findings, prompts, server = self._of(case, answers)
             total += prompts
-            outcomes[case.position] = self._events.build(
+            outcome = self._events.build(
                 case.record,
                 case.post,
                 read(self._plan, findings),
@@ -158,6 +160,7 @@ class Analyzer:
                 truncated=case.text.truncated,
                 now=now,
             )
+            done(case.record, outcome)
         self._observer.analysed(len(cases), total)
 
     def _of(

@@ -1,4 +1,4 @@
-"""One bad record doesn't fail its batch: the culprit is found by halving."""
+"""One bad record doesn't fail its batch: it is found by halving."""
 
 import traceback
 from collections.abc import Sequence
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import structlog
 
 from consumer.dead_letters import Reason, Stage, make_dead_letter
-from consumer.processor import RecordProcessor
+from consumer.processor import Done, RecordProcessor
 from consumer.records import Outcome, Record
 from consumer.telemetry import log_events
 from emollm.errors import Retry, Stop
 from runtime.clock import Clock, sleep
+from runtime.errors import ServiceError
 
 _log = structlog.get_logger("consumer")
 
@@ -18,76 +19,110 @@ _BACK_OFF_S = 1.0
 """Between two tries when the analysis lets a server's trouble through: its breakers' pace."""
 
 
-async def process(
-    processor: RecordProcessor, records: Sequence[Record], clock: Clock
-) -> list[Outcome]:
-    """Give each record its outcome, whatever the analysis raises, `Stop` excepted.
+class _MissingOutcomes(Exception):  # noqa: N818 - what is wrong
+    """The analysis returned before each record had its outcome."""
+
+
+class Isolation:
+    """One batch on its way to its outcomes, whatever the analysis raises.
 
     A record for which the analysis raised twice, the second time alone, becomes a dead letter of
-    stage `infer`. What is a server's trouble is tried again for ever: nothing is refused for
+    class `Bug`. What is a server's trouble is tried again without end: nothing is refused for
     being unlucky.
     """
-    try:
-        return await _whole(processor, records, clock)
-    except Stop:
-        raise
-    except Exception as error:  # noqa: BLE001 - a bug of the analysis is not the batch's end
-        where = _where(error)
-        _log.warning(
-            log_events.BATCH_FAILED, records=len(records), error=type(error).__name__, where=where
-        )
-        return await _halved(processor, records, clock)
 
+    def __init__(
+        self, processor: RecordProcessor, records: Sequence[Record], done: Done, clock: Clock
+    ) -> None:
+        self._processor = processor
+        self._done = done
+        self._clock = clock
+        self._left = {(record.epoch, record.offset): record for record in records}
 
-async def _halved(
-    processor: RecordProcessor, records: Sequence[Record], clock: Clock
-) -> list[Outcome]:
-    if len(records) == 1:
-        return [await _alone(processor, records[0], clock)]
-    outcomes: list[Outcome] = []
-    middle = len(records) // 2
-    for half in (records[:middle], records[middle:]):
+    @property
+    def left(self) -> tuple[Record, ...]:
+        """Records that have no outcome yet."""
+        return tuple(self._left.values())
+
+    async def run(self) -> None:
+        """Return when each record had exactly one outcome.
+
+        Raises:
+            Stop, ServiceError: of the analysis; they end the service.
+        """
         try:
-            outcomes += await _whole(processor, half, clock)
-        except Stop:
+            await self._try(self.left)
+        except (Stop, ServiceError):
             raise
-        except Exception:  # noqa: BLE001
-            outcomes += await _halved(processor, half, clock)
-    return outcomes
-
-
-async def _alone(processor: RecordProcessor, record: Record, clock: Clock) -> Outcome:
-    try:
-        return (await _whole(processor, (record,), clock))[0]
-    except Stop:
-        raise
-    except Exception as error:  # noqa: BLE001
-        # Never the message of an error that nobody foresaw: it may quote the post.
-        return make_dead_letter(
-            record,
-            Stage.INFER,
-            Reason.BUG,
-            f"the analysis raised {type(error).__name__} at {_where(error)}; this is a bug",
-            attempts=2,
-        )
-
-
-async def _whole(
-    processor: RecordProcessor, records: Sequence[Record], clock: Clock
-) -> list[Outcome]:
-    while True:
-        try:
-            outcomes = await processor.process(records)
-        except Retry as error:
+        except Exception as error:  # noqa: BLE001 - a bug of the analysis is not the batch's end
             _log.warning(
-                log_events.ANALYSIS_DELAYED, records=len(records), error=type(error).__name__
+                log_events.BATCH_FAILED,
+                records=len(self._left),
+                error=type(error).__name__,
+                where=_where(error),
             )
-            await sleep(clock, _BACK_OFF_S)
-            await processor.wait_available()
-            continue
-        if len(outcomes) != len(records):
-            raise ValueError(f"{len(outcomes)} outcomes for {len(records)} records")
-        return outcomes
+            await self._halve(self.left)
+
+    async def _halve(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        if len(records) == 1:
+            await self._alone(records[0])
+            return
+        middle = len(records) // 2
+        for half in (records[:middle], records[middle:]):
+            if len(half) == 1:
+                await self._alone(half[0])
+                continue
+            try:
+                await self._try(half)
+            except (Stop, ServiceError):
+                raise
+            except Exception:  # noqa: BLE001
+                await self._halve(self._without_outcome(half))
+
+    async def _alone(self, record: Record) -> None:
+        try:
+            await self._try((record,))
+        except (Stop, ServiceError):
+            raise
+        except Exception as error:  # noqa: BLE001
+            # Never the message of an error that nobody foresaw: it may quote the post.
+            name = type(error).__name__
+            message = f"the analysis raised {name} at {_where(error)}; this is a bug"
+            self._finish(
+                record,
+                make_dead_letter(
+                    record,
+                    Stage.INFER,
+                    Reason.BUG,
+                    message,
+                    attempts=2,
+                    model=self._processor.model,
+                ),
+            )
+
+    async def _try(self, records: Sequence[Record]) -> None:
+        while left := self._without_outcome(records):
+            try:
+                await self._processor.process(left, self._finish)
+            except Retry as error:
+                _log.warning(
+                    log_events.ANALYSIS_DELAYED, records=len(left), error=type(error).__name__
+                )
+                await sleep(self._clock, _BACK_OFF_S)
+                await self._processor.wait_available()
+                continue
+            if missing := self._without_outcome(records):
+                raise _MissingOutcomes(f"{len(missing)} records without an outcome")
+
+    def _finish(self, record: Record, outcome: Outcome) -> None:
+        """Pass a first outcome on; a second one for the same record would be published twice."""
+        if self._left.pop((record.epoch, record.offset), None) is not None:
+            self._done(record, outcome)
+
+    def _without_outcome(self, records: Sequence[Record]) -> tuple[Record, ...]:
+        return tuple(one for one in records if (one.epoch, one.offset) in self._left)
 
 
 def _where(error: BaseException) -> str:

@@ -5,7 +5,7 @@ empty tracker: what finishes late, for an epoch that is lost, finds no tracker a
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from runtime.kafka.protocol import Partition
 
@@ -91,6 +91,11 @@ class OffsetTracker:
         return len(self._unfinished) - len(self._finished)
 
     @property
+    def window(self) -> int:
+        """Records from the oldest unfinished one on: what a crash would repeat."""
+        return len(self._unfinished)
+
+    @property
     def idle(self) -> bool:
         """Whether everything delivered is finished."""
         return not self._unfinished
@@ -142,6 +147,11 @@ class Ledger:
     def held(self) -> Mapping[Partition, OffsetTracker]:
         """All partitions assigned now, with their trackers."""
         return {partition: self._by_epoch[epoch] for partition, epoch in self._epochs.items()}
+
+    def entries(self) -> Iterator[tuple[Partition, int, OffsetTracker]]:
+        """All partitions assigned now, with their epochs and trackers."""
+        for partition, epoch in self._epochs.items():
+            yield partition, epoch, self._by_epoch[epoch]
 
     def partitions(self) -> frozenset[Partition]:
         """All partitions assigned now."""

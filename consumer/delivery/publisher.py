@@ -1,7 +1,7 @@
 """Events and dead letters onto their topics: each record's outcome, acknowledged."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -35,6 +35,8 @@ _BACK_OFF_MAX_S = 2.0
 """A broker's restart takes seconds."""
 _STOP_S = 5.0
 """For a producer that was replaced to send what it still holds."""
+_CANCEL_S = 1.0
+"""For a send that was cancelled at the deadline to end."""
 _OVERHEAD = 128
 """Bytes that a record batch and a record's own lengths add, rounded up."""
 
@@ -44,9 +46,9 @@ class Receipt(msgspec.Struct, eq=False):
 
     events: list[Record]
     """Their events are acknowledged."""
-    letters: list[Record]
+    dead_lettered: list[Record]
     """Their dead letters are acknowledged."""
-    refused: list[DeadLetter]
+    dead_letters: list[DeadLetter]
     """Those dead letters."""
     error: ServiceError | None = None
     """Why something isn't acknowledged; ends the service once the rest is settled."""
@@ -61,8 +63,16 @@ class Publisher:
     """Sends outcomes with one idempotent producer, which it replaces when its sequence breaks."""
 
     def __init__(
-        self, brokers: Brokers, options: KafkaOptions, limits: PublishLimits, clock: Clock
+        self,
+        brokers: Brokers,
+        options: KafkaOptions,
+        limits: PublishLimits,
+        clock: Clock,
+        *,
+        model: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`model` gives the model's id, for dead letters."""
+        self._model = model
         self._brokers = brokers
         self._options = options
         self._limits = limits
@@ -85,10 +95,10 @@ class Publisher:
             raise
         self._producer = producer
 
-    async def stop(self) -> None:
-        """Send what is still buffered, for a few seconds, and disconnect."""
+    async def stop(self, *, timeout_s: float = _STOP_S) -> None:
+        """Send what is still buffered, for up to `timeout_s` seconds, and disconnect."""
         if self._producer is not None:
-            self._retire(self._producer)
+            self._retire(self._producer, timeout_s)
             self._producer = None
         if self._stopping:
             await asyncio.wait(self._stopping)
@@ -104,7 +114,8 @@ class Publisher:
         left: list[_Item] = list(zip(records, outcomes, strict=True))
         rounds = 0
         while left:
-            if self._clock.monotonic() >= deadline:
+            remaining_s = deadline - self._clock.monotonic()
+            if remaining_s <= 0:
                 receipt.error = PublishTimedOut(
                     f"{len(left)} events or dead letters weren't acknowledged within "
                     f"{self._limits.timeout_s:g} s; they stay uncommitted and come again. Look at "
@@ -114,7 +125,8 @@ class Publisher:
                 )
                 break
             if rounds:
-                await sleep(self._clock, min(_BACK_OFF_MAX_S, _BACK_OFF_S * 2 ** (rounds - 1)))
+                back_off_s = min(_BACK_OFF_MAX_S, _BACK_OFF_S * 2 ** (rounds - 1))
+                await sleep(self._clock, min(back_off_s, remaining_s))
             left = await self._round(left, receipt, deadline)
             if receipt.error is not None:
                 break
@@ -122,39 +134,57 @@ class Publisher:
         return receipt
 
     async def _round(self, items: list[_Item], receipt: Receipt, deadline: float) -> list[_Item]:
-        """Send all, wait for all; give what is to be sent again."""
+        """Send all, wait for all; give what is to be sent again. Ends at the deadline."""
         producer = self._producer
         assert producer is not None, "start() comes first"
-        again: list[_Item] = []
-        sent: list[_Item] = []
-        futures: list[asyncio.Future[Any]] = []
-        broken = False
-        for item in items:
-            try:
-                futures.append(await self._send(producer, item[1]))
-                sent.append(item)
-            except Exception as error:  # noqa: BLE001 - `fault` reads whatever the client raises
-                fault = producer.fault(error)
-                broken = broken or isinstance(fault, ProducerLost)
-                self._failed(item, fault, again, receipt)
-        await wait_all(self._clock, futures, deadline - self._clock.monotonic())
-        for item, future in zip(sent, futures, strict=True):
-            if future.done():
-                error_or_none = future.exception()
-                if error_or_none is None:
-                    _acknowledged(item, receipt)
-                    continue
-                # aiokafka counts the sequence on before it sends: after a failed send that
-                # producer's next ones to this partition are out of order, for ever.
-                broken = True
-                self._failed(item, producer.fault(error_or_none), again, receipt)
-            else:
+        round_ = _Round()
+        # A send waits while its partition's buffer is full, and a new producer for a broker: each
+        # as long as there is none.
+        await self._until(deadline, self._send_all(producer, items, round_, receipt))
+        await wait_all(
+            self._clock, [future for _, future in round_.sent], deadline - self._clock.monotonic()
+        )
+        again = round_.again
+        again += items[len(round_.sent) + round_.not_sent :]
+        for item, future in round_.sent:
+            if not future.done():
                 again.append(item)
+            elif (error := _error_of(future)) is None:
+                _acknowledged(item, receipt)
+            else:
+                # aiokafka counts the sequence on before it sends: after a failed send that
+                # producer's next ones to this partition are out of order, and stay so.
+                round_.broken = True
+                self._failed(item, producer.fault(error), again, receipt)
         if again and receipt.last_fault is not None:
             _log.warning(log_events.SENDS_FAILED, records=len(again), error=receipt.last_fault)
-        if broken and receipt.error is None:
-            await self._renew(producer)
+        if round_.broken and receipt.error is None:
+            await self._until(deadline, self._renew(producer))
         return again
+
+    async def _send_all(
+        self, producer: KafkaProducer, items: list[_Item], round_: "_Round", receipt: Receipt
+    ) -> None:
+        for item in items:
+            try:
+                round_.sent.append((item, await self._send(producer, item[1])))
+            except Exception as error:  # noqa: BLE001 - `fault` reads whatever the client raises
+                fault = producer.fault(error)
+                round_.not_sent += 1
+                round_.broken = round_.broken or isinstance(fault, ProducerLost)
+                self._failed(item, fault, round_.again, receipt)
+
+    async def _until(self, deadline: float, work: Coroutine[Any, Any, None]) -> None:
+        """Do it, and cancel it at the deadline."""
+        task = asyncio.get_running_loop().create_task(work)
+        try:
+            await wait_all(self._clock, (task,), deadline - self._clock.monotonic())
+        finally:
+            if not task.done():
+                task.cancel()
+                await wait_all(self._clock, (task,), _CANCEL_S)
+        if task.done() and not task.cancelled():
+            task.result()
 
     def _failed(self, item: _Item, fault: KafkaFault, again: list[_Item], receipt: Receipt) -> None:
         record, outcome = item
@@ -163,10 +193,12 @@ class Publisher:
             case RecordRefused() if not isinstance(outcome, DeadLetter):
                 large = isinstance(fault, RecordTooLarge)
                 name = Reason.TOO_LARGE if large else Reason.REFUSED_BY_BROKER
-                poison = make_dead_letter(record, Stage.PUBLISH, name, str(fault))
+                poison = make_dead_letter(
+                    record, Stage.PUBLISH, name, str(fault), model=self._model()
+                )
                 again.append((record, poison))
             case RecordRefused():
-                mend = (
+                advice = (
                     "raise that topic's max.message.bytes above the input topics' by 16 KiB for "
                     "the headers"
                     if isinstance(fault, RecordTooLarge)
@@ -175,7 +207,7 @@ class Publisher:
                 receipt.error = Misconfigured(
                     f"the dead-letter topic {topic} refuses the record of {record.topic}-"
                     f"{record.partition} at offset {record.offset} ({fault}); it stays "
-                    f"uncommitted; {mend}, and start again"
+                    f"uncommitted; {advice}, and start again"
                 )
             case TopicMissing():
                 receipt.error = Misconfigured(
@@ -184,7 +216,7 @@ class Publisher:
             case Denied():
                 receipt.error = AccessDenied(
                     f"the brokers refuse to let us write to {topic}: {fault}; grant WRITE on it, "
-                    "or mend the credentials"
+                    "or correct the credentials"
                 )
             case _:
                 receipt.last_fault = str(fault)
@@ -231,17 +263,37 @@ class Publisher:
             # Other batches' sends may still be under way with it: it isn't cut off.
             self._retire(old)
 
-    def _retire(self, producer: KafkaProducer) -> None:
-        task = asyncio.get_running_loop().create_task(producer.stop(timeout_s=_STOP_S))
+    def _retire(self, producer: KafkaProducer, timeout_s: float = _STOP_S) -> None:
+        task = asyncio.get_running_loop().create_task(producer.stop(timeout_s=timeout_s))
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)
+
+
+class _Round:
+    """One round of sends."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[_Item, asyncio.Future[Any]]] = []
+        """Handed over; the futures are the brokers' answers."""
+        self.not_sent = 0
+        """Refused before they were handed over."""
+        self.again: list[_Item] = []
+        self.broken = False
+        """The producer can't go on."""
+
+
+def _error_of(future: asyncio.Future[Any]) -> BaseException | None:
+    """What a send failed with; a producer that was stopped cancels its sends."""
+    if future.cancelled():
+        return ProducerLost("the producer was stopped")
+    return future.exception()
 
 
 def _acknowledged(item: _Item, receipt: Receipt) -> None:
     record, outcome = item
     if isinstance(outcome, DeadLetter):
-        receipt.letters.append(record)
-        receipt.refused.append(outcome)
+        receipt.dead_lettered.append(record)
+        receipt.dead_letters.append(outcome)
     else:
         receipt.events.append(record)
 

@@ -1,42 +1,61 @@
-"""The batches under way: from the queue through analysis and publishing to the committer."""
+"""The posts under way: from the queue through analysis and publishing to the committer."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Container, Iterable
+from functools import partial
+from typing import Any, NamedTuple
 
 from consumer.dead_letters import Stage, counts_for_fuse
 from consumer.delivery.batcher import Batch, Batcher
 from consumer.delivery.committer import Committer
 from consumer.delivery.fuse import Fuse
 from consumer.delivery.in_flight import InFlight
-from consumer.delivery.isolation import process
+from consumer.delivery.isolation import Isolation
 from consumer.delivery.publisher import Publisher
 from consumer.options import BatchLimits
 from consumer.processor import RecordProcessor
 from consumer.records import Outcome, Published, Record, Skip
 from consumer.telemetry.observer import Observer
 from runtime.clock import Clock, Timer, wait_all
+from runtime.errors import Broken
 from schemas import DeadLetter
 
 _CANCEL_S = 1.0
 """For cancelled work to end: it takes a few turns of the loop, unless the analysis won't."""
+LAST_ACKS_S = 1.0
+"""After a drain's budget for the answers that came at its end to be acknowledged: what is answered
+within the budget is not done again. An acknowledgement takes milliseconds."""
 
 
 class _Run:
     """One batch under way."""
 
-    __slots__ = ("batch", "epochs", "stage", "started")
+    __slots__ = ("batch", "epochs", "isolation", "open", "started")
 
     def __init__(self, batch: Batch, started: float) -> None:
         self.batch = batch
         self.epochs = {record.epoch for record in batch.records}
-        self.stage: Literal["process", "publish"] = "process"
         self.started = started
+        self.open = len(batch.records)
+        """Records of it whose outcome isn't acknowledged."""
+        self.isolation: Isolation | None = None
 
 
-class Work:
-    """Starts batches while there are places for them: one task a batch, none a record."""
+class _Item(NamedTuple):
+    """A record with its outcome, and the batch that it came with."""
+
+    run: _Run
+    record: Record
+    outcome: Outcome
+
+
+class Scheduler:
+    """Starts batches while there are places for their posts; publishes each post when it is done.
+
+    A place is taken by a post, not by a batch: one whose answer takes long holds its own alone.
+    What the analysis finishes in one turn of the event loop is published together.
+    """
 
     def __init__(
         self,
@@ -64,16 +83,24 @@ class Work:
         self._observer = observer
         self._on_room = on_room
         self._on_failure = on_failure
-        self._runs: dict[asyncio.Task[None], _Run] = {}
-        self._records = 0
+        self._analysing: dict[asyncio.Task[None], _Run] = {}
+        self._ready: list[_Item] = []
+        """Outcomes of this turn of the loop."""
+        self._publishing: dict[asyncio.Task[None], list[_Item]] = {}
+        self._cancelled: set[asyncio.Task[None]] = set()
+        """Cancelled by us: any other task that ends so is a failure."""
+        self._places_taken = 0
         self._timer: Timer | None = None
         self._closed = False
+        self._failed = False
         self.last = False
         """Nothing more will come: what waits is not held back to fill a batch."""
         self.published = 0
         """Events acknowledged."""
         self.dead_letters = 0
         """Dead letters acknowledged."""
+        self.last_finish = clock.monotonic()
+        """When the analysis last finished a record (monotonic)."""
 
     def pump(self) -> None:
         """Start what can be started now, and come back when the next batch is old enough."""
@@ -83,7 +110,9 @@ class Work:
         if self._closed or not self._processor.available:
             return
         now = self._clock.monotonic()
-        while self._has_place():
+        # The bound is passed by less than one batch. So a backlog is cut into full batches, and
+        # not into one for each place that gets free.
+        while self._places_taken < self._limits.max_concurrent_records:
             batch = self._batcher.take(now, last=self.last)
             if batch is None:
                 due = self._batcher.due()
@@ -91,13 +120,6 @@ class Work:
                     self._timer = self._clock.call_later(max(0.0, due - now), self.pump)
                 return
             self._start(batch, now)
-
-    def _has_place(self) -> bool:
-        limits = self._limits
-        return not self._runs or (
-            len(self._runs) < limits.max_concurrent
-            and self._records < limits.max_concurrent_records
-        )
 
     def close(self) -> None:
         """Start nothing any more."""
@@ -118,34 +140,28 @@ class Work:
 
         Only batches with records of `epochs` (None: all); those still in analysis are cancelled at
         once if `publishing_only`, or while no model server takes prompts: they wouldn't finish.
-        Done sooner when `unless` is. Gives whether all of them finished.
+        What was answered in time has `LAST_ACKS_S` more to be acknowledged. Done sooner when
+        `unless` is. Gives whether all of them finished.
         """
-        runs = {
-            task: run
-            for task, run in self._runs.items()
-            if epochs is None or any(epoch in epochs for epoch in run.epochs)
-        }
-        hopeless = publishing_only or not self._processor.available
-        cut = [task for task, run in runs.items() if hopeless and run.stage == "process"]
-        waited = [task for task in runs if task not in set(cut)]
-        if unless is None:
-            late = await wait_all(self._clock, waited, within_s)
-        else:
-            gate = asyncio.ensure_future(wait_all(self._clock, waited, within_s))
-            await asyncio.wait((gate, unless), return_when=asyncio.FIRST_COMPLETED)
-            gate.cancel()
-            late = [task for task in waited if not task.done()]
-        late += cut
-        for task in late:
-            task.cancel()
-        if late:
-            await wait_all(self._clock, late, _CANCEL_S)
-        return not late
+        deadline = self._clock.monotonic() + within_s
+        complete = True
+        if publishing_only or not self._processor.available:
+            complete = not await self._cancel(self._analyses(epochs))
+        if not await self._wait(lambda: self._under_way(epochs), deadline, unless):
+            complete = False
+            await self._cancel(self._analyses(epochs))
+            # Only now: a cancelled analysis may have finished records in its last turn.
+            self._flush()
+            if await self._wait(lambda: self._publishes(epochs), deadline + LAST_ACKS_S, unless):
+                return complete
+            await self._cancel(self._publishes(epochs))
+        return complete
 
     async def wait_for_one(self) -> None:
-        """Return when a batch has ended; at once in the next turn while none is under way."""
-        if self._runs:
-            await asyncio.wait(self._runs, return_when=asyncio.FIRST_COMPLETED)
+        """Return when something has ended; at once in the next turn while nothing is under way."""
+        tasks = [*self._analysing, *self._publishing]
+        if tasks:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         else:
             await self._processor.wait_available()
             self.pump()
@@ -153,70 +169,171 @@ class Work:
 
     @property
     def batches(self) -> int:
-        """Under way."""
-        return len(self._runs)
+        """In analysis."""
+        return len(self._analysing)
+
+    # Analysis.
 
     def _start(self, batch: Batch, now: float) -> None:
         self._observer.batch_closed(batch.closed_by, len(batch.records), batch.nbytes)
         run = _Run(batch, now)
-        task = asyncio.get_running_loop().create_task(self._process(run))
-        self._runs[task] = run
-        self._records += len(batch.records)
-        task.add_done_callback(self._ended)
+        isolation = run.isolation = Isolation(
+            self._processor, batch.records, partial(self._done, run), self._clock
+        )
+        task = asyncio.get_running_loop().create_task(isolation.run())
+        self._analysing[task] = run
+        self._places_taken += len(batch.records)
+        task.add_done_callback(self._analysed)
 
-    async def _process(self, run: _Run) -> None:
-        records = run.batch.records
-        outcomes = await process(self._processor, records, self._clock)
-        posts, published, skipped = _without_skipped(records, outcomes)
-        self._fuse.add(
-            len(posts),
-            sum(isinstance(one, DeadLetter) and counts_for_fuse(one) for one in published),
+    def _done(self, run: _Run, record: Record, outcome: Outcome) -> None:
+        """A record has its outcome. What has in this turn of the loop is published together."""
+        if not self._ready:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._ready.append(_Item(run, record, outcome))
+
+    def _analysed(self, task: asyncio.Task[None]) -> None:
+        run = self._analysing.pop(task)
+        assert run.isolation is not None
+        self._let_go(run.isolation.left)
+        self._ended(task)
+
+    # Publishing.
+
+    def _flush(self) -> None:
+        ready, self._ready = self._ready, []
+        if not ready:
+            return
+        self.last_finish = self._clock.monotonic()
+        items = [item for item in ready if not isinstance(item.outcome, Skip)]
+        poison = sum(
+            isinstance(item.outcome, DeadLetter) and counts_for_fuse(item.outcome) for item in items
         )
-        run.stage = "publish"
-        receipt = await self._publisher.publish(posts, published)
-        # Acknowledged, both: only now may their offsets settle.
-        self._committer.finish(
-            (*receipt.events, *receipt.letters, *(record for record, _ in skipped))
-        )
-        for rule, count in Counter(rule for _, rule in skipped).items():
+        if not self._failed:
+            try:
+                self._fuse.add(len(items), poison)
+            except Exception as error:  # noqa: BLE001 - FuseBlown; anything else ends it as well
+                self._fail(error)
+        if self._failed:  # neither published nor committed: it comes again
+            self._let_go(item.record for item in ready)
+            return
+        if len(items) < len(ready):
+            self._skip([item for item in ready if isinstance(item.outcome, Skip)])
+        if items:
+            task = asyncio.get_running_loop().create_task(self._publish(items))
+            self._publishing[task] = items
+            task.add_done_callback(self._published)
+
+    def _skip(self, items: list[_Item]) -> None:
+        self._committer.finish(item.record for item in items)
+        for rule, count in Counter(
+            item.outcome.rule for item in items if isinstance(item.outcome, Skip)
+        ).items():
             self._observer.skipped(rule, count)
+        self._acknowledged(items)
+        self._let_go(item.record for item in items)
+
+    async def _publish(self, items: list[_Item]) -> None:
+        outcomes: list[Published] = []
+        for item in items:
+            assert not isinstance(item.outcome, Skip)
+            outcomes.append(item.outcome)
+        receipt = await self._publisher.publish([item.record for item in items], outcomes)
+        # Acknowledged, both: only now may their offsets settle.
+        self._committer.finish((*receipt.events, *receipt.dead_lettered))
         self.published += len(receipt.events)
-        self.dead_letters += len(receipt.letters)
+        self.dead_letters += len(receipt.dead_lettered)
         if receipt.events:
             self._observer.events_published(receipt.events, self._clock.wall())
         late_poison = 0
-        for refused in receipt.refused:
-            self._observer.dead_letter(refused.stage, refused.class_name)
-            late_poison += refused.stage == Stage.PUBLISH
+        for dead_letter in receipt.dead_letters:
+            self._observer.dead_letter(dead_letter.stage, dead_letter.class_name)
+            late_poison += dead_letter.stage == Stage.PUBLISH
         if receipt.error is not None:
             raise receipt.error
         if late_poison:
             self._fuse.add(0, late_poison)
-        self._observer.batch_finished(len(records), self._clock.monotonic() - run.started)
+        self._acknowledged(items)
+
+    def _acknowledged(self, items: list[_Item]) -> None:
+        now = self._clock.monotonic()
+        for run, _, _ in items:
+            run.open -= 1
+            if run.open == 0:
+                self._observer.batch_finished(len(run.batch.records), now - run.started)
+
+    def _published(self, task: asyncio.Task[None]) -> None:
+        self._let_go(item.record for item in self._publishing.pop(task))
+        self._ended(task)
+
+    # Both.
+
+    def _let_go(self, records: Iterable[Record]) -> None:
+        """These are finished or given up: their places are free."""
+        records = tuple(records)
+        if not records:
+            return
+        self._places_taken -= len(records)
+        self._in_flight.release(records)
+        if not self._closed:
+            self._on_room()
+            self.pump()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        run = self._runs.pop(task)
-        self._records -= len(run.batch.records)
-        self._in_flight.release(len(run.batch.records), run.batch.nbytes)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._closed = True
-            self._on_failure(error)
-            return
-        self._on_room()
-        self.pump()
+        asked_for = task in self._cancelled
+        self._cancelled.discard(task)
+        if task.cancelled():
+            if not asked_for:
+                self._fail(Broken("work under way was cancelled unasked; its posts come again"))
+        elif (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failed = True
+        self.close()
+        self._on_failure(error)
+
+    def _analyses(self, epochs: Container[int] | None) -> list[asyncio.Task[None]]:
+        return [task for task, run in self._analysing.items() if _concerns(run, epochs)]
+
+    def _publishes(self, epochs: Container[int] | None) -> list[asyncio.Task[None]]:
+        return [
+            task
+            for task, items in self._publishing.items()
+            if any(_concerns(item.run, epochs) for item in items)
+        ]
+
+    def _under_way(self, epochs: Container[int] | None) -> list[asyncio.Task[None]]:
+        self._flush()
+        return [*self._analyses(epochs), *self._publishes(epochs)]
+
+    async def _wait(
+        self,
+        tasks: Callable[[], list[asyncio.Task[None]]],
+        deadline: float,
+        unless: asyncio.Future[Any] | None,
+    ) -> bool:
+        """Wait until there are no such tasks; False at the deadline, or when `unless` is done."""
+        while waited := tasks():
+            left = deadline - self._clock.monotonic()
+            if left <= 0 or (unless is not None and unless.done()):
+                return False
+            if unless is None:
+                await wait_all(self._clock, waited, left)
+                continue
+            gate = asyncio.ensure_future(wait_all(self._clock, waited, left))
+            await asyncio.wait((gate, unless), return_when=asyncio.FIRST_COMPLETED)
+            gate.cancel()
+        return True
+
+    async def _cancel(self, tasks: list[asyncio.Task[None]]) -> bool:
+        """Cancel these and wait until they have ended; give whether there were any."""
+        self._cancelled.update(tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await wait_all(self._clock, tasks, _CANCEL_S)
+        return bool(tasks)
 
 
-def _without_skipped(
-    records: Sequence[Record], outcomes: Sequence[Outcome]
-) -> tuple[list[Record], list[Published], list[tuple[Record, str]]]:
-    """Tell what is to be published from the records that no rule lets through."""
-    posts: list[Record] = []
-    published: list[Published] = []
-    skipped: list[tuple[Record, str]] = []
-    for record, outcome in zip(records, outcomes, strict=True):
-        if isinstance(outcome, Skip):
-            skipped.append((record, outcome.rule))
-        else:
-            posts.append(record)
-            published.append(outcome)
-    return posts, published, skipped
+def _concerns(run: _Run, epochs: Container[int] | None) -> bool:
+    return epochs is None or any(epoch in epochs for epoch in run.epochs)

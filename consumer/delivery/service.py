@@ -1,32 +1,34 @@
 """The service's life: start, rebalances, drains, the end and its exit code."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
-from typing import Any
 
 import structlog
 
 from consumer.checks import check
+from consumer.delivery.background import BackgroundTasks
 from consumer.delivery.batcher import Batcher
-from consumer.delivery.checks import check_topics
+from consumer.delivery.checks import check_kafka
 from consumer.delivery.committer import Committer
 from consumer.delivery.fuse import Fuse
 from consumer.delivery.in_flight import InFlight
+from consumer.delivery.log_ends import LogEnds
 from consumer.delivery.offsets import Ledger
 from consumer.delivery.publisher import Publisher
-from consumer.delivery.scheduler import Work
+from consumer.delivery.retention import taken_away_before
+from consumer.delivery.scheduler import LAST_ACKS_S, Scheduler
 from consumer.delivery.source import Source
+from consumer.delivery.topic_watch import TopicWatch
 from consumer.delivery.watchdog import Watchdog
-from consumer.errors import FuseBlown, Stuck
+from consumer.errors import FuseBlown, Stuck, exit_code
 from consumer.options import LAST_COMMIT_S, ServiceLimits, Until
 from consumer.processor import RecordProcessor
 from consumer.telemetry import log_events
 from consumer.telemetry.observer import NullObserver, Observer
 from consumer.telemetry.state import PartitionState, Phase, Snapshot
-from emollm.errors import Stop, WrongRequest
-from runtime.clock import Clock, SystemClock, sleep
-from runtime.errors import AccessDenied, Broken, ServiceError
+from runtime.clock import Clock, SystemClock, sleep, wait_all
+from runtime.errors import AccessDenied, Broken, QuotableError, ServiceError
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.errors import Denied, KafkaFault
 from runtime.kafka.options import KafkaOptions
@@ -35,13 +37,11 @@ from runtime.signals import caught_signals
 
 _log = structlog.get_logger("consumer")
 
-EXIT_DONE = 0
-EXIT_BROKEN = 1
-EXIT_MISCONFIGURED = 2
-EXIT_HALTED = 3
-
 _START_S = 60.0
 """For brokers that start at the same time as we do; then exit 1, to be started again."""
+_DISCONNECT_S = 3.0
+"""After the last commit, for consumer and producer together. With the drain's 20 s, the last
+acknowledgements and the commit it makes 29 s, below Kubernetes' 30."""
 
 
 class Service:
@@ -62,9 +62,15 @@ class Service:
         observer: Observer | None = None,
         clock: Clock | None = None,
         brokers: Brokers | None = None,
+        before_joining: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`before_joining` is awaited between the checks of Kafka and joining the group.
+
+        The processor must be ready when it returns. What it raises ends the service.
+        """
         self._options = options
         self._processor = processor
+        self._before_joining = before_joining
         self._limits = limits = limits or ServiceLimits()
         check(options, limits)
         self._observer = observer = observer or NullObserver()
@@ -80,8 +86,10 @@ class Service:
             observer=observer,
             static_id=options.group_instance_id,
         )
-        self._publisher = Publisher(self._brokers, options, limits.publish, clock)
-        self._work = Work(
+        self._publisher = Publisher(
+            self._brokers, options, limits.publish, clock, model=lambda: processor.model
+        )
+        self._scheduler = Scheduler(
             processor=processor,
             batcher=self._batcher,
             publisher=self._publisher,
@@ -95,12 +103,15 @@ class Service:
             on_failure=self._fail,
         )
         self._source: Source | None = None
+        self._log_ends: LogEnds | None = None
         self._consumer: KafkaConsumer | None = None
+        self._joined = False
+        self._ever_joined = False
         self._phase: Phase = "starting"
         self._until = Until()
         self._stopping = asyncio.Event()
         self._abandoned = asyncio.Event()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._background = BackgroundTasks(self._fail)
         self.error: BaseException | None = None
         """Why the service ended by itself; None after a stop that was asked for."""
 
@@ -117,12 +128,12 @@ class Service:
         """
         self._until = until or Until()
         with caught_signals(self._on_signal) if signals else nullcontext():
-            self._spawn("start", self._start())
+            self._background.start("start", self._start(), may_end=True)
             try:
                 await self._stopping.wait()
             finally:
                 await self._end()
-        return self._exit_code()
+        return exit_code(self.error)
 
     def stop(self) -> None:
         """Take nothing new, finish what is started within the budget, commit, end."""
@@ -137,21 +148,23 @@ class Service:
         """Say how it is doing."""
         now = self._clock.monotonic()
         source, oldest = self._source, self._ledger.oldest
+        finished = max(self._committer.last_progress, self._scheduler.last_finish)
         return Snapshot(
             phase=self._phase,
             partitions=tuple(self._partition_states()),
             available=self._processor.available,
+            joined=self._joined,
             paused=source.paused if source else None,
             in_flight_records=self._in_flight.records,
             in_flight_bytes=self._in_flight.nbytes,
-            batches=self._work.batches,
+            batches=self._scheduler.batches,
             oldest_in_flight_s=0.0 if oldest is None else now - oldest,
             since_loop_s=now - source.last_loop if source else 0.0,
-            since_progress_s=now
-            - max(self._committer.last_progress, source.last_delivery if source else 0.0),
+            since_finish_s=now - finished,
+            since_available_s=now - source.available_since if source else 0.0,
             consumed=source.consumed if source else 0,
-            published=self._work.published,
-            dead_letters=self._work.dead_letters,
+            published=self._scheduler.published,
+            dead_letters=self._scheduler.dead_letters,
             committed=self._committer.committed,
         )
 
@@ -159,15 +172,29 @@ class Service:
 
     async def on_revoked(self, partitions: frozenset[Partition]) -> None:
         """Drain what is started of them, commit it, let them go."""
+        self._joined = False
+        if self._source is not None:
+            self._source.revoking()
         await self._let_go(partitions, self._limits.drain.revoke_s)
 
     async def on_assigned(self, partitions: frozenset[Partition]) -> None:
         """Begin an epoch for each."""
         self._ledger.assign(partitions)
+        self._joined = True
         if self._source is not None:
             self._source.reassigned()
+        if self._log_ends is not None:
+            self._log_ends.forget()
         _log.info(log_events.PARTITIONS_ASSIGNED, partitions=len(partitions))
         self._observer.rebalanced(len(partitions))
+        if partitions and (consumer := self._consumer) is not None:
+            # Beside the reading: the group is not to wait for it.
+            await self._background.cancel("retention")
+            self._background.start(
+                "retention",
+                taken_away_before(consumer, partitions, self._observer),
+                may_end=True,
+            )
 
     def _on_signal(self, name: str) -> None:
         if self._stopping.is_set():
@@ -180,15 +207,52 @@ class Service:
     # Start.
 
     async def _start(self) -> None:
+        consumer = await self._connect_in_time()
+        watch = TopicWatch(self._options, self._clock, self._current, self._on_created_again)
+        await watch.look()
+        if self._before_joining is not None:
+            self._phase = "waiting"
+            if not self._processor.available:
+                _log.info(log_events.WAITING_FOR_MODEL)
+            await self._before_joining()
+        source = self._source = Source(
+            self._options,
+            self._limits.in_flight,
+            processor=self._processor,
+            ledger=self._ledger,
+            in_flight=self._in_flight,
+            batcher=self._batcher,
+            clock=self._clock,
+            observer=self._observer,
+            max_records=self._until.max_records,
+        )
+        self._log_ends = LogEnds(source, self._clock, self._current)
+        self._join(consumer)
+        self._ever_joined = True
+        watchdog = Watchdog(
+            self._limits.watchdog, self._options, source, self._clock, self._current
+        )
+        self._background.start("watchdog", watchdog.run(self._restart_consumer))
+        self._background.start("topics", watch.run())
+        self._background.start("log-ends", self._log_ends.run())
+        self._phase = "running"
+        _log.info(log_events.STARTED, group=self._options.group_id)
+
+    async def _connect_in_time(self) -> KafkaConsumer:
+        """Connect, check what can be checked, and wait for brokers that come up as we do.
+
+        Raises:
+            AccessDenied, Misconfigured: as the checks do.
+            Broken: no broker answers.
+        """
         until = self._clock.monotonic() + _START_S
         while True:
             try:
                 consumer = await self._connect()
                 await self._publisher.start()
-                break
             except Denied as error:
                 raise AccessDenied(
-                    f"the brokers refuse us: {error}; mend the credentials"
+                    f"the brokers refuse us: {error}; correct the credentials"
                 ) from error
             except KafkaFault as error:
                 if self._clock.monotonic() >= until:
@@ -199,46 +263,22 @@ class Service:
                     error=str(error),
                 )
                 if self._consumer is not None:
-                    await self._consumer.stop()
+                    await self._consumer.stop(timeout_s=_DISCONNECT_S)
                 await sleep(self._clock, 1.0)
-        self._source = Source(
-            self._options,
-            processor=self._processor,
-            ledger=self._ledger,
-            in_flight=self._in_flight,
-            batcher=self._batcher,
-            clock=self._clock,
-            observer=self._observer,
-            max_records=self._until.max_records,
-        )
-        self._join(consumer)
-        watchdog = Watchdog(
-            self._limits.watchdog, self._options, self._source, self._clock, self._current
-        )
-        self._spawn("watchdog", watchdog.run(self._restart_consumer))
-        self._phase = "running"
-        _log.info(log_events.STARTED, group=self._options.group_id)
+            else:
+                return consumer
 
     async def _connect(self) -> KafkaConsumer:
         self._consumer = consumer = self._brokers.consumer()
         await consumer.start()
-        check_topics(self._options, await consumer.topics())
+        await check_kafka(self._options, consumer)
         return consumer
 
     def _join(self, consumer: KafkaConsumer) -> None:
         assert self._source is not None
         consumer.subscribe(self)
-        self._spawn("source", self._source.run(consumer, self._on_round))
-        self._spawn("committer", self._committer.run(consumer))
-
-    def _spawn(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine, name=f"emostream-{name}")
-        self._tasks[name] = task
-        task.add_done_callback(self._task_ended)
-
-    def _task_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
+        self._background.start("source", self._source.run(consumer, self._on_round))
+        self._background.start("committer", self._committer.run(consumer))
 
     # While running.
 
@@ -251,10 +291,10 @@ class Service:
         source = self._source
         assert source is not None
         if source.over or self._caught_up(source):
-            self._work.last = True
-            if "finish" not in self._tasks:
-                self._spawn("finish", self._finish())
-        self._work.pump()
+            self._scheduler.last = True
+            if "finish" not in self._background:
+                self._background.start("finish", self._finish(), may_end=True)
+        self._scheduler.pump()
 
     def _caught_up(self, source: Source) -> bool:
         quiet_s = self._until.caught_up_s
@@ -266,9 +306,9 @@ class Service:
         return bool(states) and all(state.lag == 0 for state in states)
 
     async def _finish(self) -> None:
-        """Finish all that was taken up, however long it takes, and stop."""
+        """Finish all that was received, however long it takes, and stop."""
         while self._in_flight.records and not self._stopping.is_set():
-            await self._work.wait_for_one()
+            await self._scheduler.wait_for_one()
         self.stop()
 
     async def _let_go(self, partitions: frozenset[Partition], within_s: float) -> None:
@@ -277,8 +317,8 @@ class Service:
         if not ours or consumer is None:
             return
         epochs = {epoch for one in ours if (epoch := self._ledger.epoch(one)) is not None}
-        self._in_flight.release(*self._batcher.drop(epochs))
-        await self._work.drain(within_s, epochs=epochs)
+        self._in_flight.release(self._batcher.drop(epochs))
+        await self._scheduler.drain(within_s, epochs=epochs)
         if not self._abandoned.is_set():
             try:
                 await self._committer.commit(consumer, ours, within_s=LAST_COMMIT_S)
@@ -298,8 +338,22 @@ class Service:
     def _current(self) -> KafkaConsumer | None:
         return self._consumer
 
+    def _on_created_again(self, topic: str) -> None:
+        """What was read of the old topic says nothing about the new one: begin at its start."""
+        # No await in here: a fetch of the old position could come between.
+        partitions = frozenset(one for one in self._ledger.partitions() if one.topic == topic)
+        consumer = self._consumer
+        if not partitions or consumer is None or not partitions <= consumer.assignment():
+            return  # a rebalance is under way, and reading begins where the group has no offset
+        epochs = [epoch for one, epoch, _ in self._ledger.entries() if one in partitions]
+        self._in_flight.release(self._batcher.drop(epochs))
+        self._ledger.assign(partitions)
+        if self._log_ends is not None:
+            self._log_ends.forget()
+        consumer.seek_to_beginning(partitions)
+
     async def _restart_consumer(self) -> None:
-        """Make the Kafka consumer anew: the old one delivers nothing any more.
+        """Replace the Kafka consumer: the old one delivers nothing any more.
 
         Raises:
             Stuck: the new one can't even connect.
@@ -307,9 +361,9 @@ class Service:
         old = self._consumer
         assert old is not None
         self._observer.consumer_restarted()
-        await self._cancel("source", "committer")
+        await self._background.cancel("source", "committer", "retention")
         await self._let_go(self._ledger.partitions(), self._limits.drain.revoke_s)
-        await old.stop()
+        await old.stop(timeout_s=_DISCONNECT_S)
         try:
             self._join(await self._connect())
         except KafkaFault as error:
@@ -323,15 +377,21 @@ class Service:
     # The end.
 
     async def _end(self) -> None:
-        """Let what is started finish within the budget, commit it, and disconnect."""
-        self._phase = "draining"
-        self._work.close()
-        await self._cancel("start", "finish", "watchdog", "source", "committer")
-        self._in_flight.release(*self._batcher.drop())
+        """Let what is started finish within the budget, commit it, and disconnect.
+
+        Each phase has its own deadline, all counted from now: what one doesn't need, the others
+        don't get, and a broker that doesn't answer holds none of them longer.
+        """
+        self._phase, self._joined = "draining", False
+        budget_s = self._limits.drain.stop_s
+        drained_by = self._clock.monotonic() + budget_s + LAST_ACKS_S
+        self._scheduler.close()
+        await self._background.cancel()
+        self._in_flight.release(self._batcher.drop())
         abandon = asyncio.ensure_future(self._abandoned.wait())
         try:
-            done = await self._work.drain(
-                self._limits.drain.stop_s,
+            done = await self._scheduler.drain(
+                budget_s,
                 publishing_only=self.error is not None,
                 unless=abandon,
             )
@@ -342,46 +402,39 @@ class Service:
                 log_events.WORK_ABANDONED,
                 records=sum(s.in_flight for s in self._partition_states()),
             )
-        await self._commit_last()
-        if self._consumer is not None:
-            await self._consumer.stop()
-        await self._publisher.stop()
+        committed_by = min(drained_by, self._clock.monotonic()) + LAST_COMMIT_S
+        await self._commit_last(committed_by - self._clock.monotonic())
+        await self._disconnect(committed_by + _DISCONNECT_S - self._clock.monotonic())
         self._phase = "stopped"
-        self._say_goodbye()
+        self._log_end()
 
-    async def _commit_last(self) -> None:
-        """Commit what is finished, unless told not to: dead letters of a bad deploy come again."""
-        if self._consumer is None or self._abandoned.is_set() or isinstance(self.error, FuseBlown):
+    async def _commit_last(self, within_s: float) -> None:
+        """Commit what is acknowledged, whatever ended the service, unless it is told not to."""
+        if self._consumer is None or self._abandoned.is_set():
             return
         try:
-            await self._committer.commit(self._consumer, within_s=LAST_COMMIT_S)
+            await self._committer.commit(self._consumer, within_s=max(1.0, within_s))
         except ServiceError as error:
             self._fail(error)
 
-    async def _cancel(self, *names: str) -> None:
-        tasks = [task for name in names if (task := self._tasks.pop(name, None)) is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+    async def _disconnect(self, within_s: float) -> None:
+        """Leave the group and end the producer, both at once: neither waits for the other."""
+        within_s = max(1.0, within_s)
+        leaving: list[asyncio.Future[None]] = [
+            asyncio.ensure_future(self._publisher.stop(timeout_s=within_s))
+        ]
+        if self._consumer is not None:
+            leaving.append(asyncio.ensure_future(self._consumer.stop(timeout_s=within_s)))
+        for late in await wait_all(self._clock, leaving, within_s + 1.0):
+            late.cancel()
+        for task in leaving:
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                self._fail(error)
 
-    def _exit_code(self) -> int:
-        match self.error:
-            case None:
-                return EXIT_DONE
-            case ServiceError():
-                return self.error.exit_code
-            case WrongRequest():
-                return EXIT_MISCONFIGURED
-            case Stop():
-                return EXIT_HALTED
-            case _:
-                return EXIT_BROKEN
-
-    def _say_goodbye(self) -> None:
+    def _log_end(self) -> None:
         counts = {
-            "published": self._work.published,
-            "dead_letters": self._work.dead_letters,
+            "published": self._scheduler.published,
+            "dead_letters": self._scheduler.dead_letters,
             "committed": self._committer.committed,
         }
         if self.error is None:
@@ -389,32 +442,41 @@ class Service:
             return
         if isinstance(self.error, FuseBlown):
             self._observer.fuse_blown()
-        known = isinstance(self.error, ServiceError | Stop)
-        _log.error(
-            log_events.FAILED,
-            error=type(self.error).__name__,
+        known = isinstance(self.error, QuotableError)
+        facts = {
+            "error": type(self.error).__name__,
             # The message of an error that nobody foresaw may quote a post.
-            reason=str(self.error) if known else "unexpected: see the traceback",
-            exit_code=self._exit_code(),
-            exc_info=None if known else self.error,
-            **counts,
-        )
+            "reason": str(self.error) if known else "unexpected: see the traceback",
+            "exit_code": exit_code(self.error),
+            "exc_info": None if known else self.error,
+        }
+        if self._ever_joined:
+            _log.error(log_events.FAILED, **facts, **counts)
+        else:
+            _log.error(log_events.NOT_STARTED, **facts)
 
     def _partition_states(self) -> list[PartitionState]:
         consumer = self._consumer
         if consumer is None:
             return []
+        held = self._source.held if self._source is not None else {}
+        bad = consumer.bad_batches
         states = []
         for partition, tracker in sorted(self._ledger.held().items()):
             # Idle means that what lies before the consumer's position is settled or a marker.
             stands_at = consumer.position(partition) if tracker.idle else None
+            end = consumer.high_water(partition)
+            if self._log_ends is not None:
+                end = self._log_ends.of(partition, end)
             states.append(
                 PartitionState(
                     topic=partition.topic,
                     partition=partition.partition,
                     commit_position=tracker.position if stands_at is None else stands_at,
-                    high_water=consumer.high_water(partition),
+                    high_water=end,
                     in_flight=tracker.in_flight,
+                    held=held.get(partition),
+                    bad_batch_at=bad[partition].offset if partition in bad else None,
                 )
             )
         return states

@@ -1,4 +1,4 @@
-"""Finds a consumer that should deliver and doesn't, and has it made anew (aiokafka issue 1154)."""
+"""Finds a consumer that should deliver and doesn't, and has it replaced (aiokafka issue 1154)."""
 
 from collections.abc import Awaitable, Callable
 
@@ -59,7 +59,9 @@ class Watchdog:
         """Say why the consumer is stuck; None if it isn't, or if that can't be told now."""
         source, limits, consumer = self._source, self._limits, self._current()
         now = self._clock.monotonic()
-        # A rebalance holds the loop for as long as its slowest member may take.
+        if source.rebalancing:
+            return None  # it holds the loop for as long as the slowest member may take
+        # One that the group is still to tell us of holds it, too.
         longest_round = limits.stall_s + 2 * self._options.rebalance_timeout_s
         if now - source.last_loop > longest_round:
             return f"the fetch loop hasn't come round for {now - source.last_loop:.0f} s"
@@ -84,5 +86,6 @@ class Watchdog:
         return sum(
             max(0, end - position)
             for partition, end in ends.items()
-            if (position := consumer.position(partition)) is not None
+            if partition not in self._source.held
+            and (position := consumer.position(partition)) is not None
         )

@@ -1,6 +1,6 @@
 """All sections as one object, and the combinations between sections that are refused."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
@@ -21,6 +21,8 @@ _POLL_INTERVAL_S = 300.0
 
 class Settings(Document):
     """The whole configuration. Made by `load`; tests may make it from keywords."""
+
+    others: ClassVar[frozenset[str]] = frozenset({"monitor"})
 
     kafka: Kafka = Kafka()
     input: Input = Input()

@@ -1,7 +1,9 @@
 """Whether the consumer lives and is ready, and why not: what `/livez` and `/readyz` say."""
 
+import time
 from collections.abc import Callable, Sequence
 
+from consumer.telemetry.meter import Meter
 from consumer.telemetry.state import Snapshot
 from emollm.pool import BreakerState, ServerState
 
@@ -9,17 +11,27 @@ from emollm.pool import BreakerState, ServerState
 class Health:
     """Says whether the service lives and is ready, and why not."""
 
-    def __init__(self, *, stuck_after_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        stuck_after_s: float,
+        meter: Meter | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`meter` knows when a model server last answered; without one, none ever did."""
         self._stuck_after_s = stuck_after_s
+        self._meter = meter
+        self._monotonic = monotonic
         self.snapshot: Callable[[], Snapshot] | None = None
-        """How the service is doing; None until there is one, while model servers are waited for."""
+        """How the service is doing; None until there is one."""
         self.servers: Callable[[], Sequence[ServerState]] | None = None
-        """How the model servers are doing; None until the pool is open."""
+        """How the model servers are doing; None until there is a service."""
 
     def not_alive(self) -> list[str]:
         """Why the platform should restart the process; empty while it makes progress.
 
-        Waiting for a model server is no reason: a restart would not bring it back.
+        Progress is that model servers answer, well or not, or that posts are finished. Waiting is
+        no reason: a restart brings no model server back, and makes an overloaded one no faster.
         """
         if self.snapshot is None:
             return []
@@ -30,29 +42,52 @@ class Health:
         problems: list[str] = []
         if state.since_loop_s > limit:
             problems.append(f"no look for posts since {state.since_loop_s:.0f} s")
-        work = state.in_flight_records > 0 or any(one.lag for one in state.partitions)
-        if work and state.available and state.since_progress_s > limit:
+        if state.available and self._idle_s(state) > limit:
             problems.append(f"posts are waiting and none was finished since {limit:.0f} s")
         return problems
 
+    def _idle_s(self, state: Snapshot) -> float:
+        """For how long there was work and a server, and neither an answer nor a finished post."""
+        idle_s = min(state.oldest_in_flight_s, state.since_finish_s, state.since_available_s)
+        if self._meter is not None:
+            idle_s = min(idle_s, self._monotonic() - self._meter.last_answer)
+        return idle_s
+
     def not_ready(self) -> list[str]:
         """Why posts don't go through; empty while they do."""
-        problems: list[str] = []
-        if self.servers is not None:
-            for server in self.servers():
-                if server.out is not None:
-                    problems.append(f"model server {server.url} is out: {server.out}")
-                elif server.breaker is not BreakerState.CLOSED:
-                    problems.append(f"model server {server.url}: breaker {server.breaker.value}")
+        problems = self._missing_servers()
         if self.snapshot is None:
-            return [*problems, "waiting for a model server"]
+            return [*problems, "the service is starting"]
         state = self.snapshot()
         if state.ready:
             return []  # one server is enough
+        if state.phase == "waiting":
+            return [*problems, "waiting for a model server"]
         if state.phase != "running":
             problems.append(f"the service is {state.phase}")
-        if not state.partitions:
-            problems.append("no partition is assigned")
+        elif not state.joined:
+            problems.append("the group has not given this member its share")
         if not state.available:
             problems.append("no model server takes prompts")
         return problems
+
+    def _missing_servers(self) -> list[str]:
+        problems: list[str] = []
+        for server in self.servers() if self.servers is not None else ():
+            if server.out is not None:
+                problems.append(f"model server {server.url} is out: {server.out}")
+            elif server.breaker is not BreakerState.CLOSED:
+                problems.append(f"model server {server.url}: breaker {server.breaker.value}")
+        return problems
+
+    def warnings(self) -> list[str]:
+        """What needs a human although posts go through: it makes nothing unready."""
+        if self.snapshot is None:
+            return []
+        return [
+            f"{one.topic}-{one.partition} stopped at offset {one.bad_batch_at}, where a batch can't"
+            " be read; the other partitions go on. Repair the broker's log, or:"
+            " emostream offsets skip"
+            for one in self.snapshot().partitions
+            if one.bad_batch_at is not None
+        ]

@@ -17,10 +17,12 @@ _event = EVENTS.declare
 MODEL_READY = _event(
     "model_ready", "A model server answered the canary; `model` is asked the `tasks`."
 )
-NOT_STARTED = _event("not_started", "It can't start or go on; `reason` says what to mend.")
-STOPPED_WAITING = _event("stopped_waiting", "Told to stop while no model server had answered yet.")
+NOT_STARTED = _event("not_started", "It can't start; `reason` says what to do.")
+WAITING_FOR_MODEL = _event(
+    "waiting_for_model", "Kafka is connected and checked; a model server is waited for."
+)
 KAFKA_UNREACHABLE = _event("kafka_unreachable", "No broker answers at start; tried again.")
-STARTED = _event("started", "The group is joined; posts are taken up as partitions come.")
+STARTED = _event("started", "The group is joined; posts are read as partitions come.")
 
 # ---- the group
 
@@ -32,7 +34,17 @@ RECORDS_UNASSIGNED = _event(
     "records_unassigned", "Kafka's client delivered records of a partition not ours: dropped."
 )
 LOG_WENT_BACK = _event(
-    "log_went_back", "A partition's offsets began again: its topic was made anew or cut."
+    "log_went_back", "A partition's offsets began again: its topic was created again or cut."
+)
+TOPIC_CREATED_AGAIN = _event(
+    "topic_created_again", "An input topic was deleted and created again; read from its start."
+)
+PARTITION_STOPPED = _event(
+    "partition_stopped", "A batch at `offset` can't be read; this partition waits, others go on."
+)
+PARTITION_GOES_ON = _event("partition_goes_on", "The batch that a partition stopped at was read.")
+RECORDS_TAKEN_AWAY = _event(
+    "records_taken_away", "Retention removed records before they were read: they are lost."
 )
 COMMIT_FENCED = _event(
     "commit_fenced", "The partitions moved before the commit: their new owner does the work."
@@ -43,13 +55,13 @@ COMMIT_FAILED = _event("commit_failed", "A commit was given up; the next one car
 # ---- the way of a batch
 
 FETCH_FAILED = _event("fetch_failed", "The brokers gave no records, this time.")
-BATCH_FAILED = _event("batch_failed", "The analysis raised: a bug; the culprits are looked for.")
+BATCH_FAILED = _event("batch_failed", "The analysis raised: a bug; its records are tried alone.")
 ANALYSIS_DELAYED = _event("analysis_delayed", "A batch waits for model servers, to be tried again.")
 SENDS_FAILED = _event("sends_failed", "Events or dead letters were not acknowledged; sent again.")
-PRODUCER_RENEWED = _event("producer_renewed", "A producer that could not go on was made anew.")
+PRODUCER_RENEWED = _event("producer_renewed", "A producer that could not go on was replaced.")
 PRODUCER_NOT_RENEWED = _event("producer_not_renewed", "The new producer does not start either.")
 CONSUMER_STUCK = _event(
-    "consumer_stuck", "Nothing is delivered although there is more; the consumer is made anew."
+    "consumer_stuck", "Nothing is delivered although there is more; the consumer is replaced."
 )
 
 # ---- the end

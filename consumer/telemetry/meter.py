@@ -5,10 +5,10 @@ Prometheus reads is made when it asks.
 """
 
 import asyncio
+import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 
 from consumer.records import Record
 from consumer.telemetry import metrics as m
-from consumer.telemetry.observer import BatchClosed, CommitFailure
+from consumer.telemetry.observer import BatchClosed, CommitFailure, PauseReason
 from consumer.telemetry.state import Snapshot
 from emollm.pool import BreakerState
 from emollm.protocol import ServerInfo
@@ -57,7 +57,10 @@ class _Histogram:
 class Meter(Collector):
     """Observer of the service, of the analysis and of the pool in one, and what a scrape reads."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self.last_answer = monotonic()
+        """When a model server last answered a request, or failed to: the pool is at work."""
         self.snapshot: Callable[[], Snapshot] | None = None
         """How the service is doing; set once there is one."""
         self.cache_size: Callable[[], tuple[int, int]] | None = None
@@ -131,7 +134,7 @@ class Meter(Collector):
         self._histograms[m.REVOKE_SECONDS.name].observe(seconds)
         self._add(m.ABANDONED, by=abandoned)
 
-    def paused(self, reason: Literal["records", "bytes", "unavailable"]) -> None:
+    def paused(self, reason: PauseReason) -> None:
         """Count it by reason."""
         self._add(m.PAUSES, reason)
 
@@ -145,6 +148,14 @@ class Meter(Collector):
     def consumer_restarted(self) -> None:
         """Count it."""
         self._add(m.RESTARTS)
+
+    def bad_batch(self) -> None:
+        """Count the try."""
+        self._add(m.BAD_BATCHES)
+
+    def taken_away(self, records: int) -> None:
+        """Count the offsets."""
+        self._add(m.TAKEN_AWAY, by=records)
 
     def fuse_blown(self) -> None:
         """Remember it."""
@@ -173,6 +184,7 @@ class Meter(Collector):
 
     def on_request(self, server: str, task: str, outcome: str, seconds: float) -> None:
         """Count it, and its time where it was answered."""
+        self.last_answer = self._monotonic()
         self._requests[server, task, outcome] += 1
         if outcome == "answered":
             histogram = self._request_seconds.get(server)
@@ -252,8 +264,9 @@ class Meter(Collector):
             if one.lag is not None:
                 lags[one.topic, str(one.partition)] = one.lag
         paused = counts[m.PAUSED.name]
-        for reason in ("records", "bytes", "unavailable"):
-            paused[reason,] = float(state.paused == reason)
+        held = {one.held for one in state.partitions}
+        for reason in ("records", "bytes", "unavailable", "window", "bad_batch"):
+            paused[reason,] = float(state.paused == reason or reason in held)
         for metric, value in (
             (m.CONSUMED, state.consumed),
             (m.IN_FLIGHT_POSTS, state.in_flight_records),

@@ -34,7 +34,7 @@ LAG = Metric(
     "Records between what is settled and the end of the partition's log.",
     ("topic", "partition"),
 )
-CONSUMED = Metric("emostream_consumed_total", "counter", "Records taken up.")
+CONSUMED = Metric("emostream_consumed_total", "counter", "Records received.")
 EVENTS = Metric("emostream_events_total", "counter", "Events acknowledged by the broker.")
 DEAD_LETTERS = Metric(
     "emostream_dead_letters_total",
@@ -51,7 +51,7 @@ SKIPPED = Metric(
 EVENT_LATENCY = Metric(
     "emostream_event_latency_seconds",
     "histogram",
-    "From taking a record up to its event's acknowledgement: the time in this service.",
+    "From receiving a record to its event's acknowledgement: the time in this service.",
     buckets=_SECONDS,
 )
 EVENT_AGE = Metric(
@@ -63,18 +63,20 @@ EVENT_AGE = Metric(
 
 # ---- in flight
 
-IN_FLIGHT_POSTS = Metric("emostream_in_flight_posts", "gauge", "Records taken up, not finished.")
+IN_FLIGHT_POSTS = Metric("emostream_in_flight_posts", "gauge", "Records received, not finished.")
 IN_FLIGHT_BYTES = Metric("emostream_in_flight_bytes", "gauge", "Bytes of these records.")
 IN_FLIGHT_BATCHES = Metric("emostream_in_flight_batches", "gauge", "Batches under way.")
 OLDEST_IN_FLIGHT = Metric(
     "emostream_oldest_in_flight_seconds",
     "gauge",
-    "Age of the oldest record taken up and not finished; growing without end means stuck.",
+    "Age of the oldest record received and not finished; growing without end means stuck.",
 )
 PAUSED = Metric(
     "emostream_paused",
     "gauge",
-    "1 while fetching is paused: the in-flight bound is reached, or no model server available.",
+    "1 while a partition isn't fetched: `records` or `bytes` in flight, no model server"
+    " (`unavailable`), too many offsets past an unfinished one (`window`), a batch that can't be"
+    " read (`bad_batch`).",
     ("reason",),
 )
 PAUSES = Metric("emostream_pauses_total", "counter", "Times fetching paused.", ("reason",))
@@ -176,7 +178,17 @@ COMMIT_FAILURES = Metric(
 RESTARTS = Metric(
     "emostream_consumer_restarts_total",
     "counter",
-    "Times the watchdog made the Kafka consumer anew, since it delivered nothing.",
+    "Times the watchdog replaced the Kafka consumer, since it delivered nothing.",
+)
+BAD_BATCHES = Metric(
+    "emostream_bad_batches_total",
+    "counter",
+    "Times a partition stopped at a batch that can't be read: `emostream offsets skip` passes it.",
+)
+TAKEN_AWAY = Metric(
+    "emostream_taken_away_posts_total",
+    "counter",
+    "Offsets that the topic's retention removed before they were read: these posts are lost.",
 )
 FUSE = Metric("emostream_fuse_blown", "gauge", "1 when nearly everything was poison: it stops.")
 TASKS = Metric(

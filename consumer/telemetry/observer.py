@@ -7,6 +7,8 @@ from consumer.records import Record
 
 BatchClosed = Literal["size", "bytes", "wait", "drain"]
 """What closed a batch: full by records, full by bytes, old enough, or the end of fetching."""
+PauseReason = Literal["records", "bytes", "unavailable", "window", "bad_batch"]
+"""See `consumer.telemetry.state`: `Paused` and `Held`."""
 CommitFailure = Literal["fenced", "error"]
 """`fenced`: the partitions moved, their new owner does the work again. `error`: anything else."""
 
@@ -45,8 +47,8 @@ class Observer(Protocol):
     def revoked(self, partitions: int, abandoned: int, seconds: float) -> None:
         """Partitions were let go; their new owner does `abandoned` records again."""
 
-    def paused(self, reason: Literal["records", "bytes", "unavailable"]) -> None:
-        """Fetching paused."""
+    def paused(self, reason: PauseReason) -> None:
+        """Fetching paused, of all partitions or of one."""
 
     def resumed(self) -> None:
         """Fetching goes on."""
@@ -55,7 +57,13 @@ class Observer(Protocol):
         """Records finished after their partition was lost: published, not committed here."""
 
     def consumer_restarted(self) -> None:
-        """The watchdog made the Kafka consumer anew."""
+        """The watchdog replaced the Kafka consumer."""
+
+    def bad_batch(self) -> None:
+        """A partition stopped at a batch that can't be read; once for each try."""
+
+    def taken_away(self, records: int) -> None:
+        """Retention removed so many offsets before they were read."""
 
     def fuse_blown(self) -> None:
         """Nearly everything was poison: the service stops."""
@@ -91,7 +99,7 @@ class NullObserver:
     def revoked(self, partitions: int, abandoned: int, seconds: float) -> None:
         """Ignore."""
 
-    def paused(self, reason: Literal["records", "bytes", "unavailable"]) -> None:
+    def paused(self, reason: PauseReason) -> None:
         """Ignore."""
 
     def resumed(self) -> None:
@@ -101,6 +109,12 @@ class NullObserver:
         """Ignore."""
 
     def consumer_restarted(self) -> None:
+        """Ignore."""
+
+    def bad_batch(self) -> None:
+        """Ignore."""
+
+    def taken_away(self, records: int) -> None:
         """Ignore."""
 
     def fuse_blown(self) -> None:

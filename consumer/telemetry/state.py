@@ -4,7 +4,13 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-Phase: TypeAlias = Literal["starting", "running", "draining", "stopped"]
+Phase: TypeAlias = Literal["starting", "waiting", "running", "draining", "stopped"]
+"""`waiting`: Kafka is connected and checked, and no model server has answered yet."""
+Paused: TypeAlias = Literal["records", "bytes", "unavailable", "over"]
+"""Why nothing is fetched: the in-flight bounds, no model server, or a bounded run's end."""
+Held: TypeAlias = Literal["records", "window", "bad_batch"]
+"""Why one partition isn't fetched: its share of the in-flight records, its window of unfinished
+offsets, or a batch that can't be read."""
 
 
 class PartitionState(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,9 +21,13 @@ class PartitionState(msgspec.Struct, frozen=True, kw_only=True):
     commit_position: int | None
     """The offset to be committed next; None before the first record of this assignment."""
     high_water: int | None
-    """Where the broker's log ended at the last fetch; None before it."""
+    """Where the broker's log ends, as far as it is known; None before the first fetch."""
     in_flight: int
-    """Records taken up and not finished."""
+    """Records received and not finished."""
+    held: Held | None = None
+    """Why it isn't fetched while others are; None while it is."""
+    bad_batch_at: int | None = None
+    """The offset of the batch that can't be read; None where there is none."""
 
     @property
     def lag(self) -> int | None:
@@ -34,18 +44,22 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     partitions: tuple[PartitionState, ...]
     available: bool
     """Whether the analyzer takes work: a model server's breaker is closed."""
-    paused: str | None
-    """Why fetching is paused: `records`, `bytes` or `unavailable`; None while it isn't."""
+    joined: bool
+    """Whether the group has given this member its share, which may be no partition at all."""
+    paused: Paused | None
+    """Why nothing is fetched; None while something is."""
     in_flight_records: int
     in_flight_bytes: int
     batches: int
     """Under way."""
     oldest_in_flight_s: float
-    """Age of the oldest record taken up and not finished; 0 when there is none."""
+    """Age of the oldest record received and not finished; 0 when there is none."""
     since_loop_s: float
     """Seconds since the fetch loop last came round. Live means it does, in seconds."""
-    since_progress_s: float
-    """Seconds since anything was delivered, finished or committed."""
+    since_finish_s: float
+    """Seconds since the analysis last finished a record, or one was acknowledged or committed."""
+    since_available_s: float
+    """Seconds since a model server last began to take prompts."""
     consumed: int
     published: int
     dead_letters: int
@@ -54,5 +68,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ready(self) -> bool:
-        """Whether posts go through: running, partitions assigned, a model server available."""
-        return self.phase == "running" and bool(self.partitions) and self.available
+        """Whether posts go through: the group is joined, and a model server available."""
+        return self.phase == "running" and self.joined and self.available

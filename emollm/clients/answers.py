@@ -8,7 +8,13 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from emollm.clients.transport import DeadlinePassed, Response, TransportError
+from emollm.clients.transport import (
+    ConnectionLost,
+    DeadlinePassed,
+    NotConnected,
+    Response,
+    TransportError,
+)
 from emollm.errors import (
     GenerationFailed,
     ModelError,
@@ -94,8 +100,14 @@ def error_of(
 
 def no_answer(error: TransportError, *, server: str) -> ModelError:
     """What the lack of an answer means."""
-    kind = TimedOut if isinstance(error, DeadlinePassed) else Unavailable
-    return kind(str(error), server=server)
+    if isinstance(error, DeadlinePassed):
+        return TimedOut(str(error), server=server)
+    return Unavailable(
+        str(error),
+        server=server,
+        unsent=isinstance(error, NotConnected),
+        lost=isinstance(error, ConnectionLost),
+    )
 
 
 def garbage(response: Response, path: str, *, server: str) -> ModelError:

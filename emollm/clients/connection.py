@@ -5,13 +5,19 @@ from typing import cast
 
 import httptools
 
-from emollm.clients.transport import BODY_LIMIT, DeadlinePassed, NoAnswer, Response
+from emollm.clients.transport import (
+    BODY_LIMIT,
+    ConnectionLost,
+    DeadlinePassed,
+    NoAnswer,
+    Response,
+)
 
 _HEAD_LIMIT = 64 * 1024
 """Longest head of an answer that is read, in bytes; a TGI's has about 300."""
 
 
-class ClosedSilently(NoAnswer):
+class ClosedSilently(ConnectionLost):
     """The connection was closed before a byte of the answer came."""
 
 
@@ -115,7 +121,7 @@ class Connection(asyncio.Protocol):
         if self._in_body and not self._has_length and exc is None:
             self._answer()
         elif self._got:
-            self._fail(NoAnswer("the connection was closed in mid-answer"))
+            self._fail(ConnectionLost("the connection was closed in mid-answer"))
         else:
             self._fail(ClosedSilently("the connection was closed without an answer"))
 

@@ -7,7 +7,7 @@ from yarl import URL
 
 from emollm.clients.address import ServerOptions
 from emollm.clients.connection import ClosedSilently, Connection
-from emollm.clients.transport import NoAnswer, Response
+from emollm.clients.transport import NoAnswer, NotConnected, Response
 
 CONNECT_TIMEOUT_S = 5.0
 """A host that doesn't answer a SYN within 5 s is gone; waiting the whole deadline would hold a
@@ -133,9 +133,9 @@ class HttpTransport:
                     lambda: Connection(loop), host, port, ssl=self._tls
                 )
         except TimeoutError:
-            raise NoAnswer("no connection within the time for connecting") from None
+            raise NotConnected("no connection within the time for connecting") from None
         except (OSError, ValueError) as error:  # ValueError: a name that can't be looked up
-            raise NoAnswer(_cause(error)) from None
+            raise NotConnected(_cause(error)) from None
         if self._closed:
             connection.abort()
             raise NoAnswer("the transport is closed")

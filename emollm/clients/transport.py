@@ -35,6 +35,14 @@ class NoAnswer(TransportError):  # noqa: N818 - what happened
     """Connection refused, reset, closed in mid-answer, TLS refused, not HTTP, or too long."""
 
 
+class NotConnected(NoAnswer):
+    """There was no connection within its time: nothing was sent."""
+
+
+class ConnectionLost(NoAnswer):
+    """The connection ended after the request was sent and before its answer was whole."""
+
+
 class DeadlinePassed(TransportError):  # noqa: N818 - what happened
     """The call took longer than it may."""
 

@@ -5,25 +5,26 @@ answers = await pool.ask(prompts)      # in the prompts' order; errors in it are
 await pool.aclose()
 """
 
+from emollm.errors import PoolBroken, PoolClosed
+from emollm.pool.advice import advice
 from emollm.pool.breaker import BreakerState
-from emollm.pool.clock import Clock, SystemClock
-from emollm.pool.ends import PoolClosed
-from emollm.pool.lane import ServerState
+from emollm.pool.health import Prove
 from emollm.pool.observer import NullObserver, PoolObserver
-from emollm.pool.opening import open_pool
+from emollm.pool.open_pool import open_pool
+from emollm.pool.options import PoolOptions
 from emollm.pool.pool import Pool
-from emollm.pool.roster import PoolOptions, Prove
+from emollm.pool.upstream import ServerState
 
 __all__ = [
     "BreakerState",
-    "Clock",
     "NullObserver",
     "Pool",
+    "PoolBroken",
     "PoolClosed",
     "PoolObserver",
     "PoolOptions",
     "Prove",
     "ServerState",
-    "SystemClock",
+    "advice",
     "open_pool",
 ]

@@ -1,12 +1,12 @@
 """When a server gets no prompts, and when it is asked again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from enum import Enum
 
 CONSECUTIVE = 5
-"""Failures in a row that open it. One prompt can't: after three it is asked alone."""
+"""Failures in a row that are too many."""
 RATIO = 0.5
-"""Share of failures, over about the last `_WINDOW` requests, that opens it, too."""
+"""Share of failures, over about the last `_WINDOW` requests, that is too much as well."""
 _WINDOW = 32
 FIRST_DELAY_S = 0.1
 """A burst of 424 for one poison prompt opens it as well: then the first probe closes it at once."""
@@ -36,6 +36,8 @@ class Breaker:
         self._random = random
         self._state = BreakerState.CLOSED
         self._row = 0
+        self._row_post: Hashable = None
+        self._one_post = True
         self._share = 0.0
         self._openings = 0
         self._closed_at = float("-inf")
@@ -50,21 +52,25 @@ class Breaker:
         """Whether prompts may be sent."""
         return self._state is BreakerState.CLOSED
 
+    @property
+    def one_post(self) -> bool:
+        """Whether the failures in a row are all of one post, which may be poison."""
+        return self._one_post
+
     def on_answer(self) -> None:
         """Count an answered prompt."""
         self._row = 0
         self._share -= self._share / _WINDOW
 
-    def on_failure(self, now: float) -> bool:
-        """Count a failed prompt. True: the breaker opened for it."""
+    def on_failure(self, post: Hashable) -> bool:
+        """Count a failed prompt of a post. True: they are too many, so open or probe it."""
         if self._state is not BreakerState.CLOSED:
             return False  # sent before it opened
+        self._one_post = self._row == 0 or (self._one_post and post == self._row_post)
+        self._row_post = post
         self._row += 1
         self._share += (1 - self._share) / _WINDOW
-        if self._row < CONSECUTIVE and self._share < RATIO:
-            return False
-        self.open(now)
-        return True
+        return self._row >= CONSECUTIVE or self._share >= RATIO
 
     def open(self, now: float) -> None:
         """Open it, whatever was counted."""

@@ -28,17 +28,23 @@ _WINDOW = 64
 """Of how many requests, about: a weighted mean in which the latest count most. 19 in a row make it
 a quarter; with one in ten at random, a quarter is five standard deviations away."""
 FLOOR = 1
+AFTER_NO_MEMORY = 0.8
+"""Of the limit at which the server ran out of memory: there it stays for a while."""
+NO_MEMORY_S = 300.0
+"""A limit that was too much for the GPU's memory is not tried again for five minutes: each try
+costs every prompt of the batch."""
 
 
 class Limiter:
-    """One server's limit. Knows no clock: whoever calls says when the prompt was sent."""
+    """One server's limit. Knows no clock: whoever calls passes times of one clock, in seconds."""
 
     def __init__(self, ceiling: int, start: int | None = None) -> None:
         """Begin at `start`, by default a fraction of `ceiling`, the most it may ever be."""
-        self._ceiling = max(FLOOR, ceiling)
+        self._ceiling = self._top = max(FLOOR, ceiling)
         begin = start if start is not None else self._ceiling * START_FRACTION
         self._limit = float(min(max(begin, FLOOR), self._ceiling))
         self._lowered_at = float("-inf")
+        self._top_until = float("-inf")
         self._share = 0.0
 
     @property
@@ -48,24 +54,29 @@ class Limiter:
 
     @property
     def ceiling(self) -> int:
-        """What the limit never exceeds."""
+        """The limit never exceeds it."""
         return self._ceiling
 
     def cap(self, ceiling: int) -> None:
-        """Take a new ceiling, of a server that came back with other settings."""
+        """Set the ceiling of a server that came back with other settings."""
         self._ceiling = max(FLOOR, ceiling)
+        self._top = min(self._top, self._ceiling)
         self._limit = min(self._limit, float(self._ceiling))
 
-    def on_answer(self, in_flight: int) -> bool:
+    def on_answer(self, in_flight: int, now: float) -> bool:
         """Count an answer that came while `in_flight` were asked. True: the limit has grown.
 
         An answer while there was room proves nothing about more, so it doesn't count.
         """
         self._share -= self._share / _WINDOW
         before = int(self._limit)
-        if in_flight < before or before >= self._ceiling:
+        if in_flight < before:
             return False
-        self._limit = min(self._limit + 1 / self._limit, float(self._ceiling))
+        if before >= self._top:
+            if before >= self._ceiling or now < self._top_until:
+                return False
+            self._top = self._ceiling
+        self._limit = min(self._limit + 1 / self._limit, float(self._top))
         return int(self._limit) > before
 
     def on_overload(self, sent_at: float, now: float) -> bool:
@@ -75,6 +86,16 @@ class Limiter:
     def on_failure(self, sent_at: float, now: float) -> bool:
         """Count a timeout or a failed generation. True: they are many, and it was lowered."""
         return self._lower(AFTER_FAILURE, sent_at, now)
+
+    def on_no_memory(self, sent_at: float, now: float) -> bool:
+        """Stay below a limit at which the server ran out of memory. True: it was lowered."""
+        if sent_at <= self._lowered_at:
+            return False  # of a batch that is counted already
+        self._lowered_at = now
+        self._top = max(FLOOR, int(self._limit * AFTER_NO_MEMORY))
+        self._top_until = now + NO_MEMORY_S
+        self._limit = float(self._top)
+        return True
 
     def _lower(self, factor: float, sent_at: float, now: float) -> bool:
         """Once a round trip: what was sent before the last lowering doesn't know of it yet."""

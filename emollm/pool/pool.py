@@ -2,41 +2,44 @@
 
 import asyncio
 import random
-from collections import deque
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
-import msgspec
 import structlog
 
 from emollm.clients import events
 from emollm.errors import (
-    FailedAlone,
+    GenerationFailed,
     ModelError,
     Overloaded,
     Poison,
-    Refused,
+    PoolBroken,
+    PoolClosed,
     Stop,
     TimedOut,
     Unavailable,
 )
 from emollm.pool.breaker import Breaker
-from emollm.pool.clock import Clock, SystemClock
-from emollm.pool.ends import PoolClosed, fresh
-from emollm.pool.guilt import guilt
-from emollm.pool.lane import Lane, ServerState, Worker
+from emollm.pool.failure_rate import failures_to_exclude_luck
+from emollm.pool.health import HealthChecks, Prove
 from emollm.pool.observer import NullObserver, PoolObserver
-from emollm.pool.roster import PoolOptions, Prove, Roster
-from emollm.pool.waves import Line, Slot, Wave
-from emollm.protocol import GenerateParams, Generation, ModelClient, PoolAnswer, Prompt, ServerInfo
+from emollm.pool.options import PoolOptions
+from emollm.pool.quarantine import COMPANY_ODDS, FAILURES_IN_COMPANY
+from emollm.pool.queue import Call, Pending, PromptQueue
+from emollm.pool.second_server import SecondServers
+from emollm.pool.trials import Trials
+from emollm.pool.upstream import FULL_AFTER, NOT_ASKING, ServerState, Upstream, Worker
+from emollm.protocol import Generation, ModelClient, PoolAnswer, Prompt, ServerInfo
+from runtime.clock import Clock, SystemClock, Timer, sleep
 
-STRIKES = 3
-"""Failures in company before a prompt is asked alone; a timeout weighs two, since it costs a whole
-deadline. Being asked alone is no verdict."""
-_CONVICTED = 1 - 1e-9
-"""Of guilt: five fifths added up are a little less or more than 1."""
-FULL_AFTER = 5
-"""Refusals in a row, without an answer between them, that are worth a line in the log."""
+RETRY_FIRST_S = 0.05
+"""A prompt that failed in company waits so long at least, twice as long after each further time."""
+RETRY_MAX_S = 5.0
+COUNTED_FAILURES = 2
+"""Of one prompt in company, that lower its server's limit: after those it is more likely that
+something is wrong with the prompt."""
+_NO_MEMORY = "out of memory"
 
 Connect = Callable[[], Awaitable[ModelClient | ModelError]]
 
@@ -50,18 +53,25 @@ class Pool:
     after prompt: a prompt costs no task and no future of its own. Whichever server is faster
     takes more; a new prompt goes to the one with the least in flight relative to its limit.
 
-    What becomes of a failed request:
+    One rule for a prompt whose request failed, whatever the error:
 
-    - Overloaded: the limit shrinks, the server rests for a moment, the prompt is asked again.
-      For as long as it takes: it never counts against the prompt.
-    - GenerationFailed, TimedOut, Unavailable: asked again, here or elsewhere; enough of them in a
-      row open the server's breaker. After `STRIKES` the prompt is asked *alone*, nothing else in
-      flight on that server. If it fails there and a harmless prompt is answered right after,
-      again and again (`guilt`), it is `FailedAlone`, which is Poison. If the harmless prompt fails
-      as well, it was the server, and the prompt waits like all others.
-    - Stop (credentials, routes): a harmless prompt is asked at once. If that is answered, each
-      time, it was the prompt (a gateway's rule against its text, say): Refused. Else the server
-      is out, and tried once a minute; when all are out, every `ask` raises that Stop.
+    - It goes to the tail of the queue, each time with a longer delay. That is no verdict.
+    - After `FAILURES_IN_COMPANY` (more on a server that fails often), or at once if its connection
+      was lost while the server had it, it is asked *alone*: nothing else in flight on that server.
+      Trying prompts alone takes turns with the queue, which gets half of the time at least.
+    - A failure alone counts only if the same server answers a harmless prompt right after.
+      `Evidence.condemns` says when there are enough, over long enough, that luck is excluded.
+      Then it is `FailedAlone` (`Refused` for an error that is a Stop elsewhere), which is Poison,
+      and the other prompts of its post with it.
+
+    And for the server:
+
+    - Overloaded: the limit shrinks, the server rests for a moment. Failures and timeouts shrink
+      it, too, unless the prompt was alone. Enough failures in a row open the breaker: its prompts
+      in flight are asked elsewhere at once, and an answered prompt closes it.
+    - A slow request is asked on a second server as well (`SecondServers`); the first answer wins.
+    - Stop (credentials, routes): a harmless prompt is asked. If that fails as well, the server is
+      ejected, and tried once a minute; when all are ejected, every `ask` raises that Stop.
     """
 
     def __init__(
@@ -77,33 +87,38 @@ class Pool:
         """`servers` are (URL without credentials, what makes its client).
 
         `prove` is asked of each server before it takes its first prompt, and again when it comes
-        back from a failure (it may have been restarted with another model): None, or why not.
-        By default a harmless prompt must be answered.
+        back and may have been restarted with another model: None, or why not. By default a
+        harmless prompt must be answered.
         """
         if not servers:
             raise ValueError("a pool needs at least one model server")
         self._options = options or PoolOptions()
         self._observer = observer or NullObserver()
+        self._on_request = self._observer.on_request
         self._clock = clock or SystemClock()
+        self._now = self._clock.monotonic
         self._rand = rand
-        self._lanes = [
-            Lane(url, connect, Breaker(rand), self._options.max_concurrency)
+        self._upstreams = [
+            Upstream(url, connect, Breaker(rand), self._options.max_concurrency)
             for url, connect in servers
         ]
-        self._roster = Roster(
-            self._lanes,
+        self._health = HealthChecks(
+            self._upstreams,
             self._options,
             self,
             prove=prove,
             observer=self._observer,
             clock=self._clock,
+            rand=rand,
         )
-        self._queue = Line()
-        self._suspects: deque[Slot] = deque()
-        self._trial: Lane | None = None
-        self._waves: set[Wave] = set()
+        self._queue = PromptQueue()
+        self._trials = Trials(self._upstreams, self, self._health, self._clock)
+        self._second = SecondServers(self._upstreams, self._options.timeout_s)
+        self._calls: set[Call] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiters: list[asyncio.Future[None]] = []
+        self._timer: Timer | None = None
+        self._timer_at = float("inf")
         self._ended: BaseException | None = None
 
     # ---- what the consumer sees
@@ -112,15 +127,17 @@ class Pool:
         """Ask each server what it serves and have it proven; return when one takes prompts.
 
         Servers that don't answer join when they do. With none, this waits up to `wait_s` seconds
-        (None: for ever).
+        (None: without end).
 
         Raises:
             WrongModel: servers disagree about the model, or one fails its proof; names it.
             Stop: no server can be used until a human acts.
-            Retry: none answered within `wait_s`; what the first of them had said.
+            Retry: none answered within `wait_s`; the first one's words.
         """
         try:
-            findings = await self._roster.start()
+            findings = await self._health.start()
+            if len(self._upstreams) > 1:
+                self.spawn(self._watch_slow())
             if wait_s is None:
                 await self.wait_available()
             else:
@@ -140,52 +157,65 @@ class Pool:
 
         Raises:
             Stop: no server can be used until a human acts.
+            PoolBroken: the pool can't go on; the program should end with its exit status.
             PoolClosed: the pool was closed meanwhile.
         """
         if self._ended is not None:
-            raise fresh(self._ended)
+            raise _copy(self._ended)
         if not prompts:
             return []
         done = asyncio.get_running_loop().create_future()
-        wave = Wave(prompts, done, turn=turn, padded=self._options.padded)
-        self._waves.add(wave)
-        self._queue.add(wave)
+        call = Call(prompts, done, turn=turn, padded=self._options.padded)
+        self._calls.add(call)
+        self._queue.add(call)
         self._fill()
         try:
             await done
         except asyncio.CancelledError:
-            self._forget(wave)
+            self._forget(call)
             if done.done() and not done.cancelled():
                 done.exception()  # seen, or asyncio would complain that nobody did
             raise
         finally:
-            self._waves.discard(wave)
-        return cast("list[PoolAnswer | ModelError]", wave.answers)
+            self._calls.discard(call)
+        return cast("list[PoolAnswer | ModelError]", call.answers)
 
     @property
     def available(self) -> bool:
         """Whether at least one server can take prompts: a breaker is closed."""
-        return self._ended is None and any(lane.breaker.closed for lane in self._lanes)
+        return self._ended is None and any(one.breaker.closed for one in self._upstreams)
 
     async def wait_available(self) -> None:
         """Return as soon as `available` is True. Raises what `ask` would raise."""
         while not self.available:
             if self._ended is not None:
-                raise fresh(self._ended)
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+                raise _copy(self._ended)
+            await self._next_change()
+
+    async def watch(self) -> NoReturn:
+        """Wait until the pool can't go on, and raise why, as `ask` would: for an idle program."""
+        while self._ended is None:
+            await self._next_change()
+        raise _copy(self._ended)
+
+    def suspect_model(self) -> None:
+        """Have every server pass the canary again: for several unreadable answers in a row.
+
+        `available` is False until one has. At most once a minute; more calls do nothing.
+        """
+        if self._ended is None:
+            self._health.suspect_model()
 
     @property
     def info(self) -> ServerInfo:
         """Of the model that all servers serve. Raises RuntimeError before `start` returned."""
-        if self._roster.info is None:
+        if self._health.info is None:
             raise RuntimeError("no model server has told yet what it serves: start the pool first")
-        return self._roster.info
+        return self._health.info
 
     def servers(self) -> tuple[ServerState, ...]:
         """Each server as it is now."""
-        return tuple(lane.state() for lane in self._lanes)
+        return tuple(upstream.state() for upstream in self._upstreams)
 
     async def aclose(self) -> None:
         """Abandon everything at once: cancel what is in flight, close all connections.
@@ -194,230 +224,288 @@ class Pool:
         """
         self._end(PoolClosed("the pool of model servers is closed"))
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        clients = [lane.client for lane in self._lanes if lane.client is not None]
-        for lane in self._lanes:
-            lane.client = None
+        clients = [one.client for one in self._upstreams if one.client is not None]
+        for upstream in self._upstreams:
+            upstream.client = None
         await asyncio.gather(*(client.aclose() for client in clients))
 
     # ---- sending
 
     def _fill(self) -> None:
         """Wake as many workers as there are prompts and room for."""
-        wanted = len(self._queue) + len(self._suspects)
-        if not wanted or self._ended is not None:
+        if self._trials:
+            self._trials.begin(others_wait=bool(self._queue))
+        wanted = len(self._queue) + len(self._second)
+        if not wanted:
             return
-        now = self._clock.monotonic()
-        wanted -= sum(lane.waking for lane in self._lanes)
+        now = self._now()
+        wanted -= sum(upstream.waking for upstream in self._upstreams)
         while wanted > 0:
-            best: Lane | None = None
-            for lane in self._lanes:
-                if lane.room(now) > 0 and (best is None or lane.load < best.load):
-                    best = lane
+            best: Upstream | None = None
+            for upstream in self._upstreams:
+                if upstream.room(now) > 0 and (best is None or upstream.load < best.load):
+                    best = upstream
             if best is None:
                 return
-            self._wake(best)
+            self.wake(best)
             wanted -= 1
 
-    def _wake(self, lane: Lane) -> None:
-        lane.waking += 1
-        while lane.idle:
-            idle = lane.idle.pop().idle
+    def wake(self, upstream: Upstream) -> None:
+        """Have a worker of this server look for work."""
+        upstream.waking += 1
+        while upstream.idle:
+            idle = upstream.idle.pop().idle
             if idle is not None and not idle.done():
                 idle.set_result(None)
                 return
-        worker = Worker()
-        worker.task = self.spawn(self._work(lane, worker))
+        worker = Worker(upstream)
+        worker.task = self.spawn(self._work(upstream, worker))
 
-    async def _work(self, lane: Lane, worker: Worker) -> None:
+    async def _work(self, upstream: Upstream, worker: Worker) -> None:
         """Take one prompt after the other to this server."""
         loop = asyncio.get_running_loop()
-        lane.workers.add(worker)
-        lane.waking -= 1
+        upstream.workers[worker] = None
+        upstream.waking -= 1
         while True:
-            slot = self._take(lane)
-            if slot is None:
+            pending = self._take(upstream)
+            if pending is None:
                 worker.idle = loop.create_future()
-                lane.idle.append(worker)
+                upstream.idle.append(worker)
                 await worker.idle
-                lane.waking -= 1
+                upstream.waking -= 1
                 continue
-            worker.wave = slot.wave
+            worker.pending = pending
             try:
-                if slot is lane.suspect:
-                    await self._ask_alone(lane, slot)
+                if pending is upstream.trial:
+                    await self._trials.ask_alone(upstream, worker, pending)
                 else:
-                    await self._ask_one(lane, slot)
+                    await self._ask_in_company(upstream, worker, pending)
             except asyncio.CancelledError:
-                # Either the worker is to end, or the `ask` it works for was cancelled.
-                if self._ended is not None or not slot.wave.closed:
+                if not worker.called_off or self._ended is not None:
                     raise
+                worker.called_off = False
                 assert worker.task is not None
                 worker.task.uncancel()
             finally:
-                worker.wave = None
+                worker.pending = None
 
-    def _take(self, lane: Lane) -> Slot | None:
+    def _take(self, upstream: Upstream) -> Pending | None:
         """Choose what a worker of this server asks next."""
-        if lane.suspect is not None:
-            return lane.suspect if lane.in_flight == 0 and not lane.trying else None
-        if not lane.breaker.closed or self._clock.monotonic() < lane.held_until:
+        trial = upstream.trial
+        if trial is not None and not upstream.trying:
+            return trial if upstream.in_flight == 0 else None
+        if (
+            upstream.exclusive
+            or not upstream.breaker.closed
+            or upstream.in_flight >= upstream.limiter.limit
+            or self._now() < upstream.paused_until
+        ):
             return None
-        if self._suspects and self._trial is None:
-            self._trial = lane
-            lane.suspect = self._suspects.popleft()
-            return lane.suspect if lane.in_flight == 0 else None
-        return self._queue.take() if lane.in_flight < lane.limiter.limit else None
+        if self._second:
+            pending = self._second.take(upstream)
+            if pending is not None:
+                return pending
+        pending = self._queue.take()
+        while pending is not None and pending.failures and self._trials.settle_condemned(pending):
+            pending = self._queue.take()
+        return pending
 
-    async def _request(self, lane: Lane, slot: Slot) -> Generation | ModelError:
-        """Ask one prompt once and count what came of it, except against the prompt."""
-        assert lane.client is not None
-        prompt = slot.prompt
-        slot.attempts += 1
-        lane.in_flight += 1
-        sent_at = self._clock.monotonic()
+    async def request(
+        self, upstream: Upstream, worker: Worker, pending: Pending
+    ) -> Generation | ModelError:
+        """Ask one prompt once and count what any request counts for."""
+        assert upstream.client is not None
+        prompt = pending.prompt
+        pending.attempts += 1
+        upstream.in_flight += 1
+        upstream.sent += 1
+        sent_at = worker.sent_at = self._now()
         try:
-            answer = await lane.client.generate(
+            answer = await upstream.client.generate(
                 prompt.text, prompt.params, timeout_s=self._options.timeout_s
             )
+        except Exception as error:  # noqa: BLE001 - a fault of a request stays with the request
+            answer = _crashed(upstream, error)
         finally:
-            lane.in_flight -= 1
-        now = self._clock.monotonic()
+            upstream.in_flight -= 1
+            worker.sent_at = NOT_ASKING
+        now = self._now()
         if isinstance(answer, Generation):
-            self._observer.on_request(lane.url, prompt.task, "answered", now - sent_at)
-            lane.answered_last = True
-            lane.refusals = 0
-            lane.breaker.on_answer()
-            if lane.limiter.on_answer(lane.in_flight + 1):
-                self._observer.on_limit(lane.url, lane.limiter.limit)
+            self._on_request(upstream.url, prompt.task, "answered", now - sent_at)
+            upstream.on_answer(now - sent_at)
+            if pending.attempts == 1:
+                upstream.failure_rate.on_answer()
+            if upstream.limiter.on_answer(upstream.in_flight + 1, now):
+                self._observer.on_limit(upstream.url, upstream.limiter.limit)
                 self._fill()
             return answer
-        self._observer.on_request(lane.url, prompt.task, type(answer).__name__, now - sent_at)
-        if isinstance(answer, Overloaded):
-            self._refused(lane, sent_at, now)
-        elif not isinstance(answer, Poison | Stop):
-            lane.answered_last = False
-            if not isinstance(answer, Unavailable) and lane.limiter.on_failure(sent_at, now):
-                self._observer.on_limit(lane.url, lane.limiter.limit)
-            if lane.breaker.on_failure(now):
-                self._roster.opened(lane, answer)
+        self._on_request(upstream.url, prompt.task, type(answer).__name__, now - sent_at)
+        if isinstance(answer, Poison):
+            upstream.validation_refused += 1
+            upstream.last_refusal = answer
+        elif pending is not upstream.trial:
+            self._count_failure(upstream, pending, answer, sent_at, now)
         return answer
 
-    async def _ask_one(self, lane: Lane, slot: Slot) -> None:
-        """Ask one prompt in company and decide what becomes of it."""
-        answer = await self._request(lane, slot)
+    def _count_failure(
+        self,
+        upstream: Upstream,
+        pending: Pending,
+        error: ModelError,
+        sent_at: float,
+        now: float,
+    ) -> None:
+        """Let a failure in company count against its server."""
+        unsent = isinstance(error, Unavailable) and error.unsent
+        if pending.attempts == 1 and not unsent:
+            upstream.failure_rate.on_failure()
+        if isinstance(error, Overloaded):
+            if pending.failures < COUNTED_FAILURES:
+                self._refused(upstream, sent_at, now)
+            return
+        if isinstance(error, Stop):
+            self._health.doubt(upstream)
+            return
+        upstream.answered_last = False
+        if not isinstance(error, Unavailable) and pending.failures < COUNTED_FAILURES:
+            limiter = upstream.limiter
+            lowered = (
+                limiter.on_no_memory(sent_at, now)
+                if _NO_MEMORY in str(error).lower()
+                else limiter.on_failure(sent_at, now)
+            )
+            if lowered:
+                self._observer.on_limit(upstream.url, limiter.limit)
+        if upstream.breaker.on_failure(pending.prompt.post):
+            if unsent or not upstream.breaker.one_post or pending.prompt.post is None:
+                self._health.open(upstream, error)
+            else:
+                self._health.doubt(upstream)
+
+    async def _ask_in_company(self, upstream: Upstream, worker: Worker, pending: Pending) -> None:
+        """Ask one prompt beside others and decide what becomes of it."""
+        racing = pending.racing
+        if racing is not None:
+            racing.append(worker)
+        answer = await self.request(upstream, worker, pending)
         if isinstance(answer, Generation):
-            answered = PoolAnswer(text=answer.text, server=lane.url, attempts=slot.attempts)
-            slot.wave.settle(slot, answered)
-        elif isinstance(answer, Poison):
-            slot.wave.settle(slot, answer)
-        elif isinstance(answer, Overloaded):
-            self._again(slot)
-        elif isinstance(answer, Stop):
-            await self._doubt(lane, slot, answer)
-        else:
-            slot.strikes += 2 if isinstance(answer, TimedOut) else 1
-            self._again(slot)
-
-    def _again(self, slot: Slot) -> None:
-        """Have a prompt asked once more: in company, or alone after too many failures."""
-        if slot.wave.closed:
+            pending.call.settle(
+                pending,
+                PoolAnswer(text=answer.text, server=upstream.url, attempts=pending.attempts),
+            )
+            if pending.racing is not None:
+                self._won(pending, worker)
             return
-        if slot.strikes >= STRIKES:
-            self._suspects.append(slot)
-        else:
-            self._queue.put_back(slot)
-        self._fill()
+        if isinstance(answer, Poison):
+            pending.call.settle(pending, answer)
+            if pending.racing is not None:
+                self._won(pending, worker)
+        elif pending.racing is None or self._second.lost(pending, worker):
+            self._failed(upstream, pending, answer)
 
-    def _refused(self, lane: Lane, sent_at: float, now: float) -> None:
+    def _failed(self, upstream: Upstream, pending: Pending, error: ModelError) -> None:
+        """Send a prompt to the tail, or where it is asked alone."""
+        if pending.call.closed or self._trials.settle_condemned(pending):
+            return
+        now = self._now()
+        if isinstance(error, Unavailable) and error.unsent:
+            self._queue.put_first(pending)  # no server saw it
+        else:
+            pending.failures += 1
+            due = now + self._retry_delay(pending.failures)
+            share = upstream.failure_rate.share
+            enough = max(FAILURES_IN_COMPANY, failures_to_exclude_luck(share, COMPANY_ODDS))
+            if pending.failures >= enough or (isinstance(error, Unavailable) and error.lost):
+                self._trials.add(pending, due)
+            else:
+                self._queue.put_last(pending, due)
+        self.send()
+
+    def _retry_delay(self, failures: int) -> float:
+        full = min(RETRY_MAX_S, RETRY_FIRST_S * 2.0 ** min(failures - 1, 16))
+        return full * (0.5 + self._rand() / 2)
+
+    def _refused(self, upstream: Upstream, sent_at: float, now: float) -> None:
         """Send less to a server that is overloaded, and nothing for a moment."""
-        if not lane.limiter.on_overload(sent_at, now):
+        if not upstream.limiter.on_overload(sent_at, now):
             return
-        self._observer.on_limit(lane.url, lane.limiter.limit)
-        lane.refusals += 1
-        if lane.refusals == FULL_AFTER:
-            _log.warning(events.SERVER_FULL, server=lane.url, limit=lane.limiter.limit)
-        lane.held_until = now + lane.hold_for(self._rand())
-        if not lane.holding:
-            lane.holding = True
-            self.spawn(self._hold(lane))
+        self._observer.on_limit(upstream.url, upstream.limiter.limit)
+        upstream.refusals += 1
+        if upstream.refusals == FULL_AFTER:
+            _log.warning(events.SERVER_FULL, server=upstream.url, limit=upstream.limiter.limit)
+        upstream.paused_until = now + upstream.pause_for(self._rand())
 
-    async def _hold(self, lane: Lane) -> None:
-        """Send again when the server has rested."""
-        while (left := lane.held_until - self._clock.monotonic()) > 0:
-            await self._clock.sleep(left)
-        lane.holding = False
-        self._fill()
+    # ---- timers
 
-    # ---- judging prompts
-
-    async def _ask_alone(self, lane: Lane, slot: Slot) -> None:
-        """Ask a suspect with nothing else in flight on this server."""
-        lane.trying = True
-        settled = False
-        try:
-            params = msgspec.structs.replace(slot.prompt.params, grammar=None)
-            if not lane.answered_last:
-                problem = await self._roster.probe(lane, params)
-                if problem is not None:
-                    self._roster.blame(lane, problem)
-                    return
-            answer = await self._request(lane, slot)
-            if isinstance(answer, Generation):
-                answered = PoolAnswer(text=answer.text, server=lane.url, attempts=slot.attempts)
-                slot.wave.settle(slot, answered)
-                settled = True
-            elif isinstance(answer, Poison):
-                slot.wave.settle(slot, answer)
-                settled = True
-            elif not isinstance(answer, Overloaded):
-                settled = await self._judge(lane, slot, answer, params)
-        finally:
-            lane.trying = False
-            lane.suspect = None
-            self._trial = None
-            if not settled and not slot.wave.closed:
-                self._suspects.append(slot)
-            self._fill()
-
-    async def _judge(
-        self, lane: Lane, slot: Slot, error: ModelError, params: GenerateParams
-    ) -> bool:
-        """Decide whether a failure alone was the prompt's. True: it was, and is settled."""
-        problem = await self._roster.probe(lane, params)
-        if problem is not None:
-            self._roster.blame(lane, problem)
-        slot.guilt += guilt(error, problem)
-        if slot.guilt < _CONVICTED:
-            return False
-        name = type(error).__name__
-        _log.warning(events.PROMPT_ISOLATED, server=lane.url, error=name, task=slot.prompt.task)
-        poison = FailedAlone(f"{name}: {error}", server=lane.url, status=error.status)
-        slot.wave.settle(slot, poison)
-        return True
-
-    async def _doubt(self, lane: Lane, slot: Slot, error: Stop) -> None:
-        """Find out whether a Stop is the server's or the prompt's."""
-        if lane.breaker.closed:
-            problem = await self._roster.probe(lane, slot.prompt.params)
-            if problem is None:
-                # Once may be a key that was renewed between the two: that is no fault of a post.
-                slot.guilt += guilt(error, None)
-                if slot.guilt >= _CONVICTED:
-                    refused = Refused(str(error), server=error.server, status=error.status)
-                    slot.wave.settle(slot, refused)
-                    return
-                self._again(slot)
+    def _set_timer(self) -> None:
+        """Be called when the next delay is over."""
+        at = min(self._queue.next_due, self._trials.next_due())
+        now = self._now()
+        if self._queue:
+            for upstream in self._upstreams:
+                if upstream.paused_until > now:
+                    at = min(at, upstream.paused_until)
+        if self._timer is not None:
+            if self._timer_at <= at and self._timer_at > now:
                 return
-            if not isinstance(problem, Stop):
-                slot.strikes += 1
-            self._roster.blame(lane, problem)
-        self._again(slot)
+            self._timer.cancel()
+            self._timer = None
+        if at < float("inf"):
+            self._timer_at = at
+            self._timer = self._clock.call_later(max(0.0, at - now), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._queue.release(self._now())
+        self.send()
+
+    def send(self) -> None:
+        """Send what may be sent now, and come back when there is more."""
+        if self._ended is None:
+            self._fill()
+            self._set_timer()
+
+    # ---- slow requests
+
+    async def _watch_slow(self) -> None:
+        """Give prompts that take too long to a second server."""
+        while True:
+            await sleep(self._clock, self._second.look_every_s())
+            if self._second.look(self._now()):
+                self._fill()
+
+    def _won(self, pending: Pending, winner: Worker) -> None:
+        """Call off the other request; a server that was overtaken may hang."""
+        racing, pending.racing = pending.racing or [], None
+        for place, worker in enumerate(racing):
+            if worker is winner:
+                continue
+            overtaken = place == 0 and worker.sent_at < NOT_ASKING  # the first one is the slow one
+            worker.call_off()
+            if overtaken:
+                upstream = worker.upstream
+                upstream.answered_last = False
+                if upstream.breaker.on_failure(pending.prompt.post):
+                    words = "others answered first what it was asked, again and again"
+                    self._health.open(upstream, TimedOut(words, server=upstream.url))
+
+    def _recall(self, upstream: Upstream) -> None:
+        """Ask elsewhere what a server has in flight that fails, if there is an elsewhere."""
+        if not any(one.breaker.closed for one in self._upstreams):
+            return
+        for worker in upstream.workers:
+            pending = worker.pending
+            if pending is None or worker.sent_at == NOT_ASKING or pending is upstream.trial:
+                continue
+            worker.call_off()
+            if pending.racing is None or self._second.lost(pending, worker):
+                self._queue.put_first(pending)
 
     # ---- the pool's own life
 
     async def _wait_started(self, wait_s: float, findings: Sequence[ModelError | None]) -> None:
         waiting = asyncio.ensure_future(self.wait_available())
-        timer = asyncio.ensure_future(self._clock.sleep(wait_s))
+        timer = asyncio.ensure_future(sleep(self._clock, wait_s))
         try:
             await asyncio.wait((waiting, timer), return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
@@ -429,40 +517,40 @@ class Pool:
             await asyncio.gather(waiting, timer, return_exceptions=True)
 
     def server_ready(self) -> None:
-        """Send again: told by the roster."""
-        self._tell()
-        self._fill()
+        """Send again: called by the health checks."""
+        self._wake_waiters()
+        self.send()
 
-    def server_lost(self, lane: Lane) -> None:
-        """Send elsewhere: told by the roster."""
-        if lane.suspect is not None and not lane.trying:
-            self._suspects.appendleft(lane.suspect)
-            lane.suspect = None
-            self._trial = None
-        self._fill()
+    def server_lost(self, upstream: Upstream) -> None:
+        """Send elsewhere: called by the health checks."""
+        self._trials.server_lost(upstream)
+        self._recall(upstream)
+        self.send()
 
-    def all_out(self, problem: Stop) -> None:
-        """Give up: told by the roster."""
+    def all_ejected(self, problem: Stop) -> None:
+        """Give up: called by the health checks."""
         if self._ended is None:
             _log.error(events.STOPPED, error=type(problem).__name__, reason=str(problem))
             self._end(problem)
 
-    def _forget(self, wave: Wave) -> None:
+    def _forget(self, call: Call) -> None:
         """Drop a cancelled `ask`: what waits, and what is in flight."""
-        wave.closed = True
-        self._queue.remove(wave)
-        self._suspects = deque(slot for slot in self._suspects if slot.wave is not wave)
-        for lane in self._lanes:
-            if lane.suspect is not None and lane.suspect.wave is wave and not lane.trying:
-                lane.suspect = None
-                self._trial = None
-            for worker in lane.workers:
-                if worker.wave is wave and worker.task is not None:
-                    worker.task.cancel()
-        self._fill()
+        call.closed = True
+        self._queue.remove(call)
+        for upstream in self._upstreams:
+            for worker in upstream.workers:
+                if worker.pending is not None and worker.pending.call is call:
+                    worker.call_off()
+        self._trials.forget(call)
+        self.send()
 
-    def _tell(self) -> None:
-        """Wake whoever waits for availability."""
+    async def _next_change(self) -> None:
+        """Wait until a server is ready or the pool has ended."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def _wake_waiters(self) -> None:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -472,13 +560,15 @@ class Pool:
         """End every `ask`, now and from now on."""
         if self._ended is None:
             self._ended = error
-        for wave in tuple(self._waves):
-            self._queue.remove(wave)
-            wave.fail(fresh(self._ended))
-        self._suspects.clear()
+        for call in tuple(self._calls):
+            self._queue.remove(call)
+            call.fail(_copy(self._ended))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         for task in self._tasks:
             task.cancel()
-        self._tell()
+        self._wake_waiters()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something in the background until it ends or the pool does."""
@@ -488,7 +578,33 @@ class Pool:
         return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        """A worker or prober ended; by an exception only if there is a bug: then all `ask`s end."""
+        """End the pool if a background task was cancelled by others or ended by a bug."""
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._end(error)
+        if task.cancelled():
+            why = "a task of it was cancelled"
+        elif (error := task.exception()) is not None:
+            why = f"{type(error).__name__} at {_where(error)}"
+        else:
+            return
+        if self._ended is None:
+            _log.error(events.POOL_BROKEN, reason=why)
+            self._end(PoolBroken(f"the pool of model servers is broken: {why}; this is a bug"))
+
+
+def _crashed(upstream: Upstream, error: Exception) -> ModelError:
+    """Make a failure of an exception that nobody foresaw. Its words may quote the post."""
+    name, where = type(error).__name__, _where(error)
+    _log.error(events.REQUEST_CRASHED, server=upstream.url, error=name, where=where)
+    return GenerationFailed(f"{name} at {where} in our client; this is a bug", server=upstream.url)
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    return f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "?"
+
+
+def _copy(error: BaseException) -> BaseException:
+    """Copy an error: one object raised in many tasks would collect their tracebacks."""
+    if isinstance(error, ModelError):
+        return type(error)(str(error), server=error.server, status=error.status)
+    return type(error)(str(error))

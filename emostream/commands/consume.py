@@ -38,7 +38,9 @@ def consume(
     from consumer.settings import load, to_example_toml
 
     if example:
-        sys.stdout.write(to_example_toml())
+        from monitor.settings import to_example_toml as monitor_example
+
+        sys.stdout.write(to_example_toml() + monitor_example())
         return 0
     from consumer.app import main
     from emostream.parent import exit_with_parent as stop_with_parent

@@ -27,6 +27,7 @@ def serve(
     emostream serve
     emostream serve --model-id ./Emobart-large --port 8080
     emostream serve --model-id lzw1008/Emot5-large --device cuda --max-concurrent-requests 256
+    emostream serve --replay answers.jsonl.gz --replay-model Emollama-chat-7b
     curl localhost:3000/info
     ```
 
@@ -39,7 +40,7 @@ def serve(
     from runtime.telemetry.logging import setup_logging
 
     setup_logging("auto", log_level)
-    if settings.engine != "torch":
+    if settings.engine != "torch" and not settings.replay:
         require("tokenizers")
 
     def on_ready(server: TgiServer) -> None:

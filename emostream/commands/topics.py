@@ -30,8 +30,8 @@ def create(
     """Make the topics that aren't there yet; those that are there stay as they are.
 
     Their names are the configuration's: input.topics (none where it is a pattern),
-    output.events_topic, output.dlq_topic; and affect.windows and affect.alerts for what stands
-    downstream. Exit status 1 when one exists with other settings: it says which.
+    output.events_topic, output.dlq_topic; and for the monitor those of [monitor]: windows, alerts,
+    mutes, baselines. Exit status 1 when one exists with other settings: it says which.
 
     **Examples**
 
@@ -50,12 +50,16 @@ def create(
 
     from infra.kafka import TopicNames, create_topics, default_topics
 
-    settings = connection.settings()
+    settings, monitor = connection.settings(), connection.monitor_settings().monitor
     names = [
         TopicNames(
             posts=topic,
             events=settings.output.events_topic,
             dead_letters=settings.output.dlq_topic,
+            windows=monitor.windows_topic,
+            alerts=monitor.alerts_topic,
+            mutes=monitor.mutes_topic,
+            baselines=monitor.baselines_topic,
         )
         for topic in settings.input.topics or (_NONE,)
     ]

@@ -100,6 +100,8 @@ class TopicNames:
     dead_letters: str = "affect.dlq"
     windows: str = "affect.windows"
     alerts: str = "affect.alerts"
+    mutes: str = "affect.mutes"
+    baselines: str = "affect.baselines"
 
 
 def default_topics(
@@ -108,7 +110,7 @@ def default_topics(
     partitions: int = 4,
     replication_factor: int | None = None,
 ) -> tuple[TopicSpec, ...]:
-    """Specify emostream's five topics; `partitions` of those that carry every post.
+    """Specify emostream's seven topics; `partitions` of those that carry every post.
 
     Compression is the producers' business everywhere (`producer`: stored as sent, never
     recompressed by the broker).
@@ -148,8 +150,18 @@ def default_topics(
             segment_ms=60 * 60 * 1000,
             min_cleanable_dirty_ratio="0.1",
         ),
-        # Few, in order, and worth a look back over a season.
+        # Few, in order, and worth a look back over a season. One partition, for the order, and
+        # because its one member of the group is the active monitor.
         spec(names.alerts, 1, retention_ms=90 * _DAY_MS),
+        # One record a track: who muted it until when, and what the monitor has learnt of it.
+        spec(names.mutes, 1, cleanup_policy="compact"),
+        spec(
+            names.baselines,
+            1,
+            cleanup_policy="compact",
+            segment_ms=24 * 60 * 60 * 1000,
+            max_message_bytes=4 * _MIB,
+        ),
     )
 
 

@@ -174,9 +174,18 @@ class Engine(Protocol):
         """Jobs with equal keys may share a pass."""
         ...
 
+    def check_grammar(self, pattern: str) -> None:
+        """Prepare a grammar, a regular expression, before a job that has it.
+
+        Blocks for milliseconds. Raises `EngineError` when it isn't a pattern that this engine
+        can hold an answer to.
+        """
+        ...
+
     def generate(self, jobs: Sequence[Job], finish: Finish) -> None:
         """Answer a batch; blocks. `finish` is called for each job as soon as it is done.
 
+        A job may finish with an exception: `PromptRefusedError` is answered 422, any other 424.
         Raises anything: the router then fails the jobs that aren't finished (424).
         """
         ...

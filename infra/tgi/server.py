@@ -10,21 +10,28 @@ from typing import Any, Self
 
 import structlog
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 
 from infra.tgi.engine import Engine, EngineInfo
 from infra.tgi.engines.loading import load_engine
 from infra.tgi.errors import StartError
+from infra.tgi.events import ServerEvent
 from infra.tgi.router.batcher import Batcher
 from infra.tgi.router.completions import Completions
+from infra.tgi.router.connections import BoundedServer, ConnectionLimits
 from infra.tgi.router.handlers import Handlers
-from infra.tgi.router.http import MAX_BODY, HttpRouter
+from infra.tgi.router.http import HttpRouter, make_request
 from infra.tgi.router.infer import Infer, Permits
 from infra.tgi.router.metrics import Metrics
 from infra.tgi.router.responses import CompletionBodies, json_response, text_response
-from infra.tgi.router.tokenizer_workers import TokenizerWorkers
 from infra.tgi.router.validation import Limits
-from infra.tgi.settings import ServerSettings, TokenLimits, token_limits
+from infra.tgi.router.validation_workers import ValidationWorkers
+from infra.tgi.settings import (
+    ServerSettings,
+    TokenLimits,
+    connection_limit,
+    read_api_key,
+    token_limits,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -53,7 +60,7 @@ class TgiServer:
         self._site: web.TCPSite | None = None
         self._http: HttpRouter | None = None
         self._batcher: Batcher | None = None
-        self._tokenizer_workers: TokenizerWorkers | None = None
+        self._validation_workers: ValidationWorkers | None = None
         self._port = self.settings.port
 
     @property
@@ -86,29 +93,26 @@ class TgiServer:
         """Load the model and listen. Raises `StartError`."""
         started = time.perf_counter()
         settings = self.settings
+        api_key = read_api_key(settings)
         if self._engine is None:
-            self._engine = await asyncio.to_thread(
-                load_engine,
-                settings.model_id,
-                engine=settings.engine,
-                revision=settings.revision,
-                dtype=settings.dtype,
-                device=settings.device,
-                threads=settings.threads,
-            )
+            self._engine = await asyncio.to_thread(_load, settings)
         engine = self._engine
         limits = token_limits(settings, engine.info)
         if limits.max_input_tokens > engine.info.max_input_tokens:
             _log.warning(
-                "tgi.limit_beyond_model",
+                ServerEvent.LIMIT_BEYOND_MODEL,
                 max_input_tokens=limits.max_input_tokens,
                 model_max_input_tokens=engine.info.max_input_tokens,
             )
-        self._http = self._routes(engine, limits)
-        server = web.Server(
+        self._http = self._routes(engine, limits, api_key)
+        server = BoundedServer(
             self._http,
-            request_factory=_request,
-            handler_cancellation=True,  # a client that leaves frees its permit
+            ConnectionLimits(
+                connections=connection_limit(settings),
+                head_seconds=settings.header_seconds,
+                idle_seconds=settings.idle_seconds,
+            ),
+            request_factory=make_request,
             access_log=None,
             auto_decompress=False,  # TGI takes no compressed bodies: they are bad JSON
         )
@@ -126,7 +130,7 @@ class TgiServer:
             ) from error
         self._port = self._runner.addresses[0][1]
         _log.info(
-            "tgi.ready",
+            ServerEvent.READY,
             url=self.url,
             model=engine.info.model_id,
             engine=type(engine).__name__,
@@ -146,9 +150,9 @@ class TgiServer:
                 answered = await self._http.drain(self.settings.shutdown_seconds)
             await self._runner.cleanup()
             self._runner = None
-            _log.info("tgi.stopped", all_answered=answered)
-        if self._tokenizer_workers is not None:
-            self._tokenizer_workers.close()
+            _log.info(ServerEvent.STOPPED, all_answered=answered)
+        if self._validation_workers is not None:
+            self._validation_workers.close()
         if self._batcher is not None:
             await asyncio.to_thread(self._batcher.close)
             self._batcher = None
@@ -156,7 +160,7 @@ class TgiServer:
             self._engine.close()
             self._engine = None
 
-    def _routes(self, engine: Engine, tokens: TokenLimits) -> HttpRouter:
+    def _routes(self, engine: Engine, tokens: TokenLimits, api_key: str | None) -> HttpRouter:
         settings, metrics, info = self.settings, self.metrics, engine.info
         self._batcher = Batcher(
             engine,
@@ -164,12 +168,13 @@ class TgiServer:
             max_prompts=settings.max_batch_size or info.batch_size,
             max_tokens=settings.max_batch_prefill_tokens,
         )
-        self._tokenizer_workers = TokenizerWorkers(engine, workers=settings.validation_workers)
+        self._validation_workers = ValidationWorkers(engine, workers=settings.validation_workers)
         infer = Infer(
             engine,
             batcher=self._batcher,
-            tokenizer=self._tokenizer_workers,
+            workers=self._validation_workers,
             permits=Permits(settings.max_concurrent_requests),
+            tokenize_permits=Permits(settings.max_concurrent_requests),
             limits=Limits(
                 max_best_of=settings.max_best_of,
                 max_stop_sequences=settings.max_stop_sequences,
@@ -214,7 +219,9 @@ class TgiServer:
                 "/tokenize": post.tokenize,
             },
             free={"/chat_tokenize": post.chat_tokenize},
-            api_key=settings.api_key,
+            api_key=api_key,
+            cors_allow_origin=settings.cors_allow_origin,
+            body_seconds=settings.body_seconds,
         )
 
     def _info(self, engine: EngineInfo, tokens: TokenLimits) -> dict[str, Any]:
@@ -237,15 +244,24 @@ class TgiServer:
         }
 
 
-def _request(
-    message: Any,
-    payload: Any,
-    protocol: Any,
-    writer: AbstractStreamWriter,
-    task: asyncio.Task[None],
-) -> web.BaseRequest:
-    loop = asyncio.get_running_loop()
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
+def _load(settings: ServerSettings) -> Engine:
+    """The engine that the settings name. Raises `StartError`."""
+    if not settings.replay:
+        if settings.replay_model is not None:
+            raise StartError("--replay-model needs --replay FILE, the recorded answers")
+        return load_engine(
+            settings.model_id,
+            engine=settings.engine,
+            revision=settings.revision,
+            dtype=settings.dtype,
+            device=settings.device,
+            threads=settings.threads,
+        )
+    if settings.model_id is not None:
+        raise StartError("--replay answers from a file, --model-id from a model: give one of them")
+    from infra.tgi.engines.replay import ReplayEngine  # noqa: PLC0415 - only where it is used
+
+    return ReplayEngine.load(settings.replay, model=settings.replay_model)
 
 
 def run(settings: ServerSettings, *, on_ready: Callable[[TgiServer], None] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -13,6 +14,9 @@ from infra.tgi.errors import StartError
 #: TGI's launcher caps what it takes from a model's config at this: beyond, a few long prompts
 #: hold the whole machine. A flag may ask for more.
 _LONGEST_BY_DEFAULT = 4096
+
+#: Half of the 1,024 files that a process may have open by default.
+_LEAST_CONNECTIONS = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,11 @@ class ServerSettings:
 
     model_id: Annotated[str | None, Parameter(name=("--model-id", "--model"))] = None
     """A folder, or a name on the Hugging Face hub; None is the small model that ships."""
+    replay: tuple[Path, ...] = ()
+    """A file of recorded answers to answer from, instead of a model: JSON lines, gzipped or not,
+    each with `instruction` and `pred` (answer by model). May be given several times."""
+    replay_model: str | None = None
+    """Whose recorded answers, where the files hold those of several models."""
     revision: str | None = None
     """The hub's revision: a commit, a branch or a tag."""
     engine: Literal["auto", "light", "torch"] = "auto"
@@ -58,10 +67,24 @@ class ServerSettings:
     """Prompts in one pass; None takes what fills the machine."""
     validation_workers: int = 2
     """Threads that tokenize texts too large to do among the others."""
-    api_key: str | None = None
-    """The POST routes then want `Authorization: Bearer KEY`."""
+    api_key: Annotated[str | None, Parameter(env_var="TGI_API_KEY")] = None
+    """The POST routes then want `Authorization: Bearer KEY`. On the command line every user of the
+    machine can read it: prefer the variable, or --api-key-file."""
+    api_key_file: Path | None = None
+    """A file that holds the API key."""
+    cors_allow_origin: tuple[str, ...] = ()
+    """A web origin whose pages may read the answers; may be given several times. Any, if none."""
     disable_grammar_support: bool = False
     """Grammars are then refused (422)."""
+    max_connections: int | None = None
+    """Open connections; one more is answered 503 and closed. None is twice
+    --max-concurrent-requests, but at least 512: half of the files that a process may have open."""
+    header_seconds: float = 10.0
+    """Seconds that a request's head may take; then its connection is closed."""
+    body_seconds: float = 30.0
+    """Seconds that a request's body may take; then it is answered 408."""
+    idle_seconds: float = 300.0
+    """Seconds that a connection may be open without a request."""
     threads: int = 0
     """CPU threads of the light engine; 0 is one a core."""
     shutdown_seconds: float = 25.0
@@ -96,3 +119,30 @@ def token_limits(settings: ServerSettings, info: EngineInfo) -> TokenLimits:
             f"--max-input-tokens ({longest}) must be below --max-total-tokens ({total})"
         )
     return TokenLimits(longest, total)
+
+
+def read_api_key(settings: ServerSettings) -> str | None:
+    """The API key, from the settings or from its file. Raises `StartError`."""
+    file = settings.api_key_file
+    if file is None:
+        if settings.api_key is not None and not settings.api_key.strip():
+            raise StartError("the API key is empty: leave --api-key and TGI_API_KEY out for none")
+        return settings.api_key
+    if settings.api_key is not None:
+        raise StartError(
+            "two API keys: give --api-key-file, or TGI_API_KEY or --api-key, but not both"
+        )
+    try:
+        key = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartError(f"can't read the API key from {file}: {error}") from error
+    if not key:
+        raise StartError(f"{file} holds no API key")
+    return key
+
+
+def connection_limit(settings: ServerSettings) -> int:
+    """How many connections may be open."""
+    if settings.max_connections is not None:
+        return settings.max_connections
+    return max(_LEAST_CONNECTIONS, 2 * settings.max_concurrent_requests)

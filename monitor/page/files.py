@@ -42,8 +42,9 @@ class StaticFile:
         return web.Response(body=body, headers=headers, content_type=self._type, charset="utf-8")
 
 
-def static_files(folder: Path = FOLDER) -> dict[str, StaticFile]:
+def static_files(folder: Path | None = None) -> dict[str, StaticFile]:
     """Path on the server to file; `/` is index.html."""
+    folder = FOLDER if folder is None else folder
     found = {
         f"/static/{path.relative_to(folder).as_posix()}": StaticFile(path)
         for path in sorted(folder.rglob("*"))

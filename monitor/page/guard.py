@@ -72,7 +72,9 @@ class Guard:
             refused = self._refusal(request)
             if refused is not None:
                 status, reason, message = refused
-                _log.info(log_events.PAGE_REFUSED, reason=reason, status=status)
+                # Who has no cookie yet is no news; who comes from elsewhere is.
+                log = _log.debug if status == 401 else _log.info
+                log(log_events.PAGE_REFUSED, reason=reason, status=status)
                 return web.json_response({"error": message}, status=status, headers=HEADERS)
             return await handler(request)
 

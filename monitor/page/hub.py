@@ -117,6 +117,7 @@ class Hub:
 
     async def run(self) -> None:
         """Pass changes on until cancelled. An error of the source ends it, and is raised."""
+        self.state()  # before the first viewer asks
         beats = asyncio.create_task(self._beat())
         try:
             async with aclosing(self._source.changes()) as changes:

@@ -49,7 +49,7 @@ class PageServer:
         self._settings = settings
         self._source = source
         problems: tuple[str, ...] = ()
-        if not vendor.present():
+        if not vendor.UPLOT.present():
             problems = (vendor.HOW_TO_GET_IT,)
             _log.warning(log_events.PAGE_CHARTS_MISSING, reason=vendor.HOW_TO_GET_IT)
         self._hub = Hub(
@@ -101,6 +101,11 @@ class PageServer:
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._changes = asyncio.create_task(self._hub.run())
         _log.info(log_events.PAGE_LISTENS, url=self.url)
+
+    @property
+    def viewers(self) -> int:
+        """Live streams that are open."""
+        return self._hub.viewers
 
     async def watch(self) -> None:
         """Return when the source's changes end; the page stays up.

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from runtime.kafka import header_names
+from runtime.kafka import record_batches
 from runtime.kafka.access import refusal
 from runtime.kafka.errors import (
     Denied,
@@ -26,14 +26,26 @@ from runtime.kafka.errors import (
     Unreachable,
 )
 from runtime.kafka.options import KafkaOptions
-from runtime.kafka.protocol import ConsumedRecord, Headers, KafkaConsumer, KafkaProducer, Partition
+from runtime.kafka.partition_fetches import PartitionFetches
+from runtime.kafka.protocol import (
+    BadBatch,
+    ConsumedRecord,
+    Headers,
+    KafkaConsumer,
+    KafkaProducer,
+    Partition,
+    TopicFacts,
+)
 from runtime.kafka.protocol import RebalanceListener as OurListener
+from runtime.kafka.topic_facts import is_compacted, topic_facts
 from runtime.telemetry import log_events
 
 _log = structlog.get_logger("consumer")
 
 _STOP_S = 10.0
 """For leaving the group and disconnecting; a broker that doesn't answer isn't waited for longer."""
+_LAST_WORDS_S = 1.0
+"""For a producer to disconnect whose sends were just ended: nothing is left to wait for."""
 _PRODUCER_REQUEST_BYTES = 2**31 - 1
 """Kafka's own bound on a record. Ours on events is the publisher's; a dead letter may be as large
 as its topic takes, which counts bytes as they are compressed: a value of 150 MB came in as 0.15."""
@@ -41,9 +53,23 @@ _PRODUCER_BATCH_BYTES = 65_536
 """Far below any topic's max.message.bytes: what is refused as too large is one record's fault."""
 _RETRY_BACKOFF_MS = 100
 
+
+class _InvalidRecordError(errors.BrokerResponseError):  # type: ignore[misc]
+    """A record that its topic doesn't take: one without a key on a compacted topic."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+
+
+errors.kafka_errors.setdefault(_InvalidRecordError.errno, _InvalidRecordError)
+# aiokafka 0.14 knows no such code, and takes it for an unknown server error.
+
 _FAULTS: tuple[tuple[tuple[type[BaseException], ...], type[KafkaFault]], ...] = (
     ((errors.MessageSizeTooLargeError, errors.RecordListTooLargeError), RecordTooLarge),
-    ((errors.InvalidTimestampError, errors.PolicyViolationError), RecordRefused),
+    (
+        (errors.InvalidTimestampError, errors.PolicyViolationError, _InvalidRecordError),
+        RecordRefused,
+    ),
     (
         (
             errors.CommitFailedError,
@@ -116,13 +142,15 @@ async def _kept_out(options: KafkaOptions, error: errors.KafkaError) -> KafkaFau
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     """Hands aiokafka's calls on; what it raises, aiokafka logs and forgets."""
 
-    def __init__(self, listener: OurListener) -> None:
+    def __init__(self, listener: OurListener, fetches: PartitionFetches) -> None:
         self._listener = listener
+        self._fetches = fetches
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         await self._listener.on_revoked(frozenset(Partition(*one) for one in revoked))
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        self._fetches.assigned()
         await self._listener.on_assigned(frozenset(Partition(*one) for one in assigned))
 
 
@@ -132,6 +160,7 @@ class AiokafkaConsumer:
     def __init__(self, options: KafkaOptions) -> None:
         self._options = options
         self._consumer: Any = None
+        self._fetches: PartitionFetches
 
     async def start(self) -> None:
         """Connect; the group is joined by `subscribe`."""
@@ -161,6 +190,7 @@ class AiokafkaConsumer:
                 partition_assignment_strategy=(RoundRobinPartitionAssignor,),
                 **options.security,
             )
+            self._fetches = PartitionFetches(self._consumer)
             await self._consumer.start()
         except errors.KafkaError as error:
             await self.stop()
@@ -174,27 +204,50 @@ class AiokafkaConsumer:
         except errors.KafkaError as error:
             raise read_fault(error) from error
 
+    async def topic_facts(
+        self, topics: Iterable[str], *, timeout_s: float
+    ) -> dict[str, TopicFacts]:
+        """What the brokers say of those topics that exist."""
+        client = self._consumer._client  # noqa: SLF001 - aiokafka doesn't know topics' ids
+        facts: dict[str, TopicFacts] = await _within(timeout_s, topic_facts(client, topics))
+        return facts
+
+    async def compacted(self, topic: str, *, timeout_s: float) -> bool:
+        """Whether a topic keeps the last record of each key only."""
+        client = self._consumer._client  # noqa: SLF001 - the admin client would be a second one
+        return bool(await _within(timeout_s, is_compacted(client, topic)))
+
     def subscribe(self, listener: OurListener) -> None:
         """Join the group for the configured topics or pattern."""
-        options = self._options
+        options, ours = self._options, _Listener(listener, self._fetches)
         if options.input_pattern is None:
-            self._consumer.subscribe(list(options.input_topics), listener=_Listener(listener))
+            self._consumer.subscribe(list(options.input_topics), listener=ours)
         else:
             # aiokafka compiles and `match`es it: the end must be anchored, too.
             pattern = re.compile(rf"(?:{options.input_pattern})\Z").pattern
-            self._consumer.subscribe(pattern=pattern, listener=_Listener(listener))
+            self._consumer.subscribe(pattern=pattern, listener=ours)
 
     async def getmany(
-        self, *, timeout_s: float, max_records: int
+        self,
+        *,
+        timeout_s: float,
+        max_records: int,
+        room: Callable[[Partition], int] | None = None,
     ) -> Mapping[Partition, Sequence[ConsumedRecord]]:
         """Wait up to `timeout_s` for records."""
         try:
-            fetched: Mapping[Partition, Sequence[ConsumedRecord]] = await self._consumer.getmany(
-                timeout_ms=_ms(timeout_s), max_records=max_records
-            )
+            return await self._fetches.take(timeout_s=timeout_s, max_records=max_records, room=room)
         except (errors.KafkaError, errors.ConsumerStoppedError) as error:
             raise read_fault(error) from error
-        return fetched
+
+    @property
+    def bad_batches(self) -> Mapping[Partition, BadBatch]:
+        """Partitions that stopped at a batch which can't be read."""
+        return self._fetches.bad_batches
+
+    def taken_away(self) -> Mapping[Partition, int]:
+        """Offsets that the log's start has passed before they were read."""
+        return self._fetches.taken_away()
 
     def assignment(self) -> frozenset[Partition]:
         """The partitions assigned now."""
@@ -223,13 +276,16 @@ class AiokafkaConsumer:
             raise read_fault(error) from error
 
     def position(self, partition: Partition) -> int | None:
-        """Offset after everything delivered; aiokafka's own `position` may wait for ever."""
-        state = self._state(partition)
-        return state.position if state is not None and state.has_valid_position else None
+        """Offset after everything delivered; aiokafka's own `position` may wait without end."""
+        return self._fetches.position(partition)
+
+    def seek_to_beginning(self, partitions: Iterable[Partition]) -> None:
+        """Read these from the start of their logs."""
+        self._fetches.seek_to_beginning(partitions)
 
     def high_water(self, partition: Partition) -> int | None:
         """Where the log ended at the last fetch."""
-        state = self._state(partition)
+        state = self._fetches.state(partition)
         if state is None:
             return None
         # Under read_committed nothing beyond the last stable offset is ever delivered.
@@ -242,20 +298,33 @@ class AiokafkaConsumer:
     ) -> dict[Partition, int]:
         """Ask the brokers where these logs end now."""
         asked = [TopicPartition(*partition) for partition in partitions]
-        try:
-            async with asyncio.timeout(timeout_s):
-                ends = await self._consumer.end_offsets(asked)
-        except (TimeoutError, errors.KafkaError) as error:
-            raise read_fault(error) from error
-        return {Partition(*one): end for one, end in ends.items()}
+        found: dict[Any, int] = await _within(timeout_s, self._consumer.end_offsets(asked))
+        return {Partition(*one): offset for one, offset in found.items()}
 
-    async def stop(self) -> None:
+    async def beginning_offsets(
+        self, partitions: Iterable[Partition], *, timeout_s: float
+    ) -> dict[Partition, int]:
+        """Ask the brokers where these logs begin now."""
+        asked = [TopicPartition(*partition) for partition in partitions]
+        found: dict[Any, int] = await _within(timeout_s, self._consumer.beginning_offsets(asked))
+        return {Partition(*one): offset for one, offset in found.items()}
+
+    async def committed(
+        self, partitions: Iterable[Partition], *, timeout_s: float
+    ) -> dict[Partition, int]:
+        """The group's committed offsets."""
+        asked = [TopicPartition(*partition) for partition in partitions]
+        coordinator = self._consumer._coordinator  # noqa: SLF001 - public is one by one
+        found = await _within(timeout_s, coordinator.fetch_committed_offsets(asked))
+        return {Partition(*one): at.offset for one, at in found.items() if at.offset >= 0}
+
+    async def stop(self, *, timeout_s: float = _STOP_S) -> None:
         """Leave the group and disconnect."""
         if self._consumer is None:
             return
         stopping = asyncio.ensure_future(self._consumer.stop())
         try:
-            await asyncio.wait((stopping,), timeout=_STOP_S)
+            await asyncio.wait((stopping,), timeout=timeout_s)
         finally:
             stopping.cancel()
         if stopping.done() and stopping.cancelled():
@@ -274,12 +343,6 @@ class AiokafkaConsumer:
         for fetch in self._consumer._fetcher._pending_tasks:  # noqa: SLF001 - stop() didn't
             fetch.cancel()
         await self._consumer._client.close()  # noqa: SLF001
-
-    def _state(self, partition: Partition) -> Any:
-        subscription = self._consumer._subscription.subscription  # noqa: SLF001 - no public way
-        if subscription is None or subscription.assignment is None:
-            return None
-        return subscription.assignment.state_value(partition)
 
 
 class AiokafkaProducer:
@@ -360,7 +423,7 @@ class AiokafkaProducer:
             return
         # Idempotent sends never expire: end them, so that `stop` and whoever waits for them go on.
         producer._message_accumulator.fail_all(errors.ProducerClosed())  # noqa: SLF001
-        await asyncio.wait((stopping,), timeout=_STOP_S)
+        await asyncio.wait((stopping,), timeout=_LAST_WORDS_S)
         stopping.cancel()
 
 
@@ -369,7 +432,7 @@ class AiokafkaBrokers:
 
     def __init__(self, options: KafkaOptions) -> None:
         self._options = options
-        header_names.install()
+        record_batches.install()
         # Below INFO aiokafka logs keys and values, which hold what people wrote.
         logger = logging.getLogger("aiokafka")
         if logger.getEffectiveLevel() < logging.INFO:
@@ -382,6 +445,19 @@ class AiokafkaBrokers:
     def producer(self) -> KafkaProducer:
         """Make a producer, not started."""
         return AiokafkaProducer(self._options)
+
+
+async def _within(timeout_s: float, asking: Awaitable[Any]) -> Any:
+    """Ask the brokers, for so long.
+
+    Raises:
+        KafkaFault: they answer something else, or nothing.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await asking
+    except (TimeoutError, errors.KafkaError) as error:
+        raise read_fault(error) from error
 
 
 def _ms(seconds: float) -> int:

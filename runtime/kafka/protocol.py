@@ -1,7 +1,7 @@
 """Kafka as the service sees it: the narrow seam that aiokafka and the tests' fake both fit."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from runtime.kafka.errors import KafkaFault
@@ -14,6 +14,24 @@ class Partition(NamedTuple):
 
     topic: str
     partition: int
+
+
+class BadBatch(NamedTuple):
+    """Where a partition stopped: the batch there can't be read."""
+
+    offset: int
+    """The first offset that wasn't delivered."""
+    reason: str
+    """What is wrong with it; nothing of its content."""
+
+
+class TopicFacts(NamedTuple):
+    """What the brokers say of one topic."""
+
+    id: str
+    """Another one when a topic was deleted and created again; empty where brokers give none."""
+    operations: frozenset[str]
+    """What this user may do with it, of `read`, `write` and others; empty where unknown."""
 
 
 class ConsumedRecord(Protocol):
@@ -59,15 +77,40 @@ class KafkaConsumer(Protocol):
     async def topics(self) -> set[str]:
         """Names of the topics that exist and may be seen. Creates none."""
 
+    async def topic_facts(
+        self, topics: Iterable[str], *, timeout_s: float
+    ) -> dict[str, TopicFacts]:
+        """What the brokers say of those topics that exist; none where brokers are too old."""
+
+    async def compacted(self, topic: str, *, timeout_s: float) -> bool:
+        """Whether a topic keeps only each key's last record; False where brokers don't tell."""
+
     def subscribe(self, listener: RebalanceListener) -> None:
         """Join the group for the configured topics or pattern."""
 
     async def getmany(
-        self, *, timeout_s: float, max_records: int
+        self,
+        *,
+        timeout_s: float,
+        max_records: int,
+        room: Callable[[Partition], int] | None = None,
     ) -> Mapping[Partition, Sequence[ConsumedRecord]]:
         """Wait up to `timeout_s` for records of partitions that aren't paused.
 
-        During a rebalance it waits for its end. A cancelled call loses no records.
+        `room` says how many records a partition may deliver, and is asked when there are some.
+        None: any number of any. Partitions take turns in being first. During a rebalance it waits
+        for its end. A cancelled call loses no records, and neither does an error: what stops one
+        partition stops no other, and is in `bad_batches`.
+        """
+
+    @property
+    def bad_batches(self) -> Mapping[Partition, BadBatch]:
+        """Partitions that stopped at a batch which can't be read. It is tried again when asked."""
+
+    def taken_away(self) -> Mapping[Partition, int]:
+        """Offsets that the log's start has passed before they were read, since last asked.
+
+        Retention took these records away; where a partition was compacted, fewer records.
         """
 
     def assignment(self) -> frozenset[Partition]:
@@ -88,7 +131,13 @@ class KafkaConsumer(Protocol):
         """
 
     def position(self, partition: Partition) -> int | None:
-        """Offset after everything delivered, markers included; None if unknown or unassigned."""
+        """Offset after everything delivered, markers included; None if unknown or unassigned.
+
+        Before the first delivery: where reading begins. Never past what `getmany` has returned.
+        """
+
+    def seek_to_beginning(self, partitions: Iterable[Partition]) -> None:
+        """Read these from the start of their logs. Not in the same step as a `getmany`."""
 
     def high_water(self, partition: Partition) -> int | None:
         """Where the log ended at the last fetch; None before it."""
@@ -98,8 +147,21 @@ class KafkaConsumer(Protocol):
     ) -> dict[Partition, int]:
         """Ask the brokers where these logs end now."""
 
-    async def stop(self) -> None:
-        """Leave the group (unless the membership is static) and disconnect. Commits nothing."""
+    async def beginning_offsets(
+        self, partitions: Iterable[Partition], *, timeout_s: float
+    ) -> dict[Partition, int]:
+        """Ask the brokers where these logs begin now: retention takes away what is before."""
+
+    async def committed(
+        self, partitions: Iterable[Partition], *, timeout_s: float
+    ) -> dict[Partition, int]:
+        """The group's committed offsets; a partition without one is not in it."""
+
+    async def stop(self, *, timeout_s: float = 10.0) -> None:
+        """Leave the group (unless the membership is static) and disconnect. Commits nothing.
+
+        Takes at most `timeout_s`; the group notices after the session timeout what it wasn't told.
+        """
 
 
 class KafkaProducer(Protocol):

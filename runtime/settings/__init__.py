@@ -4,10 +4,15 @@ A program declares a `Document` of `Section`s; `load` reads it, and refuses what
 or unsafe in words that say what to change.
 """
 
-from runtime.settings.document import to_example_toml, to_markdown
+from runtime.settings.document import (
+    sections_to_markdown,
+    sections_to_toml,
+    to_example_toml,
+    to_markdown,
+)
 from runtime.settings.kafka import Kafka, Sasl, SecurityProtocol, Tls
 from runtime.settings.load import ENV_PREFIX, ConfigError, keys, load
-from runtime.settings.section import Document, Section, is_set
+from runtime.settings.section import Document, PartOfSection, Section, is_set
 from runtime.settings.telemetry import Http, Log
 
 __all__ = [
@@ -17,6 +22,7 @@ __all__ = [
     "Http",
     "Kafka",
     "Log",
+    "PartOfSection",
     "Sasl",
     "Section",
     "SecurityProtocol",
@@ -24,6 +30,8 @@ __all__ = [
     "is_set",
     "keys",
     "load",
+    "sections_to_markdown",
+    "sections_to_toml",
     "to_example_toml",
     "to_markdown",
 ]

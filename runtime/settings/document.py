@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from runtime.settings.load import ENV_PREFIX
 
@@ -24,14 +25,23 @@ def to_markdown(settings: type[BaseModel], *, made_from: str) -> str:
             " are refused at start with exit code 2. A secret `x` may be given as `x_file` instead."
         ),
     ]
-    for path, section in _sections(settings):
+    return "\n".join(lines) + "\n" + sections_to_markdown(settings)
+
+
+def sections_to_markdown(settings: type[BaseModel], *, only: str = "") -> str:
+    """The tables of keys, one for each section; with `only` of this section and those below it."""
+    lines: list[str] = []
+    for path, section, many in _sections(settings):
+        if only not in {"", path[0]}:
+            continue
         rows = [
             f"| `{name}` | {_type(field)} | {_default(field)} | {_sentence(field.description)} |"
             for name, field in section.model_fields.items()
             if not _is_section(field)
         ]
         about = _sentence((section.__doc__ or "").split("\n\n", maxsplit=1)[0])
-        lines += ["", f"## `[{'.'.join(path)}]`", "", about, ""]
+        name = f"[[{'.'.join(path)}]]" if many else f"[{'.'.join(path)}]"
+        lines += ["", f"## `{name}`", "", about, ""]
         lines += ["| key | type | default | meaning |", "|---|---|---|---|", *rows]
     return "\n".join(lines) + "\n"
 
@@ -42,7 +52,17 @@ def to_example_toml(settings: type[BaseModel], *, shown: Mapping[str, tuple[str,
     `shown` has, by section, the keys that most people set.
     """
     lines = ["# emostream.toml: every key with its default. What is commented out is seldom set."]
-    for path, section in _sections(settings):
+    return "\n".join(lines) + "\n" + sections_to_toml(settings, shown=shown)
+
+
+def sections_to_toml(
+    settings: type[BaseModel], *, shown: Mapping[str, tuple[str, ...]], only: str = ""
+) -> str:
+    """The sections of an example; with `only` this one and those below it. Tables are left out."""
+    lines: list[str] = []
+    for path, section, many in _sections(settings):
+        if many or only not in {"", path[0]}:
+            continue
         prominent = shown.get(".".join(path), ())
         rows = [
             (name, field) for name, field in section.model_fields.items() if not _is_section(field)
@@ -55,12 +75,20 @@ def to_example_toml(settings: type[BaseModel], *, shown: Mapping[str, tuple[str,
     return "\n".join(lines) + "\n"
 
 
-def _sections(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[Any, Any]]:
+def _sections(
+    model: type[BaseModel], prefix: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], type[BaseModel], bool]]:
+    """Each section's path, what it holds, and whether it is a list of tables."""
     for name, field in model.model_fields.items():
-        if _is_section(field):
-            yield (*prefix, name), field.annotation
-            assert isinstance(field.annotation, type)
-            yield from _sections(field.annotation, (*prefix, name))
+        kinds = get_args(field.annotation) if _is_list(field) else (field.annotation,)
+        section = kinds[0]
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            yield (*prefix, name), section, _is_list(field)
+            yield from _sections(section, (*prefix, name))
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is tuple
 
 
 def _is_section(field: FieldInfo) -> bool:
@@ -83,8 +111,8 @@ def _default(field: FieldInfo) -> str:
 
 def _toml(value: Any) -> str:
     """TOML for the kinds of values that defaults are; JSON's spelling is TOML's for these."""
-    if isinstance(value, SecretStr):
-        return '""'  # no default is a secret
+    if value is PydanticUndefined or isinstance(value, SecretStr):
+        return '""'  # it must be given; no default is a secret
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_origin
 from pydantic import BaseModel, ValidationError
 
 from runtime.errors import QuotableError
-from runtime.settings.section import Document, Section
+from runtime.settings.section import Document, PartOfSection, Section
 
 _Path = tuple[str, ...]
 _Settings = TypeVar("_Settings", bound=Document)
@@ -76,14 +76,24 @@ def _variables(
     """Variables that set a key. A name that was surely meant to and doesn't is a problem."""
     known = {_variable(key): key for key in keys(settings)}
     sections = tuple(f"{ENV_PREFIX}{name.upper()}_" for name in settings.model_fields)
+    left_alone = tuple(f"{ENV_PREFIX}{name.upper()}__" for name in _left_alone(settings))
     for name in sorted(env):
         if name in known:
             yield name, known[name]
-        elif name in _OTHERS:
+        elif name in _OTHERS or name.startswith(left_alone):
             continue
         elif name.startswith(ENV_PREFIX) and ("__" in name or name.startswith(sections)):
             why = _removed(settings, tuple(name.removeprefix(ENV_PREFIX).lower().split("__")))
             problems.append(f"{name}: {why or f'sets no key{_suggest(name, known)}'}")
+
+
+def _left_alone(settings: type[BaseModel]) -> Iterator[str]:
+    """Tables that another program reads, at least in part."""
+    if issubclass(settings, Document):
+        yield from settings.others
+    for name, field in settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, PartOfSection):
+            yield name
 
 
 def keys(model: type[BaseModel], prefix: _Path = ()) -> Iterator[_Path]:

@@ -43,8 +43,24 @@ class Section(BaseModel):
         return tuple(name for name in cls.model_fields if f"{name}_file" in cls.model_fields)
 
 
+class PartOfSection(Section):
+    """A table of another program's, of which this one reads a few keys and leaves the others."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
+
+
 class Document(Section):
     """A program's whole configuration: the tables of its TOML file, each a `Section`."""
+
+    others: ClassVar[frozenset[str]] = frozenset()
+    """Tables of other programs in the same file: left alone, with the variables that set them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_others_alone(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if name not in cls.others}
 
 
 def is_set(secret: SecretStr) -> bool:

@@ -1,5 +1,6 @@
 """`/livez`, `/readyz` and `/metrics`, for the platform and for Prometheus."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -29,7 +30,16 @@ class MetricsSource(Protocol):
 class HealthServer:
     """Serves them over HTTP, on the service's own event loop: if that hangs, so do they."""
 
-    def __init__(self, options: Http, health: HealthChecks, metrics: MetricsSource) -> None:
+    def __init__(
+        self,
+        options: Http,
+        health: HealthChecks,
+        metrics: MetricsSource,
+        *,
+        warnings: Callable[[], list[str]] = list,
+    ) -> None:
+        """`warnings` says what needs a human although the program is ready."""
+        self._warnings = warnings
         self._options = options
         self._health = health
         self._metrics_source = metrics
@@ -74,7 +84,8 @@ class HealthServer:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         problems = self._health.not_ready()
-        return _json({"ready": not problems, "why": problems}, problems)
+        warnings = self._warnings()
+        return _json({"ready": not problems, "why": problems, "warnings": warnings}, problems)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         body, content_type = self._metrics_source.expose(request.headers.get("Accept", ""))

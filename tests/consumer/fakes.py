@@ -15,7 +15,7 @@ from consumer.analysis.decoder import Decoder
 from consumer.analysis.event import EventBuilder, Pseudonyms
 from consumer.analysis.inference import AnalysisObserver, Answer, Inference
 from consumer.analysis.plan import make_plan
-from consumer.records import Emit, Record
+from consumer.records import Emit, Outcome, Record
 from consumer.settings import Tasks
 from emollm.errors import ModelError
 from emollm.prompts import PromptBuilder
@@ -93,11 +93,11 @@ def make_analyzer(
     author_key: str = "",
     include_text: bool = True,
     observer: AnalysisObserver | None = None,
-) -> Analyzer:
+) -> "Listing":
     plan = make_plan(tasks or Tasks(), custom)
     builder = PromptBuilder(plan.tasks)
     cache = AnswerCache[Answer](max_entries=cache_entries)
-    return Analyzer(
+    analyzer = Analyzer(
         pool=pool,
         plan=plan,
         decoder=Decoder(),
@@ -110,6 +110,24 @@ def make_analyzer(
         ),
         observer=observer,
     )
+    return Listing(analyzer)
+
+
+class Listing:
+    """An analyzer whose outcomes a test wants as a list, in the records' order."""
+
+    def __init__(self, analyzer: Analyzer) -> None:
+        self.analyzer = analyzer
+
+    async def process(self, records: Sequence[Record]) -> list[Outcome]:
+        found: dict[int, Outcome] = {}
+
+        def done(record: Record, outcome: Outcome) -> None:
+            assert id(record) not in found, "a second outcome"
+            found[id(record)] = outcome
+
+        await self.analyzer.process(records, done)
+        return [found[id(record)] for record in records]
 
 
 def record(text: str, offset: int = 0, **other: Any) -> Record:

@@ -12,9 +12,10 @@ import pytest
 from consumer.settings import load
 from emostream.__main__ import make_app
 
-COMMANDS = (
-    "demo consume doctor topics dlq produce serve broker models schemas".split()  # noqa: SIM905
-)
+COMMANDS = [
+    *("demo", "consume", "events", "alerts", "doctor", "topics", "dlq", "produce"),
+    *("serve", "broker", "models", "schemas"),
+]
 
 
 def run(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -39,8 +40,19 @@ def test_the_overview_has_a_line_for_each_command() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        *("demo", "consume", "doctor", "serve", "broker", "models", "topics create"),
+        *(
+            "demo",
+            "consume",
+            "events",
+            "alerts",
+            "doctor",
+            "serve",
+            "broker",
+            "models",
+            "topics create",
+        ),
         *("dlq list", "dlq show", "dlq replay"),
+        *("alerts ack", "alerts note", "alerts mute", "alerts false"),
         *("produce replay", "produce load", "produce tweets"),
         *("schemas list", "schemas show", "schemas write"),
     ],

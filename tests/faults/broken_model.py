@@ -6,7 +6,7 @@ from tests.faults.breakage import Breakage, World
 from tests.faults.plan import Fault
 
 _OUT_S = 75.0
-"""A model server that refused the key is tried again after 60 s (`emollm.pool.roster`)."""
+"""A model server that refused the key is tried again after 60 s (`emollm.pool.health`)."""
 _STOPS = {"401": ("Unauthorized",), "unreadable": ("WrongModel", "FuseBlown")}
 """Ways that may stop a consumer with exit 3, and the error that its log names then."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from consumer.delivery.offsets import OffsetTracker
 from consumer.delivery.publisher import Publisher, Receipt
-from consumer.delivery.scheduler import Work
+from consumer.delivery.scheduler import Scheduler
 from consumer.records import Published, Record
 
 Setattr = Callable[[Any, str, Any], None]
@@ -29,16 +29,21 @@ def no_drain(setattr_: Setattr) -> None:
     """What was started isn't waited for, and counts as done: as a commit of what was handed out."""
 
     async def drain(
-        self: Work, within_s: float, *, epochs: Container[int] | None = None, **_: Any
+        self: Scheduler, within_s: float, *, epochs: Container[int] | None = None, **_: Any
     ) -> bool:
-        for task, run in tuple(self._runs.items()):
+        for task, run in tuple(self._analysing.items()):
             if epochs is None or any(epoch in epochs for epoch in run.epochs):
                 self._committer.finish(run.batch.records)
+                self._cancelled.add(task)
                 task.cancel()
+        for task, items in tuple(self._publishing.items()):
+            self._committer.finish(item.record for item in items)
+            self._cancelled.add(task)
+            task.cancel()
         await asyncio.sleep(0)
         return True
 
-    setattr_(Work, "drain", drain)
+    setattr_(Scheduler, "drain", drain)
 
 
 def no_acknowledgement(setattr_: Setattr) -> None:

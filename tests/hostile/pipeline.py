@@ -172,8 +172,10 @@ class Path:
         """What becomes of a record when the server answers its prompts so, in turn."""
         self._transport.tell(replies)
         self._pool.mark = mark
-        (found,) = await self._analyzer.process((record,))
-        return found
+        found: list[Outcome] = []
+        await self._analyzer.process((record,), lambda _, outcome: found.append(outcome))
+        (outcome,) = found
+        return outcome
 
 
 def paths() -> tuple[Path, ...]:

@@ -8,8 +8,8 @@ from aiokafka import AIOKafkaProducer
 
 from infra.kafka import TopicSpec, create_topics
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
-from runtime.kafka.header_names import TolerantRecords
 from runtime.kafka.options import KafkaOptions
+from runtime.kafka.record_batches import CheckedRecords
 from tests.hostile.raw_records import RawName, raw_builder, send_raw
 from tests.runtime.kafka.test_broker_contract import Member
 
@@ -32,7 +32,7 @@ def batch_of(*names: bytes, compression: int = 0) -> bytes:
 
 
 def read(data: bytes) -> list[Any]:
-    records = TolerantRecords(data)
+    records = CheckedRecords(data)
     found = []
     while records.has_next():
         batch = records.next_batch()

@@ -12,7 +12,7 @@ from consumer.analysis.event import event_id
 from consumer.dead_letters import Reason, Stage
 from infra.kafka import TopicNames
 from producer import Broker
-from runtime.kafka import header_names
+from runtime.kafka import record_batches
 from runtime.kafka.topic_log import StoredRecord, kafka_topic_log
 from schemas import AffectEvent
 from schemas.headers import own_headers, read_dead_letter
@@ -148,7 +148,7 @@ async def judge(
 
     `model` is `id|revision|task set`, of which event ids are made.
     """
-    header_names.install()
+    record_batches.install()
     ids = {event_id(f"{names.posts}/{p}/{o}|{model}"): (p, o) for p, o in sent}
     verdict = Verdict(Counter(), [], 0)
     broker = Broker(bootstrap=bootstrap)

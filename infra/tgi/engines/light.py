@@ -111,6 +111,10 @@ class LightEngine:
         """Tokenize; special tokens written in a text are text."""
         return self._tokens.encode(texts, add_special_tokens=add_special_tokens)
 
+    def check_grammar(self, pattern: str) -> None:
+        """Compile a grammar, which is then kept. Raises `EngineError`."""
+        grammar.Guide(pattern)
+
     def batch_key(self, job: Job) -> Hashable:
         """Jobs answered in the same way and with the same sampling options share a pass."""
         options = _sampling_options(job, self._candidate_count)

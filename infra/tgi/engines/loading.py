@@ -35,6 +35,8 @@ def load_engine(
         from infra.tgi.engines.light import LightEngine  # noqa: PLC0415 - only where it is used
 
         return LightEngine(folder, model_id=shown, revision=revision, threads=threads)
+    if folder is not None:
+        _check_weights(folder)
     try:
         from infra.tgi.engines.torch_engine import TorchEngine  # noqa: PLC0415 - 3 GB, and seconds
     except ImportError as error:
@@ -48,6 +50,22 @@ def load_engine(
         dtype=dtype,
         device=device,
     )
+
+
+def _check_weights(folder: Path) -> None:
+    """Refuse a model's folder without the weights that torch needs, before torch is imported."""
+    if not (folder / "config.json").is_file() or any(
+        next(folder.glob(kind), None) for kind in ("*.safetensors", "*.bin")
+    ):
+        return
+    if (folder / "ct2" / "model.bin").is_file():
+        raise StartError(
+            f"{folder} has no model.safetensors, which the torch engine needs. The float weights "
+            f"of {SMALL_MODEL.name} are in emostream's repository, not in the installed package: "
+            f"clone it and give --model-id CLONE/infra/tgi/models/{SMALL_MODEL.name}. The light "
+            "engine (--engine light) needs no more than what is here"
+        )
+    raise StartError(f"{folder} has no weights (model.safetensors): fetch the model again")
 
 
 def _local_folder(model_id: str | None) -> Path | None:

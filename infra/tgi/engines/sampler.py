@@ -6,6 +6,7 @@ them from transformers): penalties, temperature, top-k, top-p, typical-p, then t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,6 +21,10 @@ Logits = npt.NDArray[np.float32]
 #: Candidates tried against a grammar before giving up: what is less likely is no answer.
 _CANDIDATES = 4096
 
+#: Seconds that one answer may search for tokens that its grammar allows. A model that keeps to the
+#: grammar by itself takes a millisecond; a hostile pattern would hold the engine for minutes.
+_SEARCH_SECONDS = 2.0
+
 _EXCLUDED = np.float32(-np.inf)
 
 
@@ -33,6 +38,7 @@ class Sampler:
         history: Sequence[int],
         eos_ids: frozenset[int],
         decode: Callable[[Sequence[int]], str],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._sampling = job.sampling
         self._top_n = job.top_n_tokens
@@ -40,17 +46,21 @@ class Sampler:
         self._history = list(history)
         self._made: list[int] = []
         self._guide = Guide(job.grammar) if job.grammar is not None else None
+        self._search_left = _SEARCH_SECONDS
+        self._clock = clock
         self._eos_ids = eos_ids
         self._decode = decode
 
     def next_token(self, logits: Logits) -> tuple[int, float, list[tuple[int, float]]]:
         """The next token, its log-probability, and the most likely ones with theirs.
 
-        Raises `EngineError` when no token keeps to the grammar.
+        Raises `EngineError` when no token keeps to the grammar, or finding one takes too long.
         """
         scores = process_logits(logits, self._sampling, self._history)
         if self._guide is not None:
-            scores = self._mask_by_grammar(scores)
+            started = self._clock()
+            scores = self._mask_by_grammar(scores, started + self._search_left)
+            self._search_left -= self._clock() - started
         logprobs = log_softmax(scores)
         if self._sampling.samples:
             token = int(self._random.choice(len(logprobs), p=_probabilities(logprobs)))
@@ -66,7 +76,7 @@ class Sampler:
         self._made.append(token)
         return token, float(logprobs[token]), top
 
-    def _mask_by_grammar(self, scores: Logits) -> Logits:
+    def _mask_by_grammar(self, scores: Logits, deadline: float) -> Logits:
         """The scores with minus infinity for what the grammar doesn't allow next.
 
         Candidates are tried from the most likely down. When greedy, the first that is allowed is
@@ -81,6 +91,8 @@ class Sampler:
             token = int(candidate)
             if scores[token] == _EXCLUDED:
                 break
+            if self._clock() > deadline:
+                raise EngineError("the grammar takes too long to match")
             seen += float(probabilities[token])
             if self._is_allowed(token):
                 allowed[token] = scores[token]

@@ -117,6 +117,10 @@ class TorchEngine:
         """Tokenize; special tokens written in a text are text."""
         return self._tokens.encode(texts, add_special_tokens=add_special_tokens)
 
+    def check_grammar(self, pattern: str) -> None:
+        """Compile a grammar, which is then kept. Raises `EngineError`."""
+        grammar.Guide(pattern)
+
     def batch_key(self, job: Job) -> Hashable:
         """Jobs that need no sampler don't share a pass with those that do, which are slower."""
         return job.needs_sampler

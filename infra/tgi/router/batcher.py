@@ -17,8 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from infra.tgi.engine import Engine, Generation, Job
-from infra.tgi.errors import EngineError
-from infra.tgi.router.errors import GenerationError, IncompleteError
+from infra.tgi.errors import EngineError, PromptRefusedError
+from infra.tgi.events import ServerEvent
+from infra.tgi.router.errors import (
+    GenerationError,
+    IncompleteError,
+    InferError,
+    InvalidRequestError,
+)
 from infra.tgi.router.metrics import Metrics
 
 #: From this many prompts on, a pass is worth its fixed costs (measured on the small model) …
@@ -184,7 +190,7 @@ class Batcher:
             metrics.forward_duration.record(call.result())
         else:
             metrics.batch_failures.add(label="prefill")
-            _log.error("tgi.batch_failed", prompts=len(batch), error=repr(error))
+            _log.error(ServerEvent.BATCH_FAILED, prompts=len(batch), error=repr(error))
         if not self._running:
             metrics.batch_size.value = 0
             metrics.batch_tokens.value = 0
@@ -202,7 +208,9 @@ class Batcher:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-def _failed(error: BaseException) -> GenerationError:
+def _failed(error: BaseException) -> InferError:
+    if isinstance(error, PromptRefusedError):
+        return InvalidRequestError(str(error))
     if isinstance(error, EngineError):
         return GenerationError(str(error))
     return GenerationError(f"{type(error).__name__}: {error}")

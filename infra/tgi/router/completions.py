@@ -15,6 +15,7 @@ from infra.tgi.router.errors import (
     TemplateError,
     ToolError,
 )
+from infra.tgi.router.http import Request
 from infra.tgi.router.infer import Infer, InferResponse
 from infra.tgi.router.metrics import Metrics
 from infra.tgi.router.requests import ChatRequest, CompletionRequest, GenerateRequest, Parameters
@@ -50,7 +51,7 @@ class Completions:
         self._max_prompts = max_prompts
         self._compute_type = compute_type
 
-    async def answer(self, http: web.BaseRequest, request: CompletionRequest) -> web.StreamResponse:
+    async def answer(self, http: Request, request: CompletionRequest) -> web.StreamResponse:
         """Answer a request. Raises `InferError`."""
         self._metrics.requests.add()
         try:
@@ -90,14 +91,15 @@ class Completions:
         headers["x-generated-tokens"] = str(body["usage"]["completion_tokens"])
         return json_response(body, headers=headers)
 
-    async def _stream(
-        self, http: web.BaseRequest, prompts: list[GenerateRequest]
-    ) -> web.StreamResponse:
+    async def _stream(self, http: Request, prompts: list[GenerateRequest]) -> web.StreamResponse:
         response = web.StreamResponse(
-            headers=stream_headers(
-                compute_type=self._compute_type,
-                characters=sum(len(prompt.inputs) for prompt in prompts),
-            )
+            headers={
+                **stream_headers(
+                    compute_type=self._compute_type,
+                    characters=sum(len(prompt.inputs) for prompt in prompts),
+                ),
+                **http.cors,
+            }
         )
         await response.prepare(http)
         events: asyncio.Queue[bytes | None] = asyncio.Queue()

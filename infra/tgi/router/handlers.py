@@ -16,6 +16,7 @@ from infra.tgi.router.errors import (
     VertexEmptyError,
     VertexError,
 )
+from infra.tgi.router.http import Request
 from infra.tgi.router.infer import Infer
 from infra.tgi.router.requests import ChatRequest, CompatRequest, CompletionRequest, GenerateRequest
 from infra.tgi.router.responses import (
@@ -47,31 +48,31 @@ class Handlers:
             return empty_response()
         return error_response(UnhealthyError())
 
-    async def generate(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    async def generate(self, _http: Request, body: bytes) -> web.StreamResponse:
         """POST /generate: one prompt, one answer."""
         return await self._generate(requests.generate_request(body), as_list=False)
 
-    async def generate_stream(self, http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    async def generate_stream(self, http: Request, body: bytes) -> web.StreamResponse:
         """POST /generate_stream: one prompt, its answer token by token; errors in-band."""
         return await self._stream(http, requests.generate_request(body))
 
-    async def compat(self, http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    async def compat(self, http: Request, body: bytes) -> web.StreamResponse:
         """POST /: as /generate within a list, or as /generate_stream where `stream` is true."""
         return await self._compat(http, requests.compat_request(body))
 
-    async def completions(self, http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    async def completions(self, http: Request, body: bytes) -> web.StreamResponse:
         """POST /v1/completions."""
         return await self._completions.answer(http, requests.completion_request(body))
 
-    async def chat(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    async def chat(self, _http: Request, body: bytes) -> web.StreamResponse:
         """POST /v1/chat/completions: always refused, the EmoLLMs have no chat template."""
         chat(requests.chat_request(body))
 
-    async def chat_tokenize(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    async def chat_tokenize(self, _http: Request, body: bytes) -> web.StreamResponse:
         """POST /chat_tokenize: likewise."""
         chat(requests.chat_request(body))
 
-    async def invocations(self, http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    async def invocations(self, http: Request, body: bytes) -> web.StreamResponse:
         """POST /invocations (SageMaker): any of the above."""
         request = requests.invocation_request(body)
         if isinstance(request, CompatRequest):
@@ -80,7 +81,7 @@ class Handlers:
             return await self._completions.answer(http, request)
         return chat(request)
 
-    async def vertex(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    async def vertex(self, _http: Request, body: bytes) -> web.StreamResponse:
         """POST /vertex (Google): several prompts; any failure is a 500."""
         instances = requests.vertex_request(body)
         if not instances:
@@ -102,19 +103,18 @@ class Handlers:
             predictions.append(result.generation.text)
         return json_response({"predictions": predictions})
 
-    async def tokenize(self, _http: web.BaseRequest, body: bytes) -> web.StreamResponse:
-        """POST /tokenize: the prompt's tokens and where they lie. Takes no permit."""
-        request = requests.generate_request(body)
-        encoded = await self._infer.tokenize(request.inputs)
-        text = request.inputs
-        return json_response(
-            [
-                {"id": one, "text": text[start:stop], "start": start, "stop": stop}
-                for one, (start, stop) in zip(encoded.ids, encoded.offsets, strict=True)
-            ]
-        )
+    async def tokenize(self, _http: Request, body: bytes) -> web.StreamResponse:
+        """POST /tokenize: the prompt's tokens and where they are in it."""
+        text = requests.generate_request(body).inputs
+        async with self._infer.tokenized(text) as encoded:
+            return json_response(
+                [
+                    {"id": one, "text": text[start:stop], "start": start, "stop": stop}
+                    for one, (start, stop) in zip(encoded.ids, encoded.offsets, strict=True)
+                ]
+            )
 
-    async def _compat(self, http: web.BaseRequest, request: CompatRequest) -> web.StreamResponse:
+    async def _compat(self, http: Request, request: CompatRequest) -> web.StreamResponse:
         if request.parameters.return_full_text is None:
             request.parameters.return_full_text = self._full_text
         if request.stream:
@@ -136,9 +136,12 @@ class Handlers:
             ),
         )
 
-    async def _stream(self, http: web.BaseRequest, request: GenerateRequest) -> web.StreamResponse:
+    async def _stream(self, http: Request, request: GenerateRequest) -> web.StreamResponse:
         response = web.StreamResponse(
-            headers=stream_headers(compute_type=self._compute_type, characters=len(request.inputs))
+            headers={
+                **stream_headers(compute_type=self._compute_type, characters=len(request.inputs)),
+                **http.cors,
+            }
         )
         await response.prepare(http)
         given = request.parameters

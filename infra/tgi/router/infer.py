@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-from infra.tgi.engine import Engine, Generation, Job, Token
+from infra.tgi.engine import Encoded, Engine, Generation, Job, Token
 from infra.tgi.errors import EngineError
 from infra.tgi.router import validation
 from infra.tgi.router.batcher import Batcher, QueuedJob
@@ -23,9 +23,9 @@ from infra.tgi.router.errors import (
     OverloadedError,
 )
 from infra.tgi.router.metrics import Metrics
-from infra.tgi.router.requests import GenerateRequest
-from infra.tgi.router.tokenizer_workers import TokenizerWorkers
+from infra.tgi.router.requests import GenerateRequest, Grammar
 from infra.tgi.router.validation import Limits, ValidParameters
+from infra.tgi.router.validation_workers import ValidationWorkers
 
 
 @dataclass(slots=True)
@@ -81,18 +81,20 @@ class Infer:
         engine: Engine,
         *,
         batcher: Batcher,
-        tokenizer: TokenizerWorkers,
+        workers: ValidationWorkers,
         permits: Permits,
+        tokenize_permits: Permits,
         limits: Limits,
         metrics: Metrics,
     ) -> None:
         self._batcher = batcher
-        self._tokenizer = tokenizer
+        self._engine = engine
+        self._workers = workers
         self._permits = permits
         self._limits = limits
         self._metrics = metrics
         self._longest_answer = engine.info.max_new_tokens
-        self.tokenize = tokenizer.encode
+        self._tokenize_permits = tokenize_permits
 
     async def generate(self, request: GenerateRequest) -> InferResponse:
         """Answer one prompt. Raises `InferError`."""
@@ -111,11 +113,20 @@ class Infer:
         self._succeeded(response)
         return response
 
+    @asynccontextmanager
+    async def tokenized(self, text: str) -> AsyncGenerator[Encoded]:
+        """The tokens of a text, with a permit of their own kind while they are in use.
+
+        As in TGI, generating doesn't keep others from tokenizing. Raises `OverloadedError`.
+        """
+        with self._tokenize_permits.one():
+            yield await self._workers.encode(text)
+
     async def healthy(self) -> bool:
         """Whether the engine answers: after a failed pass, by asking it for one token."""
         if self._batcher.healthy:
             return True
-        job = Job((await self.tokenize("liveness")).ids, 1)
+        job = Job((await self._workers.encode("liveness")).ids, 1)
         try:
             await self._batcher.submit(job).future
         except InferError:
@@ -208,17 +219,29 @@ class Infer:
     async def _job(self, request: GenerateRequest) -> Job:
         checked = validation.check(request, self._limits)
         try:
-            encoded = await self._tokenizer.encode(request.inputs)
+            encoded = await self._workers.encode(request.inputs)
+            job = self._build(request, checked, encoded.ids)
+            if checked.grammar is not None:
+                job.grammar = await self._grammar(checked.grammar)
         except EngineError as error:
             raise GenerationError(str(error)) from error
-        return self._build(request, checked, encoded.ids)
+        return job
+
+    async def _grammar(self, grammar: Grammar) -> str:
+        """The grammar as a pattern that the engine has compiled, not on the event loop."""
+
+        def prepare() -> str:
+            pattern = validation.grammar_pattern(grammar, self._limits)
+            self._engine.check_grammar(pattern)
+            return pattern
+
+        return await self._workers.run(prepare)
 
     def _build(self, request: GenerateRequest, checked: ValidParameters, ids: list[int]) -> Job:
         if checked.truncate is not None:
             ids = ids[-checked.truncate :]
         length = len(ids)
         longest = validation.check_length(length, checked.max_new_tokens, self._limits)
-        grammar = validation.check_grammar(checked.grammar, self._limits)
         self._metrics.input_length.record(length)
         self._metrics.max_new_tokens.record(longest)
         given = request.parameters
@@ -231,7 +254,6 @@ class Infer:
             want_tokens=details or (given.best_of or 1) > 1,
             want_prefill=given.decoder_input_details,
             top_n_tokens=checked.top_n_tokens,
-            grammar=grammar,
         )
 
     def _succeeded(self, response: InferResponse) -> None:

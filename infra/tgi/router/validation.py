@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from infra.tgi.engine import GREEDY, Sampling
 from infra.tgi.router.errors import InvalidRequestError
-from infra.tgi.router.json_schema import schema_to_regex
+from infra.tgi.router.json_schema import MAX_PATTERN, schema_to_regex
 from infra.tgi.router.requests import GenerateRequest, Grammar, Parameters, RegexGrammar
 
 #: TGI answers in chunks of this many tokens, and checks no more than one chunk against the total.
@@ -153,12 +153,12 @@ def check_length(length: int, max_new_tokens: int | None, limits: Limits) -> int
     return max(1, min(max_new_tokens, limits.max_total_tokens - length))
 
 
-def check_grammar(grammar: Grammar | None, limits: Limits) -> str | None:
-    """The grammar as a regular expression, or None. Raises `InvalidRequestError`."""
-    if grammar is None:
-        return None
+def grammar_pattern(grammar: Grammar, limits: Limits) -> str:
+    """The grammar as a regular expression. Raises `InvalidRequestError`."""
     if not limits.grammar:
         raise InvalidRequestError("grammar is not supported")
-    if isinstance(grammar, RegexGrammar):
-        return grammar.value
-    return schema_to_regex(grammar.schema)
+    if not isinstance(grammar, RegexGrammar):
+        return schema_to_regex(grammar.schema)
+    if len(grammar.value) > MAX_PATTERN:
+        raise InvalidRequestError(f"grammar is not valid: more than {MAX_PATTERN} characters")
+    return grammar.value

@@ -4,15 +4,16 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.delivery.service import Service
 from consumer.options import BatchLimits, CommitPolicy, ServiceLimits, Until
+from consumer.processor import Done
 from consumer.records import Emit, Outcome, Record, Skip
-from consumer.telemetry.observer import BatchClosed, CommitFailure, NullObserver
+from consumer.telemetry.observer import BatchClosed, CommitFailure, NullObserver, PauseReason
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import Partition
 from tests.runtime.fake_clock import FakeClock, settle
@@ -29,7 +30,7 @@ def options(**changed: Any) -> KafkaOptions:
 
 def limits(**changed: Any) -> ServiceLimits:
     plain = ServiceLimits(
-        batch=BatchLimits(max_records=4, max_wait_s=0.01, max_concurrent=8),
+        batch=BatchLimits(max_records=4, max_wait_s=0.01),
         commit=CommitPolicy(interval_s=1.0, timeout_s=5.0),
     )
     return msgspec.structs.replace(plain, **changed)
@@ -44,11 +45,18 @@ class FakeProcessor:
         self.open = asyncio.Event()
         self.open.set()
         self.held: set[bytes] = set()
+        """With one of these a whole batch waits for `open`."""
+        self.slow: set[bytes] = set()
+        """What begins so waits for `open` alone, and holds no other record of its batch."""
         self.raises: BaseException | None = None
         self.calls: list[list[bytes]] = []
         self.seen: Counter[bytes] = Counter()
         self.cancelled = 0
         self.make: Callable[[Record], bytes] = lambda record: record.value or b""
+
+    @property
+    def model(self) -> str | None:
+        return "emostream-small"
 
     @property
     def available(self) -> bool:
@@ -64,7 +72,7 @@ class FakeProcessor:
     async def wait_available(self) -> None:
         await self._available.wait()
 
-    async def process(self, records: Sequence[Record]) -> list[Outcome]:
+    async def process(self, records: Sequence[Record], done: Done) -> None:
         values = [record.value or b"" for record in records]
         self.calls.append(values)
         self.seen.update(values)
@@ -78,7 +86,20 @@ class FakeProcessor:
             raise self.raises
         if any(value.startswith(b"bug") for value in values):
             raise KeyError("a post's text that nobody may see")
-        return [self._outcome(record) for record in records]
+        late: list[Record] = []
+        for record in records:
+            if self.slow and (record.value or b"").startswith(tuple(self.slow)):
+                late.append(record)
+            else:
+                done(record, self._outcome(record))
+        if late:
+            try:
+                await self.open.wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+            for record in late:
+                done(record, self._outcome(record))
 
     def _outcome(self, record: Record) -> Outcome:
         if (record.value or b"").startswith(b"poison"):
@@ -91,6 +112,10 @@ class FakeProcessor:
 
     def hold(self, *values: bytes) -> None:
         self.held = set(values)
+        self.open.clear()
+
+    def slow_down(self, *prefixes: bytes) -> None:
+        self.slow = set(prefixes)
         self.open.clear()
 
     def release(self) -> None:
@@ -109,6 +134,8 @@ class Seen(NullObserver):
         self.letters: list[tuple[str, str]] = []
         self.restarts = 0
         self.fuses = 0
+        self.bad_batches = 0
+        self.lost = 0
         self.published = 0
         self.abandoned = 0
         self.assigned: list[int] = []
@@ -120,7 +147,7 @@ class Seen(NullObserver):
     def commit_failed(self, kind: CommitFailure) -> None:
         self.commit_failures.append(kind)
 
-    def paused(self, reason: Literal["records", "bytes", "unavailable"]) -> None:
+    def paused(self, reason: PauseReason) -> None:
         self.pauses.append(reason)
 
     def resumed(self) -> None:
@@ -137,6 +164,12 @@ class Seen(NullObserver):
 
     def consumer_restarted(self) -> None:
         self.restarts += 1
+
+    def bad_batch(self) -> None:
+        self.bad_batches += 1
+
+    def taken_away(self, records: int) -> None:
+        self.lost += records
 
     def fuse_blown(self) -> None:
         self.fuses += 1

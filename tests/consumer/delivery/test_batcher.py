@@ -70,11 +70,36 @@ def test_the_last_batch_does_not_wait() -> None:
 def test_dropping_an_epoch_keeps_the_others_in_order() -> None:
     batcher = Batcher(BatchLimits(max_records=100, max_wait_s=0))
     add(batcher, [*records(2, epoch=1), *records(2, epoch=2), *records(1, epoch=1, first=9)])
-    assert batcher.drop({1}) == (3, 30)
+    assert [record.offset for record in batcher.drop({1})] == [0, 1, 9]
     batch = batcher.take(0.0)
     assert batch is not None
     assert [record.epoch for record in batch.records] == [2, 2]
     assert batcher.nbytes == 0
+
+
+def test_partitions_take_turns_in_a_batch_and_each_keeps_its_order() -> None:
+    batcher = Batcher(BatchLimits(max_records=6, max_wait_s=0))
+    add(batcher, [*records(1_000, epoch=1), *records(2, epoch=2), *records(1, epoch=3)])
+    batch = batcher.take(0.0)
+    assert batch is not None
+    assert [(record.epoch, record.offset) for record in batch.records] == [
+        (1, 0),
+        (2, 0),
+        (3, 0),
+        (1, 1),
+        (2, 1),
+        (1, 2),
+    ]
+    assert len(batcher) == 997
+
+
+def test_the_wait_counts_from_the_oldest_record_of_any_partition() -> None:
+    batcher = Batcher(BatchLimits(max_records=2, max_wait_s=0.5))
+    add(batcher, records(1, epoch=1), now=1.0)
+    add(batcher, records(1, epoch=2), now=2.0)
+    assert batcher.take(1.6) is not None
+    add(batcher, records(1, epoch=2, first=5), now=3.0)
+    assert batcher.due() == 3.5
 
 
 @settings(deadline=None)  # a busy machine is no failure

@@ -17,13 +17,14 @@ from consumer.options import (
     ServiceLimits,
     Until,
 )
-from consumer.records import Emit, Outcome, Record
+from consumer.processor import Done
+from consumer.records import Emit, Record
 from infra.kafka import EmbeddedKafka, TopicSpec, create_topics
 from runtime.kafka.options import KafkaOptions
 
 PARTITIONS = 4
 LIMITS = ServiceLimits(
-    batch=BatchLimits(max_records=16, max_concurrent=4),
+    batch=BatchLimits(max_records=16, max_concurrent_records=64),
     in_flight=InFlightLimits(max_records=64),
     commit=CommitPolicy(interval_s=0.2),
     drain=DrainBudget(revoke_s=5, stop_s=5),
@@ -34,15 +35,15 @@ class Echo:
     """Emits where each record stood, so that a redelivery gives the same event."""
 
     available = True
+    model = None
 
     async def wait_available(self) -> None: ...
 
-    async def process(self, records: Sequence[Record]) -> list[Outcome]:
+    async def process(self, records: Sequence[Record], done: Done) -> None:
         await asyncio.sleep(0.01)  # a model's answer takes a while: work is in flight
-        return [
-            Emit(key=record.value, value=f"{record.partition}/{record.offset}".encode(), headers=())
-            for record in records
-        ]
+        for record in records:
+            value = f"{record.partition}/{record.offset}".encode()
+            done(record, Emit(key=record.value, value=value, headers=()))
 
 
 def made_options(bootstrap: str) -> KafkaOptions:

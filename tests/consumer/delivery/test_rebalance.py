@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from consumer.delivery.service import EXIT_MISCONFIGURED
 from consumer.options import BatchLimits, DrainBudget
+from runtime.errors import EXIT_MISCONFIGURED
 from runtime.kafka.errors import Fenced
 from runtime.kafka.protocol import Partition
 from tests.consumer.delivery.rig import GROUP, POSTS, Rig, limits, numbered, options, running
@@ -59,7 +59,7 @@ async def test_a_late_finish_of_a_lost_epoch_commits_nothing(
     rig.kafka.held_topics = {"affect.events"}
     rig.kafka.produce("posts", numbered(3))
     async with running(rig):
-        (batch,) = rig.service._work._runs
+        (batch,) = rig.service._scheduler._publishing
         monkeypatch.setattr(batch, "cancel", lambda: False)
         moving = await rebalanced(rig)
         await rig.turn(4)
@@ -77,7 +77,9 @@ async def test_a_late_finish_of_a_lost_epoch_commits_nothing(
 
 async def test_what_was_not_started_is_dropped_and_done_by_the_next_owner() -> None:
     rig = Rig(
-        service_limits=limits(batch=BatchLimits(max_records=2, max_wait_s=0.01, max_concurrent=1))
+        service_limits=limits(
+            batch=BatchLimits(max_records=2, max_wait_s=0.01, max_concurrent_records=1)
+        )
     )
     rig.processor.hold(b"post-0000")
     rig.kafka.produce("posts", numbered(10))

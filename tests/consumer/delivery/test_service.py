@@ -50,7 +50,9 @@ async def test_gaps_in_the_log_are_committed_over() -> None:
 
 async def test_batches_fill_while_every_place_is_taken() -> None:
     rig = Rig(
-        service_limits=limits(batch=BatchLimits(max_records=5, max_wait_s=0.01, max_concurrent=1))
+        service_limits=limits(
+            batch=BatchLimits(max_records=5, max_wait_s=0.01, max_concurrent_records=1)
+        )
     )
     rig.processor.hold(b"post-0000")
     rig.kafka.produce("posts", [b"post-0000"])
@@ -65,7 +67,7 @@ async def test_batches_fill_while_every_place_is_taken() -> None:
 
 
 async def test_several_batches_are_under_way_at_once() -> None:
-    rig = Rig(service_limits=limits(batch=BatchLimits(max_records=2, max_concurrent=3)))
+    rig = Rig(service_limits=limits(batch=BatchLimits(max_records=2, max_concurrent_records=5)))
     values = [value for value in numbered(10) if value is not None]
     rig.processor.hold(*values)
     rig.kafka.produce("posts", values)
@@ -76,11 +78,7 @@ async def test_several_batches_are_under_way_at_once() -> None:
 
 async def test_of_a_backlog_no_more_is_under_way_than_the_servers_can_use() -> None:
     """Batches take turns at the servers: all of them at once would all be late."""
-    rig = Rig(
-        service_limits=limits(
-            batch=BatchLimits(max_records=2, max_concurrent=10, max_concurrent_records=4)
-        )
-    )
+    rig = Rig(service_limits=limits(batch=BatchLimits(max_records=2, max_concurrent_records=4)))
     values = [value for value in numbered(10) if value is not None]
     rig.processor.hold(*values)
     rig.kafka.produce("posts", values)

@@ -8,7 +8,7 @@ import pytest
 
 from consumer.telemetry.health import Health
 from consumer.telemetry.meter import Meter
-from consumer.telemetry.state import Snapshot
+from consumer.telemetry.state import PartitionState, Snapshot
 from emollm.pool import BreakerState, ServerState
 from runtime.errors import Misconfigured
 from runtime.settings import Http
@@ -26,8 +26,10 @@ def health(**changes: Any) -> Health:
     ("changes", "why"),
     [
         ({"since_loop_s": 101.0}, "no look for posts"),
-        ({"since_progress_s": 101.0}, "none was finished"),
-        ({"since_progress_s": 101.0, "in_flight_records": 0}, "none was finished"),
+        (
+            {"since_finish_s": 101.0, "oldest_in_flight_s": 102.0, "since_available_s": 103.0},
+            "none was finished",
+        ),
     ],
 )
 def test_without_progress_although_there_is_work_it_is_not_alive(
@@ -40,8 +42,11 @@ def test_without_progress_although_there_is_work_it_is_not_alive(
     "changes",
     [
         {},
-        {"since_progress_s": 1e6, "in_flight_records": 0, "partitions": ()},  # nothing to do
-        {"since_progress_s": 1e6, "available": False},  # a restart brings no model server back
+        {"since_finish_s": 1e6, "oldest_in_flight_s": 0.0, "since_available_s": 1e6},  # no work
+        # A restart brings no model server back.
+        {"since_finish_s": 1e6, "oldest_in_flight_s": 1e6, "available": False},
+        # One that came back a moment ago has had no time yet.
+        {"since_finish_s": 1e6, "oldest_in_flight_s": 1e6, "since_available_s": 1.0},
         {"since_loop_s": 1e6, "phase": "starting"},
         {"since_loop_s": 1e6, "phase": "draining"},
     ],
@@ -53,19 +58,62 @@ def test_idle_waiting_starting_and_draining_are_alive(changes: dict[str, Any]) -
 def test_while_model_servers_are_waited_for_it_is_alive_and_not_ready() -> None:
     waiting = Health(stuck_after_s=100)
     assert waiting.not_alive() == []
+    assert waiting.not_ready() == ["the service is starting"]
+    waiting.snapshot = lambda: snapshot(phase="waiting", joined=False, available=False)
+    assert waiting.not_alive() == []
     assert waiting.not_ready() == ["waiting for a model server"]
+
+
+def test_answers_of_model_servers_good_or_bad_are_progress_and_deliveries_are_none() -> None:
+    now = 1_000.0
+    meter = Meter(lambda: now)
+    state = Health(stuck_after_s=100, meter=meter, monotonic=lambda: now)
+    state.snapshot = lambda: snapshot(
+        since_finish_s=1e6, oldest_in_flight_s=1e6, since_available_s=1e6
+    )
+    now += 99
+    meter.on_request("http://gpu", "E-c", "TimedOut", 30.0)
+    now += 99
+    assert state.not_alive() == []
+    meter.on_request("http://gpu", "E-c", "Overloaded", 0.1)
+    now += 99
+    assert state.not_alive() == []
+    meter.rebalanced(4)
+    now += 2
+    assert "none was finished" in state.not_alive()[0]
 
 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"partitions": ()}, "no partition is assigned"),
+        ({"joined": False}, "the group has not given this member its share"),
         ({"available": False}, "no model server takes prompts"),
         ({"phase": "draining"}, "the service is draining"),
     ],
 )
 def test_not_ready_says_why(changes: dict[str, Any], why: str) -> None:
     assert why in health(**changes).not_ready()
+
+
+def test_a_member_without_partitions_is_ready() -> None:
+    assert health(partitions=()).not_ready() == []
+
+
+def test_a_partition_that_stopped_at_a_bad_batch_is_a_warning_and_no_reason_to_be_unready() -> None:
+    stopped = PartitionState(
+        topic="posts",
+        partition=3,
+        commit_position=120,
+        high_water=200,
+        in_flight=0,
+        held="bad_batch",
+        bad_batch_at=120,
+    )
+    state = health(partitions=(stopped,))
+    assert state.not_ready() == []
+    (warning,) = state.warnings()
+    assert "posts-3 stopped at offset 120" in warning
+    assert "emostream offsets skip" in warning
 
 
 def server(breaker: BreakerState, out: str | None = None) -> ServerState:

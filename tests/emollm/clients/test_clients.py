@@ -393,7 +393,9 @@ async def test_a_call_ends_in_time_however_the_server_misbehaves(dialect: str) -
     ):  # fmt: skip
         async with StubServer(behave) as server:
             client = CLIENTS[dialect](HttpTransport(ServerOptions(url=server.url)))
-            assert type(await client.generate(POST, PARAMS, timeout_s=0.05)) is kind
+            # What ends by itself gets time enough, however busy the machine is.
+            timeout_s = 0.05 if kind is TimedOut else 30.0
+            assert type(await client.generate(POST, PARAMS, timeout_s=timeout_s)) is kind
             await client.aclose()
 
 

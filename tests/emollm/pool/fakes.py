@@ -1,24 +1,25 @@
-"""The pool's surroundings under a test's control: time, servers, and who watches."""
+"""The pool's surroundings under a test's control: servers, and who watches. Time is simulated."""
 
 import asyncio
-import heapq
-import itertools
 from collections import Counter
 from collections.abc import Callable
 
-from emollm.errors import GenerationFailed, ModelError
+from emollm.errors import GenerationFailed, ModelError, TimedOut
 from emollm.pool import BreakerState, Pool, PoolOptions, Prove
 from emollm.protocol import GenerateParams, Generation, PoolAnswer, Prompt, ServerInfo
+from tests.emollm.pool.simulation import LoopClock
 
 PARAMS = GenerateParams(max_new_tokens=16)
 INFO = ServerInfo(
     dialect="tgi", model_id="emollama", model_revision="r1", max_concurrent_requests=32
 )
 Reply = Callable[[str], Generation | ModelError]
+HANG = TimedOut("hangs")
+"""A reply that never comes."""
 
 
-def prompts(*texts: str, task: str = "V-reg") -> list[Prompt]:
-    return [Prompt(text=text, params=PARAMS, task=task) for text in texts]
+def prompts(*texts: str, task: str = "V-reg", post: str | None = None) -> list[Prompt]:
+    return [Prompt(text=text, params=PARAMS, task=task, post=post) for text in texts]
 
 
 def echo(prompt: str) -> Generation:
@@ -37,57 +38,23 @@ def expected(*texts: str) -> list[str]:
     return [f"re: {text}" for text in texts]
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Let the event loop run until something holds. It is a failure if it never does."""
-    for _ in range(20_000):
-        if holds():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it never came to hold")
-
-
-class FakeClock:
-    """Time stands still until `advance`; with `running`, it jumps to whatever is awaited next."""
-
-    def __init__(self, *, running: bool = True) -> None:
-        self.now = 1000.0
-        self.running = running
-        self._order = itertools.count()
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        future = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self.now + seconds, next(self._order), future))
-        if self.running:
-            asyncio.get_running_loop().call_soon(self._jump)
-        await future
-
-    @property
-    def sleeping(self) -> int:
-        return sum(not future.done() for *_, future in self._sleepers)
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-        while self._sleepers and self._sleepers[0][0] <= self.now:
-            future = heapq.heappop(self._sleepers)[2]
-            if not future.done():
-                future.set_result(None)
-
-    def _jump(self) -> None:
-        while self._sleepers and self._sleepers[0][2].done():
-            heapq.heappop(self._sleepers)
-        if self._sleepers:
-            self.advance(max(0.0, self._sleepers[0][0] - self.now))
+async def until(holds: Callable[[], bool], within_s: float = 60.0) -> None:
+    """Let simulated time pass until something holds. It is a failure if it never does."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + within_s
+    step_s = 0.0005
+    while not holds():
+        assert loop.time() < end, "it never came to hold"
+        await asyncio.sleep(step_s)
+        step_s = min(0.05, 1.02 * step_s)
 
 
 class FakeServer:
-    """A ModelClient that answers as `reply` says, a few turns of the loop later.
+    """A ModelClient that answers as `reply` says, after `latency_s`.
 
     With `batched`, prompts that are in flight together are one batch, and a failing one takes its
-    mates along, as on a GPU. With `gate` closed, it hangs.
+    mates along, as on a GPU. With `gate` closed, or where the reply is `HANG`, it hangs until the
+    deadline.
     """
 
     def __init__(
@@ -97,13 +64,13 @@ class FakeServer:
         url: str = "http://gpu",
         info: ServerInfo | ModelError = INFO,
         batched: bool = False,
-        clock: FakeClock | None = None,
+        latency_s: float = 0.001,
     ) -> None:
         self._url = url
         self.reply = reply
         self.information = info
         self.batched = batched
-        self.clock = clock
+        self.latency_s = latency_s
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked: list[str] = []
@@ -130,12 +97,10 @@ class FakeServer:
         self.most_in_flight = max(self.most_in_flight, len(self.in_flight))
         self.company.setdefault(prompt, []).append(len(self.in_flight))
         try:
-            await self.gate.wait()
-            for _ in range(3):
-                await asyncio.sleep(0)
-            if self.clock is not None:
-                self.clock.now += 0.001
-            answer = await self._in_batch(prompt) if self.batched else self.reply(prompt)
+            async with asyncio.timeout(timeout_s):
+                answer = await self._answer(prompt)
+        except TimeoutError:
+            answer = TimedOut(f"no answer within {timeout_s} s")
         except asyncio.CancelledError:
             self.cancelled.append(prompt)
             raise
@@ -143,6 +108,14 @@ class FakeServer:
             self.in_flight.remove(prompt)
         if isinstance(answer, Generation):
             self.answered.append(prompt)
+        return answer
+
+    async def _answer(self, prompt: str) -> Generation | ModelError:
+        await self.gate.wait()
+        await asyncio.sleep(self.latency_s)
+        answer = await self._in_batch(prompt) if self.batched else self.reply(prompt)
+        if answer is HANG:
+            await asyncio.Event().wait()
         return answer
 
     async def _in_batch(self, prompt: str) -> Generation | ModelError:
@@ -198,7 +171,6 @@ class Started:
         options: PoolOptions | None = None,
         prove: Prove | None = None,
         observer: Watcher | None = None,
-        clock: FakeClock | None = None,
     ) -> None:
         self.servers = servers
         self.pool = Pool(
@@ -206,7 +178,7 @@ class Started:
             options,
             prove=prove,
             observer=observer,
-            clock=clock or FakeClock(),
+            clock=LoopClock(),
             rand=lambda: 0.5,
         )
 

@@ -12,11 +12,25 @@ from emollm.pool.breaker import (
 )
 
 
-def test_failures_in_a_row_open_it() -> None:
+def test_failures_in_a_row_are_too_many() -> None:
     breaker = Breaker(lambda: 0.0)
-    assert [breaker.on_failure(0.0) for _ in range(CONSECUTIVE)] == [False] * 4 + [True]
+    assert [breaker.on_failure(post) for post in "abcde"] == [False] * 4 + [True]
+    assert not breaker.one_post
+    breaker.open(0.0)
     assert breaker.state is BreakerState.OPEN
-    assert not breaker.on_failure(0.0)
+    assert not breaker.on_failure("f"), "sent before it opened"
+
+
+def test_failures_in_a_row_of_one_post_are_told_apart() -> None:
+    breaker = Breaker(lambda: 0.0)
+    told: list[bool] = []
+    for post in ("poison",) * CONSECUTIVE + ("another",):
+        assert breaker.on_failure(post) == (len(told) >= CONSECUTIVE - 1)
+        told.append(breaker.one_post)
+    assert told == [True] * CONSECUTIVE + [False]
+    breaker.on_answer()
+    breaker.on_failure("poison")
+    assert breaker.one_post
 
 
 def test_an_answer_among_them_keeps_it_closed() -> None:
@@ -24,16 +38,16 @@ def test_an_answer_among_them_keeps_it_closed() -> None:
     for _ in range(100):
         breaker.on_answer()
         breaker.on_answer()
-        assert not breaker.on_failure(0.0)
+        assert not breaker.on_failure(None)
 
 
-def test_a_server_that_fails_most_of_the_time_opens_it_too() -> None:
+def test_a_server_that_fails_most_of_the_time_fails_too_much() -> None:
     breaker = Breaker(lambda: 0.0)
-    opened = 0
+    too_many = 0
     for _ in range(40):
-        opened += sum(breaker.on_failure(0.0) for _ in range(CONSECUTIVE - 1))
+        too_many += sum(breaker.on_failure(None) for _ in range(CONSECUTIVE - 1))
         breaker.on_answer()
-    assert opened == 1
+    assert too_many > 0
 
 
 def test_only_closing_ends_it() -> None:

@@ -5,7 +5,13 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emollm.pool.limiter import AFTER_FAILURE, AFTER_OVERLOAD, Limiter
+from emollm.pool.limiter import (
+    AFTER_FAILURE,
+    AFTER_NO_MEMORY,
+    AFTER_OVERLOAD,
+    NO_MEMORY_S,
+    Limiter,
+)
 
 
 def test_it_starts_at_half_of_what_the_server_takes() -> None:
@@ -18,14 +24,14 @@ def test_it_starts_at_half_of_what_the_server_takes() -> None:
 def test_it_grows_by_one_a_round_trip_while_it_is_the_bottleneck() -> None:
     limiter = Limiter(100, 10)
     for _ in range(11):
-        limiter.on_answer(10)
+        limiter.on_answer(10, 0.0)
     assert limiter.limit == 11
 
 
 def test_it_does_not_grow_on_answers_that_had_room() -> None:
     limiter = Limiter(100, 10)
     for _ in range(1000):
-        assert not limiter.on_answer(9)
+        assert not limiter.on_answer(9, 0.0)
     assert limiter.limit == 10
 
 
@@ -47,11 +53,25 @@ def test_one_failure_in_ten_does_not_lower_it() -> None:
         now += 0.00125
         sent_at = now - 0.06
         if rng.random() >= 0.1:
-            limiter.on_answer(limiter.limit)
+            limiter.on_answer(limiter.limit, now)
         elif rng.random() < 0.5:
             assert not limiter.on_overload(sent_at, now)
         else:
             assert not limiter.on_failure(sent_at, now)
+    assert limiter.limit == 128
+
+
+def test_a_limit_that_took_too_much_memory_is_not_tried_again_for_minutes() -> None:
+    limiter = Limiter(128)
+    assert limiter.on_no_memory(1.0, 2.0)
+    assert not limiter.on_no_memory(1.5, 2.5), "of the same batch"
+    below = int(64 * AFTER_NO_MEMORY)
+    assert limiter.limit == below
+    for _ in range(10_000):
+        limiter.on_answer(limiter.limit, 2.0 + NO_MEMORY_S - 1.0)
+    assert limiter.limit == below
+    for _ in range(10_000):
+        limiter.on_answer(limiter.limit, 2.0 + NO_MEMORY_S)
     assert limiter.limit == 128
 
 
@@ -66,16 +86,18 @@ def test_a_lower_ceiling_holds_at_once() -> None:
 @given(
     ceiling=st.integers(1, 300),
     events=st.lists(
-        st.tuples(st.sampled_from(["answer", "overload", "failure"]), st.integers(1, 300))
+        st.tuples(st.sampled_from(["answer", "overload", "failure", "memory"]), st.integers(1, 300))
     ),
 )
 def test_it_stays_between_one_and_the_ceiling(ceiling: int, events: list[tuple[str, int]]) -> None:
     limiter = Limiter(ceiling)
     for now, (event, number) in enumerate(events):
         if event == "answer":
-            limiter.on_answer(number)
+            limiter.on_answer(number, now)
         elif event == "overload":
             limiter.on_overload(now - number / 100, now)
+        elif event == "memory":
+            limiter.on_no_memory(now - number / 100, now)
         else:
             limiter.on_failure(now - number / 100, now)
         assert 1 <= limiter.limit <= ceiling

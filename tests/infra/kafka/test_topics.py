@@ -22,7 +22,8 @@ from infra.kafka import (
 
 def _names() -> TopicNames:
     tag = secrets.token_hex(4)
-    return TopicNames(*(f"{tag}.{n}" for n in ("posts", "events", "dlq", "windows", "alerts")))
+    parts = ("posts", "events", "dlq", "windows", "alerts", "mutes", "baselines")
+    return TopicNames(*(f"{tag}.{part}" for part in parts))
 
 
 async def test_all_default_topics_are_made_once_and_then_found_as_they_are(

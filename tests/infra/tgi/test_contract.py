@@ -61,7 +61,10 @@ def _kind(response: aiohttp.ClientResponse, body: str) -> str:
 
 
 def _refusal(body: str) -> str:
-    return body if body.startswith("{") else body.partition(": ")[0]
+    """Without what the JSON or the regex library says in its own words."""
+    if body.startswith("{") and "Server error: " not in body:
+        return body
+    return body.partition(": ")[0]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -131,7 +134,6 @@ async def test_answers_as_tgi_did(servers: dict[str, TgiServer], case: dict[str,
     if case["error_type"] is not None:
         assert json.loads(body.removeprefix("data: "))["error_type"] == case["error_type"]
     if "answer" in case:
-        # In a plain text, what follows the colon is the JSON library's own wording.
         assert _refusal(body) == _refusal(case["answer"])
     if "generated_text" in case:
         answer = json.loads(body)

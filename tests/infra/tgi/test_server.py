@@ -176,10 +176,6 @@ async def test_the_key_guards_the_posts_and_no_get() -> None:
                 assert response.status == 200
 
 
-def test_settings_never_show_the_key() -> None:
-    assert "hush" not in repr(ServerSettings(api_key="hush"))
-
-
 async def test_a_keyless_large_body_is_refused_unread() -> None:
     async with running(StandIn(), ServerSettings(port=0, api_key="k")) as (server, _):
         host, port = server.url.removeprefix("http://").split(":")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 TGI = Path(__file__).parents[3] / "infra" / "tgi"
-PROTOCOL = {"infra.tgi.engine", "infra.tgi.errors"}
+PROTOCOL = {"infra.tgi.engine", "infra.tgi.errors", "infra.tgi.events"}
 LIBRARIES_OF_ENGINES = {"torch", "transformers", "tokenizers", "ctranslate2", "numpy", "regex"}
-LIBRARIES_OF_HTTP = {"aiohttp", "asyncio", "msgspec"}
+LIBRARIES_OF_HTTP = {"aiohttp", "asyncio"}
 
 
 def _imports(room: str) -> dict[str, set[str]]:

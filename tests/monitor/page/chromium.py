@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
@@ -15,7 +14,7 @@ import msgspec
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _START_S = 60
-_ANSWER_S = 30
+_ANSWER_S = 60
 
 
 class BrowserError(Exception):
@@ -37,6 +36,7 @@ class Tab:
         self._context = context
         self.events: list[dict[str, Any]] = []
         """Everything the browser said of this page, in order."""
+        self._forgiven: tuple[str, ...] | None = ()
 
     async def send(self, method: str, **params: Any) -> dict[str, Any]:
         """A DevTools command of this page."""
@@ -80,7 +80,10 @@ class Tab:
         """`dark` or `light`, as the system would say."""
         await self.send(
             "Emulation.setEmulatedMedia",
-            features=[{"name": "prefers-color-scheme", "value": scheme}],
+            features=[
+                {"name": "prefers-color-scheme", "value": scheme},
+                {"name": "prefers-reduced-motion", "value": "reduce"},  # nothing is half way
+            ],
         )
 
     async def click(self, selector: str) -> None:
@@ -139,9 +142,20 @@ class Tab:
                     found.append(str(params["args"]))
                 case "Log.entryAdded" if params["entry"]["level"] == "error":
                     found.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
-                case "Audits.issueAdded":
+                case "Audits.issueAdded" if "Policy" in params["issue"]["code"]:
                     found.append(str(params["issue"]))
         return found
+
+    def forgive(self, *parts: str) -> None:
+        """Complaints with one of these words are what the test brought about; all, without any."""
+        self._forgiven = parts or None
+
+    async def blame(self) -> list[str]:
+        """Complaints and violations of the policy that no test brought about."""
+        if self._forgiven is None:
+            return []
+        found = [*self.complaints(), *await self.run("__violations")]
+        return [one for one in found if not any(part in one for part in self._forgiven)]
 
     def requests(self) -> list[str]:
         """Every address that was asked for."""
@@ -171,9 +185,11 @@ globalThis.__until = (condition) => new Promise((resolve) => {
 globalThis.__violations = [];
 addEventListener('securitypolicyviolation', (e) => __violations.push(
   e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sourceFile));
-globalThis.__shift = 0;
+globalThis.__shift = 0;  // but for the list of alerts, where a new one makes room for itself
+const inAlerts = (node) => (node?.parentElement ?? node)?.closest?.('.alerts');
 new PerformanceObserver((list) => { for (const e of list.getEntries())
-  if (!e.hadRecentInput) __shift += e.value; }).observe({type: 'layout-shift', buffered: true});
+  if (!e.hadRecentInput && !e.sources.every((one) => inAlerts(one.node))) __shift += e.value;
+}).observe({type: 'layout-shift', buffered: true});
 """
 
 
@@ -321,9 +337,3 @@ async def _address(stderr: asyncio.StreamReader) -> str:
 async def _drain(stderr: asyncio.StreamReader) -> None:
     while await stderr.read(65_536):
         pass
-
-
-def save(picture: bytes, path: Path) -> None:
-    """Write a picture."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(picture)

@@ -1,29 +1,55 @@
 """A page that is served, with made-up figures behind it."""
 
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from monitor.page import files, vendor
+from monitor.page.hub import Hub
 from monitor.page.server import PageServer
 from monitor.page.settings import PageSettings
-from tests.monitor.page.made_up import MadeUp
+from tests.monitor.page.browsing import browse, chromium  # noqa: F401 - fixtures
+from tests.monitor.page.made_up import END, MadeUp
 
-WALL = 1_796_000_000.0
+WALL = END.timestamp() + 34
+"""Half a minute after the newest made-up minute ended."""
 
 
 @dataclass
 class Served:
     """A running page and someone who asks it."""
 
-    url: str
+    server: PageServer
     source: MadeUp
     http: aiohttp.ClientSession
     time: list[float]
     """The wall clock, for tests to turn."""
+    settings: PageSettings
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        return self.server.url
+
+    def hub(self) -> Hub:
+        """What shares its changes."""
+        return self.server._hub
+
+    async def stop(self) -> None:
+        """The server goes away."""
+        await self.server.stop()
+
+    async def start(self) -> None:
+        """It comes back, at the same address."""
+        port = int(self.url.rsplit(":", 1)[1])
+        self.server = served(replace(self.settings, port=port), self.source, self.time)
+        await self.server.start()
 
     def get(self, path: str, **headers: str) -> Any:
         """GET, with headers."""
@@ -34,6 +60,11 @@ class Served:
         own = {"Origin": self.url, "Content-Type": "application/json", **_headers(headers)}
         data = body if isinstance(body, bytes) else aiohttp.JsonPayload(body)
         return self.http.post(f"{self.url}{path}", data=data, headers=own)
+
+
+def served(settings: PageSettings, source: MadeUp, time: list[float]) -> PageServer:
+    """A page that passes changes on at once."""
+    return PageServer(settings, source, wall=lambda: time[0], gather_s=0)
 
 
 def _headers(given: dict[str, str]) -> dict[str, str]:
@@ -51,14 +82,14 @@ async def serve() -> AsyncIterator[Serve]:
         async def start(source: MadeUp | None = None, **settings: Any) -> Served:
             time = [WALL]
             behind = source or MadeUp(tracks=3, hours=1)
-            page = PageServer(
-                PageSettings(port=0, **settings), behind, wall=lambda: time[0], gather_s=0
-            )
-            await stack.enter_async_context(page)
+            chosen = PageSettings(port=0, **settings)
             # No jar: a test says itself which cookie goes along.
             session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
             http = await stack.enter_async_context(session)
-            return Served(page.url, behind, http, time)
+            page = Served(served(chosen, behind, time), behind, http, time, chosen)
+            stack.push_async_callback(page.stop)
+            await page.server.start()
+            return page
 
         yield start
 
@@ -97,3 +128,11 @@ class Stream:
             assert found, f"the stream ended before {kind}"
             if found["event"] == kind:
                 return found
+
+
+@pytest.fixture
+def without_uplot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a checkout where uPlot was never fetched."""
+    shutil.copytree(files.FOLDER, tmp_path, dirs_exist_ok=True, ignore=lambda *_: ["vendor"])
+    monkeypatch.setattr(files, "FOLDER", tmp_path)
+    monkeypatch.setattr(vendor, "UPLOT", replace(vendor.UPLOT, folder=tmp_path / "none"))

@@ -70,9 +70,15 @@ class MadeUp:
     """`monitor.page.source.Source`, in memory."""
 
     def __init__(
-        self, *, tracks: int = 20, hours: int = 24, end: datetime = END, storm_minutes: int = 22
+        self,
+        *,
+        tracks: int = 20,
+        hours: int = 24,
+        end: datetime = END,
+        storm_minutes: int = 22,
+        more: tuple[str, ...] = (),
     ) -> None:
-        self.names = TRACKS[:tracks]
+        self.names = (*TRACKS[:tracks], *more)
         self.end = end
         self.said: list[Action] = []
         self.hostile = False
@@ -135,6 +141,10 @@ class MadeUp:
     def deleted(self, *events: str) -> PostsDeleted:
         """What is said of tombstones."""
         return PostsDeleted(events=events)
+
+    def push(self, change: Change) -> None:
+        """A change as it is."""
+        self._changes.put_nowait(change)
 
     def stop(self) -> None:
         """The changes end."""
@@ -349,7 +359,7 @@ def _weighted(figures: Sequence[float | None], posts: Sequence[int]) -> float | 
 
 def _minute(track: str, number: int, at: datetime, *, stormy: bool) -> Minute:
     """One minute: daily rhythm, slow drift, sampling noise, and the storm on top."""
-    draw = Random(f"{track}|{at.timestamp():.0f}")
+    draw = Random(number << 32 | int(at.timestamp()) // 60)  # the same minute, the same figures
     hour = at.hour + at.minute / 60
     day = 0.65 + 0.35 * sin((hour - 9) / 24 * 2 * pi)
     rate = (15, 11, 8, 7, 6, 5, 5, 4, 4, 3)[number % 10] * day * 1.3
@@ -378,9 +388,9 @@ def _minute(track: str, number: int, at: datetime, *, stormy: bool) -> Minute:
     seen = negative / posts
     emotions = dict.fromkeys(EMOTIONS, 0.04)
     for shares, weight in ((_TILT, seen), (_BRIGHT, 1 - seen)):
+        noisy = weight * draw.uniform(0.75, 1.25)
         for emotion, part in shares.items():
-            noisy = part * weight * draw.uniform(0.75, 1.25)
-            emotions[emotion] = round(min(1, emotions[emotion] + noisy), 4)
+            emotions[emotion] = min(1, emotions[emotion] + part * noisy)
     window = Window(
         version=1,
         track=track,

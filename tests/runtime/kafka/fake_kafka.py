@@ -18,7 +18,14 @@ from runtime.kafka.errors import (
     Unreachable,
 )
 from runtime.kafka.options import KafkaOptions
-from runtime.kafka.protocol import ConsumedRecord, Headers, Partition, RebalanceListener
+from runtime.kafka.protocol import (
+    BadBatch,
+    ConsumedRecord,
+    Headers,
+    Partition,
+    RebalanceListener,
+    TopicFacts,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,14 @@ class FakeRecord:
 class FakeLog:
     records: list[FakeRecord] = field(default_factory=list)
     end: int = 0
+    start: int = 0
+    bad_at: int | None = None
+    """Where a batch begins that can't be read."""
+
+    def retain(self, start: int) -> None:
+        """Retention takes away what is before `start`."""
+        self.start = start
+        self.records = [record for record in self.records if record.offset >= start]
 
     def append(self, key: bytes | None, value: bytes | None, headers: Headers = ()) -> int:
         offset, self.end = self.end, self.end + 1
@@ -68,6 +83,17 @@ class FakeKafka:
         # Moods.
         self.commit_faults: list[KafkaFault] = []
         self.commit_hangs = False
+        self.cancelled_commits = 0
+        self.commits_under_way = 0
+        self.most_commits_under_way = 0
+        self.topic_ids: dict[str, str] = {}
+        self.operations: dict[str, frozenset[str]] = {}
+        self.compacted: set[str] = set()
+        self.end_offsets_fault: KafkaFault | None = None
+        self.sends_hang = False
+        """`send` itself waits, as for a partition's full buffer."""
+        self.stop_takes_s = 0.0
+        """For clients to stop, unless less is allowed."""
         self.max_bytes: dict[str, int] = {}
         self.held_topics: set[str] = set()
         """Sends to these are acknowledged only by `acknowledge`."""
@@ -111,6 +137,22 @@ class FakeKafka:
     def hold(self, topic: str, future: asyncio.Future[Any], write: Any) -> None:
         self._held.append((topic, future, write))
 
+    def create_again(self, topic: str) -> None:
+        """Delete a topic and create it again: another id, and its offsets begin at 0."""
+        self.topic_ids[topic] = f"{self.topic_ids.get(topic, 'id')}+"
+        for partition, log in self.logs.items():
+            if partition.topic == topic:
+                log.records.clear()
+                log.start = log.end = 0
+        for group in self.groups.values():
+            for partition in [one for one in group.committed if one.topic == topic]:
+                del group.committed[partition]
+
+    async def sleep(self, seconds: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.clock.call_later(seconds, lambda: None if future.done() else future.set_result(None))
+        await future
+
     def brokers(self, options: KafkaOptions) -> "FakeBrokers":
         return FakeBrokers(self, options)
 
@@ -150,6 +192,8 @@ class FakeConsumer:
         self._positions: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
         self._generation = -1
+        self._bad: dict[Partition, BadBatch] = {}
+        self._lost: dict[Partition, int] = {}
         self._stable = asyncio.Event()
         self._joining: asyncio.Task[None] | None = None
         self.arrived = asyncio.Event()
@@ -172,14 +216,33 @@ class FakeConsumer:
         self._kafka.groups[self._options.group_id].members.append(self)
         self._joining = asyncio.ensure_future(self._kafka.rebalance(self._options.group_id))
 
+    async def topic_facts(
+        self, topics: Iterable[str], *, timeout_s: float
+    ) -> dict[str, TopicFacts]:
+        kafka = self._kafka
+        return {
+            topic: TopicFacts(
+                kafka.topic_ids.get(topic, "id"), kafka.operations.get(topic, frozenset())
+            )
+            for topic in topics
+            if any(partition.topic == topic for partition in kafka.logs)
+        }
+
+    async def compacted(self, topic: str, *, timeout_s: float) -> bool:
+        return topic in self._kafka.compacted
+
     async def getmany(
-        self, *, timeout_s: float, max_records: int
+        self,
+        *,
+        timeout_s: float,
+        max_records: int,
+        room: Callable[[Partition], int] | None = None,
     ) -> Mapping[Partition, Sequence[ConsumedRecord]]:
         self.polls += 1
         await self._stable.wait()
         if self._kafka.fetch_faults:
             raise self._kafka.fetch_faults.pop(0)
-        fetched = self._read(max_records)
+        fetched = self._read(max_records, room)
         if fetched:
             return fetched
         self.arrived.clear()
@@ -188,7 +251,15 @@ class FakeConsumer:
             await self.arrived.wait()
         finally:
             timer.cancel()
-        return self._read(max_records) if self._stable.is_set() else {}
+        return self._read(max_records, room) if self._stable.is_set() else {}
+
+    @property
+    def bad_batches(self) -> Mapping[Partition, BadBatch]:
+        return self._bad
+
+    def taken_away(self) -> Mapping[Partition, int]:
+        lost, self._lost = self._lost, {}
+        return lost
 
     def assignment(self) -> frozenset[Partition]:
         return self._assigned
@@ -201,6 +272,18 @@ class FakeConsumer:
         self.arrived.set()
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        kafka = self._kafka
+        kafka.commits_under_way += 1
+        kafka.most_commits_under_way = max(kafka.most_commits_under_way, kafka.commits_under_way)
+        try:
+            await self._commit(offsets)
+        except asyncio.CancelledError:
+            kafka.cancelled_commits += 1
+            raise
+        finally:
+            kafka.commits_under_way -= 1
+
+    async def _commit(self, offsets: Mapping[Partition, int]) -> None:
         kafka = self._kafka
         if kafka.commit_hangs:
             await asyncio.get_running_loop().create_future()
@@ -220,12 +303,31 @@ class FakeConsumer:
     def high_water(self, partition: Partition) -> int | None:
         return self._kafka.logs[partition].end if partition in self._assigned else None
 
+    def seek_to_beginning(self, partitions: Iterable[Partition]) -> None:
+        for partition in partitions:
+            self._positions[partition] = self._kafka.logs[partition].start
+
     async def end_offsets(
         self, partitions: Iterable[Partition], *, timeout_s: float
     ) -> dict[Partition, int]:
+        if self._kafka.end_offsets_fault is not None:
+            raise self._kafka.end_offsets_fault
         return {partition: self._kafka.logs[partition].end for partition in partitions}
 
-    async def stop(self) -> None:
+    async def beginning_offsets(
+        self, partitions: Iterable[Partition], *, timeout_s: float
+    ) -> dict[Partition, int]:
+        return {partition: self._kafka.logs[partition].start for partition in partitions}
+
+    async def committed(
+        self, partitions: Iterable[Partition], *, timeout_s: float
+    ) -> dict[Partition, int]:
+        committed = self._kafka.groups[self._options.group_id].committed
+        return {one: committed[one] for one in partitions if one in committed}
+
+    async def stop(self, *, timeout_s: float = 10.0) -> None:
+        if self._kafka.stop_takes_s:
+            await self._kafka.sleep(min(timeout_s, self._kafka.stop_takes_s))
         self.stopped = True
         group = self._kafka.groups[self._options.group_id]
         if self in group.members:
@@ -252,10 +354,12 @@ class FakeConsumer:
         committed = self._kafka.groups[self._options.group_id].committed
         self._assigned, self._paused, self._generation = share, set(), generation
         start = {"earliest": 0, "none": 0}.get(self._options.auto_offset_reset)
+        logs = self._kafka.logs
         self._positions = {
-            one: committed.get(one, self._kafka.logs[one].end if start is None else start)
+            one: max(committed.get(one, logs[one].end if start is None else start), logs[one].start)
             for one in share
         }
+        self._bad.clear()
         assert self._listener is not None
         await self._listener.on_assigned(share)
         self._stable.set()
@@ -264,25 +368,34 @@ class FakeConsumer:
         """The group throws this member out, which doesn't know it yet."""
         self._generation = -1
 
-    def _read(self, max_records: int) -> dict[Partition, Sequence[ConsumedRecord]]:
+    def _read(
+        self, max_records: int, room: Callable[[Partition], int] | None
+    ) -> dict[Partition, Sequence[ConsumedRecord]]:
         fetched: dict[Partition, Sequence[ConsumedRecord]] = {}
         if self.stuck or self._kafka.all_stuck:
             return fetched
-        for partition in sorted(self._assigned - self._paused):
+        order = sorted(self._assigned - self._paused)
+        turn = self.polls % len(order) if order else 0
+        for partition in (*order[turn:], *order[:turn]):
+            most = max_records if room is None else min(max_records, room(partition))
+            if most <= 0:
+                continue
             log, position = self._kafka.logs[partition], self._positions[partition]
-            records = [record for record in log.records if record.offset >= position]
-            records = records[:max_records]
-            max_records -= len(records)
-            more = (
-                any(record.offset > records[-1].offset for record in log.records[-1:])
-                if (records)
-                else False
-            )
-            self._positions[partition] = records[-1].offset + 1 if more else log.end
+            if position < log.start:
+                self._lost[partition] = self._lost.get(partition, 0) + log.start - position
+                position = log.start
+            end = log.end if log.bad_at is None else log.bad_at
+            records = [one for one in log.records if position <= one.offset < end]
+            if not records and log.bad_at is not None:
+                self._bad[partition] = BadBatch(log.bad_at, "its checksum is wrong")
+                continue
+            more = len(records) > most
+            records = records[:most]
+            self._positions[partition] = records[-1].offset + 1 if more else end
             if records:
+                self._bad.pop(partition, None)
                 fetched[partition] = records
-            if max_records == 0:
-                break
+                max_records -= len(records)
         return fetched
 
 
@@ -301,6 +414,8 @@ class FakeProducer:
         self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers
     ) -> asyncio.Future[Any]:
         kafka = self._kafka
+        if kafka.sends_hang:
+            await asyncio.get_running_loop().create_future()
         partitions = sorted(p for p in kafka.logs if p.topic == topic)
         if not partitions:
             raise TopicMissing(topic)
@@ -336,4 +451,6 @@ class FakeProducer:
         return error if isinstance(error, KafkaFault) else ProducerLost(type(error).__name__)
 
     async def stop(self, *, timeout_s: float) -> None:
+        if self._kafka.stop_takes_s:
+            await self._kafka.sleep(min(timeout_s, self._kafka.stop_takes_s))
         self.stopped = True

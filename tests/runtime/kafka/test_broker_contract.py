@@ -79,7 +79,7 @@ def _options(bootstrap: str) -> KafkaOptions:
     )
 
 
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.kafka)])
 def chosen(request: pytest.FixtureRequest) -> Fake | Real:
     if request.param == "fake":
         return Fake()

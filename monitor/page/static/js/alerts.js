@@ -138,7 +138,7 @@ class Card {
 
   #buttons(alert, { acked, wrong, muted, actions }) {
     const button = (kind, label, act) =>
-      el("button", { type: "button", "data-do": kind, class: MINOR.has(kind) ? "minor" : null, onclick: act }, label, el("span", { class: "heard" }, `: ${plain(alert.track)}`));
+      el("button", { type: "button", "data-do": kind, class: MINOR.has(kind) ? "minor" : null, onclick: act }, label, el("span", { class: "heard" }, ` ${plain(alert.track)}`));
     const shown = [button("examples", "Posts", () => this.#on.examples(this.#view.alert))];
     if (!actions) return shown;
     if (!acked && ACTIVE.has(alert.transition)) shown.push(button("ack", "Acknowledge", () => this.#on.say("ack", this.#view.alert)));

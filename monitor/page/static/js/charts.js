@@ -1,18 +1,11 @@
 // One chart: uPlot's curves with their expected band, in a figure that can be read without them.
 
+import { colour, rem } from "./colours.js";
 import { el, plain } from "./dom.js";
 import { clock } from "./format.js";
 
 const OTHERS = ["--other-1", "--other-2", "--other-3"];
 const DASHES = [[6, 3], [2, 3], [8, 3, 2, 3]];
-
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
-function rem() {
-  return parseFloat(getComputedStyle(document.documentElement).fontSize);
-}
 
 /**
  * `spec`: key, field of a point, colour, height in rem, scale (values → [low, high]), tick (value →
@@ -98,7 +91,7 @@ export class Chart {
       width: Math.max(this.box.clientWidth, 100),
       height: this.#spec.height * unit,
       legend: { show: false },
-      padding: [0.5 * unit, 0.75 * unit, 0, 0],
+      padding: [0.5 * unit, 1.25 * unit, 0, 0],
       cursor: {
         drag: { x: false, y: false },
         y: false,

@@ -1,14 +1,11 @@
 // The emotion mix over time: a row for each emotion, a darker cell for a larger share.
 
+import { colour } from "./colours.js";
 import { el } from "./dom.js";
 import { BAD, EMOTIONS, GOOD } from "./figures.js";
 import { percent } from "./format.js";
 
 const FULL = 0.6; // a share from which on a cell is as dark as it gets
-
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
 
 /** Orange for the unpleasant, blue for the pleasant, grey for neither. */
 function tone(emotion) {
@@ -23,6 +20,7 @@ export class Emotions {
   #moment = null;
   #canvas = el("canvas", { "aria-hidden": "true" });
   #values = [];
+  #size = [0, 0];
 
   constructor(on) {
     this.#on = on;
@@ -47,7 +45,10 @@ export class Emotions {
       el("ul", { class: "heat-rows", "aria-hidden": "true" }, rows),
       el("div", { class: "heat-cells" }, this.#canvas),
     );
-    new ResizeObserver(() => this.repaint()).observe(this.box);
+    new ResizeObserver(([{ contentRect }]) => {
+      this.#size = [contentRect.width, contentRect.height];
+      this.repaint();
+    }).observe(this.#canvas.parentElement);
   }
 
   draw(points, moment) {
@@ -63,9 +64,7 @@ export class Emotions {
 
   repaint() {
     const canvas = this.#canvas;
-    const box = canvas.parentElement;
-    const width = Math.round(box.clientWidth * devicePixelRatio);
-    const height = Math.round(box.clientHeight * devicePixelRatio);
+    const [width, height] = this.#size.map((side) => Math.round(side * devicePixelRatio));
     if (!width || !height) return;
     if (canvas.width !== width || canvas.height !== height) {
       canvas.width = width;

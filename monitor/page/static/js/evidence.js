@@ -13,9 +13,11 @@ const ms = (moment) => Date.parse(moment);
 export function stateWords(view, now) {
   const { alert } = view;
   const words = STATES[alert.transition];
+  if (alert.kind && alert.kind !== "spike") return `Noticed ${clock(ms(alert.at), now)}`;
   if (alert.transition === "firing" || alert.transition === "pending") {
     return `${words} for ${span((now - ms(alert.started_at)) / 1000)}`;
   }
+  if (alert.transition === "resolved" && alert.fired_at === undefined) return "Passed, never fired";
   if (alert.transition === "resolved") {
     return `${words} after ${span((ms(alert.at) - ms(alert.started_at)) / 1000)}`;
   }

@@ -3,7 +3,8 @@
 import * as address from "./address.js";
 import { Alerts } from "./alerts.js";
 import * as dialogs from "./ask.js";
-import { el, name, setText } from "./dom.js";
+import { forget } from "./colours.js";
+import { el, name, plain, setText } from "./dom.js";
 import { spoken } from "./evidence.js";
 import { Figures, RANGES } from "./figures.js";
 import { clock, span, ZONE } from "./format.js";
@@ -107,7 +108,8 @@ function apply(change) {
     const found = change.alert;
     const before = state.alerts.find((one) => one.alert.alert_id === found.alert.alert_id);
     state.alerts = [found, ...state.alerts.filter((one) => one !== before)].sort(order);
-    if (before?.alert.transition !== found.alert.transition) {
+    const loud = found.alert.transition !== "resolved" || found.alert.fired_at !== undefined;
+    if (loud && before?.alert.transition !== found.alert.transition) {
       document.getElementById("heard").textContent = spoken(found);
     }
   } else if (change.type === "mutes") {
@@ -147,7 +149,11 @@ async function load() {
   } catch {
     return; // the line tries again, and says so
   }
-  if (wanted === view.tracks) draw();
+  if (wanted !== view.tracks) return;
+  draw();
+  if (!performance.getEntriesByName("first-figures").length) {
+    requestAnimationFrame(() => requestAnimationFrame(() => performance.mark("first-figures")));
+  }
 }
 
 /** At most once a frame. */
@@ -181,14 +187,14 @@ function paint() {
     button.setAttribute("aria-pressed", String(button.dataset.range === view.range));
   }
   const firing = state.alerts.filter((one) => one.alert.transition === "firing").length;
-  document.title = `${firing ? `(${firing}) ` : ""}${main ?? "Mood"} · emostream`;
+  document.title = `${firing ? `(${firing}) ` : ""}${main ? plain(main) : "Mood"} · emostream`;
   status();
 }
 
 /** When alerts of a track were open, in seconds. */
 function spansOf(track, end) {
   return state.alerts
-    .filter((one) => one.alert.track === track && one.alert.kind !== "instrument")
+    .filter((one) => one.alert.track === track && (one.alert.kind ?? "spike") === "spike")
     .map(({ alert }) => [
       Date.parse(alert.started_at) / 1000,
       alert.transition === "firing" || alert.transition === "pending" ? end : Date.parse(alert.at) / 1000,
@@ -247,6 +253,11 @@ function theme(next) {
     // It holds for this visit.
   }
   label();
+  repaint();
+}
+
+function repaint() {
+  forget();
   mood.repaint();
   tracks.repaint();
 }
@@ -278,10 +289,7 @@ document.getElementById("theme").addEventListener("click", () => {
   const here = document.documentElement.dataset.theme ?? "auto";
   theme(order[(order.indexOf(here) + 1) % order.length]);
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  mood.repaint();
-  tracks.repaint();
-});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 addEventListener("popstate", () => {
   view = address.read();
   if (!view.tracks.length && state?.tracks.length) view.tracks = [state.tracks[0].track];

@@ -199,7 +199,8 @@ class Figure {
       el(
         "figcaption",
         {},
-        el("h3", { id: `figure-${key}` }, title, hint ? el("span", { class: "hint" }, hint) : null),
+        el("h3", { id: `figure-${key}` }, title),
+        hint ? el("span", { class: "hint" }, hint) : null,
         this.#legend,
         el("span", { class: "links" }, this.#toggle, this.#csv),
       ),

@@ -1,6 +1,7 @@
 // The list of tracks: how each is now, and its 24 hours as a small curve. Its order never changes
 // by itself.
 
+import { colour } from "./colours.js";
 import { el, name, plain, setText } from "./dom.js";
 import { count, percent, percents } from "./format.js";
 
@@ -57,6 +58,8 @@ class Card {
   #spark = null;
   #band = null;
   #drawn = "";
+  #size = [0, 0];
+  #open = false;
 
   constructor(track, on) {
     this.track = track;
@@ -83,7 +86,11 @@ class Card {
     );
     this.box = el("li", {}, this.#link, this.#compare);
     this.#address = () => on.address(track);
-    new ResizeObserver(() => this.repaint()).observe(this.#canvas);
+    // The size is told, never asked for: asking would lay out the page once for each track.
+    new ResizeObserver(([{ contentRect }]) => {
+      this.#size = [contentRect.width, contentRect.height];
+      this.repaint();
+    }).observe(this.#canvas);
   }
 
   #address;
@@ -106,7 +113,8 @@ class Card {
     this.#compare.hidden = place === 0;
     this.#spark = spark;
     this.#band = band;
-    const drawn = JSON.stringify([spark, band]);
+    this.#open = state.condition === "firing" || state.condition === "pending";
+    const drawn = JSON.stringify([spark, band, this.#open]);
     if (drawn !== this.#drawn) {
       this.#drawn = drawn;
       this.repaint();
@@ -115,22 +123,20 @@ class Card {
 
   repaint() {
     const canvas = this.#canvas;
-    const width = Math.round(canvas.clientWidth * devicePixelRatio);
-    const height = Math.round(canvas.clientHeight * devicePixelRatio);
+    const [width, height] = this.#size.map((side) => Math.round(side * devicePixelRatio));
     if (!width || !height || !this.#spark) return;
     canvas.width = width;
     canvas.height = height;
     const ink = canvas.getContext("2d");
-    const style = getComputedStyle(canvas);
     const shares = this.#spark.negative_share;
     const top = Math.max(0.45, ...shares.filter((share) => share !== null));
     const y = (share) => height - 2 - (share / top) * (height - 4);
     const x = (index) => (index / (shares.length - 1)) * (width - 4) + 2;
     if (this.#band) {
-      ink.fillStyle = style.getPropertyValue("--band");
+      ink.fillStyle = colour("--band");
       ink.fillRect(0, y(this.#band.high), width, y(this.#band.low) - y(this.#band.high));
     }
-    ink.strokeStyle = style.color;
+    ink.strokeStyle = colour(this.#open ? "--negative-text" : "--neutral");
     ink.lineWidth = 1.25 * devicePixelRatio;
     ink.lineJoin = "round";
     ink.beginPath();

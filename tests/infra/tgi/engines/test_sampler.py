@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -93,9 +94,41 @@ def test_a_model_without_a_token_for_the_grammar_fails_instead_of_hanging() -> N
         _sampler("ü+").next_token(np.zeros(len(WORDS), dtype=np.float32))
 
 
-def test_a_bad_pattern_is_refused_with_pythons_message() -> None:
-    with pytest.raises(EngineError, match="unterminated character set at position 1"):
-        Guide("([0-9")
+def test_searching_a_token_for_a_grammar_ends_in_time() -> None:
+    """In all for an answer, not for each token: a hostile pattern costs a little at each."""
+    now = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 0.4
+        return now
+
+    sampler = Sampler(
+        Job([1], 20, grammar="a+b"),
+        history=[],
+        eos_ids=frozenset({0}),
+        decode=lambda ids: "".join("_a"[one] for one in ids),
+        clock=clock,
+    )
+    logits = np.array([0, 1], dtype=np.float32)
+    for _ in range(3):  # 0.8 seconds each by that clock
+        sampler.next_token(logits)
+    with pytest.raises(EngineError, match="takes too long"):
+        sampler.next_token(logits)
+
+
+@pytest.mark.parametrize("pattern", ["([0-9", "(" * 4000 + ")" * 4000, "(?P<a>a)(?P<a", "*"])
+def test_a_bad_pattern_is_an_error_of_its_job(pattern: str) -> None:
+    with pytest.raises(EngineError):
+        Guide(pattern)
+
+
+def test_a_pattern_of_the_greatest_length_compiles_in_no_time() -> None:
+    """Python's own compiler takes minutes over these: each range has a million characters."""
+    wide = "[\u0100-\U0010fffd]"
+    started = time.perf_counter()
+    Guide("(?i)" + wide * (8000 // len(wide)))
+    assert time.perf_counter() - started < 10
 
 
 def test_a_pattern_that_backtracks_without_end_is_given_up() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from infra.tgi.engine import EngineInfo, Job
+from infra.tgi.engine import EngineInfo, Finish, Job
 from infra.tgi.errors import EngineError
 from infra.tgi.router.batcher import Batcher
 from infra.tgi.router.errors import GenerationError
@@ -71,6 +72,27 @@ async def test_a_large_enough_pass_goes_without_prompts_that_would_pad_it() -> N
     await asyncio.gather(*(one.future for one in pending))
     # Twenty alike, then what pads by no more than a quarter; the rest comes next.
     assert engine.batches == [27, 13]
+    batcher.close()
+
+
+async def test_jobs_with_different_keys_never_share_a_pass() -> None:
+    class Keyed(StandIn):
+        passes: list[set[int]]
+
+        def batch_key(self, job: Job) -> int:
+            return job.max_new_tokens
+
+        def generate(self, jobs: Sequence[Job], finish: Finish) -> None:
+            self.passes.append({job.max_new_tokens for job in jobs})
+            super().generate(jobs, finish)
+
+    engine = Keyed()
+    engine.passes = []
+    batcher = _batcher(engine)
+    pending = [batcher.submit(Job([1000], 10 + at % 2)) for at in range(8)]
+    await asyncio.gather(*(one.future for one in pending))
+    assert engine.passes == [{10}, {11}]
+    assert engine.batches == [4, 4]
     batcher.close()
 
 

@@ -9,8 +9,9 @@ import pytest
 from infra.tgi import ServerSettings, StartError
 from infra.tgi.engine import EngineInfo
 from infra.tgi.router.errors import InvalidRequestError
+from infra.tgi.router.json_schema import MAX_PATTERN
 from infra.tgi.router.requests import GenerateRequest, Parameters, RegexGrammar
-from infra.tgi.router.validation import Limits, best_of, check, check_grammar, check_length
+from infra.tgi.router.validation import Limits, best_of, check, check_length, grammar_pattern
 from infra.tgi.settings import token_limits
 
 LIMITS = Limits(
@@ -98,5 +99,11 @@ def test_limits_that_contradict_each_other_are_refused_at_start() -> None:
 def test_grammars_are_refused_where_they_are_switched_off() -> None:
     off = Limits(2, 4, 5, 1024, 2048, capacity=4096, grammar=False)
     with pytest.raises(InvalidRequestError, match="grammar is not supported"):
-        check_grammar(RegexGrammar("a"), off)
-    assert check_grammar(RegexGrammar("a+"), LIMITS) == "a+"
+        grammar_pattern(RegexGrammar("a"), off)
+    assert grammar_pattern(RegexGrammar("a+"), LIMITS) == "a+"
+
+
+def test_a_pattern_is_bounded() -> None:
+    grammar_pattern(RegexGrammar("a" * MAX_PATTERN), LIMITS)
+    with pytest.raises(InvalidRequestError, match="more than 8192 characters"):
+        grammar_pattern(RegexGrammar("a" * (MAX_PATTERN + 1)), LIMITS)

@@ -1,0 +1,16 @@
+"""How a pool asks its servers."""
+
+import msgspec
+
+
+class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of one pool. Times are in seconds."""
+
+    timeout_s: float = 30.0
+    """One request may take so long, queueing on the server included; health checks, too."""
+    info_timeout_s: float = 10.0
+    """A server may take so long to name what it serves."""
+    max_concurrency: int = 128
+    """Requests in flight to one server at most; the limit adapts below it and below `/info`'s."""
+    padded: bool = False
+    """Send prompts of similar length together: for servers that pad batches (OPT, T5, BART)."""

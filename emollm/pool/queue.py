@@ -1,0 +1,178 @@
+"""Prompts that wait for a server: by turn, then first come, first served."""
+
+import asyncio
+import heapq
+import itertools
+from bisect import insort_left, insort_right
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from emollm.errors import ModelError
+from emollm.protocol import PoolAnswer, Prompt
+
+if TYPE_CHECKING:
+    from emollm.pool.quarantine import Evidence
+    from emollm.pool.upstream import Worker
+
+
+class Pending:
+    """One prompt of one call, and what happened to it so far."""
+
+    __slots__ = (
+        "attempts", "call", "evidence", "extra", "failures", "index", "prompt", "racing",
+    )  # fmt: skip
+
+    def __init__(self, call: "Call", index: int, prompt: Prompt) -> None:
+        self.call = call
+        self.index = index
+        self.prompt = prompt
+        self.attempts = 0
+        """Requests that were sent for it."""
+        self.failures = 0
+        """Of its requests in company."""
+        self.evidence: Evidence | None = None
+        """What its requests alone have shown; None while it was never asked alone."""
+        self.racing: list[Worker] | None = None
+        """Who asks it, once it was given to a second server; else None."""
+        self.extra = False
+        """Whether it was ever given to a second server: once is all it gets."""
+
+
+class Call:
+    """The prompts of one `ask`: one list of answers, and one future for all of them."""
+
+    __slots__ = ("answers", "closed", "done", "left", "queue", "queued", "turn")
+
+    def __init__(
+        self, prompts: Sequence[Prompt], done: "asyncio.Future[None]", *, turn: int, padded: bool
+    ) -> None:
+        self.turn = turn
+        """Lower ones go first."""
+        self.answers: list[PoolAnswer | ModelError | None] = [None] * len(prompts)
+        self.left = len(prompts)
+        self.done = done
+        self.closed = False
+        """Nobody waits for it any more: its late answers are dropped."""
+        self.queued = False
+        pending = [Pending(self, index, prompt) for index, prompt in enumerate(prompts)]
+        if padded:
+            pending.sort(key=lambda one: (one.prompt.task, len(one.prompt.text)))
+        else:
+            pending.sort(key=lambda one: one.prompt.task)
+        self.queue = deque(pending)
+
+    def settle(self, pending: Pending, answer: PoolAnswer | ModelError) -> None:
+        """Put an answer into its place; the last one wakes the `ask`."""
+        if self.closed or self.answers[pending.index] is not None:
+            return
+        self.answers[pending.index] = answer
+        self.left -= 1
+        if self.left == 0:
+            self.closed = True
+            if not self.done.done():
+                self.done.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """End the `ask` with an exception."""
+        self.closed = True
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class _Tail:
+    """Failed prompts of any call that wait behind everything that was there before them."""
+
+    __slots__ = ("queue", "queued", "turn")
+
+    def __init__(self, turn: int) -> None:
+        self.turn = turn
+        self.queue: deque[Pending] = deque()
+        self.queued = True
+
+
+class PromptQueue:
+    """Calls by their turn; within a turn and a call, first come, first served.
+
+    Calls aren't sent side by side: all would end at about the same time, and late. One after the
+    other, half of the time passes until half of them are done, and that is what is committed when
+    partitions have to be given up.
+
+    A prompt that failed goes to the tail: behind all that waits when its delay is over. It doesn't
+    wait for what comes later, so a constant backlog doesn't starve it.
+    """
+
+    def __init__(self) -> None:
+        self._line: list[Call | _Tail] = []
+        self._waiting = 0
+        self._later: list[tuple[float, int, Pending]] = []
+        self._order = itertools.count()
+
+    def __len__(self) -> int:
+        """Prompts that may be sent now; of cancelled calls, some may be counted still."""
+        return self._waiting
+
+    @property
+    def next_due(self) -> float:
+        """When the next delay is over, on the caller's clock; infinity without any."""
+        return self._later[0][0] if self._later else float("inf")
+
+    def add(self, call: Call) -> None:
+        """Queue a call behind those of its turn."""
+        if call.queue:
+            self._waiting += len(call.queue)
+            call.queued = True
+            insort_right(self._line, call, key=_turn)
+
+    def take(self) -> Pending | None:
+        """Take the next prompt that somebody waits for."""
+        while self._line:
+            entry = self._line[0]
+            pending = entry.queue.popleft()
+            self._waiting -= 1
+            if not entry.queue:
+                del self._line[0]
+                entry.queued = False
+            if not pending.call.closed:
+                return pending
+        return None
+
+    def put_first(self, pending: Pending) -> None:
+        """Return a prompt whose request never counted: it is its turn's next."""
+        call = pending.call
+        if call.closed:
+            return
+        call.queue.appendleft(pending)
+        self._waiting += 1
+        if not call.queued:
+            call.queued = True
+            insort_left(self._line, call, key=_turn)
+
+    def put_last(self, pending: Pending, due: float) -> None:
+        """Send a prompt that failed to the tail, once `due` has come."""
+        heapq.heappush(self._later, (due, next(self._order), pending))
+
+    def release(self, now: float) -> None:
+        """Put the prompts whose delay is over behind all others."""
+        while self._later and self._later[0][0] <= now:
+            pending = heapq.heappop(self._later)[2]
+            if pending.call.closed:
+                continue
+            last = self._line[-1] if self._line else None
+            if not isinstance(last, _Tail):
+                last = _Tail(pending.call.turn if last is None else last.turn)
+                self._line.append(last)
+            last.queue.append(pending)
+            self._waiting += 1
+
+    def remove(self, call: Call) -> None:
+        """Forget a call. Its prompts at the tail are skipped when they are reached."""
+        if call.queued:
+            self._line.remove(call)
+            call.queued = False
+            self._waiting -= len(call.queue)
+        call.queue.clear()
+
+
+def _turn(entry: Call | _Tail) -> int:
+    return entry.turn

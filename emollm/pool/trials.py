@@ -1,0 +1,315 @@
+"""Asking one prompt alone, and judging it by what comes of that."""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from emollm.clients import events
+from emollm.errors import (
+    FailedAlone,
+    ModelError,
+    Overloaded,
+    Poison,
+    Refused,
+    Stop,
+    TimedOut,
+    Unavailable,
+)
+from emollm.pool.health import HealthChecks
+from emollm.pool.quarantine import Evidence, Quarantine
+from emollm.pool.queue import Call, Pending
+from emollm.pool.upstream import Upstream, Worker
+from emollm.protocol import GenerateParams, Generation, PoolAnswer
+from runtime.clock import Clock, sleep
+
+EXCLUSIVE_S = 5.0
+"""Others aren't kept waiting longer for one prompt that is asked alone. An empty server that hasn't
+answered by then (and in three times its usual time) isn't slow because of company."""
+IN_A_ROW_S = 1.0
+"""A server that was emptied for one prompt asks others alone as well, for so long: a server that
+dies leaves dozens behind that each would have it emptied again."""
+NO_EVIDENCE_DELAY_S = 1.0
+"""Before the next try after one that proved nothing, since the server failed as well."""
+WITNESS_PAUSES_S = (0.2, 0.5, 1.0)
+"""A server that fails a harmless prompt after one that was asked alone is asked again after these
+pauses; if it answers, it didn't die."""
+DEATHS_MEMORY_S = 600.0
+"""A server that died under other prompts lately dies by itself: each of those deaths makes one more
+necessary for a verdict."""
+CONDEMNED_KEPT = 256
+CONDEMNED_S = 300.0
+"""A condemned post's other prompts, and its reposts, aren't tried for five minutes."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Sender(Protocol):
+    """Who sends prompts: the pool."""
+
+    async def request(
+        self, upstream: Upstream, worker: Worker, pending: Pending
+    ) -> Generation | ModelError:
+        """Ask one prompt once."""
+
+    def wake(self, upstream: Upstream) -> None:
+        """Have a worker of this server look for work."""
+
+    def send(self) -> None:
+        """Send what may be sent now, and come back when there is more."""
+
+
+class Trials:
+    """Prompts that failed too often in company, asked alone in turns with the queue.
+
+    One prompt at a time in the whole pool: a prompt that kills its server kills one at a time. The
+    server is emptied for it, and afterwards the queue has as much time as that took.
+    """
+
+    def __init__(
+        self,
+        upstreams: Sequence[Upstream],
+        sender: Sender,
+        health: HealthChecks,
+        clock: Clock,
+    ) -> None:
+        self._upstreams = upstreams
+        self._sender = sender
+        self._health = health
+        self._clock = clock
+        self._now: Callable[[], float] = clock.monotonic
+        self._quarantine = Quarantine()
+        self._at: Upstream | None = None
+        """Where one is being tried, or will be as soon as the server is empty."""
+        self._deaths: deque[tuple[float, str | None]] = deque()
+        self._condemned: OrderedDict[str, tuple[float, Poison]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Prompts that wait to be asked alone."""
+        return len(self._quarantine)
+
+    def add(self, pending: Pending, due: float) -> None:
+        """Have a prompt asked alone, not before `due`."""
+        self._quarantine.add(pending, due)
+
+    def next_due(self) -> float:
+        """When the next one may begin, if nothing else happens; infinity where that is open."""
+        if self._at is not None or not self._quarantine:
+            return float("inf")
+        free_at = min(
+            (
+                max(one.trial_free_at, one.paused_until)
+                for one in self._upstreams
+                if one.breaker.closed
+            ),
+            default=float("inf"),
+        )
+        return max(free_at, self._quarantine.next_due())
+
+    def begin(self, *, others_wait: bool) -> None:
+        """Choose a server to be emptied for the next prompt, if one has its turn."""
+        if self._at is not None or not self._quarantine:
+            return
+        now = self._now()
+        free = [
+            upstream
+            for upstream in self._upstreams
+            if upstream.breaker.closed
+            and now >= upstream.paused_until
+            and (now >= upstream.trial_free_at or not (others_wait or upstream.in_flight))
+        ]
+        pending = self._take(now) if free else None
+        if pending is None:
+            return
+        upstream = min(free, key=_in_flight)
+        upstream.trial_began = now
+        self._assign(upstream, pending)
+        if upstream.in_flight == 0:
+            self._sender.wake(upstream)
+
+    async def ask_alone(self, upstream: Upstream, worker: Worker, pending: Pending) -> None:
+        """Ask the prompt for which this server was emptied, and judge it."""
+        upstream.trying = True
+        enough_s = max(EXCLUSIVE_S, 3 * upstream.latency_s)
+        timer = self._clock.call_later(enough_s, lambda: self._let_others_in(upstream))
+        due: float | None = None
+        try:
+            due = await self._try(upstream, worker, pending)
+        finally:
+            timer.cancel()
+            now = self._now()
+            self._end_exclusive(upstream, now)
+            upstream.trying = False
+            upstream.trial = None
+            self._at = None
+            if due is not None and not pending.call.closed:
+                self._quarantine.put_back(pending, due)
+            else:
+                self._quarantine.done(pending, now)
+            if upstream.breaker.closed and now - upstream.trial_began < IN_A_ROW_S:
+                following = self._take(now)
+                if following is not None:
+                    self._assign(upstream, following)
+            self._sender.send()
+
+    def server_lost(self, upstream: Upstream) -> None:
+        """Keep what was to be tried there for another server."""
+        if upstream.trial is not None and not upstream.trying:
+            self._quarantine.put_back(upstream.trial, self._now())
+            self._drop(upstream)
+
+    def forget(self, call: Call) -> None:
+        """Drop a cancelled call's prompts; one that is being asked ends by itself."""
+        for upstream in self._upstreams:
+            trial = upstream.trial
+            if trial is not None and trial.call is call and not upstream.trying:
+                self._quarantine.done(trial, self._now())
+                self._drop(upstream)
+        self._quarantine.remove(call)
+
+    def settle_condemned(self, pending: Pending) -> bool:
+        """Settle a prompt if its post is condemned. False: it isn't."""
+        post = pending.prompt.post
+        if post is None or post not in self._condemned:
+            return False
+        until, poison = self._condemned[post]
+        if self._now() >= until:
+            del self._condemned[post]
+            return False
+        pending.call.settle(pending, _copy(poison))
+        return True
+
+    def _take(self, now: float) -> Pending | None:
+        while (pending := self._quarantine.take(now)) is not None:
+            if not pending.call.closed and not self.settle_condemned(pending):
+                return pending
+            self._quarantine.done(pending, now)
+        return None
+
+    def _assign(self, upstream: Upstream, pending: Pending) -> None:
+        upstream.trial = pending
+        upstream.exclusive = True
+        self._at = upstream
+
+    def _drop(self, upstream: Upstream) -> None:
+        upstream.trial = None
+        upstream.exclusive = False
+        self._at = None
+
+    def _let_others_in(self, upstream: Upstream) -> None:
+        self._end_exclusive(upstream, self._now())
+        self._sender.send()
+
+    def _end_exclusive(self, upstream: Upstream, now: float) -> None:
+        """Let others in again; they have as much time now as they had to wait."""
+        if upstream.exclusive:
+            upstream.exclusive = False
+            upstream.trial_free_at = now + (now - upstream.trial_began)
+
+    async def _try(self, upstream: Upstream, worker: Worker, pending: Pending) -> float | None:
+        """Ask it once. None: it is settled; else when it may be asked again."""
+        params = msgspec.structs.replace(pending.prompt.params, grammar=None)
+        if not upstream.answered_last:
+            problem = await self._health.ask_harmless(upstream, params)
+            if problem is not None:
+                self._health.failed(upstream, problem)
+                return self._now() + NO_EVIDENCE_DELAY_S
+        answer = await self._sender.request(upstream, worker, pending)
+        if isinstance(answer, Generation):
+            attempts = pending.attempts
+            answered = PoolAnswer(text=answer.text, server=upstream.url, attempts=attempts)
+            pending.call.settle(pending, answered)
+            return None
+        if isinstance(answer, Poison):
+            pending.call.settle(pending, answer)
+            return None
+        return await self._judge(upstream, pending, answer, params)
+
+    async def _judge(
+        self, upstream: Upstream, pending: Pending, error: ModelError, params: GenerateParams
+    ) -> float | None:
+        """Weigh a failure alone by what a harmless prompt comes to right after it."""
+        no_evidence = NO_EVIDENCE_DELAY_S
+        if isinstance(error, Unavailable) and error.unsent:
+            self._health.open(upstream, error)
+            return self._now() + no_evidence
+        evidence = pending.evidence
+        if evidence is None:
+            evidence = pending.evidence = Evidence()
+        problem = await self._health.ask_harmless(upstream, params)
+        rate = upstream.failure_rate
+        failed = 1
+        if problem is None:
+            rate.on_answer()
+            evidence.failed(error, rate.share, self._now())
+        elif isinstance(problem, Overloaded | Stop):
+            rate.on_failure()
+            self._health.failed(upstream, problem)
+            return self._now() + no_evidence
+        else:
+            rate.on_failure()
+            failed, problem = await self._ask_until_answered(upstream, params, problem)
+            if problem is None:
+                return self._now() + no_evidence
+            evidence.died(1 + failed, rate.share)
+            self._remember_death(pending)
+            self._health.failed(upstream, problem)
+        if evidence.condemns(self._other_deaths(pending)):
+            self._condemn(upstream, pending, error)
+            return None
+        return self._now() + evidence.delay()
+
+    async def _ask_until_answered(
+        self, upstream: Upstream, params: GenerateParams, problem: ModelError
+    ) -> tuple[int, ModelError | None]:
+        """Ask a server that may have died a few times more: (failures, None if it answers)."""
+        failed = 1
+        if isinstance(problem, TimedOut):
+            return failed, problem  # each more would cost a whole deadline
+        last: ModelError | None = problem
+        for pause in WITNESS_PAUSES_S:
+            await sleep(self._clock, pause)
+            last = await self._health.ask_harmless(upstream, params)
+            if last is None:
+                break
+            failed += 1
+        return failed, last
+
+    def _remember_death(self, pending: Pending) -> None:
+        now = self._now()
+        self._deaths.append((now, pending.prompt.post))
+        while self._deaths[0][0] < now - DEATHS_MEMORY_S:
+            self._deaths.popleft()
+
+    def _other_deaths(self, pending: Pending) -> int:
+        since = self._now() - DEATHS_MEMORY_S
+        post = pending.prompt.post
+        return sum(at >= since and other != post for at, other in self._deaths)
+
+    def _condemn(self, upstream: Upstream, pending: Pending, error: ModelError) -> None:
+        """Settle a prompt as poison, and those of its post with it."""
+        name = type(error).__name__
+        task, post = pending.prompt.task, pending.prompt.post
+        _log.warning(events.PROMPT_ISOLATED, server=upstream.url, error=name, task=task)
+        poison: Poison
+        if isinstance(error, Stop):
+            poison = Refused(str(error), server=error.server, status=error.status)
+        else:
+            poison = FailedAlone(f"{name}: {error}", server=upstream.url, status=error.status)
+        pending.call.settle(pending, poison)
+        if post is not None:
+            self._condemned[post] = (self._now() + CONDEMNED_S, poison)
+            if len(self._condemned) > CONDEMNED_KEPT:
+                self._condemned.popitem(last=False)
+            for other in self._quarantine.others(pending):
+                other.call.settle(other, _copy(poison))
+
+
+def _in_flight(upstream: Upstream) -> int:
+    return upstream.in_flight
+
+
+def _copy(poison: Poison) -> Poison:
+    return type(poison)(str(poison), server=poison.server, status=poison.status)

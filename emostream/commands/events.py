@@ -1,0 +1,128 @@
+"""`emostream events`: what was read in the posts, as it comes out of the consumer."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter, validators
+
+from emostream.connection import Connection
+from emostream.logs import quiet_logs
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from monitor.settings import Settings as MonitorSettings
+    from runtime.kafka.topic_log import StoredRecord
+
+Names = Annotated[tuple[str, ...], Parameter(negative=())]
+
+
+def events(
+    *,
+    connection: Connection = Connection(),
+    topic: str | None = None,
+    follow: bool = False,
+    last: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    since: datetime | None = None,
+    track: Names = (),
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> None:
+    """Print affect events, oldest first: all that are kept, or go on with the new ones.
+
+    A line has the time of the post, its valence from 0 (negative) to 1, its emotions and its text;
+    control and bidirectional characters of strangers are shown, not obeyed.
+
+    **Examples**
+
+    ```
+    emostream events --last 20
+    emostream events --follow --track climate
+    emostream events --since 2026-01-31T08:00:00 --json | jq .sentiment.valence
+    ```
+
+    Args:
+        topic: Topic of the events. [default: the configuration's]
+        follow: Go on with what is written from now on, until Ctrl-C.
+        last: So many, the newest.
+        since: Written to the topic then or later (your time zone, unless it says another).
+        track: Of this track only, by its name in the configuration, or of this topic tag.
+        json_: The events as they are stored, one a line.
+    """
+    quiet_logs()
+    from emostream.listing import Lines, Range, records
+
+    settings = connection.monitor_settings()
+    belongs = _filter(settings, track)
+    lines = Lines(as_json=json_)
+
+    async def show() -> None:
+        chosen = Range(since=since, last=last, follow=follow)
+        name = topic or settings.output.events_topic
+        async for record in records(connection.broker(), name, chosen, belongs):
+            assert record.value is not None
+            lines.write(record.value, partial(line, record))
+
+    asyncio.run(show())
+
+
+def line(record: "StoredRecord") -> "Text":
+    """One event for a person. What is no event is shown by its place on the topic."""
+    import msgspec
+    from msgspec import UnsetType
+    from rich.text import Text
+
+    from emostream.plain import visible
+    from schemas.event import AffectEvent
+
+    try:
+        event = msgspec.json.decode(record.value or b"", type=AffectEvent)
+    except msgspec.DecodeError:
+        return Text(f"{record.partition}/{record.offset}: not an affect event", style="dim")
+    valence = None if isinstance(event.sentiment, UnsetType) else event.sentiment.valence
+    emotions = event.emotions if isinstance(event.emotions, tuple) else ("?",)
+    what = ", ".join(map(visible, emotions[:2])) or "neutral"
+    where = event.source or event.lang or ""
+    return Text.assemble(
+        (f"{event.created_at.astimezone():%m-%d %H:%M:%S} ", "dim"),
+        _valence(valence),
+        (f"{what:20.20} ", "cyan"),
+        (f"{visible(where):8.8} ", "dim"),
+        visible(event.text or ""),
+    )
+
+
+def _valence(valence: object) -> tuple[str, str]:
+    if not isinstance(valence, float):
+        return "   ? ", "dim"
+    return f"{valence:.2f} ", "red" if valence < 0.43 else "yellow" if valence < 0.6 else "green"
+
+
+def _filter(
+    settings: "MonitorSettings", tracks: tuple[str, ...]
+) -> Callable[["StoredRecord"], bool]:
+    import msgspec
+
+    from monitor.events import decode
+    from monitor.live.restoring import rules
+    from monitor.tracks import TrackMatcher, clean_name
+
+    wanted = {clean_name(name) for name in tracks}
+    named = TrackMatcher(tuple(rule for rule in rules(settings) if rule.name in tracks))
+
+    def belongs(record: "StoredRecord") -> bool:
+        if record.value is None:  # a tombstone
+            return False
+        if not wanted:
+            return True
+        try:
+            event = decode(record.value)
+        except msgspec.DecodeError:
+            return False
+        if any(clean_name(tag) in wanted for tag in event.topics):
+            return True
+        return bool(named.match(event))
+
+    return belongs

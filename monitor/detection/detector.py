@@ -1,0 +1,539 @@
+"""One track's detector: panes in, transitions out. Pure, and the same live and in a backtest."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from monitor.detection.baseline import STEP_S, Baseline, Forecast
+from monitor.detection.instrument import Instrument, differs
+from monitor.detection.measures import Volume, companions, feed
+from monitor.detection.scan import LONGEST, STRETCHES, evidence, expected_of
+from monitor.detection.settings import WEEK_S, DetectionSettings
+from monitor.detection.state import VERSION, Hour, Open, State
+from monitor.windows.panes import PANE_S, PANES_IN_WINDOW
+from schemas.alert import AlertState, Evidence, Measure
+from schemas.window import PaneSums
+
+_PENDING = 1.5
+"""Nats below the threshold at which an alert is pending: some four times as often as it fires."""
+_DROPPED = 3.0
+"""Nats below the threshold at which a pending alert is dropped."""
+_CALM = 3.5
+"""Nats for the usual mood against the risen one, from which on an alert is resolved."""
+_OTHER_MEASURES = 2.0
+"""Nats that the other measures need more: there are five, and they see less sharply."""
+_KEPT_PANES = 2 * LONGEST
+_GAP = LONGEST + PANES_IN_WINDOW
+"""Panes without posts after which the running sums begin again."""
+_LEVEL_MOVED = 0.10
+"""Change of the level within a day that is reported."""
+
+
+class Transition(NamedTuple):
+    """What a detector says; `monitor.detection.alerts` makes a `schemas.Alert` of it."""
+
+    kind: str
+    """`spike`, `level` or `instrument`."""
+    state: AlertState
+    measure: Measure
+    observed: float
+    expected: float
+    evidence: tuple[Evidence, ...]
+    started_at: int
+    """Unix seconds."""
+    pending_at: int
+    fired_at: float | None
+    at: float
+    """Watermark, Unix seconds."""
+    posts: int
+    negative: float
+    note: str | None
+
+
+class SnapshotError(ValueError):
+    """A snapshot of another version, or no snapshot: let the track warm again."""
+
+
+class TrackDetector:
+    """Judges one track, pane by pane.
+
+    Feed it each closed pane that has posts, oldest first; `advance` tells it of time without
+    posts. The same panes give the same transitions, however they are handed over.
+    """
+
+    def __init__(
+        self, track: str, first_pane: int, settings: DetectionSettings | None = None
+    ) -> None:
+        """Start a track whose first pane has this index (Unix seconds over ten)."""
+        minute = first_pane - first_pane % PANES_IN_WINDOW
+        self._settings = settings or DetectionSettings()
+        self._s = State(
+            track=track,
+            first=minute,
+            pane=minute,
+            base=minute,
+            floor=minute,
+            last_post=minute,
+            baseline=Baseline(at=minute * PANE_S),
+            instrument=Instrument(),
+            companions=companions(),
+            volume=Volume(),
+        )
+        self._found: list[Transition] = []
+
+    @classmethod
+    def restore(cls, snapshot: bytes, settings: DetectionSettings | None = None) -> "TrackDetector":
+        """Return the detector that `snapshot` wrote.
+
+        Raises:
+            SnapshotError: it is of another version, or damaged.
+        """
+        try:
+            state = msgspec.msgpack.decode(snapshot, type=State)
+        except msgspec.DecodeError as error:
+            raise SnapshotError(f"unreadable baseline: {error}") from error
+        if state.version != VERSION:
+            raise SnapshotError(f"baseline of version {state.version}, this is {VERSION}")
+        detector = cls(state.track, state.first, settings)
+        detector._s = state
+        return detector
+
+    def snapshot(self) -> bytes:
+        """Return all that it knows (msgpack, 40 KB): `restore` goes on from there."""
+        return msgspec.msgpack.encode(self._s)
+
+    @property
+    def track(self) -> str:
+        """The track's name."""
+        return self._s.track
+
+    @property
+    def next_pane(self) -> int:
+        """Index of the pane that it expects next; earlier ones are ignored."""
+        return self._s.pane
+
+    @property
+    def alert_state(self) -> AlertState | None:
+        """State of the open alert; None where none is open."""
+        return self._s.open.state if self._s.open else None
+
+    @property
+    def open_since(self) -> int | None:
+        """Unix seconds at which the open alert's evidence begins; None where none is open."""
+        return self._s.open.started * PANE_S if self._s.open else None
+
+    @property
+    def warm(self) -> bool:
+        """Whether it has seen enough to say anything."""
+        state = self._s
+        return (
+            (state.pane - state.first) * PANE_S >= self._settings.warm_s
+            and state.total >= self._settings.warm_posts
+            and state.pane >= state.silent_until
+        )
+
+    def expected(self) -> float:
+        """Return the usual soft share negative of now."""
+        return self._s.baseline.expected(self._s.pane * PANE_S)
+
+    def same_hour(self, at: float, days: int) -> float | None:
+        """Return the soft share negative of the same hour so many days before, where known."""
+        hour = int(at // 3600) - 24 * days
+        for known in self._s.hours:
+            if known.hour == hour and known.scored >= 5:
+                return known.soft / known.scored
+        return None
+
+    def feed(self, sums: PaneSums) -> list[Transition]:
+        """Take a closed pane; return what it brings about. Panes before `next_pane` do nothing."""
+        pane = sums.at // PANE_S
+        if pane < self._s.pane:
+            return []
+        found = self.advance(pane)
+        self._found = found
+        self._take(pane, sums)
+        return found
+
+    def advance(self, until_pane: int) -> list[Transition]:
+        """Let the panes before this index pass without posts."""
+        self._found = []
+        state = self._s
+        while state.pane < until_pane:
+            if state.pane - state.last_post > _GAP and until_pane - state.pane > _GAP:
+                self._leap(until_pane - until_pane % PANES_IN_WINDOW - PANES_IN_WINDOW)
+            self._begin(state.pane)
+            state.posts.append(state.posts[-1])
+            state.soft.append(state.soft[-1])
+            state.people.append(state.people[-1])
+            state.raw.append(state.raw[-1])
+            state.negative.append(state.negative[-1])
+            state.pane += 1
+            if state.open and state.open.state != "stale":
+                self._listen(state.open)
+        return self._found
+
+    def _take(self, pane: int, sums: PaneSums) -> None:
+        state = self._s
+        self._begin(pane)
+        state.posts.append(state.posts[-1] + sums.scored)
+        state.soft.append(state.soft[-1] + sums.soft)
+        state.people.append(state.people[-1] + sums.people)
+        state.raw.append(state.raw[-1] + sums.posts)
+        state.negative.append(state.negative[-1] + sums.negative)
+        state.pane = pane + 1
+        state.last_post = pane
+        state.total += sums.scored
+        state.squares += sums.soft_squares
+        self._remember_hour(sums)
+        changed = state.instrument.observe(sums.at, sums.readers)
+        if len(state.instrument.usual) > 1:
+            state.readers[pane] = dict(sums.readers)
+        feed(state.companions, state.volume, sums)
+        if changed:
+            self._rewarm()
+            return
+        if not sums.scored:
+            return
+        if state.open is None:
+            if self.warm:
+                self._judge(pane)
+        elif state.open.state == "pending":
+            self._judge(pane)
+        else:
+            self._follow(state.open, sums)
+
+    def _begin(self, pane: int) -> None:
+        """At a minute's start: learn from the minute before, and make the forecast."""
+        if pane % PANES_IN_WINDOW:
+            return
+        state, baseline = self._s, self._s.baseline
+        if pane * PANE_S > baseline.at:
+            baseline.at = pane * PANE_S - STEP_S
+            baseline.step()
+            if state.open is None or state.open.state == "pending":
+                minute = max(0, len(state.posts) - 1 - PANES_IN_WINDOW)
+                baseline.observe(
+                    state.posts[-1] - state.posts[minute],
+                    state.soft[-1] - state.soft[minute],
+                    state.squares,
+                )
+            state.squares = 0.0
+        forecast = baseline.forecast()
+        state.forecasts.append(forecast)
+        if len(state.posts) > 2 * _KEPT_PANES:
+            cut = len(state.posts) - _KEPT_PANES
+            cut -= cut % PANES_IN_WINDOW
+            for sums in (state.posts, state.soft, state.negative):
+                del sums[:cut]
+            for counts in (state.people, state.raw):
+                del counts[:cut]
+            state.base += cut
+            del state.forecasts[: cut // PANES_IN_WINDOW]
+            for known in [known for known in state.readers if known < state.base]:
+                del state.readers[known]
+        span_s = min(WEEK_S, max(3600, (pane - state.first) * PANE_S))
+        minutes = (pane - state.first) * PANE_S / 60
+        if minutes <= WEEK_S / 60:
+            state.rate = state.total / max(60.0, minutes)
+        else:
+            minute = max(0, len(state.posts) - 1 - PANES_IN_WINDOW)
+            state.rate += (state.posts[-1] - state.posts[minute] - state.rate) * 60 / span_s
+        if pane * PANE_S % 3600 == 0:
+            self._watch_level(pane)
+
+    def _judge(self, pane: int) -> None:
+        threshold = self._settings.threshold(self._s.rate)
+        best, length, observed, expected = self._scan(pane, threshold - _DROPPED)
+        measure: Measure = "negative_share"
+        if (pane + 1) % PANES_IN_WINDOW == 0:
+            other = self._other_measures(threshold, best)
+            if other is not None and other.score - _OTHER_MEASURES > best:
+                best, measure = other.score - _OTHER_MEASURES, other.measure
+                length = max(length, other.minutes * PANES_IN_WINDOW)
+                observed, expected = other.observed, other.expected
+        opened = self._s.open
+        if opened is not None and best < threshold - _DROPPED:
+            self._s.open = None
+            self._say(opened, "resolved", pane, note="it passed before it fired")
+            return
+        if best < threshold - _PENDING:
+            return
+        started = pane + 1 - length
+        if self._instrument_differs(started):
+            self._rewarm()
+            return
+        if opened is None:
+            opened = self._s.open = Open(
+                started=started,
+                pending_at=(pane + 1) * PANE_S,
+                state="pending",
+                measure=measure,
+                observed=observed,
+                expected=expected,
+                score=max(0.0, best),
+            )
+            self._say(opened, "pending", pane)
+        if best >= opened.score:
+            opened.started, opened.measure = started, measure
+            opened.observed, opened.expected, opened.score = observed, expected, best
+        if best >= threshold and self._enough(opened, length, observed, expected):
+            self._fire(opened, pane)
+
+    def _scan(self, pane: int, least: float) -> tuple[float, int, float, float]:
+        """Return the strongest stretch that ends with this pane: evidence, panes, shares."""
+        state = self._s
+        posts, soft, forecasts = state.posts, state.soft, state.forecasts
+        last = len(posts) - 1
+        all_posts, all_soft = posts[-1], soft[-1]
+        first_forecast = forecasts[0].at // PANE_S
+        noise, wander = state.baseline.noise, state.baseline.wander
+        end = (pane + 1) * PANE_S
+        best, length, observed, usual = -1.0, 0, 0.0, 0.0
+        before = 0.0
+        for index, panes in enumerate(STRETCHES):
+            begin = pane + 1 - panes
+            if begin < state.floor or panes > last:
+                break
+            number = all_posts - posts[last - panes]
+            if number == before:
+                continue
+            before = number
+            step, offset = divmod(begin - first_forecast, PANES_IN_WINDOW)
+            if step < 0:
+                break
+            mean, variance = expected_of(forecasts[step], index, offset, end, wander)
+            share = (all_soft - soft[last - panes]) / number
+            excess = share - mean
+            if excess <= 0 or excess * excess < 2 * least * (noise / number + variance):
+                continue
+            speaks = evidence(number, share, mean, variance, noise)
+            if speaks > best:
+                best, length, observed, usual = speaks, panes, share, mean
+        return best, length, observed, usual
+
+    def _other_measures(self, threshold: float, best: float) -> "_Other | None":
+        strongest = None
+        for companion in self._s.companions:
+            score, observed, minutes = companion.evidence()
+            if score > (strongest.score if strongest else threshold - _PENDING):
+                usual = companion.usual() or 0.0
+                if companion.measure == "valence":
+                    observed, usual = 1 - observed, 1 - usual
+                strongest = _Other(companion.measure, score, observed, usual, minutes)
+        if best > threshold / 2:  # more of an unchanged mood is no spike
+            score, observed, minutes = self._s.volume.evidence()
+            if score > (strongest.score if strongest else threshold - _PENDING):
+                usual = self._s.volume.usual
+                strongest = _Other("negative_posts", score, observed, usual, minutes)
+        return strongest
+
+    def _enough(self, opened: Open, length: int, observed: float, expected: float) -> bool:
+        state, settings = self._s, self._settings
+        begin = max(0, len(state.posts) - 1 - length)
+        if state.people[-1] - state.people[begin] < settings.min_people:
+            return False
+        if opened.measure == "negative_share":
+            number = state.posts[-1] - state.posts[begin]
+            return number * (observed - expected) >= settings.min_excess
+        return True
+
+    def _fire(self, opened: Open, pane: int) -> None:
+        state = self._s
+        opened.state = "firing"
+        opened.fired_at = (pane + 1) * PANE_S + self._settings.lateness_s
+        before = self._forecast_before(opened.started)
+        if before is not None:
+            state.baseline.resume(before)
+        number, soft = self._since(opened.started)
+        opened.rise = max(0.05, soft / max(1.0, number) - self.expected())
+        opened.calm = 0.0
+        self._say(opened, "firing", pane)
+
+    def _follow(self, opened: Open, sums: PaneSums) -> None:
+        """An alert that fires: is the mood back, or has it come to stay?"""
+        state, pane = self._s, self._s.pane - 1
+        if opened.state == "stale":
+            opened.state = opened.before_stale
+            self._say(opened, opened.state, pane, note="posts come again")
+        usual = self.expected()
+        opened.scored += sums.scored
+        opened.soft += sums.soft
+        excess = sums.soft - sums.scored * usual
+        toward = -opened.rise * (excess - sums.scored * opened.rise / 2) / state.baseline.noise
+        opened.calm = max(0.0, opened.calm + toward)
+        fired = opened.fired_at or 0.0
+        watermark = (pane + 1) * PANE_S + self._settings.lateness_s
+        if opened.calm > _CALM and watermark - fired >= self._settings.min_firing_s:
+            self._close(opened, pane, None)
+        elif watermark - fired >= self._settings.lasting_s:
+            self._close(opened, pane, "it lasts: from here on this is the usual level")
+            state.baseline.state[0] += opened.rise
+            state.baseline.loosen(0.15)
+            self._tell_level(pane, usual + opened.rise, usual)
+
+    def _listen(self, opened: Open) -> None:
+        """An open alert without posts becomes stale, never resolved."""
+        state = self._s
+        usual_s = 20 * 60 / max(0.05, state.rate)
+        silent = (state.pane - 1 - state.last_post) * PANE_S
+        if silent >= max(self._settings.silence_s, usual_s):
+            opened.before_stale = "firing" if opened.state == "firing" else "pending"
+            opened.state = "stale"
+            self._say(opened, "stale", state.pane - 1, note="no posts: nothing is known")
+
+    def _close(self, opened: Open, pane: int, note: str | None) -> None:
+        self._s.open = None
+        self._s.floor = pane + 1
+        self._say(opened, "resolved", pane, note=note)
+
+    def _rewarm(self) -> None:
+        """The mix of readers changed: report it, doubt the level, be silent for a while."""
+        state, pane = self._s, self._s.pane - 1
+        if state.open is not None:
+            opened, state.open = state.open, None
+            self._say(opened, "resolved", pane, note="the models that read the posts changed")
+        state.instrument.settle()
+        state.floor = pane + 1
+        before = self._forecast_before(pane + 1 - 3 * PANES_IN_WINDOW)
+        if before is not None:
+            state.baseline.resume(before)
+        state.baseline.loosen(0.15)
+        state.silent_until = pane + 1 + 7200 // PANE_S
+        for companion in state.companions:
+            companion.forget_usual()
+        usual = self.expected()
+        opened = Open(
+            started=pane,
+            pending_at=(pane + 1) * PANE_S,
+            state="pending",
+            measure="negative_share",
+            observed=usual,
+            expected=usual,
+            score=0.0,
+        )
+        note = "the mix of models or opinions changed: the baseline is warmed again"
+        self._say(opened, "resolved", pane, kind="instrument", note=note)
+
+    def _instrument_differs(self, started: int) -> bool:
+        """Whether other models read this stretch than usual: too early for the mix to tell."""
+        state = self._s
+        if len(state.instrument.usual) <= 1:
+            return False
+        mix: dict[str, float] = {}
+        for pane, readers in state.readers.items():
+            if pane >= started:
+                for reader, posts in readers.items():
+                    mix[reader] = mix.get(reader, 0.0) + posts
+        return differs(mix, state.instrument.usual)
+
+    def _watch_level(self, pane: int) -> None:
+        state, baseline = self._s, self._s.baseline
+        now = pane * PANE_S
+        level, doubt = baseline.state[0], baseline.deviation()
+        if state.levels and state.open is None and self.warm:
+            _, before, doubted = state.levels[0]
+            moved = level - before
+            sure = 3 * (doubt * doubt + doubted * doubted) ** 0.5
+            if abs(moved) > max(_LEVEL_MOVED, sure) and now - state.level_told > 86400:
+                self._tell_level(pane - 1, level, before)
+        state.levels.append((now, level, doubt))
+        if len(state.levels) > 24:
+            del state.levels[0]
+
+    def _tell_level(self, pane: int, level: float, before: float) -> None:
+        self._s.level_told = (pane + 1) * PANE_S
+        opened = Open(
+            started=max(0, pane + 1 - 86400 // PANE_S),
+            pending_at=(pane + 1) * PANE_S,
+            state="pending",
+            measure="negative_share",
+            observed=level,
+            expected=before,
+            score=0.0,
+        )
+        self._say(opened, "resolved", pane, kind="level", note="the usual level moved within a day")
+
+    def _remember_hour(self, sums: PaneSums) -> None:
+        hours, hour = self._s.hours, sums.at // 3600
+        if not hours or hours[-1].hour != hour:
+            hours.append(Hour(hour))
+            if len(hours) > 8 * 24:
+                del hours[0]
+        hours[-1].scored += sums.scored
+        hours[-1].soft += sums.soft
+
+    def _leap(self, pane: int) -> None:
+        """Pass a long silence: stale first, then the sums begin again."""
+        state = self._s
+        if state.open is not None and state.open.state != "stale":
+            return
+        while state.baseline.at < pane * PANE_S:
+            state.baseline.step()
+        state.pane = state.base = state.floor = pane
+        state.posts, state.soft, state.negative = [0.0], [0.0], [0.0]
+        state.people, state.raw, state.forecasts = [0], [0], []
+        state.readers.clear()
+        state.squares = 0.0
+        if state.open is not None:
+            state.open.started = max(state.open.started, pane)
+
+    def _forecast_before(self, pane: int) -> Forecast | None:
+        forecasts = self._s.forecasts
+        if not forecasts:
+            return None
+        step = pane // PANES_IN_WINDOW - forecasts[0].at // STEP_S
+        return forecasts[min(len(forecasts) - 1, max(0, step))]
+
+    def _since(self, pane: int) -> tuple[float, float]:
+        state = self._s
+        begin = max(0, pane - state.base)
+        return state.posts[-1] - state.posts[begin], state.soft[-1] - state.soft[begin]
+
+    def _say(
+        self,
+        opened: Open,
+        to: AlertState,
+        pane: int,
+        *,
+        kind: str = "spike",
+        note: str | None = None,
+    ) -> None:
+        state = self._s
+        begin = max(0, opened.started - state.base)
+        if begin < len(state.raw):
+            posts, negative = (
+                state.raw[-1] - state.raw[begin],
+                state.negative[-1] - state.negative[begin],
+            )
+            opened.posts, opened.negative = max(opened.posts, posts), max(opened.negative, negative)
+        main = Evidence(
+            measure=opened.measure,
+            observed=opened.observed,
+            expected=opened.expected,
+            score=max(0.0, opened.score),
+        )
+        self._found.append(
+            Transition(
+                kind=kind,
+                state=to,
+                measure=opened.measure,
+                observed=opened.observed,
+                expected=opened.expected,
+                evidence=(main,),
+                started_at=opened.started * PANE_S,
+                pending_at=opened.pending_at,
+                fired_at=opened.fired_at,
+                at=(pane + 1) * PANE_S + self._settings.lateness_s,
+                posts=opened.posts,
+                negative=opened.negative,
+                note=note,
+            )
+        )
+
+
+class _Other(NamedTuple):
+    measure: Measure
+    score: float
+    observed: float
+    expected: float
+    minutes: int

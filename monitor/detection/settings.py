@@ -1,0 +1,44 @@
+"""The detector's settings: one knob, and the floors under which nothing is said."""
+
+from math import log
+
+import msgspec
+
+WEEK_S = 7 * 86400
+
+
+class DetectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One knob; the rest are floors and times with defaults that need no tuning."""
+
+    false_alarms: float = 0.5
+    """False alarms to be expected per track and week, over all measures together."""
+    warm_s: int = 24 * 3600
+    """Event time from a track's first post during which it is silent."""
+    warm_posts: int = 50
+    """Posts before which it is silent."""
+    min_people: int = 3
+    """Negative posts by different people (texts, where authors are unknown) since the start."""
+    min_excess: float = 3.0
+    """Negative posts more than expected since the start."""
+    min_firing_s: int = 300
+    """How long an alert fires at least."""
+    silence_s: int = 900
+    """Without a post for this long, or for the time of twenty usual ones, it becomes stale."""
+    lasting_s: int = 6 * 3600
+    """An alert that lasts this long is a change of level."""
+    lateness_s: float = 30.0
+    """Allowed lateness of the watermark, which closes a pane this long after its end."""
+
+    def threshold(self, rate: float) -> float:
+        """Return the evidence (nats) from which an alert fires, for a track of `rate` posts/min.
+
+        A busier track is judged more often in independent ways, so the threshold grows with the
+        logarithm of its rate, and of the knob. The constant was set on simulated tracks of many
+        kinds (`docs/monitor.md`), where half a false alarm a week came out of it.
+        """
+        return _AT_ONE_POST + _SLOPE * log(_AT_KNOB / self.false_alarms) + log(max(0.2, rate))
+
+
+_AT_ONE_POST = 5.2
+_AT_KNOB = 0.5
+_SLOPE = 1.0

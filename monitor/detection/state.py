@@ -1,0 +1,93 @@
+"""All that a track's detector knows: plain data, so that it goes to bytes and back."""
+
+from typing import Literal
+
+import msgspec
+
+from monitor.detection.baseline import Baseline, Forecast
+from monitor.detection.instrument import Instrument
+from monitor.detection.measures import Companion, Volume
+from schemas.alert import Measure
+
+VERSION = 1
+"""Of the snapshot: another version is refused and the track warms again."""
+
+
+class Open(msgspec.Struct):
+    """The alert that is open."""
+
+    started: int
+    """Index of the pane in which the evidence begins."""
+    pending_at: int
+    """Unix seconds: end of the pane at which it became pending."""
+    state: Literal["pending", "firing", "stale"]
+    measure: Measure
+    observed: float
+    expected: float
+    score: float
+    rise: float = 0.0
+    """Soft share above the usual one, when it fired."""
+    fired_at: float | None = None
+    """Watermark, Unix seconds."""
+    calm: float = 0.0
+    """Evidence (nats) that the mood is back to usual."""
+    posts: int = 0
+    negative: float = 0.0
+    scored: float = 0.0
+    soft: float = 0.0
+    before_stale: Literal["pending", "firing"] = "pending"
+
+
+class Hour(msgspec.Struct, array_like=True):
+    """An hour of a track, for the comparison with yesterday and last week."""
+
+    hour: int
+    """Hours since 1970."""
+    scored: float = 0.0
+    soft: float = 0.0
+
+
+class State(msgspec.Struct):
+    """A track's detector."""
+
+    track: str
+    first: int
+    """Index of the first pane."""
+    pane: int
+    """Index of the pane that comes next."""
+    baseline: Baseline
+    instrument: Instrument
+    version: int = VERSION
+    floor: int = 0
+    """No stretch begins before this pane: an alert ended there, or the instrument changed."""
+    silent_until: int = 0
+    """Pane before which nothing is said, after a change of instrument."""
+    last_post: int = 0
+    """Index of the last pane with posts."""
+    total: float = 0.0
+    """Posts ever, after the caps."""
+    rate: float = 0.0
+    """Posts a minute, over the last week or as long as the track is known."""
+    base: int = 0
+    """Index of the pane before which `posts[0]`, `soft[0]`, … are sums."""
+    posts: list[float] = msgspec.field(default_factory=lambda: [0.0])
+    """Running sums at the end of each pane, since some point in the past."""
+    soft: list[float] = msgspec.field(default_factory=lambda: [0.0])
+    people: list[int] = msgspec.field(default_factory=lambda: [0])
+    raw: list[int] = msgspec.field(default_factory=lambda: [0])
+    negative: list[float] = msgspec.field(default_factory=lambda: [0.0])
+    forecasts: list[Forecast] = []
+    """One a minute, the last 46 and some more; the last is for the minute that runs."""
+    readers: dict[int, dict[str, int]] = {}
+    """By pane, where more than one reader is known."""
+    squares: float = 0.0
+    """Sum of squares of the minute that runs."""
+    hours: list[Hour] = []
+    """The last eight days."""
+    companions: list[Companion] = []
+    volume: Volume = msgspec.field(default_factory=Volume)
+    open: Open | None = None
+    levels: list[tuple[int, float, float]] = []
+    """By hour: Unix seconds, level, its standard deviation; the last day."""
+    level_told: int = 0
+    """Unix seconds of the last change of level that was reported."""

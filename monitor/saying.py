@@ -1,0 +1,90 @@
+"""Writing what people say of alerts and tracks: the records behind ack, note, false and mute."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import msgspec
+
+from monitor.mutes import check_mute
+from runtime.kafka.producing import Outgoing
+from schemas.alert import AlertAction, Mute
+
+MAX_NOTE = 2_000
+"""Characters of a note: a few paragraphs, and never a record too large."""
+MAX_BY = 200
+
+Write = Callable[[Outgoing], Awaitable[None]]
+"""Writes one record, and returns when the broker has acknowledged it."""
+
+
+def alert_action(
+    alert_id: str, action: str, *, by: str, note: str | None, at: datetime
+) -> AlertAction:
+    """Make the record.
+
+    Raises:
+        ValueError: a note is too long or missing, or nobody says it.
+    """
+    _check(by, note)
+    if action == "note" and not note:
+        raise ValueError("a note needs a text")
+    made = {
+        "version": 1,
+        "id": str(uuid4()),
+        "alert_id": alert_id,
+        "action": action,
+        "by": by,
+        "at": at.astimezone(UTC),
+        "note": note,
+    }
+    return msgspec.convert(made, AlertAction)
+
+
+def mute_of(
+    track: str,
+    *,
+    by: str,
+    at: datetime,
+    until: datetime | None = None,
+    weekly: str | None = None,
+    zone: str | None = None,
+    note: str | None = None,
+) -> Mute:
+    """Make the record.
+
+    Raises:
+        ValueError: it can't be understood, or would never be in force.
+    """
+    _check(by, note)
+    mute = Mute(
+        version=1,
+        id=str(uuid4()),
+        track=track,
+        by=by,
+        at=at.astimezone(UTC),
+        until=until.astimezone(UTC) if until else None,
+        weekly=weekly,
+        zone=zone,
+        note=note,
+    )
+    check_mute(mute)
+    return mute
+
+
+def action_record(topic: str, action: AlertAction) -> Outgoing:
+    """As it stands on the alerts' topic, beside its alert."""
+    return Outgoing(topic=topic, key=action.alert_id.encode(), value=msgspec.json.encode(action))
+
+
+def mute_record(topic: str, track: str, mute: Mute | None) -> Outgoing:
+    """As it stands on the mutes' topic; None takes the track's mute away."""
+    value = None if mute is None else msgspec.json.encode(mute)
+    return Outgoing(topic=topic, key=track.encode(), value=value)
+
+
+def _check(by: str, note: str | None) -> None:
+    if not by or len(by) > MAX_BY:
+        raise ValueError(f"by is who says it, {MAX_BY} characters at most")
+    if note is not None and len(note) > MAX_NOTE:
+        raise ValueError(f"a note has {MAX_NOTE} characters at most")

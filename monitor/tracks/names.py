@@ -1,0 +1,32 @@
+"""Names of tracks that come from strangers: limited before they become labels, keys or state."""
+
+import unicodedata
+
+OTHER = "other"
+"""The track that counts what the limits refuse a track of its own."""
+
+MAX_NAME = 64
+"""Characters. Longer tags are nearly always spam; a Prometheus label stays readable."""
+
+
+def clean_name(raw: str) -> str | None:
+    """Return a tag as a track's name, or None where it makes none.
+
+    NFKC, inner white space as one space. Control and format characters and more than 64
+    characters make a tag unusable.
+    """
+    if raw.isascii() and raw.isalnum() and len(raw) <= MAX_NAME:  # nearly all of them
+        return raw
+    if len(raw) > 4 * MAX_NAME:  # before NFKC, which may grow a text eighteenfold
+        return None
+    name = " ".join(unicodedata.normalize("NFKC", raw).split())
+    if not name or len(name) > MAX_NAME:
+        return None
+    if any(unicodedata.category(character)[0] == "C" for character in name):
+        return None
+    return name
+
+
+def same_name(name: str) -> str:
+    """Return what two spellings of one tag have in common: case-folded, without a leading `#`."""
+    return name.casefold().removeprefix("#") or name

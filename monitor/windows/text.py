@@ -1,0 +1,23 @@
+"""Texts that are the same but for what a repost changes."""
+
+import re
+import unicodedata
+
+_NOISE = re.compile(r"https?://\S+|www\.\S+|@\w+")
+_REPOST = re.compile(r"^rt\b:?\s*")
+MIN_LENGTH = 12
+"""Characters: shorter texts ("so sad", one emoji) are alike by chance."""
+
+
+def repost_key(text: str) -> str | None:
+    """Return a text without URLs, handles, `RT`, case, punctuation and spacing.
+
+    None where too little is left to call two of them the same.
+    """
+    folded = text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    if "http" in folded or "@" in folded or "www." in folded:
+        folded = _NOISE.sub(" ", folded)
+    if folded.startswith("rt"):
+        folded = _REPOST.sub("", folded)
+    key = "".join(filter(str.isalnum, folded))
+    return key if len(key) >= MIN_LENGTH else None

@@ -1,0 +1,186 @@
+"""`emostream events` and `emostream alerts`, run as documented against a real Kafka."""
+
+import asyncio
+import io
+import json
+import os
+import secrets
+import sys
+import time
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from emostream.__main__ import make_app
+from emostream.exits import CommandError
+from infra.kafka import TopicNames, create_topics, default_topics
+from runtime.kafka.connection import Broker
+from runtime.kafka.producing import kafka_producer
+from runtime.kafka.topic_log import kafka_topic_log
+from schemas.alert import Alert, AlertAction, Mute
+from tests.monitor.made import T0, event
+
+HOSTILE = "evil \x1b]0;title\x07 \u202egnp.exe\u202c \u2066x\nnew line 👩\u200d🚀"
+
+
+WRITTEN_MS = (int(time.time()) - 3_600) * 1000
+"""Within what the topics keep."""
+
+
+@dataclass
+class Command:
+    """Runs `emostream …` with a configuration that names topics of its own."""
+
+    config: Path
+    names: TopicNames
+    broker: Broker
+
+    async def start(self, *words: str) -> asyncio.subprocess.Process:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("EMOSTREAM_")}
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "emostream", *words, "--config", str(self.config)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**clean, "COLUMNS": "200"},
+        )
+
+    async def __call__(self, *words: str, status: int = 0) -> str:
+        """Run it in this process, for a new one takes seconds; give its output, or its error."""
+        out = io.StringIO()
+        run = asyncio.to_thread(make_app(overview=False), [*words, "--config", str(self.config)])
+        if status:
+            with pytest.raises(CommandError) as refused:
+                await run
+            assert refused.value.status == status
+            return str(refused.value)
+        with redirect_stdout(out):
+            await run
+        return out.getvalue()
+
+    async def write(self, topic: str, *values: msgspec.Struct, key: bytes | None = None) -> None:
+        async with kafka_producer(self.broker) as producer:
+            for number, value in enumerate(values):
+                report = await producer.send(
+                    topic,
+                    key=key or b"%d" % number,
+                    value=msgspec.json.encode(value),
+                    timestamp_ms=WRITTEN_MS + number * 1000,
+                )
+                await report
+
+
+@pytest.fixture
+async def emostream(bootstrap: str, tmp_path: Path) -> Command:
+    mark = secrets.token_hex(4)
+    parts = ("posts", "events", "dlq", "windows", "alerts", "mutes", "baselines")
+    names = TopicNames(*(f"{mark}.{part}" for part in parts))
+    await create_topics({"bootstrap_servers": bootstrap}, default_topics(names))
+    config = tmp_path / "emostream.toml"
+    config.write_text(
+        f'[kafka]\nbootstrap = "{bootstrap}"\n'
+        f'[output]\nevents_topic = "{names.events}"\ndlq_topic = "{names.dead_letters}"\n'
+        f'[monitor]\nalerts_topic = "{names.alerts}"\nmutes_topic = "{names.mutes}"\n'
+        f'windows_topic = "{names.windows}"\nbaselines_topic = "{names.baselines}"\n'
+    )
+    return Command(config, names, Broker(bootstrap=bootstrap))
+
+
+def alert(transition: str, number: int = 0) -> Alert:
+    return msgspec.convert(
+        {
+            "version": 1,
+            "id": f"{transition}-{number}",
+            "alert_id": f"alert-{number}",
+            "track": "trains",
+            "transition": transition,
+            "measure": "negative_share",
+            "severity": "warning",
+            "observed": 0.61,
+            "expected": 0.3,
+            "started_at": T0,
+            "at": T0 + timedelta(minutes=5),
+            "posts": 213,
+            "authors": 90,
+        },
+        Alert,
+    )
+
+
+async def test_events_are_printed_whole_oldest_first_and_it_ends(emostream: Command) -> None:
+    events = [event(n, topic="trains" if n % 2 else "planes") for n in range(40)]
+    await emostream.write(emostream.names.events, *events)
+    shown = await emostream("events", "--json")
+    assert [json.loads(line) for line in shown.splitlines()] == [
+        json.loads(msgspec.json.encode(one)) for one in events
+    ]
+    last = await emostream("events", "--json", "--last", "3", "--track", "Planes")
+    assert [json.loads(line)["id"] for line in last.splitlines()] == [
+        "event-34",
+        "event-36",
+        "event-38",
+    ]
+    since = datetime.fromtimestamp(WRITTEN_MS / 1000 + 38, UTC).isoformat()
+    assert len((await emostream("events", "--since", since)).splitlines()) == 2
+
+
+async def test_strangers_move_nothing_on_the_terminal_and_lines_fit(emostream: Command) -> None:
+    await emostream.write(
+        emostream.names.events, event(0, text=HOSTILE), event(1, text="long " * 99)
+    )
+    hostile, long = (await emostream("events")).splitlines()
+    assert "evil \\x1b]0;title\\x07 \\u202e" in hostile
+    assert "\x1b" not in hostile
+    assert len(long) <= 80
+    assert long.endswith("…")
+
+
+async def test_follow_shows_what_comes_from_now_on(emostream: Command) -> None:
+    await emostream.write(emostream.names.events, event(0))
+    process = await emostream.start("events", "--json", "--follow")
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        assert json.loads(await process.stdout.readline())["id"] == "event-0"
+        await emostream.write(emostream.names.events, event(1))
+        assert json.loads(await process.stdout.readline())["id"] == "event-1"
+    process.terminate()
+    await process.wait()
+
+
+async def test_alerts_and_what_people_say_of_them_are_printed_and_written(
+    emostream: Command,
+) -> None:
+    topics = emostream.names
+    await emostream.write(topics.alerts, alert("pending"), alert("firing"), alert("firing", 1))
+    await emostream("alerts", "ack", "alert-0", "--by", "ann", "--note", "it is the strike")
+    await emostream("alerts", "note", "alert-0", "over at noon", "--by", "ann")
+    await emostream("alerts", "false", "alert-1", "--by", "ben")
+    shown = await emostream("alerts")
+    assert "firing   trains warning: negative_share 0.61, expected" in shown
+    assert "alert-0  ack by ann: it is the strike" in shown
+    rows = [json.loads(line) for line in (await emostream("alerts", "--json")).splitlines()]
+    assert [row["transition"] for row in rows[:3]] == ["pending", "firing", "firing"]
+    said = [msgspec.convert(row, AlertAction) for row in rows[3:]]
+    assert [(one.action, one.alert_id, one.by) for one in said] == [
+        ("ack", "alert-0", "ann"),
+        ("note", "alert-0", "ann"),
+        ("false", "alert-1", "ben"),
+    ]
+    assert "2 alerts begin" in await emostream("alerts", "ack", "alert", status=1)
+    assert "no alert nothing" in await emostream("alerts", "ack", "nothing", status=1)
+
+
+async def test_mutes_are_written_and_refused_in_words(emostream: Command) -> None:
+    await emostream("alerts", "mute", "trains", "--until", "8h", "--by", "ann")
+    weekly = ("--weekly", "sat,sun 00:00-23:59", "--zone", "Europe/Vienna")
+    await emostream("alerts", "mute", "planes", *weekly, "--by", "ann")
+    refused = await emostream("alerts", "mute", "planes", "--weekly", "never", status=2)
+    assert "mon-fri 22:00-06:00" in refused
+    async with kafka_topic_log(emostream.names.mutes, emostream.broker) as log:
+        stored = [record async for record in log.in_order(await log.spans())]
+    mutes = {record.key: msgspec.json.decode(record.value or b"", type=Mute) for record in stored}
+    assert mutes[b"planes"].zone == "Europe/Vienna"
+    assert mutes[b"trains"].until is not None

@@ -1,0 +1,53 @@
+"""Which engine a model gets, and what is said when its files aren't there."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.tgi import SMALL_MODEL, StartError
+from infra.tgi.engines.light import LightEngine
+from infra.tgi.engines.loading import load_engine
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The small model as a wheel has it: without the float weights."""
+    folder = tmp_path / SMALL_MODEL.name
+    shutil.copytree(SMALL_MODEL, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    return folder
+
+
+def test_the_small_model_without_float_weights_is_served_by_the_light_engine(
+    installed: Path,
+) -> None:
+    engine = load_engine(str(installed), threads=1)
+    assert isinstance(engine, LightEngine)
+    engine.close()
+
+
+def test_the_torch_engine_says_where_the_float_weights_are(installed: Path) -> None:
+    with pytest.raises(StartError, match=r"no model\.safetensors.*clone.*--engine light") as caught:
+        load_engine(str(installed), engine="torch")
+    assert "infra/tgi/models/emostream-small" in str(caught.value)
+
+
+def test_a_model_without_weights_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    code = (
+        "import sys\n"
+        "from infra.tgi.engines.loading import load_engine\n"
+        "from infra.tgi.errors import StartError\n"
+        "try:\n"
+        "    load_engine(sys.argv[1])\n"
+        "except StartError as error:\n"
+        "    assert 'has no weights' in str(error), error\n"
+        "    sys.exit('torch' in sys.modules)\n"
+        "sys.exit(2)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == 0
