@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +12,8 @@ import msgspec
 
 from consumer.settings import Settings
 from emostream.demo.children import Child
-from emostream.demo.send import Sender
-from emostream.demo.story import SPEED, Role, Story, tell
+from emostream.demo.send import Sender, thinned
+from emostream.demo.story import SPEED, Planned, Role, Story, tell
 from emostream.demo.summary import Summary, summarise
 from emostream.demo.tally import Tally
 from emostream.demo.watch import watch
@@ -30,6 +30,12 @@ _SETTLE_S = 5.0
 _DEFAULTS = Settings()  # the demo's topics are everybody's
 _LATENESS_S = 120
 """In compressed time half a second on the way is half a minute: the default would call it late."""
+_LEARN_S = 35.0
+"""For the history: with the live part, the demo is over 90 seconds after the first event."""
+_MEASURED = 150
+"""Posts that tell how fast this machine is."""
+_WARM_S = 3_600
+"""The story's hours before are few; its hours don't differ."""
 
 
 class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,8 +170,7 @@ class Demo:
             history = story.of("history")
             if history:
                 screen.step(f"{len(history):,} posts of the hours before: the monitor learns")
-                await sender.burst(history, self._options.rate)
-                await self._until_out(len(sender.acked))
+                await self._learn(sender, history)
             live = story.of("calm", "storm")
             if live:
                 await sender.play(live, self._begins)
@@ -178,6 +183,17 @@ class Demo:
                 async with asyncio.timeout(_SETTLE_S):
                     while any(a.transition == "firing" for a in tally.alerts.values()):
                         await self._next_news()
+
+    async def _learn(self, sender: Sender, history: Sequence[Planned]) -> None:
+        """Send the hours before: on a slow machine fewer of their posts, over the same hours."""
+        first, rest = history[:_MEASURED], history[_MEASURED:]
+        begun = time.monotonic()
+        await sender.burst(first, self._options.rate)
+        await self._until_out(len(sender.acked))
+        seconds = time.monotonic() - begun
+        room = round(len(first) / seconds * max(0.0, _LEARN_S - seconds))
+        await sender.burst(thinned(rest, room), self._options.rate)
+        await self._until_out(len(sender.acked))
 
     def _begins(self, role: Role) -> None:
         speed = f"one second plays {SPEED / 60:.0f} minute"
@@ -234,11 +250,12 @@ async def _monitor(
 ) -> tuple[Child, str]:
     env = {
         "EMOSTREAM_KAFKA__BOOTSTRAP": bootstrap,
-        "EMOSTREAM_HTTP__PORT": "0",
         "EMOSTREAM_LOG__FORMAT": "json",
+        "EMOSTREAM_MONITOR__HTTP__PORT": "0",
         "EMOSTREAM_MONITOR__PAGE__PORT": str(options.port),
         "EMOSTREAM_MONITOR__LATENESS_S": str(_LATENESS_S),
-        "EMOSTREAM_MONITOR__REPLAY": "true",
+        "EMOSTREAM_MONITOR__WARM_S": str(_WARM_S),
+        "EMOSTREAM_MONITOR__HISTORY": "alert",
     }
     child = await Child.start("monitor", ["monitor"], env, options.folder)
     stack.push_async_callback(child.stop)

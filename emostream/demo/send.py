@@ -46,7 +46,8 @@ class Sender:
 
     async def _send(self, one: Planned) -> None:
         post = one.post
-        self._tally.sent_at[post.id] = time.monotonic()
+        if one.role != "history":  # it queues, and would say nothing of the service's latency
+            self._tally.sent_at[post.id] = time.monotonic()
         await self._sends.send(
             Outgoing(topic=self._topic, key=post.id.encode(), value=_encode(post)),
             on_ack=lambda: self._acknowledged(post.id),
@@ -55,3 +56,10 @@ class Sender:
     def _acknowledged(self, post_id: str) -> None:
         self.acked.append(post_id)
         self._tally.sent += 1
+
+
+def thinned(posts: Sequence[Planned], keep: int) -> list[Planned]:
+    """`keep` of them, evenly over their whole time; all if there are no more."""
+    if keep >= len(posts):
+        return list(posts)
+    return [posts[number * len(posts) // keep] for number in range(max(keep, 0))]

@@ -110,7 +110,7 @@ def summary_table(summary: Summary) -> Table:
         rows.append((summary.posts_per_s, "posts/s on average, the live part by its own clock"))
     if summary.latency_p50_ms is not None and summary.latency_p99_ms is not None:
         both = f"{summary.latency_p50_ms:,.0f} / {summary.latency_p99_ms:,.0f} ms"
-        rows.append((both, "from post to event, p50 / p99, history's queue included"))
+        rows.append((both, "from post to event in the live part, p50 / p99"))
     if summary.prompts_per_post is not None:
         rows.append((summary.prompts_per_post, "prompts a post, of the 11 of a full profile"))
     if summary.valence_pearson is not None:
