@@ -143,7 +143,7 @@ def _put(
     time = one.event.created_at.timestamp()
     if not clock.observe(one.partition, time, one.at) or time >= until:
         return False
-    panes.add(panes.entry(one.event, one.partition, one.offset, time))
+    panes.add(panes.entry(one.event, one.partition, one.offset, time), clock.value)
     return True
 
 
