@@ -21,6 +21,7 @@ EMOSTREAM_MONITOR__BY=lang EMOSTREAM_KAFKA__BOOTSTRAP=kafka:9092 emostream monit
 """
 
 app = App(name="monitor", help=_HELP)
+app.command("emostream.commands.backtest:backtest", name="backtest")
 
 
 @app.default
