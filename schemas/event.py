@@ -65,8 +65,9 @@ class AffectEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     version: Literal[1]
     id: NotEmpty
-    """UUIDv5 of topic, partition, offset, model id and revision, and task set."""
+    """UUIDv5 of cluster, topic, partition, offset, value, configured model and task set."""
     post_id: NotEmpty
+    """The post's id at its source; where the configuration says so, its keyed hash or `id`."""
     source: str | None = None
     author: str | None = None
     """Keyed hash (pseudonym) of the post's author; absent without a key in the configuration."""

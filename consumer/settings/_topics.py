@@ -138,8 +138,10 @@ class Output(Section):
     """Bytes above which an event becomes a dead letter; Kafka's own default limit."""
     include_text: bool = True
     """Whether events carry the post's text."""
+    identifiers: Literal["keep", "hash", "drop"] = "keep"
+    """Post id, url, meta, key and @mentions in events and dead letters: kept, hashed or dropped."""
     author_key: SecretStr = SecretStr("")
-    """Key of the authors' pseudonyms, at least 16 bytes; without it events carry no author."""
+    """Key that authors and identifiers are hashed by, 16 bytes or more; without it no author."""
     author_key_file: str = ""
     """File to read `author_key` from."""
 
@@ -151,4 +153,6 @@ class Output(Section):
                 f"author_key is shorter than {_MIN_KEY_BYTES} bytes, so pseudonyms could be"
                 " reversed: take one from `openssl rand -hex 32`"
             )
+        if self.identifiers == "hash" and not is_set(self.author_key):
+            raise ValueError('identifiers = "hash" needs author_key, the key to hash by')
         return self
