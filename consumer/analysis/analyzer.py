@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from consumer.analysis.decoder import Decoder
+from consumer.analysis.decoder import Decoded, Decoder
 from consumer.analysis.event import EventBuilder, ModelName
 from consumer.analysis.inference import (
     DIGEST_BYTES,
@@ -28,7 +28,6 @@ from consumer.processor import Done
 from consumer.records import Record
 from emollm.prompts import PreparedText, PromptBuilder
 from emollm.protocol import ModelPool, ServerInfo
-from schemas import DeadLetter, Post
 
 
 class AvailablePool(ModelPool, Protocol):
@@ -42,7 +41,7 @@ class _Case(msgspec.Struct, eq=False):
     """One post on its way through."""
 
     record: Record
-    post: Post
+    decoded: Decoded
     text: PreparedText
     digest: bytes
 
@@ -106,13 +105,17 @@ class Analyzer:
         """
         self._look_at_model()
         cases: list[_Case] = []
+        unreadable_times = 0
         for record in records:
-            post = self._decoder.decode(record)
-            if isinstance(post, DeadLetter):
-                done(record, post)
+            found = self._decoder.decode(record)
+            if isinstance(found, Decoded):
+                text = self._builder.prepare(found.post.text)
+                cases.append(_Case(record, found, text, self._digest(text.text)))
+                unreadable_times += found.unreadable_time
             else:
-                text = self._builder.prepare(post.text)
-                cases.append(_Case(record, post, text, self._digest(text.text)))
+                done(record, found)
+        if unreadable_times:
+            self._observer.unreadable_times(unreadable_times)
         answers = Answers()
         if cases:
             await self._infer(cases, answers)
@@ -152,7 +155,7 @@ class Analyzer:
             total += prompts
             outcome = self._events.build(
                 case.record,
-                case.post,
+                case.decoded,
                 read(self._plan, findings),
                 model=self._model,
                 server=server,

@@ -37,6 +37,9 @@ class AnalysisObserver(Protocol):
     def unreadable(self, task: str, mended: int, given_up: int) -> None:
         """First answers that couldn't be read: `mended` by another wording, or `given_up`."""
 
+    def unreadable_times(self, posts: int) -> None:
+        """Posts named a time that can't be read: their record's is used."""
+
     def analysed(self, posts: int, prompts: int) -> None:
         """These posts have their outcome; it took so many prompts."""
 
@@ -48,6 +51,9 @@ class NullAnalysisObserver:
         """Ignore."""
 
     def unreadable(self, task: str, mended: int, given_up: int) -> None:
+        """Ignore."""
+
+    def unreadable_times(self, posts: int) -> None:
         """Ignore."""
 
     def analysed(self, posts: int, prompts: int) -> None:

@@ -175,6 +175,10 @@ class Meter(Collector):
         self._add(m.UNREADABLE, task, "mended", by=mended)
         self._add(m.UNREADABLE, task, "given_up", by=given_up)
 
+    def unreadable_times(self, posts: int) -> None:
+        """Count them."""
+        self._add(m.UNREADABLE_TIMES, by=posts)
+
     def analysed(self, posts: int, prompts: int) -> None:
         """Count the posts and their prompts."""
         self._add(m.ANALYSED, by=posts)

@@ -107,9 +107,10 @@ def _filter(
 
     from monitor.events import decode
     from monitor.live.restoring import rules
-    from monitor.tracks import TrackMatcher, clean_name
+    from monitor.tracks import TrackMatcher
+    from monitor.tracks.names import same_name
 
-    wanted = {clean_name(name) for name in tracks}
+    wanted = {same_name(name) for name in tracks}
     named = TrackMatcher(tuple(rule for rule in rules(settings) if rule.name in tracks))
 
     def belongs(record: "StoredRecord") -> bool:
@@ -121,7 +122,7 @@ def _filter(
             event = decode(record.value)
         except msgspec.DecodeError:
             return False
-        if any(clean_name(tag) in wanted for tag in event.topics):
+        if any(same_name(tag) in wanted for tag in event.topics):
             return True
         return bool(named.match(event))
 

@@ -57,7 +57,9 @@ def make_matcher(settings: Settings) -> TrackMatcher:
 def detection(settings: Settings) -> DetectionSettings:
     """The detectors' settings."""
     monitor = settings.monitor
-    return DetectionSettings(false_alarms=monitor.false_alarms, lateness_s=monitor.lateness_s)
+    return DetectionSettings(
+        false_alarms=monitor.false_alarms, warm_s=monitor.warm_s, lateness_s=monitor.lateness_s
+    )
 
 
 def make_watch(settings: Settings, matcher: TrackMatcher) -> Watch:
@@ -141,7 +143,7 @@ def _put(
     time = one.event.created_at.timestamp()
     if not clock.observe(one.partition, time, one.at) or time >= until:
         return False
-    panes.add(panes.entry(one.event, one.partition, one.offset, time))
+    panes.add(panes.entry(one.event, one.partition, one.offset, time), clock.value)
     return True
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from monitor.detection.settings import DetectionSettings
 from monitor.notify.settings import NotifySettings
 from monitor.settings._page import Page
 from monitor.settings._tracks import Track
@@ -30,6 +31,9 @@ class Monitor(Section):
     """Tracks made by `by` at most; what is beyond them is counted as the track `other`."""
     false_alarms: Annotated[float, Field(gt=0, le=100)] = 0.5
     """False alarms a track and week that are accepted, over all measures: the one knob."""
+    warm_s: Annotated[int, Field(ge=600, le=30 * 86_400)] = DetectionSettings().warm_s
+    """Seconds of a track's history (event time) before it may fire; below a day the usual rhythm of
+    its hours isn't known."""
     lateness_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """Seconds of event time that a window waits for late posts; what comes later is counted."""
     idle_after_s: Annotated[float, Field(ge=0, le=600)] = 10.0

@@ -13,7 +13,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from runtime.kafka import record_batches
-from runtime.kafka.access import refusal
+from runtime.kafka.access import cluster_id, refusal
 from runtime.kafka.errors import (
     Denied,
     Fenced,
@@ -451,6 +451,13 @@ class AiokafkaBrokers:
     def producer(self) -> KafkaProducer:
         """Make a producer, not started."""
         return AiokafkaProducer(self._options)
+
+    async def cluster_id(self) -> str:
+        """Ask the brokers, one after the other."""
+        try:
+            return await cluster_id(self._options.bootstrap, self._options.security)
+        except (OSError, errors.KafkaError) as error:
+            raise read_fault(error) from error
 
 
 async def _within(timeout_s: float, asking: Awaitable[Any]) -> Any:

@@ -196,3 +196,10 @@ class Brokers(Protocol):
 
     def producer(self) -> KafkaProducer:
         """Make a producer, not started."""
+
+    async def cluster_id(self) -> str:
+        """Give the cluster's id, the same from each of its brokers; empty where they name none.
+
+        Raises:
+            KafkaFault: no broker answers.
+        """

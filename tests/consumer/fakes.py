@@ -12,7 +12,9 @@ import pytest
 from consumer.analysis.analyzer import Analyzer
 from consumer.analysis.cache import AnswerCache
 from consumer.analysis.decoder import Decoder
-from consumer.analysis.event import EventBuilder, Pseudonyms
+from consumer.analysis.event import EventBuilder
+from consumer.analysis.event_ids import EventIds
+from consumer.analysis.identifiers import Identifiers
 from consumer.analysis.inference import AnalysisObserver, Answer, Inference
 from consumer.analysis.plan import make_plan
 from consumer.records import Emit, Outcome, Record
@@ -104,8 +106,8 @@ def make_analyzer(
         builder=builder,
         inference=Inference(pool, builder, cache, observer),
         events=EventBuilder(
-            signature=plan.signature,
-            pseudonyms=Pseudonyms(author_key),
+            ids=EventIds(plan.signature),
+            identifiers=Identifiers(author_key),
             include_text=include_text,
         ),
         observer=observer,

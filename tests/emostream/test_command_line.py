@@ -13,7 +13,7 @@ from consumer.settings import load
 from emostream.__main__ import make_app
 
 COMMANDS = [
-    *("demo", "consume", "events", "alerts", "doctor", "topics", "dlq", "produce"),
+    *("demo", "consume", "monitor", "events", "alerts", "doctor", "topics", "dlq", "produce"),
     *("offsets", "serve", "broker", "models", "schemas"),
 ]
 
@@ -53,6 +53,9 @@ def test_the_overview_has_a_line_for_each_command() -> None:
         ),
         *("dlq list", "dlq show", "dlq replay", "offsets skip"),
         *("alerts ack", "alerts note", "alerts mute", "alerts false"),
+        "monitor",
+        "monitor notify",
+        "monitor backtest",
         *("produce replay", "produce load", "produce tweets"),
         *("schemas list", "schemas show", "schemas write"),
     ],
