@@ -11,6 +11,10 @@ from consumer.telemetry import log_events, metrics
 from emollm.clients import events as server_events
 from emollm.models import MODELS
 from monitor import settings as monitor_settings
+from monitor.notify import log_events as notify_events
+from monitor.page import log_events as page_events
+from monitor.telemetry import log_events as monitor_events
+from monitor.telemetry import metrics as monitor_metrics
 from runtime.telemetry import log_events as shared
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +29,8 @@ def documents() -> dict[str, str]:
         "log-events": log_events.EVENTS.to_markdown()
         + "".join(shared.EVENTS.to_markdown().splitlines(keepends=True)[2:])
         + _server_events(),
+        "monitor-metrics": monitor_metrics.table(),
+        "monitor-log-events": _monitor_events(),
     }.items():
         operations = replaced(operations, block, text)
     delivery = (ROOT / "docs/delivery.md").read_text(encoding="utf-8")
@@ -62,6 +68,13 @@ def models_page() -> str:
             "",
         ]
     )
+
+
+def _monitor_events() -> str:
+    """The monitor's own, the page's, and those of the notifications."""
+    page = [f"| `{name}` | {meaning} |\n" for name, meaning in page_events.EVENTS.items()]
+    notify = notify_events.EVENTS.to_markdown().splitlines(keepends=True)[2:]
+    return monitor_events.EVENTS.to_markdown() + "".join((*page, *notify))
 
 
 def _server_events() -> str:

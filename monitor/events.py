@@ -22,7 +22,7 @@ class Model(msgspec.Struct, frozen=True, gc=False):
     revision: str | None = None
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One affect event as the monitor sees it. Fields are `schemas.AffectEvent`'s."""
 
     id: Annotated[str, Meta(min_length=1)]

@@ -1,6 +1,6 @@
 """Windows and detectors together: events in, closed windows and alerts out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from monitor.detection import (
@@ -26,7 +26,7 @@ from monitor.windows import (
     Watermark,
 )
 from schemas.alert import Alert
-from schemas.window import Window
+from schemas.window import PaneSums, Window
 
 
 class Closed(NamedTuple):
@@ -53,17 +53,20 @@ class Watch:
         windows: bool = True,
         texts: bool = True,
         live: bool = True,
+        on_pane: Callable[[str, PaneSums], None] | None = None,
     ) -> None:
         """Take what finds tracks, and the detectors' settings.
 
         `windows` false builds no windows, only alerts (a backtest). `texts` false looks at no
-        text. `live` false raises no alerts: see `raising`.
+        text. `live` false raises no alerts: see `raising`. `on_pane` is told each closed pane of
+        each track.
         """
         self._matcher = matcher
         self._settings = settings or DetectionSettings()
         self._panes = Panes(matcher.match, texts=texts)
         self._windows = windows
         self._texts = texts
+        self._on_pane = on_pane
         self.watermark = Watermark(lateness_s=self._settings.lateness_s)
         self.raising = live
         """Whether alerts are returned. Off, all is learnt the same: for warming on history."""
@@ -101,7 +104,7 @@ class Watch:
             self.fates[Fate.FUTURE] += 1
             return Fate.FUTURE
         entry = self._panes.entry(event, partition, offset, time)
-        fate = self._panes.add(entry)
+        fate = self._panes.add(entry, self.watermark.value)
         if fate is Fate.LATE:
             if offset <= self._read_until.get(partition, -1):
                 fate = Fate.SEEN
@@ -201,6 +204,8 @@ class Watch:
         for track, there in pane.tracks.items():
             detector = self._detector(track, pane.index)
             self._recall(track, there.entries)
+            if self._on_pane is not None:
+                self._on_pane(track, there.sums)
             transitions = detector.feed(there.sums)
             if transitions:
                 self._raise(detector, transitions, closed)
@@ -240,7 +245,7 @@ class Watch:
         recall = self._recalls.get(track)
         if recall is None:
             recall = self._recalls[track] = Recall()
-        recall.add(entries, tracks=len(self._recalls), texts=self._texts)
+        recall.add(entries, tracks=len(self._recalls))
         event = entries[-1].event
         self._has_authors = self._has_authors or event.author is not None
         self._has_texts = self._texts and (self._has_texts or event.text is not None)

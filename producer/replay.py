@@ -108,7 +108,7 @@ async def _records(settings: ReplaySettings, file: PostFile, stop: asyncio.Event
     round_ = 1
     while True:
         empty = True
-        async for item in _posts(settings, file, stop):
+        async for item in posts_of(settings, file, stop):
             if isinstance(item, BadLine):
                 if round_ == 1:  # the same ones again tell nothing new
                     yield item
@@ -125,9 +125,14 @@ async def _records(settings: ReplaySettings, file: PostFile, stop: asyncio.Event
         round_ += 1
 
 
-async def _posts(
+async def posts_of(
     settings: ReplaySettings, file: PostFile, stop: asyncio.Event
 ) -> AsyncIterator[Post | BadLine]:
+    """Yield the posts of a file, and the lines that are none.
+
+    Raises:
+        UnreadableFile: a CSV or TSV without a header row, or without a column of the mapping.
+    """
     reader = PostReader(settings.fields, default_source=settings.default_source)
     checked = file.format == "jsonl"  # JSON has no header that could be wrong as a whole
     name = Path(settings.path).name if settings.path != STDIN else "stdin"

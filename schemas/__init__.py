@@ -1,5 +1,6 @@
 """The contracts: what comes in on a topic, and what goes out."""
 
+from schemas.alert import Alert, AlertAction, Evidence, Mute, Term
 from schemas.dead_letter import DeadLetter, Headers
 from schemas.event import EMOTIONS, INTENSITY_EMOTIONS, AffectEvent, ModelRef, Sentiment
 from schemas.headers import (
@@ -11,19 +12,29 @@ from schemas.headers import (
     read_dead_letter,
 )
 from schemas.post import Post
+from schemas.window import OffsetRange, PaneSums, Quantiles, Window
 
 __all__ = [
     "AFFECT_EVENT",
     "EMOTIONS",
     "INTENSITY_EMOTIONS",
     "AffectEvent",
+    "Alert",
+    "AlertAction",
     "DeadLetter",
     "EventType",
+    "Evidence",
     "Headers",
     "ModelRef",
+    "Mute",
     "NotADeadLetterError",
+    "OffsetRange",
+    "PaneSums",
     "Post",
+    "Quantiles",
     "Sentiment",
+    "Term",
+    "Window",
     "dead_letter_headers",
     "event_headers",
     "read_dead_letter",

@@ -8,7 +8,7 @@ VERSION = "1.1.0"
 
 
 def asyncapi_document(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The document, from the point of view of `emostream consume`; default topic names.
+    """The document, from the point of view of emostream's programs; default topic names.
 
     `schemas` are JSON Schemas with a `title` each, and their parts in `$defs`. Both move to the
     document's components, under their titles.
@@ -28,11 +28,20 @@ def asyncapi_document(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             "deadLetters": _channel(
                 "affect.dlq", "Records that could not become an event.", "DeadLetter"
             ),
+            "windows": _channel("affect.windows", "Each track's closed minutes.", "Window"),
+            "alerts": _channel(
+                "affect.alerts", "Alerts, and what people say of them.", "Alert", "AlertAction"
+            ),
+            "mutes": _channel("affect.mutes", "Tracks that are not to notify.", "Mute"),
         },
         "operations": {
             "receivePost": _operation("receive", "posts", "Post"),
             "sendAffectEvent": _operation("send", "affectEvents", "AffectEvent"),
             "sendDeadLetter": _operation("send", "deadLetters", "DeadLetter"),
+            "sendWindow": _operation("send", "windows", "Window"),
+            "sendAlert": _operation("send", "alerts", "Alert"),
+            "sendAlertAction": _operation("send", "alerts", "AlertAction"),
+            "sendMute": _operation("send", "mutes", "Mute"),
         },
         "components": {
             "messages": {
@@ -49,17 +58,35 @@ def asyncapi_document(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
                     headers="DeadLetterHeaders",
                     content_type="application/octet-stream",
                 ),
+                "Window": _message(
+                    "Window",
+                    "One track's posts of one closed minute.",
+                    payload="Window",
+                    key="Track and start of the window: the same when it is written again.",
+                ),
+                "Alert": _message(
+                    "Alert", "One transition of an alert.", payload="Alert", key="`alert_id`."
+                ),
+                "AlertAction": _message(
+                    "AlertAction",
+                    "What a person said of an alert.",
+                    payload="AlertAction",
+                    key="`alert_id`.",
+                ),
+                "Mute": _message(
+                    "Mute", "No notification of a track.", payload="Mute", key="`track`."
+                ),
             },
             "schemas": _components(schemas),
         },
     }
 
 
-def _channel(address: str, description: str, message: str) -> dict[str, Any]:
+def _channel(address: str, description: str, *messages: str) -> dict[str, Any]:
     return {
         "address": address,
         "description": description,
-        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
         "bindings": {"kafka": {"topic": address, "bindingVersion": "0.5.0"}},
     }
 
@@ -79,13 +106,14 @@ def _message(
     payload: str | None = None,
     headers: str | None = None,
     content_type: str = "application/json",
+    key: str = "The post's key, else its id.",
 ) -> dict[str, Any]:
-    key = {"type": "string", "description": "The post's key, else its id."}
+    key_schema = {"type": "string", "description": key}
     message: dict[str, Any] = {
         "name": name,
         "summary": summary,
         "contentType": content_type,
-        "bindings": {"kafka": {"key": key, "bindingVersion": "0.5.0"}},
+        "bindings": {"kafka": {"key": key_schema, "bindingVersion": "0.5.0"}},
     }
     if headers:
         message["headers"] = {"$ref": f"#/components/schemas/{headers}"}

@@ -16,16 +16,22 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from schemas.alert import Alert, AlertAction, Evidence, Mute, Term
 from schemas.asyncapi import asyncapi_document
 from schemas.event import AffectEvent, ModelRef, Sentiment
 from schemas.headers import AFFECT_EVENT, DEFAULT_SOURCE, ERRORS_PREFIX, REPLAYS
 from schemas.post import Post
+from schemas.window import OffsetRange, PaneSums, Quantiles, Window
 
 JsonSchema: TypeAlias = dict[str, Any]
 
 FOLDER = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_STRUCTS: tuple[type[msgspec.Struct], ...] = (Post, AffectEvent, Sentiment, ModelRef)
+_STRUCTS: tuple[type[msgspec.Struct], ...] = (
+    *(Post, AffectEvent, Sentiment, ModelRef),
+    *(Window, PaneSums, Quantiles, OffsetRange),
+    *(Alert, Evidence, Term, AlertAction, Mute),
+)
 
 
 def post_schema() -> JsonSchema:
@@ -36,6 +42,26 @@ def post_schema() -> JsonSchema:
 def affect_event_schema() -> JsonSchema:
     """JSON Schema of what stands on the output topic."""
     return _of_struct(AffectEvent, AFFECT_EVENT.dataschema)
+
+
+def window_schema() -> JsonSchema:
+    """JSON Schema of a closed minute of a track."""
+    return _of_struct(Window, "urn:emostream:schema:window:v1")
+
+
+def alert_schema() -> JsonSchema:
+    """JSON Schema of an alert's transition."""
+    return _of_struct(Alert, "urn:emostream:schema:alert:v1")
+
+
+def alert_action_schema() -> JsonSchema:
+    """JSON Schema of what a person said of an alert."""
+    return _of_struct(AlertAction, "urn:emostream:schema:alert-action:v1")
+
+
+def mute_schema() -> JsonSchema:
+    """JSON Schema of a track's mute."""
+    return _of_struct(Mute, "urn:emostream:schema:mute:v1")
 
 
 def event_headers_schema() -> JsonSchema:
@@ -108,6 +134,10 @@ def documents() -> dict[str, str]:
         "json/affect_event.v1.schema.json": affect_event_schema(),
         "json/affect_event_headers.v1.schema.json": event_headers_schema(),
         "json/dead_letter_headers.v1.schema.json": dead_letter_headers_schema(),
+        "json/window.v1.schema.json": window_schema(),
+        "json/alert.v1.schema.json": alert_schema(),
+        "json/alert_action.v1.schema.json": alert_action_schema(),
+        "json/mute.v1.schema.json": mute_schema(),
     }
     whole = schemas | {"asyncapi.json": asyncapi_document(list(schemas.values()))}
     return {

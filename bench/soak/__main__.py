@@ -2,7 +2,7 @@
 
     python -m bench.soak [--minutes 30] [--rebalance-every 120] [--svg var/soak.svg]
     python -m bench.soak --draw var/soak.jsonl     # judge and draw a finished run again
-    make soak ARGS="--svg docs/images/soak.svg --page docs/delivery.md"     # what is committed
+    make soak ARGS="--svg docs/images/soak.svg --page docs/evidence/soak.md"     # what is committed
 
 Real Kafka (embedded), a stub model server of fixed capacity in a process of its own, one
 `emostream consume` that lives all the time and is measured, and a second one that joins and leaves

@@ -5,7 +5,7 @@ from bench.soak.verdict import Trend, Verdict
 
 
 def table(record: Record, verdict: Verdict) -> str:
-    """Give the figures for a terminal and for docs/delivery.md."""
+    """Give the figures for a terminal and for docs/evidence/soak.md."""
     setup, counts = record.setup, record.counts
     minutes = (verdict.to_s - verdict.from_s) / 60
     first, last, window = verdict.first, verdict.last, record.windows[0].seconds

@@ -18,6 +18,7 @@ from consumer.processor import RecordProcessor
 from consumer.records import Outcome, Published, Record, Skip
 from consumer.telemetry.observer import Observer
 from runtime.clock import Clock, Timer, wait_all
+from runtime.errors import Broken
 from schemas import DeadLetter
 
 _CANCEL_S = 1.0
@@ -86,6 +87,8 @@ class Scheduler:
         self._ready: list[_Item] = []
         """Outcomes of this turn of the loop."""
         self._publishing: dict[asyncio.Task[None], list[_Item]] = {}
+        self._cancelled: set[asyncio.Task[None]] = set()
+        """Cancelled by us: any other task that ends so is a failure."""
         self._places_taken = 0
         self._timer: Timer | None = None
         self._closed = False
@@ -192,8 +195,7 @@ class Scheduler:
         run = self._analysing.pop(task)
         assert run.isolation is not None
         self._let_go(run.isolation.left)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
+        self._ended(task)
 
     # Publishing.
 
@@ -261,8 +263,7 @@ class Scheduler:
 
     def _published(self, task: asyncio.Task[None]) -> None:
         self._let_go(item.record for item in self._publishing.pop(task))
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
+        self._ended(task)
 
     # Both.
 
@@ -276,6 +277,15 @@ class Scheduler:
         if not self._closed:
             self._on_room()
             self.pump()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        asked_for = task in self._cancelled
+        self._cancelled.discard(task)
+        if task.cancelled():
+            if not asked_for:
+                self._fail(Broken("work under way was cancelled unasked; its posts come again"))
+        elif (error := task.exception()) is not None:
+            self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         self._failed = True
@@ -317,6 +327,7 @@ class Scheduler:
 
     async def _cancel(self, tasks: list[asyncio.Task[None]]) -> bool:
         """Cancel these and wait until they have ended; give whether there were any."""
+        self._cancelled.update(tasks)
         for task in tasks:
             task.cancel()
         if tasks:

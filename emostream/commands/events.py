@@ -14,6 +14,7 @@ from emostream.logs import quiet_logs
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from monitor.settings import Settings as MonitorSettings
     from runtime.kafka.topic_log import StoredRecord
 
 Names = Annotated[tuple[str, ...], Parameter(negative=())]
@@ -54,7 +55,7 @@ def events(
     from emostream.listing import Lines, Range, records
 
     settings = connection.monitor_settings()
-    belongs = _filter(track)
+    belongs = _filter(settings, track)
     lines = Lines(as_json=json_)
 
     async def show() -> None:
@@ -99,13 +100,18 @@ def _valence(valence: object) -> tuple[str, str]:
     return f"{valence:.2f} ", "red" if valence < 0.43 else "yellow" if valence < 0.6 else "green"
 
 
-def _filter(tracks: tuple[str, ...]) -> Callable[["StoredRecord"], bool]:
+def _filter(
+    settings: "MonitorSettings", tracks: tuple[str, ...]
+) -> Callable[["StoredRecord"], bool]:
     import msgspec
 
-    from schemas.event import AffectEvent
+    from monitor.events import decode
+    from monitor.live.restoring import rules
+    from monitor.tracks import TrackMatcher
+    from monitor.tracks.names import same_name
 
-    wanted = {name.casefold() for name in tracks}
-    decoder = msgspec.json.Decoder(AffectEvent)
+    wanted = {same_name(name) for name in tracks}
+    named = TrackMatcher(tuple(rule for rule in rules(settings) if rule.name in tracks))
 
     def belongs(record: "StoredRecord") -> bool:
         if record.value is None:  # a tombstone
@@ -113,9 +119,11 @@ def _filter(tracks: tuple[str, ...]) -> Callable[["StoredRecord"], bool]:
         if not wanted:
             return True
         try:
-            event = decoder.decode(record.value)
+            event = decode(record.value)
         except msgspec.DecodeError:
             return False
-        return any(tag.casefold() in wanted for tag in event.topics)
+        if any(same_name(tag) in wanted for tag in event.topics):
+            return True
+        return bool(named.match(event))
 
     return belongs

@@ -25,7 +25,13 @@ from infra.tgi.router.metrics import Metrics
 from infra.tgi.router.responses import CompletionBodies, json_response, text_response
 from infra.tgi.router.validation import Limits
 from infra.tgi.router.validation_workers import ValidationWorkers
-from infra.tgi.settings import ServerSettings, TokenLimits, read_api_key, token_limits
+from infra.tgi.settings import (
+    ServerSettings,
+    TokenLimits,
+    connection_limit,
+    read_api_key,
+    token_limits,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -87,6 +93,7 @@ class TgiServer:
         """Load the model and listen. Raises `StartError`."""
         started = time.perf_counter()
         settings = self.settings
+        api_key = read_api_key(settings)
         if self._engine is None:
             self._engine = await asyncio.to_thread(_load, settings)
         engine = self._engine
@@ -97,11 +104,11 @@ class TgiServer:
                 max_input_tokens=limits.max_input_tokens,
                 model_max_input_tokens=engine.info.max_input_tokens,
             )
-        self._http = self._routes(engine, limits)
+        self._http = self._routes(engine, limits, api_key)
         server = BoundedServer(
             self._http,
             ConnectionLimits(
-                connections=settings.max_connections,
+                connections=connection_limit(settings),
                 head_seconds=settings.header_seconds,
                 idle_seconds=settings.idle_seconds,
             ),
@@ -153,7 +160,7 @@ class TgiServer:
             self._engine.close()
             self._engine = None
 
-    def _routes(self, engine: Engine, tokens: TokenLimits) -> HttpRouter:
+    def _routes(self, engine: Engine, tokens: TokenLimits, api_key: str | None) -> HttpRouter:
         settings, metrics, info = self.settings, self.metrics, engine.info
         self._batcher = Batcher(
             engine,
@@ -212,7 +219,7 @@ class TgiServer:
                 "/tokenize": post.tokenize,
             },
             free={"/chat_tokenize": post.chat_tokenize},
-            api_key=read_api_key(settings),
+            api_key=api_key,
             cors_allow_origin=settings.cors_allow_origin,
             body_seconds=settings.body_seconds,
         )

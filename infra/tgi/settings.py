@@ -15,6 +15,9 @@ from infra.tgi.errors import StartError
 #: hold the whole machine. A flag may ask for more.
 _LONGEST_BY_DEFAULT = 4096
 
+#: Half of the 1,024 files that a process may have open by default.
+_LEAST_CONNECTIONS = 512
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
@@ -73,9 +76,9 @@ class ServerSettings:
     """A web origin whose pages may read the answers; may be given several times. Any, if none."""
     disable_grammar_support: bool = False
     """Grammars are then refused (422)."""
-    max_connections: int = 512
-    """Open connections; one more is answered 503 and closed. Half of the 1,024 files that a process
-    may have open by default."""
+    max_connections: int | None = None
+    """Open connections; one more is answered 503 and closed. None is twice
+    --max-concurrent-requests, but at least 512: half of the files that a process may have open."""
     header_seconds: float = 10.0
     """Seconds that a request's head may take; then its connection is closed."""
     body_seconds: float = 30.0
@@ -122,6 +125,8 @@ def read_api_key(settings: ServerSettings) -> str | None:
     """The API key, from the settings or from its file. Raises `StartError`."""
     file = settings.api_key_file
     if file is None:
+        if settings.api_key is not None and not settings.api_key.strip():
+            raise StartError("the API key is empty: leave --api-key and TGI_API_KEY out for none")
         return settings.api_key
     if settings.api_key is not None:
         raise StartError(
@@ -134,3 +139,10 @@ def read_api_key(settings: ServerSettings) -> str | None:
     if not key:
         raise StartError(f"{file} holds no API key")
     return key
+
+
+def connection_limit(settings: ServerSettings) -> int:
+    """How many connections may be open."""
+    if settings.max_connections is not None:
+        return settings.max_connections
+    return max(_LEAST_CONNECTIONS, 2 * settings.max_concurrent_requests)

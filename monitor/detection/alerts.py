@@ -9,9 +9,10 @@ from uuid import UUID, uuid5
 from msgspec import UNSET
 
 from monitor.detection.detector import TrackDetector, Transition
-from monitor.detection.recall import Kept, Recall, is_negative
+from monitor.detection.recall import Recall, is_negative
 from monitor.detection.terms import telling_terms
 from monitor.windows.distinct import Distinct, hash64
+from monitor.windows.panes import Entry
 from schemas.alert import Alert, Severity, Term
 
 _NAMESPACE = UUID("5b1f0d52-6f0e-5a0b-8f0e-2f6c1a6f4a10")
@@ -37,7 +38,7 @@ def make_alert(
     posts = recall.since(transition.started_at)
     negative = [post for post in posts if is_negative(post)]
     spike = transition.kind == "spike"
-    authors = _distinct(post.author for post in negative) if has_authors else None
+    authors = _distinct(post.event.author for post in negative) if has_authors else None
     middle = (transition.started_at + transition.at) / 2
     yesterday, last_week = detector.same_hour(middle, 1), detector.same_hour(middle, 7)
     fired = transition.fired_at
@@ -63,9 +64,9 @@ def make_alert(
         authors=UNSET if authors is None else authors,
         emotions=_emotions(posts, recall.usual_emotions()) if spike else {},
         terms=_terms(negative, recall) if spike and has_texts else (),
-        sources=_shares([post.source for post in negative]) if spike else {},
-        langs=_shares([post.lang for post in negative]) if spike else {},
-        top_authors=_shares([post.author for post in negative]) if spike else {},
+        sources=_shares([post.event.source for post in negative]) if spike else {},
+        langs=_shares([post.event.lang for post in negative]) if spike else {},
+        top_authors=_shares([post.event.author for post in negative]) if spike else {},
         same_hour_yesterday=UNSET if yesterday is None else round(yesterday, _DECIMALS),
         same_hour_last_week=UNSET if last_week is None else round(last_week, _DECIMALS),
         examples=_examples(negative) if spike else (),
@@ -107,8 +108,8 @@ def _distinct(values: Iterable[str | None]) -> int:
     return authors.count()
 
 
-def _emotions(posts: list[Kept], usual: dict[str, float]) -> dict[str, float]:
-    labelled = [post.emotions for post in posts if post.emotions is not None]
+def _emotions(posts: list[Entry], usual: dict[str, float]) -> dict[str, float]:
+    labelled = [post.event.emotions for post in posts if post.event.emotions is not None]
     if not labelled:
         return {}
     counts = Counter(name for names in labelled for name in names)
@@ -127,24 +128,31 @@ def _shares(values: list[str | None]) -> dict[str, float]:
     }
 
 
-def _terms(negative: list[Kept], recall: Recall) -> tuple[Term, ...]:
-    texts = [(post.author or post.id, post.text) for post in negative if post.text]
+def _terms(negative: list[Entry], recall: Recall) -> tuple[Term, ...]:
+    texts = [
+        (post.event.author or post.id, post.event.text) for post in negative if post.event.text
+    ]
     return telling_terms(texts, recall.usual_texts())
 
 
-def _examples(negative: list[Kept]) -> tuple[str, ...]:
+def _examples(negative: list[Entry]) -> tuple[str, ...]:
     """Five posts by different people, the most negative first."""
-    ranked = sorted(negative, key=lambda post: (post.valence or 0.0, post.id))
+    ranked = sorted(negative, key=_by_valence)
     examples: list[str] = []
     seen: set[str] = set()
     for post in ranked:
-        author = post.author or post.text or post.id
+        author = post.event.author or post.event.text or post.id
         if author not in seen:
             seen.add(author)
             examples.append(post.id)
         if len(examples) == 5:
             break
     return tuple(examples)
+
+
+def _by_valence(post: Entry) -> tuple[float, str]:
+    mood = post.event.sentiment
+    return (0.0 if mood is None or mood.valence is None else mood.valence), post.id
 
 
 def _note(note: str | None, *, has_authors: bool, has_texts: bool) -> str | None:

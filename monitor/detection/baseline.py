@@ -19,8 +19,10 @@ _DAY = 2 * pi / 86400
 
 _FIRST_WANDER = 0.03**2
 _LEAST_WANDER, _MOST_WANDER = 0.01**2, 0.15**2
-_LEARN = 0.02
-"""Step of the wandering's variance on a log scale, a step of the filter."""
+_PRIOR_KNOWLEDGE = 4.0
+"""What `_FIRST_WANDER` is worth: Fisher information on a log scale, times two."""
+_KNOWLEDGE_KEPT = 0.9998
+"""Kept of what was learnt of the wandering per minute: a time constant of three and a half days."""
 _OUTLIER = 3.0
 """Standard deviations from which on an observation weighs less (Huber)."""
 
@@ -62,6 +64,8 @@ class Baseline(msgspec.Struct):
     """Stationary variance of the wandering."""
     noise: float = 0.12
     """Variance of one post's soft count."""
+    knowledge: float = 0.0
+    """What has been learnt of `wander`, in the same measure as `_PRIOR_KNOWLEDGE`."""
     weight: float = 0.0
     """Posts that `noise` was learnt from, at most 5,000."""
 
@@ -157,9 +161,10 @@ class Baseline(msgspec.Struct):
         return sqrt(max(0.0, self.spread[0][0]))
 
     def _learn_wander(self, surprise: float, share: float) -> None:
-        # Gradient of the log-likelihood: larger misses than foreseen mean more wandering. 1.04
-        # makes up for the cut at 6, for a normal variable.
-        step = _LEARN * (min(surprise, 6.0) * 1.04 - 1.0) * share
+        # Recursive maximum likelihood: the gradient over the information gathered. Larger misses
+        # than foreseen mean more wandering. 1.04 makes up for the cut at 6, for a normal variable.
+        self.knowledge = self.knowledge * _KNOWLEDGE_KEPT + share * share
+        step = (min(surprise, 6.0) * 1.04 - 1.0) * share / (_PRIOR_KNOWLEDGE + self.knowledge)
         self.wander = min(_MOST_WANDER, max(_LEAST_WANDER, exp(log(self.wander) + step)))
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from monitor.detection.baseline import STEP_S, Baseline, Forecast
 from monitor.detection.instrument import Instrument, differs
-from monitor.detection.measures import Volume, companions, feed
+from monitor.detection.measures import MinuteSums, Volume, companions, feed
 from monitor.detection.scan import LONGEST, STRETCHES, evidence, expected_of
 from monitor.detection.settings import WEEK_S, DetectionSettings
 from monitor.detection.state import VERSION, Hour, Open, State
@@ -188,7 +188,7 @@ class TrackDetector:
         changed = state.instrument.observe(sums.at, sums.readers)
         if len(state.instrument.usual) > 1:
             state.readers[pane] = dict(sums.readers)
-        feed(state.companions, state.volume, sums)
+        state.minute.add(sums)
         if changed:
             self._rewarm()
             return
@@ -218,6 +218,11 @@ class TrackDetector:
                     state.squares,
                 )
             state.squares = 0.0
+            if state.minute.scored or state.minute.labelled:
+                minute = pane // PANES_IN_WINDOW - 1
+                feed(state.companions, state.volume, minute, state.minute)
+                state.minute = MinuteSums()
+                state.unjudged = True
         forecast = baseline.forecast()
         state.forecasts.append(forecast)
         if len(state.posts) > 2 * _KEPT_PANES:
@@ -245,7 +250,8 @@ class TrackDetector:
         threshold = self._settings.threshold(self._s.rate)
         best, length, observed, expected = self._scan(pane, threshold - _DROPPED)
         measure: Measure = "negative_share"
-        if (pane + 1) % PANES_IN_WINDOW == 0:
+        if self._s.unjudged:
+            self._s.unjudged = False
             other = self._other_measures(threshold, best)
             if other is not None and other.score - _OTHER_MEASURES > best:
                 best, measure = other.score - _OTHER_MEASURES, other.measure

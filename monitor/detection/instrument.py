@@ -24,9 +24,11 @@ class Instrument(msgspec.Struct):
     def observe(self, at: float, readers: dict[str, int]) -> bool:
         """Take a pane's posts by reader; True where the mix has changed."""
         if len(self.usual) == 1 and readers.keys() == self.usual.keys():  # nearly always
-            (reader, posts), past = *readers.items(), at - self.at
-            self.recent = {reader: self.recent.get(reader, 0.0) * exp(-past / _RECENT_S) + posts}
-            self.usual = {reader: self.usual[reader] * exp(-past / _USUAL_S) + posts}
+            ((reader, posts),), past = readers.items(), at - self.at
+            if len(self.recent) > 1:
+                self.recent = {reader: self.recent.get(reader, 0.0)}
+            self.recent[reader] = self.recent.get(reader, 0.0) * exp(-past / _RECENT_S) + posts
+            self.usual[reader] = self.usual[reader] * exp(-past / _USUAL_S) + posts
             self.at = at
             return False
         self._fade(at)

@@ -5,7 +5,6 @@ from math import exp
 import msgspec
 
 from monitor.detection.scan import evidence
-from monitor.windows.panes import WINDOW_S
 from schemas.alert import Measure
 from schemas.window import PaneSums
 
@@ -37,7 +36,7 @@ class Companion(msgspec.Struct):
 
     def add(self, minute: int, posts: float, total: float) -> None:
         """Take a pane's posts that have this measure, and the sum of their values."""
-        if minute > self.minute:
+        if minute > self.minute or not self.posts:
             self._move(minute)
         self.posts[-1] += posts
         self.sums[-1] += total
@@ -68,7 +67,7 @@ class Companion(msgspec.Struct):
             if (mean - usual) ** 2 < 6 * (noise / posts + doubt) or mean < usual:
                 continue
             jumps = _VALENCE_JUMPS if valence else _EMOTION_JUMPS
-            speaks = evidence(posts, mean, usual, doubt, noise, jumps)
+            speaks = evidence(posts, mean, usual, doubt, noise, jumps=jumps)
             if speaks > best:
                 best, observed, length = speaks, mean, minutes
         return best, observed, length
@@ -118,7 +117,7 @@ class Volume(msgspec.Struct):
 
     def add(self, minute: int, soft: float) -> None:
         """Take a pane's negative posts, as a soft count after the caps."""
-        if minute > self.minute:
+        if minute > self.minute or not self.sums:
             self._move(minute)
         self.sums[-1] += soft
 
@@ -164,9 +163,32 @@ def companions() -> list[Companion]:
     return [Companion(measure) for measure in SHARES]
 
 
-def feed(measures: list[Companion], volume: Volume, sums: PaneSums) -> None:
-    """Hand a pane's sums to each. A fall in valence is a rise of one minus valence."""
-    minute = sums.at // WINDOW_S
+class MinuteSums(msgspec.Struct):
+    """What the measures are handed of one minute."""
+
+    labelled: float = 0.0
+    anger: float = 0.0
+    fear: float = 0.0
+    sadness: float = 0.0
+    disgust: float = 0.0
+    scored: float = 0.0
+    valence: float = 0.0
+    soft: float = 0.0
+
+    def add(self, sums: PaneSums) -> None:
+        """Add a pane's."""
+        self.labelled += sums.labelled
+        self.anger += sums.anger
+        self.fear += sums.fear
+        self.sadness += sums.sadness
+        self.disgust += sums.disgust
+        self.scored += sums.scored
+        self.valence += sums.valence
+        self.soft += sums.soft
+
+
+def feed(measures: list[Companion], volume: Volume, minute: int, sums: MinuteSums) -> None:
+    """Hand a minute to each (minutes since 1970). A fall in valence rises as one minus valence."""
     anger, fear, sadness, disgust, valence = measures
     if sums.labelled:
         anger.add(minute, sums.labelled, sums.anger)

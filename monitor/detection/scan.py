@@ -5,8 +5,8 @@ from math import exp, log
 from monitor.detection.baseline import LEVEL_DRIFT, WANDER_S, Forecast
 from monitor.windows.panes import PANE_S, PANES_IN_WINDOW
 
-STRETCHES = (1, 2, 3, 4, 6, 9, 12, 18, 24, 30, 42, 60, 90, 120, 180, 270)
-"""Lengths of the stretches that are judged, in panes: ten seconds to 45 minutes."""
+STRETCHES = (4, 6, 9, 12, 18, 24, 30, 42, 60, 90, 120, 180, 270)
+"""Lengths of the stretches that are judged, in panes: forty seconds to 45 minutes."""
 LONGEST = STRETCHES[-1]
 
 JUMPS = (0.065, 0.13, 0.2275)
@@ -54,7 +54,9 @@ def expected_of(
     """
     kept = KEPT[stretch][offset]
     middle = end - STRETCHES[stretch] * (PANE_S / 2) - forecast.at
-    mean = forecast.mean + forecast.slope * middle + kept * forecast.wander
+    # A mood that was better than usual isn't expected to stay so: when a joyful surge ends, the
+    # way back to the usual is no rise.
+    mean = forecast.mean + forecast.slope * middle + max(0.0, kept * forecast.wander)
     variance = (
         forecast.variance
         + 2 * kept * forecast.covariance
@@ -71,6 +73,7 @@ def evidence(
     mean: float,
     variance: float,
     noise: float,
+    *,
     jumps: tuple[float, ...] = JUMPS,
 ) -> float:
     """Return the log-likelihood ratio (nats) of a jump against none: a mixture over jumps.

@@ -6,7 +6,7 @@ import msgspec
 
 from monitor.detection.baseline import Baseline, Forecast
 from monitor.detection.instrument import Instrument
-from monitor.detection.measures import Companion, Volume
+from monitor.detection.measures import Companion, MinuteSums, Volume
 from schemas.alert import Measure
 
 VERSION = 1
@@ -80,6 +80,10 @@ class State(msgspec.Struct):
     """One a minute, the last 46 and some more; the last is for the minute that runs."""
     readers: dict[int, dict[str, int]] = {}
     """By pane, where more than one reader is known."""
+    minute: MinuteSums = msgspec.field(default_factory=MinuteSums)
+    """Of the minute that runs."""
+    unjudged: bool = False
+    """Whether the other measures have a minute that wasn't judged."""
     squares: float = 0.0
     """Sum of squares of the minute that runs."""
     hours: list[Hour] = []

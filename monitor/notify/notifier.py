@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import structlog
+from msgspec import UNSET
 
 from monitor.notify import log_events
 from monitor.notify.message import Notification, compose
@@ -182,6 +183,7 @@ class Notifier:
 def _wants(settings: NotifySettings, alert: Alert) -> bool:
     return (
         alert.kind == "spike"
+        and alert.fired_at is not UNSET  # what passed before it fired is no news
         and alert.transition in settings.transitions
         and _SEVERITIES.index(alert.severity) >= _SEVERITIES.index(settings.min_severity)
         and (not settings.tracks or alert.track in settings.tracks)

@@ -93,14 +93,20 @@ class PageServer:
         except OSError as error:
             await runner.cleanup()
             raise PageError(
-                f"can't listen on page.host {settings.host}, page.port {settings.port}:"
-                f" {error.strerror or error}; name another, or set page.enabled = false"
+                f"can't listen on monitor.page.host {settings.host}, monitor.page.port"
+                f" {settings.port}: {error.strerror or error}; name another, or set"
+                " monitor.page.enabled = false"
             ) from None
         self._runner = runner
         host, port = self._listener.sockets[0].getsockname()[:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._changes = asyncio.create_task(self._hub.run())
         _log.info(log_events.PAGE_LISTENS, url=self.url)
+
+    @property
+    def viewers(self) -> int:
+        """Live streams that are open."""
+        return self._hub.viewers
 
     async def watch(self) -> None:
         """Return when the source's changes end; the page stays up.

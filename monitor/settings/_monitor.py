@@ -1,9 +1,11 @@
 """What the monitor watches, how it judges, and where it writes what it found."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from monitor.detection.settings import DetectionSettings
+from monitor.notify.settings import NotifySettings
 from monitor.settings._page import Page
 from monitor.settings._tracks import Track
 from runtime.settings import Http, Section
@@ -29,6 +31,9 @@ class Monitor(Section):
     """Tracks made by `by` at most; what is beyond them is counted as the track `other`."""
     false_alarms: Annotated[float, Field(gt=0, le=100)] = 0.5
     """False alarms a track and week that are accepted, over all measures: the one knob."""
+    warm_s: Annotated[int, Field(ge=600, le=30 * 86_400)] = DetectionSettings().warm_s
+    """Seconds of a track's history (event time) before it may fire; below a day the usual rhythm of
+    its hours isn't known."""
     lateness_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """Seconds of event time that a window waits for late posts; what comes later is counted."""
     idle_after_s: Annotated[float, Field(ge=0, le=600)] = 10.0
@@ -39,6 +44,8 @@ class Monitor(Section):
     """Whether posts read long after they were written, replayed ones too, may raise alerts."""
     history_after_s: Annotated[float, Field(ge=60)] = 3600.0
     """Seconds (wall clock) after which a post's time is history."""
+    warm_days: Annotated[int, Field(ge=1, le=365)] = 14
+    """Days of kept events that are read at the first start, and for a track that is new."""
     group_id: Annotated[str, Field(min_length=1)] = "emostream-monitor"
     """Consumer group: one member of it is active, the others stand by; it holds the offsets."""
     windows_topic: TopicName = "affect.windows"
@@ -49,7 +56,7 @@ class Monitor(Section):
     """Topic of the mutes; compacted."""
     baselines_topic: TopicName = "affect.baselines"
     """Topic of the learnt baselines; compacted."""
-    notify: tuple[dict[str, Any], ...] = ()
+    notify: tuple[NotifySettings, ...] = ()
     """Where alerts are sent, tables `[[monitor.notify]]`."""
     http: MonitorHttp = MonitorHttp()
     page: Page = Page()
@@ -59,6 +66,8 @@ class Monitor(Section):
         names = [track.name for track in self.tracks]
         if len(set(names)) < len(names):
             raise ValueError("tracks: two have the same name")
+        if len({one.name for one in self.notify}) < len(self.notify):
+            raise ValueError("notify: two receivers have the same name")
         topics = (self.windows_topic, self.alerts_topic, self.mutes_topic, self.baselines_topic)
         if len(set(topics)) < len(topics):
             raise ValueError(

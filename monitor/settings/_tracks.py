@@ -8,7 +8,7 @@ from runtime.settings.section import Section
 
 By = Literal["topics", "source", "lang"]
 
-Name = Annotated[str, Field(min_length=1, max_length=80)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class Track(Section):
@@ -24,14 +24,15 @@ class Track(Section):
     """Its language: one of these."""
     keywords: tuple[str, ...] = ()
     """Words and phrases, hashtags and handles, of which its text holds one at least."""
+    all: bool = False
+    """Every post, instead of conditions."""
 
     @model_validator(mode="after")
     def _some_condition(self) -> Self:
-        if not (self.topics or self.source or self.lang or self.keywords):
+        conditions = self.topics or self.source or self.lang or self.keywords
+        if bool(conditions) == self.all:
             raise ValueError(
-                f"track {self.name!r} has no condition: give topics, source, lang or keywords;"
-                " the track of all posts is there by itself, as `all`"
+                f"track {self.name!r}: give topics, source, lang or keywords, or all = true for"
+                " every post"
             )
-        if self.name == "all":
-            raise ValueError("the track `all` is there by itself: give this one another name")
         return self

@@ -1,11 +1,10 @@
 """One author, or one text, isn't a crowd: how many of its posts count within the hour."""
 
 from monitor.windows.distinct import hash64
-from monitor.windows.recent import RecentCounts
 from monitor.windows.text import repost_key
 
 SPAN_S = 1800
-"""Two generations of this: posts are remembered for half an hour to an hour."""
+"""Two generations of this, aligned to the epoch: posts are remembered for half an hour to one."""
 _KEYS = 200_000
 """Authors and texts kept per generation, over all tracks: some 40 MB."""
 
@@ -19,39 +18,82 @@ class Caps:
 
     Within the hour an author counts with 3 posts or 2 % of the track's, whichever is more; a
     text that many authors post with 5 or 10 %. Without authors the text is all there is to go
-    by: 3 or 3 %.
+    by: 3 or 3 %. When memory is full, new authors and texts are not capped, for half an hour.
     """
 
     def __init__(self) -> None:
-        self._authors: RecentCounts[tuple[str, str]] = RecentCounts(span_s=SPAN_S, limit=_KEYS)
-        self._texts: RecentCounts[tuple[str, int]] = RecentCounts(span_s=SPAN_S, limit=_KEYS)
-        self._posts: RecentCounts[str] = RecentCounts(span_s=SPAN_S, limit=_KEYS)
+        self._tracks: dict[str, _TrackCaps] = {}
+        self._generation = -1
+        self._room = _KEYS
 
     def advance(self, event_time: float) -> None:
-        """Forget what is older than an hour."""
-        self._authors.advance(event_time)
-        self._texts.advance(event_time)
-        self._posts.advance(event_time)
+        """Forget what is older than an hour. Time never goes back here."""
+        generation = int(event_time // SPAN_S)
+        if generation > self._generation:
+            follows = generation == self._generation + 1
+            self._generation = generation
+            for name in list(self._tracks):
+                if not self._tracks[name].turn(follows=follows):
+                    del self._tracks[name]
+            self._room = _KEYS
 
     def counts(self, track: str, author: str | None, text: int | None) -> tuple[bool, bool]:
         """Return whether this post counts, and whether it is the first of its author.
 
         Without an author the text stands in for it; without both every post is another's.
         """
-        posts = self._posts.add(track)
+        caps = self._tracks.get(track)
+        if caps is None:
+            caps = self._tracks[track] = _TrackCaps()
+        caps.posts += 1
         within, new = True, True
         if author is not None:
-            before = self._authors.add((track, author))
+            before = caps.old_authors.get(author, 0)
+            known = caps.authors.get(author, 0)
+            if known or self._take_room():
+                caps.authors[author] = known + 1
+            before += known
             new = before == 0
-            within = before < _AUTHOR_POSTS or before < _AUTHOR_SHARE * posts
+            within = before < _AUTHOR_POSTS or before < _AUTHOR_SHARE * caps.within_the_hour()
         if text is not None:
-            before = self._texts.add((track, text))
-            if author is not None:
-                within = within and (before < _TEXT_POSTS or before < _TEXT_SHARE * posts)
-            else:
+            before = caps.old_texts.get(text, 0)
+            known = caps.texts.get(text, 0)
+            if known or self._take_room():
+                caps.texts[text] = known + 1
+            before += known
+            if author is None:
                 new = before == 0
-                within = before < _LONE_TEXT_POSTS or before < _LONE_TEXT_SHARE * posts
+                most, share = _LONE_TEXT_POSTS, _LONE_TEXT_SHARE
+            else:
+                most, share = _TEXT_POSTS, _TEXT_SHARE
+            within = within and (before < most or before < share * caps.within_the_hour())
         return within, new
+
+    def _take_room(self) -> bool:
+        self._room -= 1
+        return self._room >= 0
+
+
+class _TrackCaps:
+    __slots__ = ("authors", "old_authors", "old_posts", "old_texts", "posts", "texts")
+
+    def __init__(self) -> None:
+        self.posts = self.old_posts = 0
+        self.authors: dict[str, int] = {}
+        self.old_authors: dict[str, int] = {}
+        self.texts: dict[int, int] = {}
+        self.old_texts: dict[int, int] = {}
+
+    def within_the_hour(self) -> int:
+        return self.posts + self.old_posts
+
+    def turn(self, *, follows: bool) -> bool:
+        """Begin a generation; False where nothing is left to remember."""
+        self.old_posts = self.posts if follows else 0
+        self.old_authors = self.authors if follows else {}
+        self.old_texts = self.texts if follows else {}
+        self.posts, self.authors, self.texts = 0, {}, {}
+        return self.old_posts > 0
 
 
 def text_hash(text: str | None) -> int | None:

@@ -10,9 +10,10 @@ KEPT = 2048
 _SPACE = float(1 << 64)
 
 
-def hash64(value: str) -> int:
+def hash64(value: str | bytes) -> int:
     """Return 64 bits that are the same on every machine and in every run."""
-    return int.from_bytes(blake2b(value.encode(errors="surrogatepass"), digest_size=8).digest())
+    raw = value if isinstance(value, bytes) else value.encode(errors="surrogatepass")
+    return int.from_bytes(blake2b(raw, digest_size=8).digest())
 
 
 class Distinct:

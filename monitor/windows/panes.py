@@ -21,6 +21,10 @@ SPIKE_EMOTIONS = ("anger", "fear", "sadness", "disgust")
 """The emotions that are watched for a rise."""
 
 
+_TEXT = 1000
+"""Characters of a text that are kept, after its hash was taken."""
+
+
 class Fate(Enum):
     """What became of an event."""
 
@@ -125,13 +129,19 @@ class Panes:
 
     def entry(self, event: Reading, partition: int, offset: int, time: float) -> Entry:
         """Return the event with its tracks and the hash of its text."""
+        tracks = self._match(event)
         text = text_hash(event.text) if self._texts else None
-        return Entry(time, event.id, partition, offset, event, self._match(event), text)
+        if event.text and len(event.text) > _TEXT:
+            event = msgspec.structs.replace(event, text=event.text[:_TEXT])
+        return Entry(time, event.id, partition, offset, event, tracks, text)
 
-    def add(self, entry: Entry) -> Fate:
-        """Put a post into its pane: COUNTED, DUPLICATE or LATE."""
+    def add(self, entry: Entry, watermark: float) -> Fate:
+        """Put a post into its pane: COUNTED, DUPLICATE, or LATE where the watermark passed it.
+
+        Whether it is late doesn't depend on when `close` was called last.
+        """
         index = int(entry.time // PANE_S)
-        if self._next is not None and index < self._next:
+        if (index + 1) * PANE_S <= watermark or (self._next is not None and index < self._next):
             return Fate.LATE
         pane = self._open.get(index)
         if pane is None:
@@ -197,14 +207,14 @@ def _add(sums: PaneSums, event: Reading, *, counts: bool, new: bool) -> None:
         if valence < NEGATIVE_BELOW:
             sums.negative += 1
             sums.people += new
-    if event.emotions is not None:
+    emotions = event.emotions
+    if emotions is not None:
         sums.labelled += 1
-        for emotion in event.emotions:
-            if emotion in _WATCHED:
-                setattr(sums, emotion, getattr(sums, emotion) + 1)
-
-
-_WATCHED = frozenset(SPIKE_EMOTIONS)
+        if emotions:
+            sums.anger += "anger" in emotions
+            sums.fear += "fear" in emotions
+            sums.sadness += "sadness" in emotions
+            sums.disgust += "disgust" in emotions
 
 
 def reader_of(event: Reading) -> str:

@@ -6,11 +6,14 @@ import unicodedata
 _NOISE = re.compile(r"https?://\S+|www\.\S+|@\w+")
 _REPOST = re.compile(r"^rt\b:?\s*")
 MIN_LENGTH = 12
-"""Characters: shorter texts ("so sad", one emoji) are alike by chance."""
+"""Bytes of UTF-8: shorter texts ("so sad", one emoji) are alike by chance."""
 
 
-def repost_key(text: str) -> str | None:
-    """Return a text without URLs, handles, `RT`, case, punctuation and spacing.
+_PUNCTUATION = bytes(code for code in range(128) if not chr(code).isalnum())
+
+
+def repost_key(text: str) -> bytes | None:
+    """Return a text without URLs, handles, `RT`, case, ASCII punctuation and spacing.
 
     None where too little is left to call two of them the same.
     """
@@ -19,5 +22,5 @@ def repost_key(text: str) -> str | None:
         folded = _NOISE.sub(" ", folded)
     if folded.startswith("rt"):
         folded = _REPOST.sub("", folded)
-    key = "".join(filter(str.isalnum, folded))
+    key = folded.encode(errors="surrogatepass").translate(None, _PUNCTUATION)
     return key if len(key) >= MIN_LENGTH else None

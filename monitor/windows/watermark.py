@@ -19,6 +19,7 @@ class Watermark:
         self._latest: dict[int, float] = {}
         self._idle: set[int] = set()
         self._value = float("-inf")
+        self._ticks: dict[int, int] = {}
 
     @property
     def value(self) -> float:
@@ -46,6 +47,10 @@ class Watermark:
             return False
         if event_time > self._latest.get(partition, float("-inf")):
             self._latest[partition] = event_time
+            tick = int(event_time)
+            if tick != self._ticks.get(partition):  # once a second is exact enough, and cheap
+                self._ticks[partition] = tick
+                self.advance()
         return True
 
     def idle(self, partition: int) -> None:

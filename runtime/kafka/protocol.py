@@ -23,6 +23,8 @@ class BadBatch(NamedTuple):
     """The first offset that wasn't delivered."""
     reason: str
     """What is wrong with it; nothing of its content."""
+    next_offset: int | None = None
+    """Where the batch after it begins; None where that can't be told."""
 
 
 class TopicFacts(NamedTuple):

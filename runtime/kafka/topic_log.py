@@ -1,19 +1,22 @@
 """A topic read from end to end, once, without joining a group: the seam under the letter tools."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from runtime.kafka import record_batches
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import ReadingStalled, TopicMissing
 from runtime.kafka.ordered import OrderedReader
 from runtime.kafka.protocol import Headers
+
+_T = TypeVar("_T")
 
 _START_S = 10.0
 _STOP_S = 5.0
@@ -82,6 +85,40 @@ class KafkaTopicLog:
                 committed = await consumer.committed(tp)
                 starts[tp] = max(starts[tp], committed or 0)
         return {tp.partition: Span(starts[tp], ends[tp]) for tp in self._partitions}
+
+    async def held(self) -> dict[int, Span]:
+        """What each partition holds now, whatever a group has committed."""
+        starts = await self._consumer.beginning_offsets(self._partitions)
+        ends = await self._consumer.end_offsets(self._partitions)
+        return {tp.partition: Span(starts[tp], ends[tp]) for tp in self._partitions}
+
+    async def committed(self) -> dict[int, int | None]:
+        """The group's committed offset of each partition; None where there is none."""
+        return {tp.partition: await self._consumer.committed(tp) for tp in self._partitions}
+
+    async def offsets_at(self, moment: datetime) -> dict[int, int]:
+        """The first offset of each partition whose record was written then or later, else its end.
+
+        By the records' timestamps, Kafka's own index.
+        """
+        asked = dict.fromkeys(self._partitions, int(moment.timestamp() * 1000))
+        found = await self._consumer.offsets_for_times(asked)
+        ends = await self._consumer.end_offsets(self._partitions)
+        return {tp.partition: at.offset if at else ends[tp] for tp, at in found.items()}
+
+    async def grown(self) -> bool:
+        """Whether the topic has partitions that weren't there when it was opened."""
+        cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001 - as above
+        return len(cluster.partitions_for_topic(self._partitions[0].topic) or ()) > len(
+            self._partitions
+        )
+
+    def reader(
+        self, starts: Mapping[int, int], decode: Callable[[Any], tuple[float, _T]]
+    ) -> OrderedReader[_T]:
+        """Read on without an end, all partitions merged by the time that `decode` gives."""
+        at = {tp: starts[tp.partition] for tp in self._partitions}
+        return OrderedReader(self._consumer, at, decode)
 
     async def read(self, spans: Mapping[int, Span]) -> AsyncIterator[StoredRecord]:
         """Yield the records of these spans; see `TopicLog`."""
@@ -167,6 +204,7 @@ async def kafka_topic_log(
         Unreachable: no broker answers, or it refuses the credentials.
         TopicMissing: there is no such topic.
     """
+    record_batches.install()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=broker.bootstrap,
         group_id=group,

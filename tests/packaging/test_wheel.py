@@ -1,10 +1,12 @@
 """What is built, and that it runs where others use the same names."""
 
+import ast
 import json
 import os
 import subprocess
 import tarfile
 import tomllib
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from zipfile import ZipFile
 
@@ -126,3 +128,25 @@ def test_the_demo_runs_among_folders_of_the_same_names(
     summary = json.loads(done.stdout)
     assert summary["posts"] == 20
     assert summary["lost"] == 0
+
+
+def test_every_process_that_we_start_ignores_the_folder_it_starts_in() -> None:
+    """`-P` or `-I` follows each `sys.executable`: a `schemas/` that is there isn't ours."""
+    started = 0
+    for folder in ("emostream", *NAMES.split()):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                for first, second in pairwise(_words(node)):
+                    if ast.unparse(first) == "sys.executable":
+                        started += 1
+                        assert ast.unparse(second) in {"'-P'", "'-I'"}, (
+                            f"{path}: {ast.unparse(node)}"
+                        )
+    assert started >= 3
+
+
+def _words(node: ast.AST) -> list[ast.expr]:
+    """What may be a command: a call's arguments, a list's or a tuple's elements."""
+    if isinstance(node, ast.Call):
+        return node.args
+    return node.elts if isinstance(node, ast.List | ast.Tuple) else []

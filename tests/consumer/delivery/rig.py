@@ -45,6 +45,9 @@ class FakeProcessor:
         self.open = asyncio.Event()
         self.open.set()
         self.held: set[bytes] = set()
+        """With one of these a whole batch waits for `open`."""
+        self.slow: set[bytes] = set()
+        """What begins so waits for `open` alone, and holds no other record of its batch."""
         self.raises: BaseException | None = None
         self.calls: list[list[bytes]] = []
         self.seen: Counter[bytes] = Counter()
@@ -83,8 +86,20 @@ class FakeProcessor:
             raise self.raises
         if any(value.startswith(b"bug") for value in values):
             raise KeyError("a post's text that nobody may see")
+        late: list[Record] = []
         for record in records:
-            done(record, self._outcome(record))
+            if self.slow and (record.value or b"").startswith(tuple(self.slow)):
+                late.append(record)
+            else:
+                done(record, self._outcome(record))
+        if late:
+            try:
+                await self.open.wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+            for record in late:
+                done(record, self._outcome(record))
 
     def _outcome(self, record: Record) -> Outcome:
         if (record.value or b"").startswith(b"poison"):
@@ -97,6 +112,10 @@ class FakeProcessor:
 
     def hold(self, *values: bytes) -> None:
         self.held = set(values)
+        self.open.clear()
+
+    def slow_down(self, *prefixes: bytes) -> None:
+        self.slow = set(prefixes)
         self.open.clear()
 
     def release(self) -> None:

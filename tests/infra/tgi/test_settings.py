@@ -9,7 +9,7 @@ import pytest
 from cyclopts import App, Parameter
 
 from infra.tgi import ServerSettings, StartError
-from infra.tgi.settings import read_api_key
+from infra.tgi.settings import connection_limit, read_api_key
 
 _DEFAULTS = ServerSettings()
 
@@ -45,6 +45,13 @@ def test_without_a_key_there_is_none() -> None:
     assert read_api_key(_parsed()) is None
 
 
+@pytest.mark.parametrize("key", ["", " "])
+def test_an_empty_key_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TGI_API_KEY", key)
+    with pytest.raises(StartError, match="is empty"):
+        read_api_key(_parsed())
+
+
 def test_two_keys_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="not both"):
         read_api_key(ServerSettings(api_key="a", api_key_file=tmp_path))
@@ -67,3 +74,17 @@ def test_origins_may_be_given_several_times() -> None:
 
 def test_settings_never_show_the_key() -> None:
     assert "hush" not in repr(ServerSettings(api_key="hush"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        (ServerSettings(), 512),
+        (ServerSettings(max_concurrent_requests=1000), 2000),
+        (ServerSettings(max_concurrent_requests=1000, max_connections=3), 3),
+    ],
+)
+def test_there_are_connections_for_more_than_the_permits(
+    settings: ServerSettings, limit: int
+) -> None:
+    assert connection_limit(settings) == limit

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from monitor.notify.message import Notification
 from monitor.notify.notifier import Notifier
@@ -210,6 +211,7 @@ async def test_a_muted_track_is_told_to_nobody_and_neither_is_the_end_of_its_ale
         ({"transitions": ["firing"]}, {"transition": "resolved"}),
         ({}, {"transition": "pending"}),
         ({}, {"kind": "instrument"}),
+        ({}, {"transition": "resolved", "fired_at": UNSET}),
     ],
 )
 async def test_only_what_was_asked_for_is_told(

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.monitor.page.chromium import Chromium, Tab, find
-from tests.monitor.page.conftest import Served
+
+if TYPE_CHECKING:
+    from tests.monitor.page.conftest import Served  # which has these fixtures
 
 Browse = Callable[..., Awaitable[Tab]]
 
@@ -32,12 +35,12 @@ async def browse(chromium: Chromium) -> AsyncIterator[Browse]:
     opened: list[tuple[Tab, Served]] = []
 
     async def open_tab(
-        page: Served, path: str = "/", *, size: tuple[int, int] = (1200, 800), phone: bool = False
+        page: "Served", path: str = "/", *, size: tuple[int, int] = (1200, 800), phone: bool = False
     ) -> Tab:
         tab = await chromium.tab()
         opened.append((tab, page))
         await tab.size(*size, phone=phone)
-        await tab.open(page.url + path)
+        await tab.open(path if path == "about:blank" else page.url + path)
         return tab
 
     yield open_tab

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
@@ -15,7 +14,7 @@ import msgspec
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _START_S = 60
-_ANSWER_S = 30
+_ANSWER_S = 60
 
 
 class BrowserError(Exception):
@@ -338,9 +337,3 @@ async def _address(stderr: asyncio.StreamReader) -> str:
 async def _drain(stderr: asyncio.StreamReader) -> None:
     while await stderr.read(65_536):
         pass
-
-
-def save(picture: bytes, path: Path) -> None:
-    """Write a picture."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(picture)

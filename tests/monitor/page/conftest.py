@@ -14,6 +14,7 @@ from monitor.page import files, vendor
 from monitor.page.hub import Hub
 from monitor.page.server import PageServer
 from monitor.page.settings import PageSettings
+from tests.monitor.page.browsing import browse, chromium  # noqa: F401 - fixtures
 from tests.monitor.page.made_up import END, MadeUp
 
 WALL = END.timestamp() + 34
@@ -135,6 +136,3 @@ def without_uplot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shutil.copytree(files.FOLDER, tmp_path, dirs_exist_ok=True, ignore=lambda *_: ["vendor"])
     monkeypatch.setattr(files, "FOLDER", tmp_path)
     monkeypatch.setattr(vendor, "UPLOT", replace(vendor.UPLOT, folder=tmp_path / "none"))
-
-
-from tests.monitor.page.browsing import browse, chromium  # noqa: E402, F401 - fixtures

@@ -142,6 +142,10 @@ class MadeUp:
         """What is said of tombstones."""
         return PostsDeleted(events=events)
 
+    def push(self, change: Change) -> None:
+        """A change as it is."""
+        self._changes.put_nowait(change)
+
     def stop(self) -> None:
         """The changes end."""
         self._changes.put_nowait(None)

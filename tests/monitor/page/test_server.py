@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.page import handlers, lookups
@@ -416,12 +416,14 @@ def test_a_strangers_word_is_no_formula_in_a_spreadsheet(start: str) -> None:
     assert guarded(start) == f"'{start}"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_guarded_cell_never_begins_like_a_formula(text: str) -> None:
     assert guarded(text).lstrip(" ")[:1] not in {"=", "+", "-", "@", "\t", "\r", "\n"}
     assert guarded(text).endswith(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_file_name_has_no_sign_that_means_something(track: str) -> None:
     name = file_name(track, "valence")

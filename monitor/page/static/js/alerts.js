@@ -118,10 +118,19 @@ class Card {
       el("p", { class: "hint" }, summary(alert)),
       terms(alert, 3),
       alert.note ? el("p", { class: "hint", dir: "auto" }, plain(alert.note)) : null,
-      el(
-        "details",
-        { open },
-        el("summary", { "data-do": "details" }, "Evidence", el("span", { class: "heard" }, ` for ${plain(alert.track)}`)),
+      this.#evidence(view, now, open),
+      el("div", { class: "does" }, this.#buttons(alert, { acked, wrong, muted, actions })),
+    ];
+    this.box.replaceChildren(...parts.filter((part) => part !== null));
+    if (held) this.box.querySelector(`[data-do="${held}"]`)?.focus({ preventScroll: true });
+  }
+
+  /** Made when it is opened: two hundred alerts would be a heavy page. */
+  #evidence(view, now, open) {
+    const { alert } = view;
+    const fill = () => {
+      if (!details.open || details.children.length > 1) return;
+      const parts = [
         facts(alert, now),
         emotions(alert),
         allTerms(alert),
@@ -129,11 +138,16 @@ class Card {
         shares("Languages", alert.langs),
         measures(alert),
         story(view, now),
-      ),
-      el("div", { class: "does" }, this.#buttons(alert, { acked, wrong, muted, actions })),
-    ];
-    this.box.replaceChildren(...parts.filter((part) => part !== null));
-    if (held) this.box.querySelector(`[data-do="${held}"]`)?.focus({ preventScroll: true });
+      ];
+      details.append(...parts.filter((part) => part !== null));
+    };
+    const details = el(
+      "details",
+      { open, ontoggle: fill },
+      el("summary", { "data-do": "details" }, "Evidence", el("span", { class: "heard" }, ` for ${plain(alert.track)}`)),
+    );
+    fill();
+    return details;
   }
 
   #buttons(alert, { acked, wrong, muted, actions }) {

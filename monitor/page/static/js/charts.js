@@ -20,13 +20,14 @@ export class Chart {
   #spans = [];
   #moment = null;
   #quiet = false;
-  #places = [];
+  #width = 0;
 
   constructor(spec, on) {
     this.#spec = spec;
     this.#on = on;
     this.box = el("div", { class: "plot", "data-chart": spec.key });
-    new ResizeObserver(() => this.#fit()).observe(this.box);
+    // The width is told, never asked for: asking would lay out the page once for each chart.
+    new ResizeObserver(([{ contentRect }]) => this.#fit(contentRect.width)).observe(this.box);
   }
 
   /** `series`: [{track, points}], the first with its band. `spans`: alerts as [from, to] seconds. */
@@ -50,12 +51,12 @@ export class Chart {
       return;
     }
     this.#names = names;
-    this.#make();
+    if (this.#width) this.#make();
   }
 
   /** Colours changed: draw with the new ones. */
   repaint() {
-    if (this.#data) this.#make();
+    if (this.#plot) this.#make();
   }
 
   /** Put the cursor on a point, or away. */
@@ -72,10 +73,11 @@ export class Chart {
     this.#quiet = false;
   }
 
-  #fit() {
-    if (this.#plot && this.box.clientWidth > 0) {
-      this.#plot.setSize({ width: this.box.clientWidth, height: this.#spec.height * rem() });
-    }
+  #fit(width) {
+    if (width === 0) return;
+    this.#width = width;
+    if (this.#plot) this.#plot.setSize({ width, height: this.#spec.height * rem() });
+    else if (this.#data) this.#make();
   }
 
   #make() {
@@ -88,10 +90,10 @@ export class Chart {
     const hidden = { stroke: "transparent", width: 0, points: { show: false } };
     const line = colour(own);
     const options = {
-      width: Math.max(this.box.clientWidth, 100),
+      width: this.#width,
       height: this.#spec.height * unit,
       legend: { show: false },
-      padding: [0.5 * unit, 0.75 * unit, 0, 0],
+      padding: [0.5 * unit, 1.25 * unit, 0, 0],
       cursor: {
         drag: { x: false, y: false },
         y: false,

@@ -1,0 +1,5 @@
+"""The detector on a file: what it would have said, so that the knob is set on evidence."""
+
+from monitor.backtest.events import EventFileError, as_row, backtest
+
+__all__ = ["EventFileError", "as_row", "backtest"]

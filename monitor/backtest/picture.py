@@ -1,0 +1,104 @@
+"""A backtest on a terminal: each track's mood as a line of blocks, and its alerts in a table."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from schemas.alert import Alert
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+class Mood(msgspec.Struct):
+    """A track's hourly sums, for the picture."""
+
+    hours: dict[int, list[float]] = {}
+    """Hours since 1970 to posts and soft negatives."""
+
+    def add(self, time: int, scored: float, soft: float) -> None:
+        """Count a pane's posts (Unix seconds, sums)."""
+        sums = self.hours.setdefault(time // 3600, [0.0, 0.0])
+        sums[0] += scored
+        sums[1] += soft
+
+
+def picture(moods: dict[str, Mood], fired: Sequence[Alert], *, width: int) -> RenderableType:
+    """Return one line a track: the share negative over time, red where an alert fired."""
+    known = {track: mood for track, mood in moods.items() if mood.hours}
+    if not known:
+        return Text("no posts with a valence")
+    first = min(min(mood.hours) for mood in known.values())
+    last = max(max(mood.hours) for mood in known.values())
+    names = max(len(track) for track in known)
+    columns = max(10, min(width - min(names, 24) - 12, last - first + 1))
+    table = Table.grid(padding=(0, 1))
+    for track, mood in sorted(known.items()):
+        alerts = [alert for alert in fired if alert.track == track]
+        table.add_row(
+            Text(track[:24], style="bold"),
+            _line(mood, alerts, first, (last - first + 1) / columns, columns),
+            Text(str(len(alerts)) if alerts else "", style="red"),
+        )
+    begin, end = (
+        datetime.fromtimestamp(h * 3600, UTC).strftime("%d %b %H:%M") for h in (first, last)
+    )
+    return Group(
+        table, Text(f"share negative by time, {begin} to {end} UTC; red: an alert fired", "dim")
+    )
+
+
+def alert_table(fired: Sequence[Alert], ended: dict[str, datetime]) -> Table:
+    """Return a table of the alerts that fired; `ended` is when, by alert."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("fired (UTC)", "for", "track", "severity", "measure"):
+        table.add_column(name, no_wrap=name != "track")
+    for name in ("observed", "expected", "posts", "authors"):
+        table.add_column(name, justify="right")
+    table.add_column("terms")
+    for alert in fired:
+        assert isinstance(alert.fired_at, datetime)
+        end = ended.get(alert.alert_id)
+        lasted = "open" if end is None else f"{(end - alert.fired_at).total_seconds() / 60:.0f} min"
+        authors = alert.authors if isinstance(alert.authors, int) else "?"
+        table.add_row(
+            f"{alert.fired_at:%d %b %H:%M:%S}",
+            lasted,
+            alert.track,
+            Text(alert.severity, style=_STYLES[alert.severity]),
+            alert.measure.replace("_", " "),
+            f"{alert.observed:.2f}",
+            f"{alert.expected:.2f}",
+            str(alert.posts),
+            str(authors),
+            ", ".join(term.term for term in alert.terms[:3]),
+        )
+    return table
+
+
+def _line(mood: Mood, alerts: Sequence[Alert], first: int, step: float, columns: int) -> Text:
+    shares: list[float | None] = []
+    for column in range(columns):
+        hours = range(first + int(column * step), first + max(1, int((column + 1) * step)))
+        sums = [mood.hours[hour] for hour in hours if hour in mood.hours]
+        posts = sum(scored for scored, _ in sums)
+        shares.append(sum(soft for _, soft in sums) / posts if posts else None)
+    present = [share for share in shares if share is not None]
+    low, high = min(present), max(present)
+    red = {
+        int((alert.fired_at.timestamp() / 3600 - first) / step)
+        for alert in alerts
+        if isinstance(alert.fired_at, datetime)
+    }
+    line = Text()
+    for column, share in enumerate(shares):
+        if share is None:
+            line.append(" ")
+            continue
+        level = (share - low) / (high - low) if high > low else 0.5
+        line.append(_BLOCKS[1 + round(level * 7)], style="bold red" if column in red else "blue")
+    return line

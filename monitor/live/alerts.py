@@ -1,0 +1,151 @@
+"""The alerts as their topic tells them: transitions, what people said, and which are open."""
+
+from datetime import UTC, datetime, timedelta
+
+from monitor.page.source import AlertView
+from schemas.alert import Alert, AlertAction, AlertState
+
+SHOWN = 200
+_KEPT = 1_000
+"""Alerts in memory, open ones aside; each some kilobytes."""
+_MOST_ACTIONS = 200
+"""Of one alert: more is no conversation."""
+_DONE: frozenset[AlertState] = frozenset({"resolved"})
+
+
+class Alerts:
+    """Everything said on the alerts' topic, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._alerts: dict[str, AlertView] = {}
+        self._said: dict[str, None] = {}
+        """Ids of transitions."""
+
+    def take(self, record: Alert | AlertAction) -> AlertView | None:
+        """Take a record of the topic; give the alert as it is now, None where nothing changed."""
+        view = self._alerts.get(record.alert_id)
+        if isinstance(record, AlertAction):
+            if view is None or any(one.id == record.id for one in view.actions):
+                return None
+            actions = (*view.actions, record)[-_MOST_ACTIONS:]
+            changed = AlertView(alert=view.alert, transitions=view.transitions, actions=actions)
+        else:
+            if record.id in self._said:
+                return None
+            self._said[record.id] = None
+            before = view.transitions if view else ()
+            changed = AlertView(
+                alert=record,
+                transitions=(*before, (record.transition, record.at)),
+                actions=view.actions if view else (),
+            )
+        self._alerts[record.alert_id] = changed
+        self._forget()
+        return changed
+
+    def said(self, transition_id: str) -> bool:
+        """Whether this transition stands on the topic already."""
+        return transition_id in self._said
+
+    def knows(self, alert_id: str) -> bool:
+        """Whether there is such an alert."""
+        return alert_id in self._alerts
+
+    def get(self, alert_id: str) -> AlertView | None:
+        """The alert as it is now."""
+        return self._alerts.get(alert_id)
+
+    def is_open(self, alert_id: str) -> bool:
+        """Whether it was said, and not that it is over."""
+        view = self._alerts.get(alert_id)
+        return view is not None and view.alert.transition not in _DONE
+
+    def open_of(self, track: str) -> Alert | None:
+        """The track's open alert."""
+        for view in reversed(self._alerts.values()):
+            if view.alert.track == track and self.is_open(view.alert.alert_id):
+                return view.alert
+        return None
+
+    def shown(self) -> list[AlertView]:
+        """Open ones first, then the newest past ones."""
+        views = sorted(
+            self._alerts.values(),
+            key=lambda view: (self.is_open(view.alert.alert_id), view.alert.at),
+            reverse=True,
+        )
+        return views[:SHOWN]
+
+    def _forget(self) -> None:
+        if len(self._alerts) > _KEPT:
+            past = [one for one in self._alerts if not self.is_open(one)]
+            for alert_id in past[: len(self._alerts) - _KEPT]:
+                del self._alerts[alert_id]
+        while len(self._said) > 20 * _KEPT:
+            del self._said[next(iter(self._said))]
+
+
+def is_history(alert: Alert, wall: float, after_s: float) -> bool:
+    """Whether it tells of a time too long ago to be news."""
+    return alert.at < datetime.fromtimestamp(wall, UTC) - timedelta(seconds=after_s)
+
+
+class Raising:
+    """Which transitions are said: none twice, and of history only the end of what was said.
+
+    A spike of long ago, met while catching up, isn't news. One that was told already still gets
+    its end, and one that goes on into the present is told when the present is reached.
+    """
+
+    def __init__(self, alerts: Alerts, *, history_after_s: float | None) -> None:
+        """`history_after_s` None: everything is said, however old."""
+        self._alerts = alerts
+        self._after_s = history_after_s
+        self._held: dict[str, Alert] = {}
+        self._just_said: set[str] = set()
+        self._open: set[str] = set()
+        """Alerts said in this term whose record may not have been read back yet."""
+
+    def choose(self, found: list[Alert], wall: float) -> list[Alert]:
+        """The transitions to write now, in order. `wall`: Unix seconds."""
+        chosen: list[Alert] = []
+        for alert in found:
+            if self._is_news(alert, wall):
+                self._say(alert)
+                chosen.append(alert)
+        if len(self._just_said) > _KEPT:
+            self._just_said = {one for one in self._just_said if not self._alerts.said(one)}
+        return chosen
+
+    def present(self, wall: float, watermark: float) -> list[Alert]:
+        """What was held back as history and still goes on when event time reaches the present."""
+        if self._after_s is None or not self._held or wall - watermark > self._after_s:
+            return []
+        held, self._held = list(self._held.values()), {}
+        for alert in held:
+            self._say(alert)
+        return held
+
+    def _say(self, alert: Alert) -> None:
+        self._just_said.add(alert.id)
+        if alert.transition == "resolved":
+            self._open.discard(alert.alert_id)
+        else:
+            self._open.add(alert.alert_id)
+
+    def _is_news(self, alert: Alert, wall: float) -> bool:
+        if self._alerts.said(alert.id) or alert.id in self._just_said:
+            return False
+        told = alert.alert_id in self._open or self._alerts.is_open(alert.alert_id)
+        held = self._held.pop(alert.alert_id, None) is not None
+        ends = alert.kind == "spike" and alert.transition == "resolved"
+        if ends and (held or not told):
+            return told
+        if told or not self._is_history(alert, wall):
+            return True
+        if alert.kind == "spike":
+            self._held[alert.alert_id] = alert
+        return False
+
+    def _is_history(self, alert: Alert, wall: float) -> bool:
+        return self._after_s is not None and is_history(alert, wall, self._after_s)

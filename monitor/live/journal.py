@@ -1,0 +1,94 @@
+"""What the active monitor writes: windows, alerts, baselines, with the offsets they stand for."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+from aiokafka import TopicPartition
+from aiokafka.partitioner import murmur2
+
+from monitor.settings import Settings
+from runtime.kafka.fenced import FencedProducer
+from runtime.kafka.options import KafkaOptions
+from runtime.kafka.producing import Outgoing
+from schemas.alert import Alert
+from schemas.baseline import Baseline
+from schemas.window import Window
+
+
+def window_key(window: Window) -> bytes:
+    """The record's key: track and window start."""
+    return f"{window.track}|{window.start:%Y-%m-%dT%H:%M:%SZ}".encode()
+
+
+def track_partition(track: str, partitions: int) -> int:
+    """Where all windows of a track stand: by the track alone, as Kafka's own clients would."""
+    return int(murmur2(track.encode()) & 0x7FFFFFFF) % partitions
+
+
+class Journal:
+    """Writes each set whole, with its offsets, or not at all."""
+
+    def __init__(self, options: KafkaOptions, settings: Settings) -> None:
+        self._settings = settings
+        self._producer = FencedProducer(options, settings.monitor.group_id)
+        self._partitions = 1
+        self.windows_end: dict[int, int] = {}
+        """By partition of the windows' topic, the offset after the last one known."""
+
+    async def start(self) -> None:
+        """Shut out the monitor that was active before.
+
+        Raises:
+            KafkaFault: the brokers refuse, or don't answer.
+        """
+        await self._producer.start()
+        self._partitions = await self._producer.partitions(self._settings.monitor.windows_topic)
+
+    async def write(
+        self,
+        windows: Iterable[Window],
+        alerts: Iterable[Alert],
+        offsets: Mapping[int, int],
+        baselines: Iterable[Baseline] = (),
+    ) -> None:
+        """Write all of it and commit the offsets of the events' topic; one transaction.
+
+        Raises:
+            Fenced: another monitor has become active; nothing was written.
+            KafkaFault: whether it was written isn't known: begin from what the topics say.
+        """
+        names = self._settings.monitor
+        records: list[tuple[Outgoing, int | None]] = []
+        for window in windows:
+            value = msgspec.json.encode(window)
+            record = Outgoing(topic=names.windows_topic, key=window_key(window), value=value)
+            records.append((record, track_partition(window.track, self._partitions)))
+        for alert in alerts:
+            key, value = alert.alert_id.encode(), msgspec.json.encode(alert)
+            # One partition for all: they stay in order, and it has only one by default.
+            records.append((Outgoing(topic=names.alerts_topic, key=key, value=value), 0))
+        for baseline in baselines:
+            key, value = baseline.track.encode(), msgspec.json.encode(baseline)
+            records.append((Outgoing(topic=names.baselines_topic, key=key, value=value), None))
+        topic = self._settings.output.events_topic
+        committed = {TopicPartition(topic, number): at for number, at in offsets.items()}
+        written = await self._producer.write(records, committed)
+        for (record, partition), offset in zip(records, written, strict=True):
+            if record.topic == names.windows_topic and partition is not None:
+                self.windows_end[partition] = offset + 1
+
+    def baseline(self, track: str, state: bytes, *, closed_until: int, at: float) -> Baseline:
+        """A snapshot that windows written after the last `write` are to be added to."""
+        return Baseline(
+            version=1,
+            track=track,
+            at=datetime.fromtimestamp(at, UTC),
+            closed_until=closed_until,
+            windows={str(number): offset for number, offset in self.windows_end.items()},
+            state=state,
+        )
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._producer.stop()

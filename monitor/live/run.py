@@ -1,0 +1,266 @@
+"""A term from its parts: fence, read back, go on, and the page beside it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from monitor.live.board import Board
+from monitor.live.control import Control
+from monitor.live.intake import Intake
+from monitor.live.journal import Journal
+from monitor.live.lookup import Lookup
+from monitor.live.pipe import PipeWatch
+from monitor.live.places import Places, Tombstones
+from monitor.live.restoring import (
+    make_matcher,
+    make_watch,
+    new_tracks,
+    remember,
+    restore,
+    warm,
+)
+from monitor.live.stored import load_windows
+from monitor.live.telling import Telling
+from monitor.live.term import Term
+from monitor.page.server import PageServer
+from monitor.page.settings import PageError, PageSettings
+from monitor.settings import Page, Settings
+from monitor.telemetry import log_events
+from monitor.telemetry import metrics as m
+from monitor.telemetry.health import Health
+from runtime.clock import Clock
+from runtime.errors import Misconfigured
+from runtime.kafka.connection import Broker
+from runtime.kafka.errors import DeliveryStalled, Fenced, KafkaFault
+from runtime.kafka.options import KafkaOptions
+from runtime.kafka.producing import BoundedProducer, Outgoing, kafka_producer
+from runtime.kafka.topic_log import KafkaTopicLog, kafka_topic_log
+from runtime.telemetry.metric import Counts
+
+_log = structlog.get_logger("monitor")
+
+
+class TermFailed(Exception):  # noqa: N818 - what happened, not an error's kind
+    """Kafka gave an error: begin again from what the topics say."""
+
+    def __init__(self, fault: KafkaFault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+async def run_term(
+    settings: Settings,
+    options: KafkaOptions,
+    broker: Broker,
+    *,
+    health: Health,
+    counts: Counts,
+    clock: Clock,
+    end: asyncio.Event,
+    on_ready: Callable[[str], None] | None,
+) -> None:
+    """Be the active monitor until `end` is set.
+
+    Raises:
+        Fenced: another one has become active.
+        TermFailed: Kafka gave an error.
+        Misconfigured: the page can't be served like this, or a track can't be used.
+    """
+    health.enter("reading back")
+    try:
+        async with AsyncExitStack() as stack:
+            await _run(
+                stack,
+                settings,
+                options,
+                broker,
+                health=health,
+                counts=counts,
+                clock=clock,
+                end=end,
+                on_ready=on_ready,
+            )
+    except* Fenced as group:
+        raise group.exceptions[0] from None
+    except* KafkaFault as group:
+        fault = group.exceptions[0]
+        assert isinstance(fault, KafkaFault)
+        raise TermFailed(fault) from fault
+
+
+async def _run(
+    stack: AsyncExitStack,
+    settings: Settings,
+    options: KafkaOptions,
+    broker: Broker,
+    *,
+    health: Health,
+    counts: Counts,
+    clock: Clock,
+    end: asyncio.Event,
+    on_ready: Callable[[str], None] | None,
+) -> None:
+    try:
+        matcher = make_matcher(settings)
+    except ValueError as error:
+        raise Misconfigured(f"monitor.tracks: {error}") from None
+    journal = Journal(options, settings)
+    stack.push_async_callback(journal.stop)
+    await journal.start()  # from here on nobody else writes: what the topics say stays true
+
+    places, tombstones = Places(), Tombstones()
+    writer = BoundedProducer(await stack.enter_async_context(kafka_producer(broker)))
+    board = Board(
+        settings,
+        places=places,
+        lookup=Lookup(
+            broker, settings.output.events_topic, places, tombstones, make_matcher(settings).match
+        ),
+        write=lambda record: _write(writer, record),
+        wall=clock.wall,
+        configured=[track.name for track in settings.monitor.tracks],
+    )
+    control = Control(settings, broker, board)
+    await control.load()
+    stored = await load_windows(settings, broker, clock.wall(), board.restore_window)
+    if stored.refused:
+        _log.warning(log_events.BASELINES_REFUSED, tracks=stored.refused)
+    journal.windows_end = dict(stored.windows_end)
+    new = new_tracks(settings, stored)
+    warmed = await warm(settings, broker, stored, new) if new else []
+    watch = make_watch(settings, matcher)
+    restore(settings, watch, matcher, stored)
+    board.detectors = watch.detectors
+    await remember(settings, broker, watch, stored, tombstones)
+
+    log = await stack.enter_async_context(
+        kafka_topic_log(settings.output.events_topic, broker, group=options.group_id)
+    )
+    starts = await _starts(settings, log, counts, clock)
+    for partition in starts:
+        watch.watermark.assign(partition)
+    monitor = settings.monitor
+    intake = Intake(
+        log,
+        starts,
+        idle_after_s=monitor.idle_after_s,
+        future_s=monitor.future_s,
+        monotonic=clock.monotonic,
+    )
+    telling = Telling(settings, options, board, clock)
+    pipe = PipeWatch(
+        settings,
+        broker,
+        board=board,
+        counts=counts,
+        clock=clock,
+        telling=telling,
+        intake=intake,
+        log=log,
+    )
+    term = Term(
+        settings,
+        watch=watch,
+        matcher=matcher,
+        intake=intake,
+        journal=journal,
+        board=board,
+        tombstones=tombstones,
+        counts=counts,
+        clock=clock,
+        beat=health.beat,
+        quiet_since=pipe.quiet_since,
+    )
+    term.adopt([rule.name for rule in new], warmed)
+    page = await _page(stack, settings, board, clock)
+    await telling.start(stack, page or "")
+    health.enter("active")
+    counts.put(m.ACTIVE, value=1)
+    _log.info(
+        log_events.ACTIVE,
+        tracks=len(watch.detectors),
+        windows=len(stored.windows),
+        offsets=[starts[number] for number in sorted(starts)],
+    )
+    if on_ready is not None:
+        where = f", page at {page}" if page else ""
+        on_ready(f"emostream monitor is active: group {options.group_id}{where}")
+    async with asyncio.TaskGroup() as tasks:
+        beside = [
+            tasks.create_task(control.follow_alerts()),
+            tasks.create_task(control.follow_mutes()),
+            tasks.create_task(telling.run()),
+            tasks.create_task(pipe.run(term)),
+        ]
+        # More partitions: the term ends, and the next one reads them, too.
+        beside[-1].add_done_callback(lambda _: end.set())
+        await term.run(end)
+        for one in beside:
+            one.cancel()
+
+
+async def _starts(
+    settings: Settings, log: KafkaTopicLog, counts: Counts, clock: Clock
+) -> dict[int, int]:
+    """Where to begin: the committed offsets, as far as what they name is still there."""
+    committed = await log.committed()
+    oldest = datetime.fromtimestamp(clock.wall(), UTC) - timedelta(days=settings.monitor.warm_days)
+    first = await log.offsets_at(oldest)
+    held = await log.held()
+    starts: dict[int, int] = {}
+    for partition, span in held.items():
+        at = committed[partition]
+        if at is None:
+            starts[partition] = max(span.start, min(first[partition], span.end))
+        elif at < span.start:
+            lost = span.start - at
+            counts.add(m.LOST, by=lost)
+            _log.error(log_events.OFFSETS_GONE, partition=partition, events=lost)
+            starts[partition] = span.start
+        elif at > span.end:
+            _log.error(log_events.OFFSETS_AHEAD, partition=partition, committed=at, end=span.end)
+            starts[partition] = span.start
+        else:
+            starts[partition] = at
+    return starts
+
+
+async def _write(writer: BoundedProducer, record: Outgoing) -> None:
+    failed = writer.failed
+    await writer.send(record)
+    await writer.drain()
+    if writer.failed > failed:
+        raise DeliveryStalled(f"topic {record.topic} refused the record")
+
+
+async def _page(
+    stack: AsyncExitStack, settings: Settings, board: Board, clock: Clock
+) -> str | None:
+    page = settings.monitor.page
+    if not page.enabled:
+        return None
+    try:
+        server = PageServer(_page_settings(page), board, wall=clock.wall)
+        await server.start()
+    except PageError as error:
+        _log.error(log_events.PAGE_UNAVAILABLE, reason=str(error))
+        raise Misconfigured(str(error)) from None
+    stack.push_async_callback(server.stop)
+    return server.url
+
+
+def _page_settings(page: Page) -> PageSettings:
+    return PageSettings(
+        host=page.host,
+        port=page.port,
+        token=page.token.get_secret_value() or None,
+        user_header=page.user_header or None,
+        trusted_proxies=page.trusted_proxies,
+        actions=page.actions,
+        allowed_hosts=page.allowed_hosts,
+        max_connections=page.max_connections,
+        max_viewers=page.max_viewers,
+    )

@@ -1,0 +1,122 @@
+"""What the topics say at the start of a term: committed offsets, windows, baselines, alerts."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from monitor.detection import SnapshotError, TrackDetector
+from monitor.settings import Settings
+from runtime.kafka.connection import Broker
+from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
+from schemas.baseline import Baseline
+from schemas.window import Window
+
+HISTORY = timedelta(hours=24)
+"""What the page shows, and for which reposts are remembered."""
+
+_WINDOW = msgspec.json.Decoder(Window)
+_BASELINE = msgspec.json.Decoder(Baseline)
+
+
+class Stored(msgspec.Struct):
+    """What a term begins from."""
+
+    baselines: dict[str, Baseline] = {}
+    refused: list[str] = []
+    """Tracks whose baseline can't be used; their windows are read from the oldest one on."""
+    windows: list[Window] = []
+    """To be added to the baselines, oldest first; without what only the page needs."""
+    tracks: dict[str, None] = {}
+    """All that have a baseline or a window, in the order of their first."""
+    closed_until: int | None = None
+    """Unix seconds: the end of the newest window."""
+    read_until: dict[int, int] = {}
+    """By partition of the events, the highest offset that a window was built from."""
+    windows_end: dict[int, int] = {}
+
+
+async def load_windows(
+    settings: Settings, broker: Broker, now: float, on_window: Callable[[Window], None]
+) -> Stored:
+    """Read baselines and windows; each window of the last 24 hours goes to `on_window`, too.
+
+    Raises:
+        TopicMissing: a topic isn't there.
+        KafkaFault: the brokers don't answer.
+    """
+    stored = Stored()
+    names = settings.monitor
+    for key, value in (await read_compacted(names.baselines_topic, broker)).items():
+        try:
+            baseline = _BASELINE.decode(value)
+            if not baseline.state:
+                stored.tracks.setdefault(baseline.track)
+                continue
+            TrackDetector.restore(baseline.state)
+        except (msgspec.DecodeError, SnapshotError):
+            stored.refused.append(key.decode(errors="replace"))
+            continue
+        stored.baselines[baseline.track] = baseline
+        stored.tracks.setdefault(baseline.track)
+    latest: dict[tuple[str, datetime], Window] = {}
+    async with kafka_topic_log(names.windows_topic, broker) as log:
+        spans = await log.spans()
+        recent = await log.offsets_at(datetime.fromtimestamp(now, UTC) - HISTORY)
+        stored.windows_end = {number: span.end for number, span in spans.items()}
+        starts = _starts(stored, spans, recent)
+        async for record in log.in_order(starts):
+            window = _decode(record)
+            if window is None:
+                continue
+            if record.offset >= recent[record.partition]:
+                on_window(window)
+            _note(stored, window)
+            baseline_ = stored.baselines.get(window.track)
+            if baseline_ is None or window.end.timestamp() > baseline_.closed_until:
+                latest[window.track, window.start] = window
+    stored.windows = sorted(latest.values(), key=lambda window: (window.start, window.track))
+    return stored
+
+
+async def read_compacted(topic: str, broker: Broker) -> dict[bytes, bytes]:
+    """The newest value of each key of a topic; keys with a tombstone are left out."""
+    kept: dict[bytes, bytes] = {}
+    async with kafka_topic_log(topic, broker) as log:
+        async for record in log.in_order(await log.spans()):
+            if record.key is None:
+                continue
+            if record.value is None:
+                kept.pop(record.key, None)
+            else:
+                kept[record.key] = record.value
+    return kept
+
+
+def _starts(
+    stored: Stored, spans: Mapping[int, Span], recent: Mapping[int, int]
+) -> dict[int, Span]:
+    """From the oldest baseline's position on, and 24 hours at least; all where one is missing."""
+    if stored.refused or not stored.baselines:
+        return dict(spans)
+    starts = {}
+    for number, span in spans.items():
+        oldest = min(one.windows.get(str(number), 0) for one in stored.baselines.values())
+        starts[number] = Span(max(span.start, min(oldest, recent[number])), span.end)
+    return starts
+
+
+def _note(stored: Stored, window: Window) -> None:
+    stored.tracks.setdefault(window.track)
+    end = int(window.end.timestamp())
+    stored.closed_until = max(stored.closed_until or end, end)
+    for part in window.offsets:
+        known = stored.read_until.get(part.partition, part.last)
+        stored.read_until[part.partition] = max(known, part.last)
+
+
+def _decode(record: StoredRecord) -> Window | None:
+    try:
+        return _WINDOW.decode(record.value or b"")
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,103 @@
+"""Notifications beside the active monitor: its alerts' topic, told to those who want to know."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+
+import msgspec
+
+from monitor.live.board import Board
+from monitor.notify import Notifier
+from monitor.notify.feed import AlertFeed
+from monitor.notify.targets import make_target
+from monitor.page.source import SourceError
+from monitor.settings import Settings
+from runtime.clock import Clock
+from runtime.errors import Misconfigured
+from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
+from runtime.kafka.options import KafkaOptions
+from schemas.alert import Alert
+
+_CLOSE_S = 5.0
+"""For what waits to be told, at the end; what isn't told by then is told by the next one."""
+
+
+class Telling:
+    """The notifier and what feeds it. Without receivers it does nothing."""
+
+    def __init__(
+        self, settings: Settings, options: KafkaOptions, board: Board, clock: Clock
+    ) -> None:
+        self._settings = settings.monitor
+        self._options = msgspec.structs.replace(
+            options,
+            group_id=f"{options.group_id}-notify",
+            input_topics=(settings.monitor.alerts_topic,),
+            auto_offset_reset="latest",
+        )
+        self._board = board
+        self._clock = clock
+        self._notifier: Notifier | None = None
+        self._feed: AlertFeed | None = None
+
+    async def start(self, stack: AsyncExitStack, page_url: str) -> None:
+        """Begin; `stack` ends it.
+
+        Raises:
+            Misconfigured: a receiver needs something that isn't installed.
+        """
+        if not self._settings.notify:
+            return
+        try:
+            targets = [(make_target(one, clock=self._clock), one) for one in self._settings.notify]
+        except ModuleNotFoundError as error:
+            raise Misconfigured(
+                f"monitor.notify: {error.name} is not installed: pip install 'emostream[notify]'"
+            ) from None
+        self._notifier = Notifier(
+            targets,
+            clock=self._clock,
+            is_muted=self._is_muted,
+            examples=self._examples,
+            page_url=self._settings.page.url or page_url,
+        )
+        views = self._board.alerts()
+        self._notifier.start([v.alert for v in views if v.alert.transition == "firing"])
+        stack.push_async_callback(self._notifier.aclose, within_s=_CLOSE_S)
+        self._feed = AlertFeed(AiokafkaBrokers(self._options).consumer(), self._notifier)
+
+    async def run(self) -> None:
+        """Tell of each transition; returns when cancelled, or at once without receivers.
+
+        Raises:
+            KafkaFault: the brokers gave an error instead.
+        """
+        if self._feed is None or self._notifier is None:
+            return
+        feeding = asyncio.create_task(self._feed.run())
+        try:
+            await asyncio.shield(feeding)
+        finally:
+            self._feed.stop()
+            await feeding
+
+    @property
+    def undelivered(self) -> int:
+        """Transitions that some receiver was never told of, since the start of this term."""
+        return self._notifier.undelivered if self._notifier is not None else 0
+
+    @property
+    def problems(self) -> list[str]:
+        """A sentence for each receiver that takes no notification."""
+        return self._notifier.problems() if self._notifier is not None else []
+
+    def _is_muted(self, track: str, at: datetime) -> bool:
+        return self._board.muted(track, at)
+
+    async def _examples(self, alert: Alert) -> Sequence[str]:
+        try:
+            posts = await self._board.examples(alert.alert_id)
+        except SourceError:
+            return ()
+        return [event.text for event in posts.events if event.text]

@@ -1,0 +1,262 @@
+"""One term as the active monitor: from what the topics say, to the end of the lease."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from monitor.events import Reading
+from monitor.live.alerts import Raising
+from monitor.live.board import Board
+from monitor.live.intake import Arrived, Intake
+from monitor.live.journal import Journal
+from monitor.live.places import Tombstones
+from monitor.settings import Settings
+from monitor.telemetry import log_events
+from monitor.telemetry import metrics as m
+from monitor.tracks import TrackMatcher
+from monitor.watch import Watch
+from monitor.windows import Fate
+from runtime.clock import Clock
+from runtime.telemetry.metric import Counts
+from schemas.alert import Alert
+from schemas.window import Window
+
+_log = structlog.get_logger("monitor")
+
+_TAKE_S = 0.25
+"""Longest wait for events: how late a window may close after its watermark."""
+_WRITE_EVERY_S = 0.25
+_WRITE_AT = 500
+"""Windows of one transaction, or so: while catching up they come by the thousand."""
+_SNAPSHOT_S = 3_600.0
+_COMMIT_S = 60.0
+"""Longest time between commits while events come and no window closes."""
+
+
+class Term:
+    """Feeds events to the `Watch` and writes what it says, with the offsets to begin from again."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        watch: Watch,
+        matcher: TrackMatcher,
+        intake: Intake,
+        journal: Journal,
+        board: Board,
+        tombstones: Tombstones,
+        counts: Counts,
+        clock: Clock,
+        beat: Callable[[], None],
+        quiet_since: Callable[[], float | None],
+    ) -> None:
+        """`quiet_since` tells since when (monotonic) the consumer has had nothing to read."""
+        self._settings = settings.monitor
+        self._watch = watch
+        self._matcher = matcher
+        self._intake = intake
+        self._journal = journal
+        self._board = board
+        self._tombstones = tombstones
+        self._counts = counts
+        self._clock = clock
+        self._beat = beat
+        self._quiet_since = quiet_since
+        after = None if self._settings.history == "alert" else self._settings.history_after_s
+        self._raising = Raising(board.alerts_kept, history_after_s=after)
+        self._windows: list[Window] = []
+        self._alerts: list[Alert] = []
+        self._fed: dict[int, int] = {}
+        self._committed: dict[int, int] = {}
+        self._written_at = self._snapshot_at = self._committed_at = clock.monotonic()
+        self._caught_up = False
+        self._blank: list[str] = []
+        """Tracks that were warmed and had no posts."""
+        self._refused = 0
+        self.events = 0
+        """Records read."""
+        self.unanswered = 0
+        self.by_lang: dict[str | None, int] = {}
+        self.by_model: dict[str, int] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Go on until `stop`; then write what is closed, and a last snapshot.
+
+        Raises:
+            Fenced: another monitor has become active.
+            KafkaFault: it can't go on from here.
+        """
+        while not stop.is_set():
+            taken = await self._intake.take(timeout_s=_TAKE_S)
+            self._beat()
+            for one in taken:
+                self._feed(one)
+            self._advance()
+            await self._write_if_due(idle=not taken)
+        await self._write(snapshots=True)
+
+    def adopt(self, tracks: Sequence[str], windows: Sequence[Window]) -> None:
+        """Write what tracks that were warmed from the past have brought, and a snapshot."""
+        if tracks:
+            self._windows += windows
+            self._blank = [track for track in tracks if track not in self._watch.detectors]
+            self._snapshot_at = self._clock.monotonic() - _SNAPSHOT_S
+
+    def _feed(self, one: Arrived) -> None:
+        self.events += 1
+        self._fed[one.partition] = one.offset + 1
+        if one.event is None:
+            self._counts.add(m.EVENTS, "tombstone" if one.tombstone else "unreadable")
+            if one.tombstone and one.key is not None:
+                self._board.deleted(self._tombstones.bury(one.partition, one.offset, one.key))
+            return
+        self.unanswered += one.unanswered
+        event = one.event
+        fate = self._watch.feed(event, one.partition, one.offset, one.at)
+        self._counts.add(m.EVENTS, fate.value)
+        if fate is not Fate.DUPLICATE:
+            _tally(self.by_lang, event.lang)
+            _tally(self.by_model, _model(event))
+
+    def _advance(self) -> None:
+        for partition in self._intake.idle():
+            self._watch.watermark.idle(partition)
+        closed = self._watch.advance(at_least=self._nothing_missing_before())
+        self._windows += closed.windows
+        wall = self._clock.wall()
+        self._alerts += self._raising.choose(closed.alerts, wall)
+        self._alerts += self._raising.present(wall, self._watch.watermark.value)
+
+    def _nothing_missing_before(self) -> float:
+        """Event time up to which no post can come any more, though none says so.
+
+        Time may pass without posts only where the consumer has none left, all partitions are read,
+        and event time is the present's: never while history is replayed, or the consumer is away.
+        """
+        positions, idle = self._intake.positions(), set(self._intake.idle())
+        since, wall = self._quiet_since(), self._clock.wall()
+        quiet = since is not None and self._clock.monotonic() - since >= _QUIET_S
+        present = wall - self._watch.watermark.value < _PRESENT_S
+        if quiet and present and idle >= positions.keys():
+            return wall - _SLACK_S
+        return float("-inf")
+
+    async def _write_if_due(self, *, idle: bool) -> None:
+        now = self._clock.monotonic()
+        pending = len(self._windows) + len(self._alerts)
+        snapshots = now - self._snapshot_at >= _SNAPSHOT_S
+        if idle and not self._caught_up and not any(self._intake.lag().values()):
+            self._caught_up = snapshots = True
+            _log.info(log_events.CAUGHT_UP, events=self.events)
+        due = pending and (idle or now - self._written_at >= _WRITE_EVERY_S)
+        behind = now - self._committed_at >= _COMMIT_S and self._safe_offsets() != self._committed
+        if snapshots or due or behind or pending >= _WRITE_AT:
+            await self._write(snapshots=snapshots)
+
+    async def _write(self, *, snapshots: bool) -> None:
+        windows, self._windows = self._windows, []
+        alerts, self._alerts = self._alerts, []
+        offsets = self._safe_offsets()
+        closed_until = self._watch.closed_until
+        baselines = []
+        now = self._clock.monotonic()
+        if snapshots and closed_until is not None:
+            wall = self._clock.wall()
+            baselines = [
+                self._journal.baseline(track, state, closed_until=closed_until, at=wall)
+                for track, state in self._watch.snapshots().items()
+            ]
+            baselines += [
+                self._journal.baseline(track, b"", closed_until=closed_until, at=wall)
+                for track in self._blank
+            ]
+            self._blank = []
+            self._snapshot_at = now
+        await self._journal.write(windows, alerts, offsets, baselines)
+        self._written_at = self._committed_at = now
+        self._committed = offsets
+        self._counts.add(m.WINDOWS, by=len(windows))
+        if windows:
+            _log.debug(log_events.WINDOWS_WRITTEN, windows=len(windows))
+        for alert in alerts:
+            self._counts.add(m.ALERTS, alert.transition)
+            _log.info(
+                log_events.ALERT_WRITTEN,
+                alert=alert.alert_id,
+                track=alert.track,
+                transition=alert.transition,
+                measure=alert.measure,
+                severity=alert.severity,
+            )
+        self._board.closed(windows)
+        self._gauges()
+
+    def _safe_offsets(self) -> dict[int, int]:
+        """What no open window needs any more, past what is no event and past markers."""
+        safe = self._watch.safe_offsets()
+        offsets = {}
+        for partition, position in self._intake.positions().items():
+            lowest = safe.get(partition, position)
+            # The watch knows events only: where none is open, all that was read is done.
+            done = lowest >= self._fed.get(partition, position) or partition not in safe
+            offsets[partition] = position if done else lowest
+        return offsets
+
+    def _gauges(self) -> None:
+        counts = self._counts
+        refused = self._matcher.refused
+        counts.add(m.REFUSED, by=refused - self._refused)
+        self._refused = refused
+        for metric in (m.NEGATIVE, m.VALENCE, m.POSTS, m.ALERT_STATE, m.MUTED, m.EXPECTED):
+            counts.clear(metric)
+        states = self._board.tracks()
+        counts.put(m.TRACKS, value=len(states))
+        for state in states:
+            track = state.track
+            counts.put(m.POSTS, track, value=state.posts)
+            counts.put(m.ALERT_STATE, track, value=_STATES.get(state.condition, 0))
+            counts.put(m.MUTED, track, value=self._board.muted(track))
+            if state.negative_share is not None:
+                counts.put(m.NEGATIVE, track, value=state.negative_share)
+            if state.valence is not None:
+                counts.put(m.VALENCE, track, value=state.valence)
+            detector = self._watch.detectors.get(track)
+            if detector is not None and detector.warm:
+                counts.put(m.EXPECTED, track, value=detector.expected())
+
+    @property
+    def lag(self) -> dict[int, int]:
+        """Offsets not read yet, by partition."""
+        return self._intake.lag()
+
+    @property
+    def watermark(self) -> float:
+        """Event time up to which windows may close, Unix seconds; minus infinity at first."""
+        return self._watch.watermark.value
+
+    @property
+    def late(self) -> int:
+        """Events that came after their window had closed."""
+        return self._watch.fates[Fate.LATE]
+
+
+_STATES = {"pending": 1, "firing": 2, "stale": 3}
+_QUIET_S = 60.0
+"""The consumer has nothing to read for this long, before time passes without posts."""
+_PRESENT_S = 2 * 3600.0
+_SLACK_S = 120.0
+"""How long posts take from their authors to Kafka, at most: later ones count as late."""
+_MOST_VALUES = 100
+
+
+def _tally(counts: dict[str | None, int] | dict[str, int], value: str | None) -> None:
+    known: dict[str | None, int] = counts  # type: ignore[assignment]
+    if value in known or len(known) < _MOST_VALUES:
+        known[value] = known.get(value, 0) + 1
+
+
+def _model(event: Reading) -> str:
+    revision = event.model.revision
+    return event.model.id if revision is None else f"{event.model.id}@{revision}"

@@ -1,0 +1,1 @@
+"""What the monitor tells its operator: log events, metrics, health."""

@@ -1,0 +1,40 @@
+"""Whether the monitor lives and works, and why not: what `/livez` and `/readyz` say."""
+
+from collections.abc import Callable
+from typing import Literal
+
+Phase = Literal["starting", "standing by", "reading back", "active", "stopping"]
+
+
+class Health:
+    """Told by the service; asked by the health server."""
+
+    def __init__(self, *, stuck_after_s: float, monotonic: Callable[[], float]) -> None:
+        self._stuck_after_s = stuck_after_s
+        self._monotonic = monotonic
+        self._beat = monotonic()
+        self.phase: Phase = "starting"
+
+    def beat(self) -> None:
+        """The service came round: it read, or waited for records as it should."""
+        self._beat = self._monotonic()
+
+    def enter(self, phase: Phase) -> None:
+        """Another phase begins."""
+        self.phase = phase
+        self.beat()
+
+    def not_alive(self) -> list[str]:
+        """Why the platform should restart the process; empty while it makes progress."""
+        if self.phase != "active":  # the others have deadlines of their own
+            return []
+        quiet_s = self._monotonic() - self._beat
+        if quiet_s > self._stuck_after_s:
+            return [f"no look for events since {quiet_s:.0f} s"]
+        return []
+
+    def not_ready(self) -> list[str]:
+        """Why no windows are made here; a standby isn't ready, and that is no fault."""
+        if self.phase == "active":
+            return []
+        return [f"the monitor is {self.phase}"]

@@ -1,0 +1,46 @@
+"""The monitor's log events: an interface, one line of meaning each."""
+
+from typing import Final
+
+from runtime.telemetry.log_events import LogEvents
+
+EVENTS: Final = LogEvents()
+_event = EVENTS.declare
+
+NOT_STARTED = _event("monitor_not_started", "It can't start or go on; `reason` says what to do.")
+STANDING_BY = _event("standing_by", "Another monitor of the group is active; this one waits.")
+TAKING_OVER = _event("taking_over", "This monitor became the active one of its group.")
+ACTIVE = _event(
+    "active", "State is read back: `tracks`, `windows` and open alerts; events from `offsets` on."
+)
+FENCED = _event("fenced", "Another monitor took over; what this one had not written is dropped.")
+TERM_ENDED = _event("term_ended", "Kafka gave an error; the topics are read again, `attempt`.")
+STOPPING = _event("monitor_stopping", "Told to stop: what is closed is written first.")
+STOPPED = _event("monitor_stopped", "The end, as it was asked for.")
+
+OFFSETS_GONE = _event(
+    "committed_offsets_gone",
+    "Events between the committed offset and the oldest kept were deleted by retention: lost.",
+)
+OFFSETS_AHEAD = _event(
+    "committed_offsets_ahead", "The events' topic ends before the committed offset: made again."
+)
+PARTITIONS_GROWN = _event(
+    "events_partitions_grown", "The events' topic has more partitions; it is read again with them."
+)
+BASELINES_REFUSED = _event(
+    "baselines_refused", "Baselines of another version or damaged: learnt again from windows."
+)
+TRACKS_WARMED = _event("tracks_warmed", "New tracks were warmed from the events kept.")
+REMEMBERED = _event("posts_remembered", "Posts of closed windows were read again, for reposts.")
+CAUGHT_UP = _event("caught_up", "All events are read; windows close as time passes.")
+WINDOWS_WRITTEN = _event("windows_written", "Closed windows and their offsets are acknowledged.")
+ALERT_WRITTEN = _event("alert_written", "An alert's transition is acknowledged.")
+RECORD_UNREADABLE = _event(
+    "record_unreadable", "A record of our own topics can't be read: skipped."
+)
+ACTION_READ = _event("action_read", "Someone said something of an alert, or muted a track.")
+PAGE_UNAVAILABLE = _event("page_unavailable", "The page can't be served; `reason` says why.")
+NO_TEXT = _event(
+    "no_text", "Events carry no text: alerts have no terms, and keyword tracks can't be used."
+)

@@ -1,0 +1,23 @@
+"""What the monitor has learnt of a track, so that a restart needn't learn it again."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from schemas.event import NotEmpty, Timestamp
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """A track's detector at one moment (version 1). The record's key is `track`."""
+
+    version: Literal[1]
+    track: NotEmpty
+    at: Timestamp
+    """Wall clock."""
+    closed_until: Annotated[int, Meta(ge=0)]
+    """Unix seconds of event time: the end of the last window that it knows."""
+    windows: dict[str, Annotated[int, Meta(ge=0)]]
+    """Partition of the windows' topic to the offset from which on windows are to be added."""
+    state: bytes
+    """The detector's own form; base64 in JSON. Empty: the track had no posts yet."""

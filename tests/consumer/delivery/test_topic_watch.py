@@ -1,0 +1,86 @@
+"""Topics that come and go under a running service, and what is checked of them at its start."""
+
+import pytest
+
+from consumer.delivery.topic_watch import EVERY_S
+from runtime.kafka.protocol import Partition
+from tests.consumer.delivery.rig import Rig, numbered, options, running
+from tests.runtime.kafka.fake_kafka import FakeKafka, FakeLog
+
+
+@pytest.mark.parametrize("topic", ["affect.events", "affect.dlq"])
+async def test_a_deleted_output_topic_ends_the_service_with_exit_2_and_says_so(topic: str) -> None:
+    rig = Rig()
+    rig.start()
+    await rig.turn(5)
+    for partition in [one for one in rig.kafka.logs if one.topic == topic]:
+        del rig.kafka.logs[partition]
+    assert await rig.end(3 * EVERY_S) == 2
+    assert f"the topic {topic} was deleted" in str(rig.service.error)
+    assert "emostream topics create" in str(rig.service.error)
+
+
+async def test_an_output_topic_that_is_missing_in_one_look_only_ends_nothing() -> None:
+    rig = Rig()
+    async with running(rig):
+        log = rig.kafka.logs.pop(Partition("affect.dlq", 0))
+        await rig.turn(EVERY_S)
+        rig.kafka.logs[Partition("affect.dlq", 0)] = log
+        await rig.turn(3 * EVERY_S)
+        assert rig.service.error is None
+
+
+async def test_a_deleted_input_topic_is_waited_for() -> None:
+    rig = Rig()
+    rig.kafka.produce("posts", numbered(3))
+    async with running(rig):
+        await rig.turn(2)
+        log = rig.kafka.logs[Partition("posts", 0)]
+        log.records.clear()
+        rig.kafka.topic_ids["posts"] = "another"
+        await rig.turn(300)
+        rig.kafka.logs[Partition("posts", 0)] = FakeLog()
+        rig.kafka.consumers[0]._positions[Partition("posts", 0)] = 0
+        rig.kafka.produce("posts", numbered(4, "new"))
+        await rig.turn(60)
+        assert len(rig.events()) == 7
+        assert rig.service.error is None
+
+
+async def test_a_compacted_dead_letter_topic_is_refused_with_exit_2() -> None:
+    rig = Rig()
+    rig.kafka.compacted = {"affect.dlq"}
+    rig.start()
+    assert await rig.end() == 2
+    assert "affect.dlq is compacted" in str(rig.service.error)
+    assert "cleanup.policy" in str(rig.service.error)
+
+
+@pytest.mark.parametrize(
+    ("topic", "allowed", "missing"),
+    [
+        ("posts", {"describe", "write"}, "READ"),
+        ("affect.events", {"describe", "read"}, "WRITE"),
+        ("affect.dlq", {"describe", "read"}, "WRITE"),
+    ],
+)
+async def test_a_missing_right_is_told_before_the_group_is_joined(
+    topic: str, allowed: set[str], missing: str
+) -> None:
+    rig = Rig()
+    rig.kafka.operations = {topic: frozenset(allowed)}
+    rig.start()
+    assert await rig.end() == 3
+    assert f"grant {missing}" in str(rig.service.error)
+    assert topic in str(rig.service.error)
+    assert rig.kafka.groups["emostream"].members == []
+
+
+async def test_what_old_brokers_do_not_tell_is_not_missed() -> None:
+    kafka = FakeKafka({"posts.a": 1, "affect.events": 1, "affect.dlq": 1})
+    kafka.operations = {"posts.a": frozenset()}
+    rig = Rig(kafka, kafka_options=options(input_topics=(), input_pattern=r"posts\..*"))
+    rig.kafka.clock = rig.clock
+    async with running(rig):
+        await rig.turn(2 * EVERY_S)
+        assert rig.service.error is None

@@ -1,0 +1,268 @@
+"""A monitor on a real Kafka, with topics of its own, and what it should have written."""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from infra.kafka import TopicNames, create_topics, default_topics
+from monitor.events import decode
+from monitor.live.journal import window_key
+from monitor.live.restoring import make_matcher, make_watch
+from monitor.settings import Settings, load
+from monitor.watch import Closed
+from runtime.kafka.connection import Broker
+from runtime.kafka.producing import kafka_producer
+from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
+from schemas import AffectEvent, Sentiment
+from schemas.alert import Alert
+from schemas.window import Window
+from tests.monitor.made import event
+
+WAIT_S = 90
+"""For anything: this machine may be busy. Nothing that is right takes it."""
+
+
+TRACKS = "".join(
+    f'[[monitor.tracks]]\nname = "{name}"\ntopics = ["{name}"]\n'
+    for name in ("trains", "planes", "buses")
+)
+"""Named: tracks of their own are made in the order in which their posts come."""
+
+
+@dataclass
+class Stage:
+    """Topics, a configuration file and the means to write and read."""
+
+    config: Path
+    names: TopicNames
+    broker: Broker
+    settings: Settings
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def process(self) -> AsyncIterator["Process"]:
+        """`emostream monitor` as a process of its own; killed at the end, if it still runs."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("EMOSTREAM_")}
+        started = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "emostream", "monitor", "--config", str(self.config)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**clean, **self.environment},
+        )
+        process = Process(started)
+        try:
+            yield process
+        finally:
+            if started.returncode is None:
+                started.kill()
+            await started.wait()
+            await process.drained()
+
+    async def write(self, events: Iterable[AffectEvent]) -> None:
+        """Write events, each to the partition of its post."""
+        async with kafka_producer(self.broker) as producer:
+            reports = [
+                await producer.send(
+                    self.names.events, key=one.post_id.encode(), value=msgspec.json.encode(one)
+                )
+                for one in events
+            ]
+            await asyncio.gather(*reports)
+
+    async def everything(self, topic: str) -> list[StoredRecord]:
+        """All that a topic holds."""
+        async with kafka_topic_log(topic, self.broker) as log:
+            return [record async for record in log.in_order(await log.spans())]
+
+    async def windows_until(self, keys: Iterable[bytes]) -> list[StoredRecord]:
+        """The records of the windows' topic, as soon as each of these keys has come."""
+        missing = set(keys)
+
+        def found(record: StoredRecord) -> bool:
+            missing.discard(record.key or b"")
+            return not missing
+
+        return await self._until(self.names.windows, found)
+
+    async def alerts_until(self, transition: str) -> list[Alert]:
+        """The alerts' transitions, as soon as one is of this kind."""
+
+        def found(record: StoredRecord) -> bool:
+            said: dict[str, object] = msgspec.json.decode(record.value or b"{}")
+            return said.get("transition") == transition
+
+        records = await self._until(self.names.alerts, found)
+        return [msgspec.json.decode(one.value or b"", type=Alert) for one in records]
+
+    async def _until(self, topic: str, done: Callable[[StoredRecord], bool]) -> list[StoredRecord]:
+        records: list[StoredRecord] = []
+        async with asyncio.timeout(WAIT_S), kafka_topic_log(topic, self.broker) as log:
+            spans = {n: Span(one.start, one.end) for n, one in (await log.spans()).items()}
+            followed = log.in_order(spans, follow=True)
+            async for record in followed:
+                records.append(record)
+                if done(record):
+                    break
+            await followed.aclose()
+        return records
+
+    async def oracle(self) -> dict[bytes, Window]:
+        """What one pass over everything that was written says: the windows that are closed."""
+        return {window_key(window): window for window in (await self.one_pass()).windows}
+
+    async def one_pass(self) -> Closed:
+        """The windows and the alerts of one pass over everything that was written."""
+        watch = make_watch(self.settings, make_matcher(self.settings))
+        for record in await self.everything(self.names.events):
+            if record.value is not None:
+                at = record.timestamp_ms / 1000
+                watch.feed(decode(record.value), record.partition, record.offset, at)
+        for partition in range(4):
+            watch.watermark.idle(partition)
+        return watch.advance()
+
+
+@dataclass
+class Process:
+    """A running monitor."""
+
+    process: asyncio.subprocess.Process
+    log: list[str] = field(default_factory=list)
+    _reading: asyncio.Task[None] | None = None
+    _more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._reading = asyncio.create_task(self._read_log())
+
+    async def active(self) -> str:
+        """Its line, once it is the active one."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(WAIT_S):
+            line = await self.process.stdout.readline()
+        assert b"is active" in line, "\n".join(self.log)
+        return line.decode()
+
+    async def kill(self) -> None:
+        """Kill -9."""
+        self.process.kill()
+        await self.process.wait()
+
+    def pause(self) -> None:
+        """Stop it where it is, as a machine that hangs does."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on, without knowing that it was away."""
+        self.process.send_signal(signal.SIGCONT)
+
+    async def logged(self, name: str) -> dict[str, object]:
+        """The first log event of this name, as soon as it is there."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                for line in self.log:
+                    if (
+                        line.startswith("{")
+                        and (said := msgspec.json.decode(line))["event"] == name
+                    ):
+                        return dict(said)
+                self._more.clear()
+                await self._more.wait()
+
+    async def stop(self) -> int:
+        """SIGTERM; give the exit status."""
+        self.process.terminate()
+        async with asyncio.timeout(WAIT_S):
+            return await self.process.wait()
+
+    async def drained(self) -> None:
+        if self._reading is not None:
+            await self._reading
+
+    async def _read_log(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.log.append(line.decode().rstrip())
+            self._more.set()
+
+
+async def make_stage(bootstrap: str, folder: Path, more: str = "") -> Stage:
+    """Topics under a mark of their own, and a configuration that names them."""
+    mark = secrets.token_hex(4)
+    parts = ("posts", "events", "dlq", "windows", "alerts", "mutes", "baselines")
+    names = TopicNames(*(f"{mark}.{part}" for part in parts))
+    await create_topics({"bootstrap_servers": bootstrap}, default_topics(names))
+    config = folder / f"{mark}.toml"
+    config.write_text(
+        f'[kafka]\nbootstrap = "{bootstrap}"\nsession_timeout_s = 6.0\n'
+        f'[log]\nformat = "json"\n'
+        f'[input]\ntopics = ["{names.posts}"]\ngroup_id = "{mark}.consumer"\n'
+        f'[output]\nevents_topic = "{names.events}"\ndlq_topic = "{names.dead_letters}"\n'
+        f'[monitor]\ngroup_id = "{mark}.monitor"\nidle_after_s = 0.2\n'
+        f'alerts_topic = "{names.alerts}"\nmutes_topic = "{names.mutes}"\n'
+        f'windows_topic = "{names.windows}"\nbaselines_topic = "{names.baselines}"\n{more}\n'
+        "[monitor.http]\nport = 0\n[monitor.page]\nenabled = false\n" + TRACKS
+    )
+    return Stage(config, names, Broker(bootstrap=bootstrap), load(config, {}))
+
+
+def posts(first: int, last: int, *, every_s: float = 2.0) -> list[AffectEvent]:
+    """Posts of three tracks: out of order within the lateness, some twice, some read again."""
+    found: list[AffectEvent] = []
+    for number in range(first, last):
+        at_s = number * every_s + (17 if number % 5 == 0 else 0)
+        topic = ("trains", "planes", "buses")[number % 3]
+        text = (
+            "the same words, again and again" if number % 4 == 0 else f"made-up post no. {number}"
+        )
+        one = event(number, at_s=at_s, topic=topic, text=text)
+        found.append(one)
+        if number % 11 == 0:
+            found.append(one)
+        if number % 13 == 0:
+            again = {"id": f"again-{number}", "processed_at": one.processed_at + timedelta(hours=1)}
+            found.append(msgspec.structs.replace(one, **again))
+    return found
+
+
+def closing(number: int, at_s: float) -> list[AffectEvent]:
+    """Posts that let everything before them close."""
+    return [event(number + n, at_s=at_s, topic="closing") for n in range(3)]
+
+
+def folded(records: Sequence[StoredRecord]) -> dict[bytes, Window]:
+    """The newest record of each key."""
+    return {
+        record.key or b"": msgspec.json.decode(record.value or b"", type=Window)
+        for record in records
+    }
+
+
+def mood(first_s: float, last_s: float, *, every_s: float, negative: float) -> list[AffectEvent]:
+    """Posts of the track `trains` by many people, of which this share is negative."""
+    found: list[AffectEvent] = []
+    steps = round((last_s - first_s) / every_s)
+    for step in range(steps):
+        at_s = first_s + step * every_s
+        number = 1_000_000 + round(at_s * 10)
+        # As evenly as can be: a spike is one by the storm, not by chance.
+        low = int((step + 1) * negative) > int(step * negative)
+        found.append(
+            event(
+                number,
+                at_s=at_s,
+                author=f"person-{number % 977}",
+                sentiment=Sentiment(valence=0.12 if low else 0.71),
+                emotions=("anger",) if low else ("joy",),
+                text=f"signal failure {number}" if low else f"a nice ride {number}",
+            )
+        )
+    return found

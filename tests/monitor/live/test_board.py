@@ -1,0 +1,221 @@
+"""The picture of now that the page is made of."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from monitor.detection import TrackDetector
+from monitor.live.board import Board
+from monitor.live.lookup import Lookup
+from monitor.live.places import Places
+from monitor.page.source import (
+    Change,
+    MinuteClosed,
+    MutesChanged,
+    MuteTrack,
+    NotFoundError,
+    Say,
+    TracksChanged,
+    UnmuteTrack,
+)
+from monitor.settings import Settings
+from runtime.kafka.producing import Outgoing
+from schemas.alert import Alert, AlertAction, Mute
+from schemas.window import OffsetRange, Window
+from tests.monitor.made import T0
+
+WALL = T0.timestamp() + 7_200
+
+
+class Calm:
+    """A detector that is warm."""
+
+    warm = True
+    alert_state = None
+
+
+def window(minute: int, track: str = "trains", **more: Any) -> Window:
+    start = T0 + timedelta(minutes=minute)
+    fields: dict[str, Any] = {
+        "posts": 20,
+        "scored": 20,
+        "negative": 6,
+        "negative_share": 0.3,
+        "valence_mean": 0.6,
+        "authors": 15,
+        "emotions": {"anger": 0.2},
+        "offsets": (OffsetRange(partition=0, first=minute * 20, last=minute * 20 + 19),),
+    }
+    return Window(
+        version=1,
+        track=track,
+        start=start,
+        end=start + timedelta(minutes=1),
+        **{**fields, **more},
+    )
+
+
+def alert(transition: str, minute: int = 5, alert_id: str = "alert-0") -> Alert:
+    made = {
+        "version": 1,
+        "id": f"{alert_id}-{transition}",
+        "alert_id": alert_id,
+        "track": "trains",
+        "transition": transition,
+        "measure": "negative_share",
+        "severity": "critical",
+        "observed": 0.7,
+        "expected": 0.3,
+        "started_at": T0,
+        "at": T0 + timedelta(minutes=minute),
+        "posts": 10,
+    }
+    return msgspec.convert(made, Alert)
+
+
+class Written(list[Outgoing]):
+    """Where the board writes."""
+
+    async def write(self, record: Outgoing) -> None:
+        self.append(record)
+
+
+@pytest.fixture
+def written() -> Written:
+    return Written()
+
+
+@pytest.fixture
+def board(written: Written) -> Board:
+    made = Board(
+        Settings(),
+        places=Places(),
+        lookup=cast("Lookup", None),
+        write=written.write,
+        wall=lambda: WALL,
+        configured=("planes",),
+    )
+    made.detectors = cast("dict[str, TrackDetector]", {"trains": Calm(), "planes": Calm()})
+    return made
+
+
+async def told(board: Board, count: int) -> AsyncIterator[Change]:
+    async with asyncio.timeout(10):
+        changes = board.changes()
+        waiting = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)  # it listens from its first step on
+        yield cast("Change", None)
+        yield await waiting
+        for _ in range(count - 1):
+            yield await anext(changes)
+
+
+async def test_what_is_told_is_shown_already(board: Board) -> None:
+    changes = told(board, 2)
+    await anext(changes)
+    board.closed([window(0)])
+    first, second = [one async for one in changes]
+    assert isinstance(first, MinuteClosed)
+    assert isinstance(second, TracksChanged)
+    assert first.minute.window == window(0)
+    (state,) = second.tracks
+    assert (state.track, state.posts, state.negative_share) == ("trains", 20, 0.3)
+
+
+def test_tracks_of_the_configuration_come_first_even_without_posts(board: Board) -> None:
+    board.closed([window(0, "trains"), window(0, "buses", posts=90)])
+    assert [state.track for state in board.tracks()] == ["planes", "buses", "trains"]
+    assert board.tracks()[0].at is None
+    assert board.windows("planes", T0, T0 + timedelta(hours=1)).posts == ()
+
+
+def test_now_is_the_last_ten_minutes_of_event_time(board: Board) -> None:
+    board.closed([window(minute, negative=minute, posts=10) for minute in range(30)])
+    state = next(one for one in board.tracks() if one.track == "trains")
+    assert state.posts == 100
+    assert state.negative_share == pytest.approx(sum(range(20, 30)) / 200)
+    assert state.at == T0 + timedelta(minutes=30)
+
+
+def test_the_band_is_shown_once_enough_is_known(board: Board) -> None:
+    board.closed([window(minute) for minute in range(60)])
+    columns = board.windows("trains", T0, T0 + timedelta(hours=1))
+    expected, low, high = columns.bands["negative_share"]
+    assert expected[0] is None
+    assert expected[-1] == pytest.approx(0.3)
+    assert low[-1] is not None
+    assert high[-1] is not None
+    assert low[-1] < 0.3 < high[-1]
+    assert columns.posts == (20,) * 60
+
+
+def test_an_alert_is_shown_with_its_way_and_what_people_said(board: Board) -> None:
+    said = AlertAction(version=1, id="s", alert_id="alert-0", action="ack", by="ann", at=T0)
+    for record in (alert("pending", 5), alert("firing", 7), said, said, alert("firing", 7)):
+        board.alert_record(record)
+    (view,) = board.alerts()
+    assert [state for state, _ in view.transitions] == ["pending", "firing"]
+    assert view.actions == (said,)
+    board.closed([window(0)])
+    state = next(one for one in board.tracks() if one.track == "trains")
+    assert (state.condition, state.severity) == ("firing", "critical")
+    board.alert_record(alert("resolved", 9))
+    assert next(one for one in board.tracks() if one.track == "trains").condition == "calm"
+
+
+def test_open_alerts_come_before_newer_past_ones(board: Board) -> None:
+    board.alert_record(alert("firing", 1, "open"))
+    board.alert_record(alert("resolved", 50, "past"))
+    assert [view.alert.alert_id for view in board.alerts()] == ["open", "past"]
+
+
+async def test_what_people_say_is_written_to_the_topics(board: Board, written: Written) -> None:
+    board.alert_record(alert("firing"))
+    board.closed([window(0)])
+    await board.act(Say(alert_id="alert-0", action="note", by="ann", note="it rains"))
+    await board.act(MuteTrack(track="trains", by="ann", weekly="sat 10:00-11:00", zone="UTC"))
+    await board.act(UnmuteTrack(track="trains", by="ann"))
+    said, mute, unmute = written
+    assert (said.topic, said.key) == ("affect.alerts", b"alert-0")
+    assert msgspec.json.decode(said.value or b"", type=AlertAction).note == "it rains"
+    assert (mute.topic, mute.key) == ("affect.mutes", b"trains")
+    assert msgspec.json.decode(mute.value or b"", type=Mute).weekly == "sat 10:00-11:00"
+    assert (unmute.key, unmute.value) == (b"trains", None)
+
+
+async def test_what_is_unknown_or_unreadable_is_refused(board: Board, written: Written) -> None:
+    with pytest.raises(NotFoundError):
+        await board.act(Say(alert_id="nothing", action="ack", by="ann"))
+    with pytest.raises(NotFoundError):
+        await board.act(MuteTrack(track="nothing", by="ann"))
+    with pytest.raises(ValueError, match="days and times"):
+        await board.act(MuteTrack(track="planes", by="ann", weekly="never", zone="UTC"))
+    with pytest.raises(NotFoundError):
+        await board.posts("nothing", T0, T0, limit=1, negative=False)
+    assert not written
+
+
+async def test_a_mute_holds_until_it_is_over(board: Board) -> None:
+    at = datetime.fromtimestamp(WALL, UTC)
+    mute = Mute(version=1, id="m", track="trains", by="ann", at=at)
+    changes = told(board, 1)
+    await anext(changes)
+    board.mute_record("trains", mute)
+    (change,) = [one async for one in changes]
+    assert change == MutesChanged(mutes=(mute,))
+    assert board.muted("trains")
+    board.mute_record("trains", msgspec.structs.replace(mute, until=at - timedelta(seconds=1)))
+    assert not board.muted("trains")
+    assert not board.mutes()
+
+
+async def test_memory_is_bounded_whatever_the_number_of_alerts(board: Board) -> None:
+    for number in range(3_000):
+        board.alert_record(alert("resolved", number, f"alert-{number}"))
+    assert len(board.alerts()) == 200
+    assert board.alerts_kept.get("alert-0") is None
+    assert board.alerts_kept.get("alert-2999") is not None

@@ -1,0 +1,87 @@
+"""Which transitions are said: no history, nothing twice, and the end of what was said."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from monitor.live.alerts import Alerts, Raising
+from schemas.alert import Alert
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+WALL = NOW.timestamp()
+
+
+def alert(transition: str, minutes_ago: float, alert_id: str = "a", **more: Any) -> Alert:
+    made = {
+        "version": 1,
+        "id": f"{alert_id}-{transition}",
+        "alert_id": alert_id,
+        "track": "trains",
+        "transition": transition,
+        "measure": "negative_share",
+        "severity": "warning",
+        "observed": 0.7,
+        "expected": 0.3,
+        "started_at": NOW - timedelta(minutes=minutes_ago),
+        "at": NOW - timedelta(minutes=minutes_ago),
+        "posts": 10,
+    }
+    return msgspec.convert({**made, **more}, Alert)
+
+
+def test_what_happens_now_is_said_once() -> None:
+    raising = Raising(Alerts(), history_after_s=3_600)
+    found = [alert("pending", 3), alert("firing", 2)]
+    assert raising.choose(found, WALL) == found
+    assert raising.choose(found, WALL) == []
+
+
+def test_what_stands_on_the_topic_already_is_not_said_again() -> None:
+    alerts = Alerts()
+    alerts.take(alert("pending", 3))
+    raising = Raising(alerts, history_after_s=3_600)
+    assert raising.choose([alert("pending", 3)], WALL) == []
+    assert raising.choose([alert("firing", 2)], WALL) == [alert("firing", 2)]
+
+
+def test_a_spike_of_long_ago_is_not_news() -> None:
+    raising = Raising(Alerts(), history_after_s=3_600)
+    past = [alert("pending", 300), alert("firing", 290), alert("resolved", 240)]
+    assert raising.choose(past, WALL) == []
+    assert raising.present(WALL, WALL) == []
+
+
+def test_unless_asked() -> None:
+    raising = Raising(Alerts(), history_after_s=None)
+    past = [alert("pending", 300), alert("firing", 290), alert("resolved", 240)]
+    assert raising.choose(past, WALL) == past
+
+
+def test_the_end_of_a_told_alert_is_told_however_late_it_is_read() -> None:
+    alerts = Alerts()
+    alerts.take(alert("firing", 400))
+    raising = Raising(alerts, history_after_s=3_600)
+    assert raising.choose([alert("resolved", 300)], WALL) == [alert("resolved", 300)]
+
+
+def test_the_end_of_an_untold_alert_is_not_told() -> None:
+    raising = Raising(Alerts(), history_after_s=3_600)
+    assert raising.choose([alert("firing", 90)], WALL) == []
+    assert raising.choose([alert("resolved", 5)], WALL) == []
+
+
+def test_a_spike_of_history_that_goes_on_is_told_when_the_present_is_reached() -> None:
+    raising = Raising(Alerts(), history_after_s=3_600)
+    assert raising.choose([alert("pending", 100), alert("firing", 90)], WALL) == []
+    assert raising.present(WALL, WALL - 5_000) == []
+    assert raising.present(WALL, WALL - 60) == [alert("firing", 90)]
+    assert raising.present(WALL, WALL) == []
+    assert raising.choose([alert("resolved", 1)], WALL) == [alert("resolved", 1)]
+
+
+def test_a_change_of_instrument_is_said_although_it_never_fired() -> None:
+    raising = Raising(Alerts(), history_after_s=3_600)
+    changed = alert("resolved", 1, kind="instrument")
+    assert raising.choose([changed], WALL) == [changed]
+    assert raising.choose([alert("resolved", 90, "b", kind="level")], WALL) == []
