@@ -56,6 +56,11 @@ class FakePool:
         self.calls = 0
         self.waiting = 0
         self.available = True
+        self.suspected = 0
+        self.on_suspect: Callable[[], None] = lambda: None
+        self.passed = asyncio.Event()
+        """Whether the canary has been passed again."""
+        self.passed.set()
         self.info = ServerInfo(dialect="tgi", model_id="emostream-small", model_revision="r1")
 
     @property
@@ -83,7 +88,11 @@ class FakePool:
         return answers
 
     async def wait_available(self) -> None:
-        return
+        await self.passed.wait()
+
+    def suspect_model(self) -> None:
+        self.suspected += 1
+        self.on_suspect()
 
 
 def make_analyzer(

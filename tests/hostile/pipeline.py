@@ -104,6 +104,9 @@ class OneTry:
         self.mark = mark
         self.info = ServerInfo(dialect="tgi", model_id="emostream-small", model_revision="r1")
 
+    def suspect_model(self) -> None:
+        """Nothing: it is asked no more than once."""
+
     async def wait_available(self) -> None:
         return
 
