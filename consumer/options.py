@@ -12,7 +12,7 @@ LAST_COMMIT_S = 5.0
 class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     """When a batch closes, and how many may be under way."""
 
-    max_records: int = 64
+    max_posts: int = 64
     """Enough to group prompts by task and length, few enough that one slow answer holds few."""
     max_bytes: int = 1_048_576
     """Key, value and headers. One record that is larger is a batch of its own."""
@@ -20,7 +20,7 @@ class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Counted from the first record, while a batch may start; under load batches fill instead.
     Measured at 133 posts/s: the median post is 4 ms in the service with 2 ms,
     8 with 5; it may be 10."""
-    max_concurrent_records: int = 512
+    max_concurrent_posts: int = 512
     """Records under way at once: no batch starts past it. What is started has to be finished or
     thrown away when partitions move. 512 posts are over 1,000 prompts at once: what eight TGIs take
     (128 each). A record holds its own place only, however long its batch takes."""
@@ -29,7 +29,7 @@ class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
 class InFlightLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What may be held between fetch and acknowledgement. Past it, partitions are paused."""
 
-    max_records: int = 4_096
+    max_posts: int = 4_096
     """Two full rounds of batches, so that none waits for a fetch."""
     max_bytes: int = 33_554_432
     """32 MiB: 4,096 posts of 8 KB. The memory they take as Python objects is about twice that."""
@@ -48,8 +48,8 @@ class DrainBudget(msgspec.Struct, frozen=True, kw_only=True):
     revoke_s: float = 20.0
     """Every member of the group waits for this: eager rebalancing stops them all."""
     stop_s: float = 20.0
-    """With the last acknowledgements, the commit and disconnecting 29 s: below Kubernetes' 30 s from
-    SIGTERM to SIGKILL."""
+    """With the last acknowledgements, the commit and disconnecting 29 s, below Kubernetes' 30 s
+    from SIGTERM to SIGKILL."""
 
 
 class CommitPolicy(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,24 +1,23 @@
 """What writes posts into Kafka: files, synthetic load, rated tweets, dead letters once more."""
 
 from producer.bad_input import BAD_INPUTS, BadInput
-from producer.clock import Clock
-from producer.dlq import (
-    Letter,
-    LetterFilter,
+from producer.dead_letter_replay import DlqReplayReport, DlqReplaySettings, replay_dead_letters
+from producer.dead_letters import (
+    DeadLetterFilter,
     Listing,
+    StoredDeadLetter,
     Summary,
     describe,
-    list_letters,
-    show_letter,
+    list_dead_letters,
+    show_dead_letter,
 )
-from producer.dlq_replay import DlqReplayReport, DlqReplaySettings, replay_letters
-from producer.errors import NoSuchLetter, ProducerError, TweetsUnavailable, UnreadableFile
+from producer.errors import NoSuchDeadLetter, ProducerError, TweetsUnavailable, UnreadableFile
 from producer.load import LoadSettings, load_records, send_load
 from producer.rated_tweets import fetch_tweets
 from producer.replay import ReplaySettings, replay_file
 from producer.report import BadLine, BadLineObserver, Observer, Progress, Report
 from producer.tweets import HUMAN_VALENCE, TweetsSettings, read_tweets, sample, send_tweets
-from producer.yardstick import Agreement, pearson, valence_agreement
+from producer.valence_agreement import Agreement, pearson, valence_agreement
 from runtime.kafka.connection import Broker
 from runtime.kafka.errors import DeliveryStalled, ReadingStalled, TopicMissing, Unreachable
 from runtime.kafka.producing import Delivery, Outgoing
@@ -31,16 +30,14 @@ __all__ = [
     "BadLine",
     "BadLineObserver",
     "Broker",
-    "Clock",
+    "DeadLetterFilter",
     "Delivery",
     "DeliveryStalled",
     "DlqReplayReport",
     "DlqReplaySettings",
-    "Letter",
-    "LetterFilter",
     "Listing",
     "LoadSettings",
-    "NoSuchLetter",
+    "NoSuchDeadLetter",
     "Observer",
     "Outgoing",
     "ProducerError",
@@ -48,6 +45,7 @@ __all__ = [
     "ReadingStalled",
     "ReplaySettings",
     "Report",
+    "StoredDeadLetter",
     "Summary",
     "TopicMissing",
     "TweetsSettings",
@@ -56,15 +54,15 @@ __all__ = [
     "UnreadableFile",
     "describe",
     "fetch_tweets",
-    "list_letters",
+    "list_dead_letters",
     "load_records",
     "pearson",
     "read_tweets",
+    "replay_dead_letters",
     "replay_file",
-    "replay_letters",
     "sample",
     "send_load",
     "send_tweets",
-    "show_letter",
+    "show_dead_letter",
     "valence_agreement",
 ]

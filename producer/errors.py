@@ -12,7 +12,7 @@ class ProducerError(QuotableError):
     """Producing can't go on. The message says what to do; it never holds a post or a secret."""
 
 
-class NoSuchLetter(ProducerError):  # noqa: N818
+class NoSuchDeadLetter(ProducerError):  # noqa: N818
     """No dead letter stands at this place."""
 
 

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Literal, TypeAlias
 
-from producer.clock import Clock, Pacer, SystemClock
 from producer.errors import ProducerError
+from producer.pacer import Pacer
 from producer.report import BadLine, BadLineObserver, Observer, Progress, Report
+from runtime.clock import Clock, SystemClock
 from runtime.kafka.errors import DeliveryStalled, KafkaFault
 from runtime.kafka.producing import BoundedProducer, Outgoing
 

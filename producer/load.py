@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from producer.bad_input import BAD_INPUTS, BadInput
-from producer.clock import Clock
 from producer.feed import Feed, Source
 from producer.report import Observer, Report
 from producer.synthetic import synthetic_post
+from runtime.clock import Clock
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import (
     BoundedProducer,

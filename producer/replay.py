@@ -8,12 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from producer.clock import Clock
 from producer.errors import UnreadableFile
 from producer.feed import Feed, OnBadLine, Source
 from producer.files import STDIN, FileFormat, PostFile, Row
 from producer.mapping import columns
 from producer.report import BadLine, BadLineObserver, Observer, Report
+from runtime.clock import Clock
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import (
     BoundedProducer,

@@ -1,4 +1,4 @@
-"""`tweets`: 4,200 tweets with the valence that people gave them, as posts: the yardstick.
+"""`tweets`: 4,200 tweets with the valence that people gave them, as posts.
 
 Texts are the file's own, byte for byte: `&amp;` stays as it is, because the EmoLLMs were trained
 and benchmarked on tweets that hold it. Handles are `@anonymous` in the data set already.
@@ -9,11 +9,11 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from producer.clock import Clock
 from producer.feed import Feed, Source
 from producer.rated_tweets import fetch_tweets
 from producer.replay import outgoing
 from producer.report import Observer, Report
+from runtime.clock import Clock
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import BoundedProducer, Delivery, RecordProducer, kafka_producer
 from schemas import Post

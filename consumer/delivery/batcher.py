@@ -52,7 +52,7 @@ class Batcher:
         if due is None:
             return None
         limits = self._limits
-        if self._records < limits.max_records and self._nbytes < limits.max_bytes:
+        if self._records < limits.max_posts and self._nbytes < limits.max_bytes:
             if last:
                 return self._cut("drain")
             if due - now > _ROUNDING_S:
@@ -66,7 +66,7 @@ class Batcher:
         records: list[Record] = []
         nbytes = 0
         closed_by = otherwise
-        while queues and len(records) < limits.max_records:
+        while queues and len(records) < limits.max_posts:
             epoch, queue = next(iter(queues.items()))
             record, size, _ = queue[0]
             if records and nbytes + size > limits.max_bytes:

@@ -47,7 +47,7 @@ class InFlight:
     @property
     def full(self) -> Literal["records", "bytes"] | None:
         """Which bound is reached, if any."""
-        if self.records >= self._limits.max_records:
+        if self.records >= self._limits.max_posts:
             return "records"
         if self.nbytes >= self._limits.max_bytes:
             return "bytes"
@@ -57,9 +57,7 @@ class InFlight:
     def low(self) -> bool:
         """Whether there is room enough to fetch again after it was full."""
         share, limits = self._limits.resume_at, self._limits
-        return (
-            self.records <= share * limits.max_records and self.nbytes <= share * limits.max_bytes
-        )
+        return self.records <= share * limits.max_posts and self.nbytes <= share * limits.max_bytes
 
     def room(self, most: int) -> int:
         """How many records to ask for: at least 1, at most `most`.
@@ -68,15 +66,15 @@ class InFlight:
         next records are larger than the last ones.
         """
         by_bytes = (self._limits.max_bytes - self.nbytes) / max(1.0, self._mean_size)
-        return max(1, min(most, self._limits.max_records - self.records, int(by_bytes)))
+        return max(1, min(most, self._limits.max_posts - self.records, int(by_bytes)))
 
     def room_of(self, epoch: int) -> int:
         """How many records more this partition may have in flight: its share, 0 past it."""
-        free = max(0, self._limits.max_records - self.records)
+        free = max(0, self._limits.max_posts - self.records)
         # What it takes isn't free any more: hence the divisor, rounded up.
         return max(0, -((self._by_epoch[epoch] - _SHARE * free) // (_SHARE + 1)))
 
     def low_of(self, epoch: int) -> bool:
         """Whether a partition that had its share may be fetched again."""
-        free = max(0, self._limits.max_records - self.records)
+        free = max(0, self._limits.max_posts - self.records)
         return self._by_epoch[epoch] <= self._limits.resume_at * _SHARE * free

@@ -112,7 +112,7 @@ class Scheduler:
         now = self._clock.monotonic()
         # The bound is passed by less than one batch. So a backlog is cut into full batches, and
         # not into one for each place that gets free.
-        while self._places_taken < self._limits.max_concurrent_records:
+        while self._places_taken < self._limits.max_concurrent_posts:
             batch = self._batcher.take(now, last=self.last)
             if batch is None:
                 due = self._batcher.due()

@@ -22,18 +22,18 @@ class Batch(Section):
         "max_concurrent": "use batch.max_concurrent_posts",
     }
 
-    max_posts: Annotated[int, Field(ge=1, le=10_000)] = _BATCH.max_records
+    max_posts: Annotated[int, Field(ge=1, le=10_000)] = _BATCH.max_posts
     """Posts of a full batch."""
     max_wait_s: Annotated[float, Field(ge=0, le=60)] = _BATCH.max_wait_s
     """Seconds after its first post at which a batch closes, full or not."""
-    max_concurrent_posts: Annotated[int, Field(ge=1)] = _BATCH.max_concurrent_records
+    max_concurrent_posts: Annotated[int, Field(ge=1)] = _BATCH.max_concurrent_posts
     """Posts of all batches under way; more than the model servers take at once only waits."""
 
 
 class InFlight(Section):
     """What may be held between fetch and acknowledgement. Past it, fetching pauses."""
 
-    max_posts: Annotated[int, Field(ge=1)] = _IN_FLIGHT.max_records
+    max_posts: Annotated[int, Field(ge=1)] = _IN_FLIGHT.max_posts
     """Posts held at most."""
     max_bytes: Annotated[int, Field(ge=1)] = _IN_FLIGHT.max_bytes
     """Bytes of records held at most."""

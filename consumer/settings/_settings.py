@@ -81,13 +81,11 @@ class Settings(Document):
         batch, in_flight, drain = self.batch, self.in_flight, self.drain
         return ServiceLimits(
             batch=BatchLimits(
-                max_records=batch.max_posts,
+                max_posts=batch.max_posts,
                 max_wait_s=batch.max_wait_s,
-                max_concurrent_records=batch.max_concurrent_posts,
+                max_concurrent_posts=batch.max_concurrent_posts,
             ),
-            in_flight=InFlightLimits(
-                max_records=in_flight.max_posts, max_bytes=in_flight.max_bytes
-            ),
+            in_flight=InFlightLimits(max_posts=in_flight.max_posts, max_bytes=in_flight.max_bytes),
             drain=DrainBudget(revoke_s=drain.revoke_s, stop_s=drain.stop_s),
             fuse=FuseLimits(share=self.fuse.share),
         )

@@ -13,12 +13,12 @@ from emostream.connection import Connection
 from emostream.exits import FAILED, WRONG_USAGE, CommandError, wrong_usage
 from emostream.logs import quiet_logs
 from producer import (
+    DeadLetterFilter,
     DlqReplaySettings,
-    LetterFilter,
     describe,
-    list_letters,
-    replay_letters,
-    show_letter,
+    list_dead_letters,
+    replay_dead_letters,
+    show_dead_letter,
 )
 
 app = App(name="dlq", help="Dead letters: list them, look at one, send them back.")
@@ -62,10 +62,10 @@ def list_(
     quiet_logs()
     chosen = _filter(class_, from_topic, stage, since, until)
     listing = asyncio.run(
-        list_letters(
+        list_dead_letters(
             connection.broker(),
             topic=topic or connection.settings().output.dlq_topic,
-            letter_filter=chosen,
+            dead_letter_filter=chosen,
             limit=limit,
         )
     )
@@ -116,7 +116,7 @@ def show(
         message = "PLACE is PARTITION/OFFSET, such as 2/17"
         raise CommandError(message, status=WRONG_USAGE) from None
     letter = asyncio.run(
-        show_letter(
+        show_dead_letter(
             connection.broker(),
             partition,
             offset,
@@ -176,7 +176,7 @@ def replay(
     with wrong_usage():
         settings = DlqReplaySettings(
             topic=topic,
-            letter_filter=_filter(class_, from_topic, stage, since, until),
+            dead_letter_filter=_filter(class_, from_topic, stage, since, until),
             to_topic=to,
             max_replays=max_replays,
             limit=limit,
@@ -184,7 +184,7 @@ def replay(
             dry_run=dry_run,
             group=group,
         )
-    report = asyncio.run(replay_letters(settings, connection.broker()))
+    report = asyncio.run(replay_dead_letters(settings, connection.broker()))
     if json_:
         _write_json(report)
     else:
@@ -207,8 +207,8 @@ def _filter(
     stages: tuple[str, ...],
     since: datetime | None,
     until: datetime | None,
-) -> LetterFilter:
-    return LetterFilter(
+) -> DeadLetterFilter:
+    return DeadLetterFilter(
         class_names=frozenset(classes),
         topics=frozenset(topics),
         stages=frozenset(stages),

@@ -14,8 +14,8 @@ from consumer.options import Until
 from consumer.settings import Settings
 from infra.kafka import TopicNames, create_topics, default_topics
 from producer import BAD_INPUTS, Broker
-from producer.dlq import letter_of
-from producer.dlq_replay import replayed_record
+from producer.dead_letter_replay import replayed_record
+from producer.dead_letters import stored_dead_letter
 from runtime.kafka.aiokafka_brokers import AiokafkaProducer
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.topic_log import StoredRecord, kafka_topic_log
@@ -61,7 +61,9 @@ async def test_each_bad_input_ends_as_the_table_says_and_nothing_else_with_it(
     letters = await _records(bootstrap, names.dead_letters)
 
     ended: dict[bytes, str | None] = {event.key or NO_KEY: None for event in events}
-    ended |= {letter.key or NO_KEY: letter_of(letter).letter.class_name for letter in letters}
+    ended |= {
+        letter.key or NO_KEY: stored_dead_letter(letter).dead.class_name for letter in letters
+    }
     due = {key: one for key, one in sent.items() if one.value is not None}
     assert ended == {key: one.dead_letter for key, one in due.items()}
     assert len(events) + len(letters) == len(due)
@@ -128,11 +130,11 @@ def _is_a_cloud_event(record: StoredRecord) -> None:
 
 
 def _is_the_record_whole(record: StoredRecord, value: bytes | None) -> None:
-    letter = letter_of(record)
+    letter = stored_dead_letter(record)
     assert record.value == value
-    assert TRACE[0] in letter.letter.headers
-    assert tuple(record.headers) == dead_letter_headers(letter.letter)
+    assert TRACE[0] in letter.dead.headers
+    assert tuple(record.headers) == dead_letter_headers(letter.dead)
     if record.key is not None:
-        assert ("own", record.key) in letter.letter.headers
+        assert ("own", record.key) in letter.dead.headers
         # A replay gives the post its own time back.
         assert replayed_record(letter, "posts").timestamp_ms == HOUR_AGO_MS

@@ -181,6 +181,10 @@ async def judge(
             seen[at] += 1
             verdict.ended[sent[at].kind, end] += 1
             verdict.wrong += wrong
+    for at, one in sent.items():
+        if one.value is None and not seen[at]:  # a tombstone is no post: settled without output
+            seen[at] += 1
+            verdict.ended[one.kind, "skipped"] += 1
     verdict.wrong += [f"record {at} ended {seen[at]} times" for at in sent if seen[at] != 1]
     verdict.wrong += [f"{at} was never sent" for at in originals if at not in sent]
     if verdict.uncommitted:

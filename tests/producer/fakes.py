@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from runtime.clock import Timer
 from runtime.kafka.producing import Outgoing
 from runtime.kafka.topic_log import Span, StoredRecord
 
@@ -20,10 +21,13 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.now
 
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
+    def wall(self) -> float:
+        return self.now
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> Timer:
+        self.now += delay_s
         self.on_sleep()
-        await asyncio.sleep(0)
+        return asyncio.get_running_loop().call_soon(call)
 
 
 class FakeProducer:

@@ -12,18 +12,18 @@ from infra.kafka import EmbeddedKafka, TopicSpec, create_topics
 from producer import (
     BAD_INPUTS,
     Broker,
+    DeadLetterFilter,
     Delivery,
     DlqReplaySettings,
-    LetterFilter,
     LoadSettings,
     Progress,
     ReplaySettings,
-    list_letters,
+    list_dead_letters,
     load_records,
+    replay_dead_letters,
     replay_file,
-    replay_letters,
     send_load,
-    show_letter,
+    show_dead_letter,
 )
 from runtime.kafka.errors import TopicMissing
 from runtime.kafka.producing import kafka_producer
@@ -75,7 +75,7 @@ async def test_a_topic_that_is_missing_is_said_with_the_mend(
     with pytest.raises(TopicMissing, match=r"nowhere.*emostream topics create"):
         await send_load(LoadSettings(topic="nowhere", count=1), broker)
     with pytest.raises(TopicMissing, match="nowhere"):
-        await list_letters(broker, topic="nowhere")
+        await list_dead_letters(broker, topic="nowhere")
 
 
 async def write_letters(broker: Broker, topic: str, to: str, count: int) -> None:
@@ -103,16 +103,16 @@ async def test_letters_are_listed_shown_and_sent_back_to_where_they_came_from(
 ) -> None:
     posts, dlq = await make_topic(), await make_topic()
     await write_letters(broker, dlq, posts, 9)
-    listing = await list_letters(broker, topic=dlq)
+    listing = await list_dead_letters(broker, topic=dlq)
     assert listing.by_class == {"NotJson": 6, "EmptyText": 3}
     assert listing.by_topic == {posts: 9}
     one = listing.letters[0]
-    shown = await show_letter(broker, one.partition, one.offset, topic=dlq)
-    assert shown.letter.headers == (("own", b"1"), ("null", None))
+    shown = await show_dead_letter(broker, one.partition, one.offset, topic=dlq)
+    assert shown.dead.headers == (("own", b"1"), ("null", None))
 
-    wanted = LetterFilter(class_names=frozenset({"NotJson"}))
-    settings = DlqReplaySettings(topic=dlq, letter_filter=wanted)
-    report = await replay_letters(settings, broker)
+    wanted = DeadLetterFilter(class_names=frozenset({"NotJson"}))
+    settings = DlqReplaySettings(topic=dlq, dead_letter_filter=wanted)
+    report = await replay_dead_letters(settings, broker)
     assert report.ok
     assert report.replayed == 6
     back = await everything(broker, posts)
@@ -126,10 +126,10 @@ async def test_a_group_remembers_what_was_sent_back(broker: Broker, make_topic: 
     posts, dlq = await make_topic(), await make_topic()
     settings = DlqReplaySettings(topic=dlq, group=f"group-{dlq}")
     await write_letters(broker, dlq, posts, 5)
-    assert (await replay_letters(settings, broker)).replayed == 5
-    assert (await replay_letters(settings, broker)).replayed == 0
+    assert (await replay_dead_letters(settings, broker)).replayed == 5
+    assert (await replay_dead_letters(settings, broker)).replayed == 0
     await write_letters(broker, dlq, posts, 2)
-    assert (await replay_letters(settings, broker)).replayed == 2
+    assert (await replay_dead_letters(settings, broker)).replayed == 2
 
 
 async def test_letters_written_in_a_transaction_are_read_to_the_end(
@@ -145,7 +145,7 @@ async def test_letters_written_in_a_transaction_are_read_to_the_end(
             await ending()
     finally:
         await producer.stop()
-    listing = await list_letters(broker, topic=topic)
+    listing = await list_dead_letters(broker, topic=topic)
     assert listing.matched == 1
 
 
@@ -156,9 +156,11 @@ async def test_reading_by_time_starts_at_the_first_letter_since(
     await write_letters(broker, topic, "posts", 3)
     now = datetime.now(UTC)
     hour = timedelta(hours=1)
-    assert (await list_letters(broker, topic=topic)).matched == 3
+    assert (await list_dead_letters(broker, topic=topic)).matched == 3
     for since, matched in ((now - hour, 3), (now + hour, 0)):
-        found = await list_letters(broker, topic=topic, letter_filter=LetterFilter(since=since))
+        found = await list_dead_letters(
+            broker, topic=topic, dead_letter_filter=DeadLetterFilter(since=since)
+        )
         assert found.matched == matched
 
 

@@ -30,7 +30,7 @@ def options(**changed: Any) -> KafkaOptions:
 
 def limits(**changed: Any) -> ServiceLimits:
     plain = ServiceLimits(
-        batch=BatchLimits(max_records=4, max_wait_s=0.01),
+        batch=BatchLimits(max_posts=4, max_wait_s=0.01),
         commit=CommitPolicy(interval_s=1.0, timeout_s=5.0),
     )
     return msgspec.structs.replace(plain, **changed)

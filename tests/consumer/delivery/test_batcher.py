@@ -29,7 +29,7 @@ def add(batcher: Batcher, some: list[Record], now: float = 0.0) -> None:
 
 
 def test_a_full_batch_closes_by_size_before_its_wait() -> None:
-    batcher = Batcher(BatchLimits(max_records=4, max_wait_s=1))
+    batcher = Batcher(BatchLimits(max_posts=4, max_wait_s=1))
     add(batcher, records(9))
     first, second = batcher.take(0.0), batcher.take(0.0)
     assert first is not None
@@ -41,7 +41,7 @@ def test_a_full_batch_closes_by_size_before_its_wait() -> None:
 
 
 def test_a_batch_closes_by_bytes_and_one_larger_record_is_a_batch_of_its_own() -> None:
-    batcher = Batcher(BatchLimits(max_records=100, max_bytes=100, max_wait_s=1))
+    batcher = Batcher(BatchLimits(max_posts=100, max_bytes=100, max_wait_s=1))
     add(batcher, [*records(1, size=60), *records(1, size=60), *records(1, size=500)])
     taken = [batcher.take(0.0) for _ in range(4)]
     assert [None if one is None else one.nbytes for one in taken] == [60, 60, 500, None]
@@ -49,7 +49,7 @@ def test_a_batch_closes_by_bytes_and_one_larger_record_is_a_batch_of_its_own() -
 
 
 def test_a_batch_that_is_not_full_closes_by_the_wait_of_its_first_record() -> None:
-    batcher = Batcher(BatchLimits(max_records=10, max_wait_s=0.5))
+    batcher = Batcher(BatchLimits(max_posts=10, max_wait_s=0.5))
     add(batcher, records(1), now=10.0)
     add(batcher, records(1, first=1), now=10.4)
     assert batcher.due() == 10.5
@@ -60,7 +60,7 @@ def test_a_batch_that_is_not_full_closes_by_the_wait_of_its_first_record() -> No
 
 
 def test_the_last_batch_does_not_wait() -> None:
-    batcher = Batcher(BatchLimits(max_records=10, max_wait_s=5))
+    batcher = Batcher(BatchLimits(max_posts=10, max_wait_s=5))
     add(batcher, records(3))
     batch = batcher.take(0.0, last=True)
     assert batch is not None
@@ -68,7 +68,7 @@ def test_the_last_batch_does_not_wait() -> None:
 
 
 def test_dropping_an_epoch_keeps_the_others_in_order() -> None:
-    batcher = Batcher(BatchLimits(max_records=100, max_wait_s=0))
+    batcher = Batcher(BatchLimits(max_posts=100, max_wait_s=0))
     add(batcher, [*records(2, epoch=1), *records(2, epoch=2), *records(1, epoch=1, first=9)])
     assert [record.offset for record in batcher.drop({1})] == [0, 1, 9]
     batch = batcher.take(0.0)
@@ -78,7 +78,7 @@ def test_dropping_an_epoch_keeps_the_others_in_order() -> None:
 
 
 def test_partitions_take_turns_in_a_batch_and_each_keeps_its_order() -> None:
-    batcher = Batcher(BatchLimits(max_records=6, max_wait_s=0))
+    batcher = Batcher(BatchLimits(max_posts=6, max_wait_s=0))
     add(batcher, [*records(1_000, epoch=1), *records(2, epoch=2), *records(1, epoch=3)])
     batch = batcher.take(0.0)
     assert batch is not None
@@ -94,7 +94,7 @@ def test_partitions_take_turns_in_a_batch_and_each_keeps_its_order() -> None:
 
 
 def test_the_wait_counts_from_the_oldest_record_of_any_partition() -> None:
-    batcher = Batcher(BatchLimits(max_records=2, max_wait_s=0.5))
+    batcher = Batcher(BatchLimits(max_posts=2, max_wait_s=0.5))
     add(batcher, records(1, epoch=1), now=1.0)
     add(batcher, records(1, epoch=2), now=2.0)
     assert batcher.take(1.6) is not None
@@ -111,7 +111,7 @@ def test_the_wait_counts_from_the_oldest_record_of_any_partition() -> None:
 def test_every_record_comes_out_once_in_order_and_within_the_bounds(
     sizes: list[int], max_records: int, max_bytes: int
 ) -> None:
-    batcher = Batcher(BatchLimits(max_records=max_records, max_bytes=max_bytes, max_wait_s=1))
+    batcher = Batcher(BatchLimits(max_posts=max_records, max_bytes=max_bytes, max_wait_s=1))
     for offset, size in enumerate(sizes):
         add(batcher, records(1, size=size, first=offset))
     out: list[int] = []

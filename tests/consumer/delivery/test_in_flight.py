@@ -25,7 +25,7 @@ def records(count: int, nbytes: int = 0, *, epoch: int = 1) -> list[Record]:
 
 
 def test_it_is_full_by_whichever_bound_is_reached_first() -> None:
-    bound = InFlight(InFlightLimits(max_records=10, max_bytes=100, resume_at=0.5))
+    bound = InFlight(InFlightLimits(max_posts=10, max_bytes=100, resume_at=0.5))
     seen = []
     for epoch, count, nbytes in ((1, 9, 90), (2, 1, 0)):
         bound.add(epoch, count, nbytes)
@@ -38,7 +38,7 @@ def test_it_is_full_by_whichever_bound_is_reached_first() -> None:
 
 
 def test_it_is_low_only_when_both_are() -> None:
-    bound = InFlight(InFlightLimits(max_records=10, max_bytes=100, resume_at=0.5))
+    bound = InFlight(InFlightLimits(max_posts=10, max_bytes=100, resume_at=0.5))
     bound.add(1, 6, 100)
     bound.release(records(1, 10))
     assert not bound.low
@@ -53,7 +53,7 @@ def test_it_is_low_only_when_both_are() -> None:
 def test_what_is_asked_for_never_passes_the_bound_on_records(
     looks: list[tuple[int, int]],
 ) -> None:
-    limits = InFlightLimits(max_records=1_000, max_bytes=1_000_000)
+    limits = InFlightLimits(max_posts=1_000, max_bytes=1_000_000)
     bound = InFlight(limits)
     held: list[Record] = []
     for come, size in looks:
@@ -67,11 +67,11 @@ def test_what_is_asked_for_never_passes_the_bound_on_records(
         new = records(min(come, room), size)
         bound.add(1, len(new), sum(one.nbytes for one in new))
         held += new
-        assert bound.records <= limits.max_records
+        assert bound.records <= limits.max_posts
 
 
 def test_large_records_are_asked_for_in_small_numbers() -> None:
-    bound = InFlight(InFlightLimits(max_records=4_096, max_bytes=32_000_000))
+    bound = InFlight(InFlightLimits(max_posts=4_096, max_bytes=32_000_000))
     for _ in range(8):
         bound.add(1, 10, 10_000_000)
         bound.release(records(10, 1_000_000))
@@ -79,7 +79,7 @@ def test_large_records_are_asked_for_in_small_numbers() -> None:
 
 
 def test_a_backlog_of_one_partition_leaves_room_for_the_others() -> None:
-    bound = InFlight(InFlightLimits(max_records=4_096))
+    bound = InFlight(InFlightLimits(max_posts=4_096))
     while (room := bound.room_of(1)) > 0:
         bound.add(1, room, 0)
     assert 3_600 < bound.records < 3_700
@@ -87,7 +87,7 @@ def test_a_backlog_of_one_partition_leaves_room_for_the_others() -> None:
 
 
 def test_backlogs_of_many_partitions_leave_room_for_one_more() -> None:
-    bound = InFlight(InFlightLimits(max_records=4_096))
+    bound = InFlight(InFlightLimits(max_posts=4_096))
     for _ in range(500):
         for epoch in range(10):
             if (room := bound.room_of(epoch)) > 0:
@@ -97,7 +97,7 @@ def test_backlogs_of_many_partitions_leave_room_for_one_more() -> None:
 
 
 def test_a_partition_that_had_its_share_goes_on_below_the_low_water_mark() -> None:
-    bound = InFlight(InFlightLimits(max_records=900))
+    bound = InFlight(InFlightLimits(max_posts=900))
     bound.add(1, 800, 0)
     assert bound.room_of(1) == 0
     assert not bound.low_of(1)

@@ -24,8 +24,8 @@ from runtime.kafka.options import KafkaOptions
 
 PARTITIONS = 4
 LIMITS = ServiceLimits(
-    batch=BatchLimits(max_records=16, max_concurrent_records=64),
-    in_flight=InFlightLimits(max_records=64),
+    batch=BatchLimits(max_posts=16, max_concurrent_posts=64),
+    in_flight=InFlightLimits(max_posts=64),
     commit=CommitPolicy(interval_s=0.2),
     drain=DrainBudget(revoke_s=5, stop_s=5),
 )

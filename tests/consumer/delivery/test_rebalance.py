@@ -78,7 +78,7 @@ async def test_a_late_finish_of_a_lost_epoch_commits_nothing(
 async def test_what_was_not_started_is_dropped_and_done_by_the_next_owner() -> None:
     rig = Rig(
         service_limits=limits(
-            batch=BatchLimits(max_records=2, max_wait_s=0.01, max_concurrent_records=1)
+            batch=BatchLimits(max_posts=2, max_wait_s=0.01, max_concurrent_posts=1)
         )
     )
     rig.processor.hold(b"post-0000")

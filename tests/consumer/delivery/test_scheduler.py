@@ -14,7 +14,7 @@ from tests.consumer.delivery.rig import Rig, limits, numbered, running
 
 
 async def test_a_slow_post_keeps_no_other_post_of_its_batch_waiting() -> None:
-    rig = Rig(service_limits=limits(batch=BatchLimits(max_records=8, max_wait_s=0.01)))
+    rig = Rig(service_limits=limits(batch=BatchLimits(max_posts=8, max_wait_s=0.01)))
     rig.processor.slow_down(b"slow")
     rig.kafka.produce("posts", [b"a", b"slow-1", b"b", b"c"])
     async with running(rig):
@@ -31,7 +31,7 @@ async def test_a_slow_post_holds_its_own_place_only() -> None:
     """Two places: one slow post in each batch would have taken both."""
     rig = Rig(
         service_limits=limits(
-            batch=BatchLimits(max_records=4, max_wait_s=0.01, max_concurrent_records=8)
+            batch=BatchLimits(max_posts=4, max_wait_s=0.01, max_concurrent_posts=8)
         )
     )
     rig.processor.slow_down(b"slow")
@@ -90,7 +90,7 @@ async def test_a_batch_that_awaits_its_acknowledgement_is_finished_while_no_serv
 async def test_what_blows_the_fuse_is_not_on_the_dead_letter_topic() -> None:
     rig = Rig(
         service_limits=limits(
-            batch=BatchLimits(max_records=5, max_wait_s=0.01, max_concurrent_records=1),
+            batch=BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=1),
             fuse=FuseLimits(window=20, share=0.9),
         )
     )
@@ -106,7 +106,7 @@ async def test_what_was_acknowledged_before_the_fuse_blew_is_committed_and_not_w
     """Long commit interval: nothing but the end commits it."""
     rig = Rig(
         service_limits=limits(
-            batch=BatchLimits(max_records=5, max_wait_s=0.01, max_concurrent_records=1),
+            batch=BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=1),
             commit=CommitPolicy(interval_s=1_000),
             fuse=FuseLimits(window=20, share=0.9),
         )
@@ -126,7 +126,7 @@ async def test_what_was_acknowledged_before_the_fuse_blew_is_committed_and_not_w
 async def test_events_that_are_all_too_large_blow_the_fuse() -> None:
     rig = Rig(
         service_limits=limits(
-            batch=BatchLimits(max_records=5, max_wait_s=0.01, max_concurrent_records=1),
+            batch=BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=1),
             fuse=FuseLimits(window=20, share=0.9),
         )
     )
@@ -222,3 +222,18 @@ async def test_a_background_task_that_is_cancelled_unasked_ends_the_service(name
         tasks[name].cancel()
         assert await rig.end(5) == 1
         assert name in str(rig.service.error)
+
+
+async def test_a_processor_that_can_not_go_on_ends_an_idle_service_with_status_1() -> None:
+    broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def beside() -> None:
+        await broken
+
+    rig = Rig()
+    rig.service._beside = beside
+    async with running(rig):
+        await rig.turn()
+        broken.set_exception(Broken("the pool ended"))
+        assert await rig.end(5) == 1
+        assert "the pool ended" in str(rig.service.error)

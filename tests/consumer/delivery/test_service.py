@@ -51,7 +51,7 @@ async def test_gaps_in_the_log_are_committed_over() -> None:
 async def test_batches_fill_while_every_place_is_taken() -> None:
     rig = Rig(
         service_limits=limits(
-            batch=BatchLimits(max_records=5, max_wait_s=0.01, max_concurrent_records=1)
+            batch=BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=1)
         )
     )
     rig.processor.hold(b"post-0000")
@@ -67,7 +67,7 @@ async def test_batches_fill_while_every_place_is_taken() -> None:
 
 
 async def test_several_batches_are_under_way_at_once() -> None:
-    rig = Rig(service_limits=limits(batch=BatchLimits(max_records=2, max_concurrent_records=5)))
+    rig = Rig(service_limits=limits(batch=BatchLimits(max_posts=2, max_concurrent_posts=5)))
     values = [value for value in numbered(10) if value is not None]
     rig.processor.hold(*values)
     rig.kafka.produce("posts", values)
@@ -78,7 +78,7 @@ async def test_several_batches_are_under_way_at_once() -> None:
 
 async def test_of_a_backlog_no_more_is_under_way_than_the_servers_can_use() -> None:
     """Batches take turns at the servers: all of them at once would all be late."""
-    rig = Rig(service_limits=limits(batch=BatchLimits(max_records=2, max_concurrent_records=4)))
+    rig = Rig(service_limits=limits(batch=BatchLimits(max_posts=2, max_concurrent_posts=4)))
     values = [value for value in numbered(10) if value is not None]
     rig.processor.hold(*values)
     rig.kafka.produce("posts", values)
@@ -107,7 +107,7 @@ async def test_fetching_goes_on_while_inference_hangs() -> None:
 @pytest.mark.parametrize(
     ("bound", "reason"),
     [
-        (InFlightLimits(max_records=8, resume_at=0.5), "records"),
+        (InFlightLimits(max_posts=8, resume_at=0.5), "records"),
         (InFlightLimits(max_bytes=8 * 9, resume_at=0.5), "bytes"),
     ],
 )
@@ -150,7 +150,7 @@ async def test_while_no_model_server_is_available_nothing_is_fetched_and_nothing
 
 
 async def test_work_has_its_time_again_when_a_model_server_comes_back() -> None:
-    rig = Rig(service_limits=limits(in_flight=InFlightLimits(max_records=8)))
+    rig = Rig(service_limits=limits(in_flight=InFlightLimits(max_posts=8)))
     health = Health(stuck_after_s=100)
     health.snapshot = rig.service.snapshot
     values = [value for value in numbered(20) if value is not None]

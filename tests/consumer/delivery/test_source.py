@@ -93,8 +93,8 @@ async def test_a_partition_with_a_few_posts_is_not_kept_waiting_by_one_with_a_ba
     rig = Rig(
         partitions=2,
         service_limits=limits(
-            batch=BatchLimits(max_records=4, max_wait_s=0.01, max_concurrent_records=4),
-            in_flight=InFlightLimits(max_records=90),
+            batch=BatchLimits(max_posts=4, max_wait_s=0.01, max_concurrent_posts=4),
+            in_flight=InFlightLimits(max_posts=90),
         ),
     )
     rig.processor.hold(*(value for value in numbered(400, "busy") if value is not None))

@@ -11,15 +11,15 @@ from msgspec.structs import replace
 
 from producer import (
     Broker,
+    DeadLetterFilter,
     DlqReplayReport,
     DlqReplaySettings,
-    LetterFilter,
     Listing,
-    NoSuchLetter,
+    NoSuchDeadLetter,
     describe,
-    list_letters,
-    replay_letters,
-    show_letter,
+    list_dead_letters,
+    replay_dead_letters,
+    show_dead_letter,
 )
 from runtime.kafka.topic_log import StoredRecord
 from schemas import DeadLetter, dead_letter_headers
@@ -64,15 +64,17 @@ def log() -> MemoryTopicLog:
 
 
 async def listed(limit: int = 100, **conditions: Any) -> Listing:
-    return await list_letters(
-        BROKER, letter_filter=LetterFilter(**conditions), limit=limit, log=log()
+    return await list_dead_letters(
+        BROKER, dead_letter_filter=DeadLetterFilter(**conditions), limit=limit, log=log()
     )
 
 
 async def send_back(
     producer: FakeProducer, store: MemoryTopicLog, **settings: Any
 ) -> DlqReplayReport:
-    return await replay_letters(DlqReplaySettings(**settings), BROKER, log=store, producer=producer)
+    return await replay_dead_letters(
+        DlqReplaySettings(**settings), BROKER, log=store, producer=producer
+    )
 
 
 async def test_a_listing_counts_by_class_and_topic() -> None:
@@ -111,14 +113,14 @@ async def test_the_newest_are_those_of_all_partitions_in_the_order_of_time() -> 
         [stored(n, partition=1, minutes=9 - n) for n in (0, 1)]
         + [stored(n, partition=0, minutes=n) for n in (0, 1, 2)]
     )
-    listing = await list_letters(BROKER, limit=3, log=store)
+    listing = await list_dead_letters(BROKER, limit=3, log=store)
     places = [(letter.partition, letter.offset) for letter in listing.letters]
     assert places == [(0, 2), (1, 1), (1, 0)]
 
 
 async def test_a_letter_is_shown_with_its_bytes_only_when_asked() -> None:
-    letter = await show_letter(BROKER, 0, 7, log=log())
-    assert letter.letter.value == LETTER.value
+    letter = await show_dead_letter(BROKER, 0, 7, log=log())
+    assert letter.dead.value == LETTER.value
     brief, whole = describe(letter), describe(letter, with_value=True)
     assert brief["class_name"] == "NotUtf8"
     assert ["trace", "1"] in brief["headers"]
@@ -130,8 +132,8 @@ async def test_a_letter_is_shown_with_its_bytes_only_when_asked() -> None:
 
 @pytest.mark.parametrize(("partition", "offset"), [(0, 4), (0, 8), (9, 0), (0, 3)])
 async def test_what_is_no_letter_is_not_shown(partition: int, offset: int) -> None:
-    with pytest.raises(NoSuchLetter, match=f"/{partition}/{offset}"):
-        await show_letter(BROKER, partition, offset, log=log())
+    with pytest.raises(NoSuchDeadLetter, match=f"/{partition}/{offset}"):
+        await show_dead_letter(BROKER, partition, offset, log=log())
 
 
 async def test_a_letter_goes_back_as_the_record_it_was_with_its_count_one_up() -> None:
@@ -221,8 +223,8 @@ async def test_a_letter_that_was_not_acknowledged_holds_the_commit() -> None:
 
 async def test_a_letter_that_the_filter_left_out_holds_the_commit() -> None:
     store = log()
-    wanted = LetterFilter(topics=frozenset({"posts"}), since=NOON + timedelta(seconds=-1))
-    await send_back(FakeProducer(), store, letter_filter=wanted, group="g")
+    wanted = DeadLetterFilter(topics=frozenset({"posts"}), since=NOON + timedelta(seconds=-1))
+    await send_back(FakeProducer(), store, dead_letter_filter=wanted, group="g")
     assert store.committed == {0: 2, 1: 6}
 
 
@@ -237,7 +239,7 @@ async def test_a_limit_ends_the_replay_and_the_group_knows_where() -> None:
 async def test_a_stop_ends_the_replay_in_good_order() -> None:
     stop, producer, store = asyncio.Event(), FakeProducer(), log()
     producer.refuse = lambda _record: stop.set()
-    report = await replay_letters(
+    report = await replay_dead_letters(
         DlqReplaySettings(group="g"), BROKER, log=store, producer=producer, stop=stop
     )
     assert report.ok

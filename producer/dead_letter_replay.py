@@ -9,10 +9,16 @@ from functools import partial
 
 import msgspec
 
-from producer.clock import Clock, Pacer, SystemClock
-from producer.dlq import DEFAULT_TOPIC, Letter, LetterFilter, letter_of
+from producer.dead_letters import (
+    DEFAULT_TOPIC,
+    DeadLetterFilter,
+    StoredDeadLetter,
+    stored_dead_letter,
+)
 from producer.errors import ProducerError
+from producer.pacer import Pacer
 from producer.report import Observer, Progress
+from runtime.clock import Clock, SystemClock
 from runtime.kafka.connection import Broker
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.producing import (
@@ -35,7 +41,7 @@ class DlqReplaySettings:
     """What to send back, and where."""
 
     topic: str = DEFAULT_TOPIC
-    letter_filter: LetterFilter = field(default_factory=LetterFilter)
+    dead_letter_filter: DeadLetterFilter = field(default_factory=DeadLetterFilter)
     to_topic: str | None = None
     """None: each letter to its original topic."""
     max_replays: int = 3
@@ -91,7 +97,7 @@ class DlqReplayReport(msgspec.Struct, frozen=True, kw_only=True):
         return self.failure is None and self.failed == 0 and self.refused == 0
 
 
-async def replay_letters(
+async def replay_dead_letters(
     settings: DlqReplaySettings,
     broker: Broker,
     *,
@@ -126,9 +132,9 @@ async def replay_letters(
         return await run.run(stop or asyncio.Event())
 
 
-def replayed_record(letter: Letter, topic: str) -> Outgoing:
+def replayed_record(letter: StoredDeadLetter, topic: str) -> Outgoing:
     """The record that a letter was, one replay older."""
-    dead = letter.letter
+    dead = letter.dead
     headers = [header for header in dead.headers if header[0] != REPLAYS]
     return Outgoing(
         topic=topic,
@@ -161,7 +167,7 @@ class _Replay:
         self._by_topic: Counter[str] = Counter()
 
     async def run(self, stop: asyncio.Event) -> DlqReplayReport:
-        wanted = self._settings.letter_filter
+        wanted = self._settings.dead_letter_filter
         # With a group every letter is looked at: one that is left out must hold the commit.
         since = None if self._settings.group else wanted.since
         spans = await self._log.spans(since=since)
@@ -194,19 +200,19 @@ class _Replay:
             self._read += 1
             settle = done[record.partition].begin(record.offset)
             try:
-                letter = letter_of(record)
+                letter = stored_dead_letter(record)
             except NotADeadLetterError:
                 self._unreadable += 1
                 settle()
                 continue
-            if not settings.letter_filter.admits(letter):
+            if not settings.dead_letter_filter.admits(letter):
                 continue
             self._matched += 1
-            target = settings.to_topic or letter.letter.topic
+            target = settings.to_topic or letter.dead.topic
             if (
                 letter.replays >= settings.max_replays
                 or target == settings.topic
-                or letter.letter.withheld  # its value isn't there: it would go back as a tombstone
+                or letter.dead.withheld  # its value isn't there: it would go back as a tombstone
             ):
                 self._refused.append((record.partition, record.offset))
                 settle()

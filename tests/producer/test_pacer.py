@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from producer.clock import Pacer
+from producer.pacer import Pacer
 from tests.producer.fakes import FakeClock
 
 

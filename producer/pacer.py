@@ -1,36 +1,14 @@
-"""The clock as a seam, and posts per second made out of it."""
+"""Posts per second, evenly."""
 
 import asyncio
-import time
-from typing import Protocol
+
+from runtime.clock import Clock, sleep
 
 _SLICE_S = 0.25
 """Longest single sleep: a stop is noticed this soon even at one post an hour."""
 
 _CATCH_UP_S = 1.0
 """A stall longer than this is forgotten instead of made up for by a burst."""
-
-
-class Clock(Protocol):
-    """What the producer knows of time."""
-
-    def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Return after `seconds`."""
-
-
-class SystemClock:
-    """The machine's own."""
-
-    def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Return after `seconds`."""
-        await asyncio.sleep(seconds)
 
 
 class Pacer:
@@ -55,4 +33,4 @@ class Pacer:
         due = now if self._due is None else max(self._due, now - _CATCH_UP_S)
         self._due = due + self._interval
         while (left := due - self._clock.monotonic()) > 0 and not stop.is_set():
-            await self._clock.sleep(min(left, _SLICE_S))
+            await sleep(self._clock, min(left, _SLICE_S))

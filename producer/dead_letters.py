@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from producer.errors import NoSuchLetter
+from producer.errors import NoSuchDeadLetter
 from runtime.kafka.connection import Broker
 from runtime.kafka.topic_log import Span, StoredRecord, TopicLog, kafka_topic_log
 from schemas import DeadLetter, NotADeadLetterError, read_dead_letter
@@ -24,7 +24,7 @@ from schemas.headers import replays
 DEFAULT_TOPIC = "affect.dlq"
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
+class StoredDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A dead letter and where it stands."""
 
     partition: int
@@ -33,7 +33,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """When it was written to the dead-letter topic (UTC)."""
     replays: int
     """How often its record had been replayed before it failed again."""
-    letter: DeadLetter
+    dead: DeadLetter
+    """What it holds."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +70,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LetterFilter:
+class DeadLetterFilter:
     """Which letters; every condition that is set must hold."""
 
     class_names: frozenset[str] = frozenset()
@@ -82,22 +83,22 @@ class LetterFilter:
     until: datetime | None = None
     """Written before then."""
 
-    def admits(self, letter: Letter) -> bool:
+    def admits(self, letter: StoredDeadLetter) -> bool:
         """Whether the letter is one of these."""
         return (
-            (not self.class_names or letter.letter.class_name in self.class_names)
-            and (not self.topics or letter.letter.topic in self.topics)
-            and (not self.stages or letter.letter.stage in self.stages)
+            (not self.class_names or letter.dead.class_name in self.class_names)
+            and (not self.topics or letter.dead.topic in self.topics)
+            and (not self.stages or letter.dead.stage in self.stages)
             and (self.since is None or letter.written_at >= self.since)
             and (self.until is None or letter.written_at < self.until)
         )
 
 
-async def list_letters(
+async def list_dead_letters(
     broker: Broker,
     *,
     topic: str = DEFAULT_TOPIC,
-    letter_filter: LetterFilter | None = None,
+    dead_letter_filter: DeadLetterFilter | None = None,
     limit: int = 100,
     log: TopicLog | None = None,
 ) -> Listing:
@@ -106,7 +107,7 @@ async def list_letters(
     Raises:
         Unreachable, TopicMissing, ReadingStalled
     """
-    wanted = letter_filter or LetterFilter()
+    wanted = dead_letter_filter or DeadLetterFilter()
     newest: list[tuple[datetime, int, int, Summary]] = []  # a heap, the oldest on top
     by_class: Counter[str] = Counter()
     by_topic: Counter[str] = Counter()
@@ -114,12 +115,12 @@ async def list_letters(
     async with AsyncExitStack() as stack:
         if log is None:
             log = await stack.enter_async_context(kafka_topic_log(topic, broker))
-        async for letter in letters_of(log, await log.spans(since=wanted.since)):
+        async for letter in read_dead_letters(log, await log.spans(since=wanted.since)):
             if letter is None:
                 unreadable += 1
             elif wanted.admits(letter):
-                by_class[letter.letter.class_name] += 1
-                by_topic[letter.letter.topic] += 1
+                by_class[letter.dead.class_name] += 1
+                by_topic[letter.dead.topic] += 1
                 one = summary_of(letter)
                 heappush(newest, (one.written_at, one.partition, one.offset, one))
                 if len(newest) > limit:
@@ -133,18 +134,18 @@ async def list_letters(
     )
 
 
-async def show_letter(
+async def show_dead_letter(
     broker: Broker,
     partition: int,
     offset: int,
     *,
     topic: str = DEFAULT_TOPIC,
     log: TopicLog | None = None,
-) -> Letter:
+) -> StoredDeadLetter:
     """Give the letter at this place of the dead-letter topic, whole.
 
     Raises:
-        NoSuchLetter: there is no record, or it is no dead letter.
+        NoSuchDeadLetter: there is no record, or it is no dead letter.
         Unreachable, TopicMissing, ReadingStalled
     """
     async with AsyncExitStack() as stack:
@@ -154,20 +155,20 @@ async def show_letter(
         if held.start <= offset < held.end:
             async for record in log.read({partition: Span(offset, offset + 1)}):
                 try:
-                    return letter_of(record)
+                    return stored_dead_letter(record)
                 except NotADeadLetterError as error:
-                    raise NoSuchLetter(
+                    raise NoSuchDeadLetter(
                         f"{topic}/{partition}/{offset} is no dead letter: {error}"
                     ) from error
-    raise NoSuchLetter(f"nothing stands at {topic}/{partition}/{offset}")
+    raise NoSuchDeadLetter(f"nothing stands at {topic}/{partition}/{offset}")
 
 
-def describe(letter: Letter, *, with_value: bool = False) -> dict[str, Any]:
+def describe(letter: StoredDeadLetter, *, with_value: bool = False) -> dict[str, Any]:
     """A letter as JSON can say it: its summary and headers; key and value only `with_value`.
 
     Bytes that are no UTF-8 are shown as Python would, by backslash, x and two digits.
     """
-    dead = letter.letter
+    dead = letter.dead
     said: dict[str, Any] = msgspec.to_builtins(summary_of(letter))
     said["first_seen"] = dead.first_seen.isoformat()
     said["timestamp_ms"] = dead.timestamp_ms
@@ -177,9 +178,9 @@ def describe(letter: Letter, *, with_value: bool = False) -> dict[str, Any]:
     return said
 
 
-def summary_of(letter: Letter) -> Summary:
+def summary_of(letter: StoredDeadLetter) -> Summary:
     """One line about a letter."""
-    dead = letter.letter
+    dead = letter.dead
     return Summary(
         partition=letter.partition,
         offset=letter.offset,
@@ -197,28 +198,30 @@ def summary_of(letter: Letter) -> Summary:
     )
 
 
-async def letters_of(log: TopicLog, spans: Mapping[int, Span]) -> AsyncIterator[Letter | None]:
+async def read_dead_letters(
+    log: TopicLog, spans: Mapping[int, Span]
+) -> AsyncIterator[StoredDeadLetter | None]:
     """Yield every letter of the spans; None for a record that is no dead letter."""
     async for record in log.read(spans):
         try:
-            yield letter_of(record)
+            yield stored_dead_letter(record)
         except NotADeadLetterError:
             yield None
 
 
-def letter_of(record: StoredRecord) -> Letter:
+def stored_dead_letter(record: StoredRecord) -> StoredDeadLetter:
     """Read one record of a dead-letter topic.
 
     Raises:
         NotADeadLetterError: it isn't one.
     """
     letter = read_dead_letter(record.key, record.value, record.headers)
-    return Letter(
+    return StoredDeadLetter(
         partition=record.partition,
         offset=record.offset,
         written_at=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
         replays=replays(letter.headers),
-        letter=letter,
+        dead=letter,
     )
 
 
