@@ -85,3 +85,18 @@ async def test_a_server_that_refuses_every_known_text_is_the_wrong_model() -> No
     problem = await prover(Model(), (V_REG,))(server)
     assert isinstance(problem, WrongModel)
     assert "less than 8 tokens" in str(problem)
+
+
+async def test_bart_on_a_server_that_answers_garbage_is_told_what_to_run_instead() -> None:
+    """TGI loads it with fresh weights and answers 200."""
+    server = SmallServer(most=4)
+
+    async def garbage(
+        prompt: str, params: GenerateParams, *, timeout_s: float
+    ) -> Generation | ModelError:
+        return Generation(text="the the the")
+
+    server.generate = garbage  # type: ignore[method-assign]
+    problem = await prover(Model(name="Emobart-large"), (V_REG,))(server)
+    assert isinstance(problem, WrongModel)
+    assert "emostream serve --model-id lzw1008/Emobart-large" in str(problem)
