@@ -5,7 +5,6 @@ from math import exp
 import msgspec
 
 from monitor.detection.scan import evidence
-from monitor.windows.panes import WINDOW_S
 from schemas.alert import Measure
 from schemas.window import PaneSums
 

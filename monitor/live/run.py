@@ -22,7 +22,7 @@ from monitor.live.restoring import (
     restore,
     warm,
 )
-from monitor.live.stored import load_windows
+from monitor.live.stored import load_windows, note_committed
 from monitor.live.telling import Telling
 from monitor.live.term import Term
 from monitor.page.server import PageServer
@@ -129,6 +129,10 @@ async def _run(
     if stored.refused:
         _log.warning(log_events.BASELINES_REFUSED, tracks=stored.refused)
     journal.windows_end = dict(stored.windows_end)
+    log = await stack.enter_async_context(
+        kafka_topic_log(settings.output.events_topic, broker, group=options.group_id)
+    )
+    note_committed(stored, await log.committed())
     new = new_tracks(settings, stored)
     warmed = await warm(settings, broker, stored, new) if new else []
     watch = make_watch(settings, matcher)
@@ -136,10 +140,7 @@ async def _run(
     board.detectors = watch.detectors
     await remember(settings, broker, watch, stored, tombstones)
 
-    log = await stack.enter_async_context(
-        kafka_topic_log(settings.output.events_topic, broker, group=options.group_id)
-    )
-    starts = await _starts(settings, log, counts, clock)
+    starts = await first_offsets(settings.monitor.warm_days, log, counts=counts, clock=clock)
     for partition in starts:
         watch.watermark.assign(partition)
     monitor = settings.monitor
@@ -202,17 +203,20 @@ async def _run(
             one.cancel()
 
 
-async def _starts(
-    settings: Settings, log: KafkaTopicLog, counts: Counts, clock: Clock
+async def first_offsets(
+    warm_days: int, log: KafkaTopicLog, *, counts: Counts, clock: Clock
 ) -> dict[int, int]:
-    """Where to begin: the committed offsets, as far as what they name is still there."""
+    """Where to begin: the committed offsets, as far as what they name is still there.
+
+    Where nothing is committed, `warm_days` back. What was lost is logged and counted.
+    """
     committed = await log.committed()
-    oldest = datetime.fromtimestamp(clock.wall(), UTC) - timedelta(days=settings.monitor.warm_days)
+    oldest = datetime.fromtimestamp(clock.wall(), UTC) - timedelta(days=warm_days)
     first = await log.offsets_at(oldest)
     held = await log.held()
     starts: dict[int, int] = {}
     for partition, span in held.items():
-        at = committed[partition]
+        at, _ = committed.get(partition, (None, ""))
         if at is None:
             starts[partition] = max(span.start, min(first[partition], span.end))
         elif at < span.start:

@@ -69,6 +69,5 @@ class Watermark:
         reached = min(held) if held else max(self._latest.values(), default=float("-inf"))
         if not held:
             reached = max(reached, at_least)
-        if reached - self._lateness_s > self._value:
-            self._value = reached - self._lateness_s
+        self._value = max(self._value, reached - self._lateness_s)
         return self._value
