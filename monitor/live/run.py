@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from monitor.live.board import Board
 from monitor.live.control import Control
@@ -33,6 +34,7 @@ from monitor.telemetry import metrics as m
 from monitor.telemetry.health import Health
 from runtime.clock import Clock
 from runtime.errors import Misconfigured
+from runtime.kafka.aiokafka_brokers import read_fault
 from runtime.kafka.connection import Broker
 from runtime.kafka.errors import DeliveryStalled, Fenced, KafkaFault
 from runtime.kafka.options import KafkaOptions
@@ -83,12 +85,24 @@ async def run_term(
                 end=end,
                 on_ready=on_ready,
             )
-    except* Fenced as group:
-        raise group.exceptions[0] from None
-    except* KafkaFault as group:
-        fault = group.exceptions[0]
-        assert isinstance(fault, KafkaFault)
-        raise TermFailed(fault) from fault
+    except (KafkaFault, KafkaError, ExceptionGroup) as error:
+        fault = _fault(error)
+        if fault is None:
+            raise
+        if isinstance(fault, Fenced):
+            raise fault from None
+        raise TermFailed(fault) from error
+
+
+def _fault(error: Exception) -> KafkaFault | None:
+    """What Kafka's part in an error means, fencing first; None where there is another part."""
+    if not isinstance(error, ExceptionGroup):
+        return read_fault(error) if isinstance(error, KafkaFault | KafkaError) else None
+    faults = [_fault(one) for one in error.exceptions]
+    known = [fault for fault in faults if fault is not None]
+    if len(known) < len(faults):
+        return None
+    return next((fault for fault in known if isinstance(fault, Fenced)), known[0])
 
 
 async def _run(

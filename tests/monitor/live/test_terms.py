@@ -6,11 +6,13 @@ from typing import cast
 
 import aiohttp
 import msgspec
+from aiokafka.errors import NodeNotReadyError
 from structlog.testing import capture_logs
 
-from monitor.live.run import first_offsets
+from monitor.live.run import _fault, first_offsets
 from monitor.telemetry import metrics as m
 from runtime.clock import SystemClock
+from runtime.kafka.errors import Fenced, Unreachable
 from runtime.kafka.topic_log import KafkaTopicLog, Span
 from runtime.telemetry.metric import Counts
 from schemas.baseline import Baseline
@@ -42,6 +44,13 @@ async def test_committed_offsets_that_are_gone_are_counted_and_said() -> None:
         ("committed_offsets_gone", 1),
         ("committed_offsets_ahead", 3),
     ]
+
+
+def test_fencing_is_seen_beside_other_faults_and_a_bug_is_no_fault() -> None:
+    fenced, away = Fenced("f"), Unreachable("u")
+    assert _fault(ExceptionGroup("", [away, ExceptionGroup("", [fenced])])) is fenced
+    assert isinstance(_fault(ExceptionGroup("", [NodeNotReadyError()])), Unreachable)
+    assert _fault(ExceptionGroup("", [away, KeyError("bug")])) is None
 
 
 async def test_a_track_that_is_new_is_warmed_from_the_events_kept(
