@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-POSTS ?= 1000
+POSTS ?= 2400
 FAULTS ?= 100
 MINUTES ?= 30
 INPUTS ?= 1000000
@@ -37,12 +37,12 @@ types: $(VENV)/.dev ## mypy --strict
 unit: $(VENV)/.dev ## the tests, on a real embedded Kafka
 	$(BIN)/python -m pytest $(ARGS)
 
-unit-light: $(VENV)/.light ## the tests that need neither torch nor Kafka: a minute (ARGS=tests/consumer: 15 s)
-	$(BIN)/python -m pytest -m "not kafka" --hypothesis-profile=light $(if $(filter tests/%,$(ARGS)),,$(wildcard $(LIGHT))) $(ARGS)
+unit-light: $(VENV)/.light ## the tests that need neither torch, Kafka nor a browser: a minute (ARGS=tests/consumer: 15 s)
+	$(BIN)/python -m pytest -m "not kafka and not browser" --hypothesis-profile=light $(if $(filter tests/%,$(ARGS)),,$(wildcard $(LIGHT))) $(ARGS)
 
 coverage: $(VENV)/.dev ## the tests once more, and which lines and branches they reach: shown, not a gate
 	$(BIN)/coverage erase
-	-$(BIN)/coverage run -m pytest --hypothesis-profile=coverage $(ARGS)
+	-$(BIN)/coverage run -m pytest --hypothesis-profile=light $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

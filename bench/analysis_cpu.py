@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from consumer.analysis.analyzer import Analyzer
 from consumer.analysis.cache import AnswerCache
 from consumer.analysis.decoder import Decoder
-from consumer.analysis.event import EventBuilder, Pseudonyms
+from consumer.analysis.event import EventBuilder
+from consumer.analysis.event_ids import EventIds
+from consumer.analysis.identifiers import Identifiers
 from consumer.analysis.inference import Answer, Inference
 from consumer.analysis.plan import make_plan
 from consumer.records import Record
@@ -41,6 +43,9 @@ class _InstantPool:
     ) -> list[PoolAnswer | ModelError]:
         self.prompts += len(prompts)
         return [PoolAnswer(text=ANSWERS[p.task], server="http://gpu", attempts=1) for p in prompts]
+
+    def suspect_model(self) -> None:
+        """Nothing: it is asked no more than once."""
 
     async def wait_available(self) -> None:
         return
@@ -71,7 +76,7 @@ async def _measure(name: str, texts: list[str]) -> None:
         builder=builder,
         inference=Inference(pool, builder, cache, meter),
         events=EventBuilder(
-            signature=plan.signature, pseudonyms=Pseudonyms("k" * 32), include_text=True
+            ids=EventIds(plan.signature), identifiers=Identifiers("k" * 32), include_text=True
         ),
         observer=meter,
     )

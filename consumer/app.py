@@ -9,6 +9,7 @@ import uvloop
 from consumer.analysis.analyzer import Analyzer
 from consumer.analysis.plan import make_plan
 from consumer.assembly import (
+    identifiers,
     kafka_options,
     make_analyzer,
     open_model,
@@ -23,8 +24,9 @@ from consumer.telemetry import log_events
 from consumer.telemetry.health import Health
 from consumer.telemetry.meter import Meter
 from emollm.pool import Pool, ServerState
-from runtime.errors import EXIT_MISCONFIGURED, Misconfigured, ServiceError
+from runtime.errors import EXIT_MISCONFIGURED, Broken, Misconfigured, ServiceError
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
+from runtime.kafka.errors import KafkaFault
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import Brokers
 from runtime.settings import ConfigError
@@ -79,14 +81,16 @@ async def run(
         meter.listens_at = server.url
         _log.info(shared_events.HEALTH_LISTENS, url=server.url)
         options = kafka_options(settings)  # reads the TLS files, once
-        analysis = _Analysis(settings, meter)
+        brokers = make_brokers(options)
+        analysis = _Analysis(settings, brokers, meter)
         service = Service(
             options,
             analysis,
             limits=settings.service_limits(),
             observer=meter,
-            brokers=make_brokers(options),
+            brokers=brokers,
             before_joining=analysis.open,
+            conceal=identifiers(settings).dead_letter,
         )
         meter.snapshot = health.snapshot = service.snapshot
         health.servers = analysis.servers
@@ -105,8 +109,9 @@ async def run(
 class _Analysis:
     """The record processor, from before a model server has answered: it can't be asked then."""
 
-    def __init__(self, settings: Settings, meter: Meter) -> None:
+    def __init__(self, settings: Settings, brokers: Brokers, meter: Meter) -> None:
         self._settings = settings
+        self._brokers = brokers
         self._meter = meter
         self._pool: Pool | None = None
         self._analyzer: Analyzer | None = None
@@ -117,13 +122,20 @@ class _Analysis:
         Raises:
             emollm.errors.ModelError: none can be used, or none answered in time.
             Misconfigured: the model is unknown, or its limits leave no room for a post.
+            Broken: no broker names its cluster.
         """
         settings, meter = self._settings, self._meter
+        try:
+            cluster_id = settings.kafka.cluster_id or await self._brokers.cluster_id()
+        except KafkaFault as error:
+            raise Broken(
+                f"no broker names its cluster (or set kafka.cluster_id): {error}"
+            ) from error
         try:
             plan = make_plan(settings.tasks, settings.tasks.custom_tasks())
             self._pool = pool = await open_model(settings, plan, meter)
             meter.model = pool.info
-            self._analyzer = make_analyzer(settings, plan, pool, meter)
+            self._analyzer = make_analyzer(settings, plan, pool, meter, cluster_id=cluster_id)
         except (ConfigError, ValueError, OSError) as error:
             raise Misconfigured(str(error)) from error
         _log.info(

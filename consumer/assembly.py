@@ -4,7 +4,9 @@ from consumer.analysis.analyzer import Analyzer
 from consumer.analysis.cache import AnswerCache
 from consumer.analysis.canary import prover
 from consumer.analysis.decoder import Decoder
-from consumer.analysis.event import EventBuilder, Pseudonyms
+from consumer.analysis.event import EventBuilder
+from consumer.analysis.event_ids import EventIds
+from consumer.analysis.identifiers import Identifiers
 from consumer.analysis.inference import Answer, Inference
 from consumer.analysis.model import make_builder
 from consumer.analysis.plan import Plan
@@ -23,6 +25,12 @@ def kafka_options(settings: Settings) -> KafkaOptions:
         ConfigError: a certificate or key file can't be used.
     """
     return settings.kafka_options(client_security(settings.kafka))
+
+
+def identifiers(settings: Settings) -> Identifiers:
+    """What events and dead letters say of people and posts."""
+    output = settings.output
+    return Identifiers(output.author_key.get_secret_value(), output.identifiers)
 
 
 def server_options(settings: Settings) -> list[ServerOptions]:
@@ -64,7 +72,12 @@ async def open_model(settings: Settings, plan: Plan, observer: Meter | None = No
 
 
 def make_analyzer(
-    settings: Settings, plan: Plan, pool: Pool, meter: Meter | None = None
+    settings: Settings,
+    plan: Plan,
+    pool: Pool,
+    meter: Meter | None = None,
+    *,
+    cluster_id: str = "",
 ) -> Analyzer:
     """Make the analysis that asks this pool.
 
@@ -82,8 +95,13 @@ def make_analyzer(
         builder=builder,
         inference=Inference(pool, builder, cache, meter),
         events=EventBuilder(
-            signature=plan.signature,
-            pseudonyms=Pseudonyms(settings.output.author_key.get_secret_value()),
+            ids=EventIds(
+                plan.signature,
+                cluster_id=cluster_id,
+                model=settings.model.name,
+                revision=settings.model.revision,
+            ),
+            identifiers=identifiers(settings),
             include_text=settings.output.include_text,
         ),
         model_name=settings.model.name,

@@ -22,20 +22,18 @@ class Stage(StrEnum):
 class Reason(StrEnum):
     """Why a record can't become an event: the dead letter's `class.name`, a metric's label."""
 
-    NULL_VALUE = "NullValue"
-    """The record has no value (a tombstone)."""
     TOO_LARGE = "TooLarge"
     """The value, or the event made of it, is over the configured number of bytes."""
     NOT_UTF8 = "NotUtf8"
     """Bytes that are no UTF-8, where text is needed."""
     NOT_JSON = "NotJson"
-    """The value is not JSON."""
+    """The value is not JSON; gzip, Avro and a schema registry's framing are named."""
     TOO_DEEP = "TooDeep"
     """JSON nested so deep that reading or writing it would overflow the stack."""
     MISSING_FIELD = "MissingField"
     """The id or the text is absent, null or (the id) empty."""
     WRONG_TYPE = "WrongType"
-    """A field has another type than a post's, or a number or time out of range."""
+    """It is no object, its text no text, its id neither text nor number; a number out of range."""
     EMPTY_TEXT = "EmptyText"
     """The text holds nothing visible."""
     REFUSED = "Refused"
@@ -89,7 +87,7 @@ def counts_for_fuse(outcome: DeadLetter) -> bool:
     model's affair: any number of them in a row is no reason to stop.
     """
     if outcome.stage == Stage.DECODE:
-        return outcome.class_name not in {Reason.NULL_VALUE, Reason.EMPTY_TEXT}
+        return outcome.class_name != Reason.EMPTY_TEXT
     return outcome.class_name == Reason.BUG
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
+import regex
 from typing_extensions import override
 
 from emollm.readers import (
@@ -12,6 +13,7 @@ from emollm.readers import (
     MAX_ANSWER_CHARS,
     NO_MATCH,
     TOO_LONG,
+    TOO_SLOW,
     Kind,
     NumberReader,
     Reader,
@@ -30,6 +32,11 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _CLASS: Final = re.compile(r"(-?[0-9]{1,4}): *(\S.*)")
 _PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
 _NAMED_GROUP: Final = re.compile(r"\(\?P<\w+>")
+_MATCH_S: Final = 0.05
+"""A match may take so long. A sound pattern takes microseconds; one that backtracks without end
+would stop the event loop, and with it the consumer, for one answer."""
+_PROBE_CHARS: Final = 12
+"""Characters of a pattern that it is tried with, so that trying takes 12 * 13 * 0.05 s at most."""
 
 
 class CustomTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,9 +116,14 @@ class CustomTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.multiple or self.none is not None:
             raise self._error("`multiple` and `none` go with `choices`, not with `grammar`")
         try:
-            pattern = re.compile(self.grammar)
-        except re.error as error:
+            pattern = regex.compile(self.grammar)
+        except regex.error as error:
             raise self._error(f"`grammar` is not a regular expression: {error}") from None
+        if _is_slow(pattern):
+            raise self._error(
+                f"`grammar` takes over {_MATCH_S * 1000:.0f} ms for an answer of"
+                f" {MAX_ANSWER_CHARS} characters: avoid overlapping choices within a repeat, as in (a|aa)*"
+            )
         if pattern.fullmatch(""):
             raise self._error("`grammar` must not match an empty answer")
         if set(pattern.groupindex) - {"value"}:
@@ -157,7 +169,7 @@ class CustomTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class GrammarReader(Reader, frozen=True, kw_only=True):
     """An answer that matches a regular expression in full, its value checked."""
 
-    pattern: re.Pattern[str]
+    pattern: regex.Pattern[str]
     named: bool
     """Whether the group `value` holds the value."""
     type: ResultType
@@ -174,7 +186,10 @@ class GrammarReader(Reader, frozen=True, kw_only=True):
         if len(answer) > MAX_ANSWER_CHARS:
             return TOO_LONG
         text = answer.strip()
-        found = self.pattern.fullmatch(text)
+        try:
+            found = self.pattern.fullmatch(text, timeout=_MATCH_S)
+        except TimeoutError:
+            return TOO_SLOW
         if found is None:
             return NO_MATCH if text else EMPTY
         raw: str | None = found["value"] if self.named else text
@@ -199,6 +214,23 @@ class GrammarReader(Reader, frozen=True, kw_only=True):
         if isinstance(read, Unreadable) or self.type == "number":
             return read
         return int(read) if read.is_integer() and "." not in raw else NO_MATCH
+
+
+def _is_slow(pattern: regex.Pattern[str]) -> bool:
+    """Whether a pattern backtracks without end on long answers of characters that it names."""
+    named = dict.fromkeys(char for char in f"a0 {pattern.pattern}" if char.isalnum() or char == " ")
+    chars = list(named)[:_PROBE_CHARS]
+    # All of the pattern at the end: the engine gives up at once where a necessary character lacks.
+    end = f"{pattern.pattern}\N{SNOWMAN}"
+    for unit in (
+        *chars,
+        *(first + second for first in chars for second in chars if first < second),
+    ):
+        try:
+            pattern.fullmatch((unit * MAX_ANSWER_CHARS)[:MAX_ANSWER_CHARS] + end, timeout=_MATCH_S)
+        except TimeoutError:
+            return True
+    return False
 
 
 def _zero_shot(

@@ -42,6 +42,7 @@ REPEATED_LABEL: Final = Unreadable("the same label twice")
 MIXED_NEUTRAL: Final = Unreadable("emotions and their absence at once")
 NOT_A_CHOICE: Final = Unreadable("not one of the choices")
 NO_MATCH: Final = Unreadable("does not match the task's grammar")
+TOO_SLOW: Final = Unreadable("takes the task's grammar too long to match")
 
 
 class Reader(msgspec.Struct, frozen=True):

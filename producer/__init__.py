@@ -14,7 +14,6 @@ from producer.dlq import (
 from producer.dlq_replay import DlqReplayReport, DlqReplaySettings, replay_letters
 from producer.errors import NoSuchLetter, ProducerError, TweetsUnavailable, UnreadableFile
 from producer.load import LoadSettings, load_records, send_load
-from producer.mapping import FieldMapping
 from producer.rated_tweets import fetch_tweets
 from producer.replay import ReplaySettings, replay_file
 from producer.report import BadLine, BadLineObserver, Observer, Progress, Report
@@ -37,7 +36,6 @@ __all__ = [
     "DeliveryStalled",
     "DlqReplayReport",
     "DlqReplaySettings",
-    "FieldMapping",
     "Letter",
     "LetterFilter",
     "Listing",

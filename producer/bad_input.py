@@ -22,7 +22,9 @@ class BadInput(NamedTuple):
     value: Callable[[str, random.Random], bytes | None]
     """From the record's id to its value."""
     dead_letter: str | None
-    """Class of the dead letter it becomes; None where it is a post like any other."""
+    """Class of the dead letter it becomes; None where it is a post like any other, or skipped."""
+    skipped: bool = False
+    """Whether it is no post: settled without an event."""
 
 
 def _json(value: Any) -> bytes:
@@ -41,10 +43,10 @@ def _not_json(id_: str, rng: random.Random) -> bytes:
 def _wrong_types(id_: str, rng: random.Random) -> bytes:
     return rng.choice(
         [
-            _json({"id": 7, "text": "The id is a number"}),
+            _json({"id": 7.5, "text": "The id is a fraction"}),
             _json({"id": id_, "text": ["a", "list"]}),
             _json({"id": id_, "text": {"en": "an object"}}),
-            _json({"id": id_, "text": "Topics as one string", "topics": "a,b"}),
+            _json({"id": [id_], "text": "The id is a list"}),
             _json([id_, "a list instead of an object"]),
         ]
     )
@@ -93,11 +95,18 @@ BAD_INPUTS: tuple[BadInput, ...] = (
     BadInput("not_json", _not_json, "NotJson"),
     BadInput("wrong_types", _wrong_types, "WrongType"),
     BadInput("missing_field", _missing, "MissingField"),
-    BadInput("null_value", lambda _id, _rng: None, "NullValue"),
+    BadInput("tombstone", lambda _id, _rng: None, None, skipped=True),
     BadInput("empty_text", _empty_text, "EmptyText"),
     BadInput("long_text", _long_text, "TooLarge"),
     BadInput("invalid_utf8", _invalid_utf8, "NotUtf8"),
     BadInput("deep_nesting", _deep_nesting, "TooDeep"),
+    BadInput(
+        "lenient_types",
+        lambda id_, _rng: _json(
+            {"id": 7, "text": f"Read all the same ({id_})", "topics": "a, b", "created_at": 1.7e9}
+        ),
+        _EVENT,
+    ),
     BadInput(
         "unknown_fields",
         lambda id_, _rng: _post(id_, "Extra luggage today", mood={"x": [1, None]}, v=2.5),

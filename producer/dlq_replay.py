@@ -73,7 +73,7 @@ class DlqReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     """Sent but not acknowledged: still to be replayed."""
     refused: int
-    """Replayed too often already, or addressed to the dead-letter topic itself."""
+    """Replayed too often already, withheld, or addressed to the dead-letter topic itself."""
     refused_samples: tuple[tuple[int, int], ...]
     """Partition and offset of the first of the refused."""
     unreadable: int
@@ -203,7 +203,11 @@ class _Replay:
                 continue
             self._matched += 1
             target = settings.to_topic or letter.letter.topic
-            if letter.replays >= settings.max_replays or target == settings.topic:
+            if (
+                letter.replays >= settings.max_replays
+                or target == settings.topic
+                or letter.letter.withheld  # its value isn't there: it would go back as a tombstone
+            ):
                 self._refused.append((record.partition, record.offset))
                 settle()
                 continue

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -13,7 +12,7 @@ from producer.clock import Clock
 from producer.errors import UnreadableFile
 from producer.feed import Feed, OnBadLine, Source
 from producer.files import STDIN, FileFormat, PostFile, Row
-from producer.mapping import POSITION, FieldMapping, NotAPostError, walk
+from producer.mapping import columns
 from producer.report import BadLine, BadLineObserver, Observer, Report
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import (
@@ -24,6 +23,7 @@ from runtime.kafka.producing import (
     kafka_producer,
 )
 from schemas import Post
+from schemas.foreign import DottedPath, FieldPaths, NotAPost, PostReader
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,7 +37,9 @@ class ReplaySettings:
     topic: str = "posts"
     file_format: FileFormat | None = None
     """By the file's name where None: `.csv`, `.tsv`, else JSON lines."""
-    mapping: FieldMapping = field(default_factory=FieldMapping)
+    fields: FieldPaths = field(default_factory=FieldPaths)
+    default_source: str | None = None
+    """`source` of posts that name none."""
     rate: float | None = None
     """Posts per second; None for as fast as the broker takes them."""
     loop: bool = False
@@ -106,7 +108,7 @@ async def _records(settings: ReplaySettings, file: PostFile, stop: asyncio.Event
     round_ = 1
     while True:
         empty = True
-        async for item in _posts(settings, file, stop):
+        async for item in posts_of(settings, file, stop):
             if isinstance(item, BadLine):
                 if round_ == 1:  # the same ones again tell nothing new
                     yield item
@@ -123,11 +125,15 @@ async def _records(settings: ReplaySettings, file: PostFile, stop: asyncio.Event
         round_ += 1
 
 
-async def _posts(
+async def posts_of(
     settings: ReplaySettings, file: PostFile, stop: asyncio.Event
 ) -> AsyncIterator[Post | BadLine]:
-    mapping = settings.mapping
-    as_it_is = file.format == "jsonl" and mapping == FieldMapping()
+    """Yield the posts of a file, and the lines that are none.
+
+    Raises:
+        UnreadableFile: a CSV or TSV without a header row, or without a column of the mapping.
+    """
+    reader = PostReader(settings.fields, default_source=settings.default_source)
     checked = file.format == "jsonl"  # JSON has no header that could be wrong as a whole
     name = Path(settings.path).name if settings.path != STDIN else "stdin"
     async for row in file.rows(stop):
@@ -135,23 +141,18 @@ async def _posts(
             yield row
             continue
         if not checked:
-            _check_header(mapping, row, name)
+            _check_header(settings.fields, row, name)
             checked = True
         try:
-            if as_it_is:
-                yield msgspec.convert(row.value, Post)
-            else:
-                yield mapping.post(row.value, place=f"{name}:{row.line}")
-        except (NotAPostError, msgspec.ValidationError) as error:
+            yield reader.read(row.value, position=f"{name}:{row.line}").post
+        except NotAPost as error:
             yield BadLine(line=row.line, reason=str(error))
 
 
-def _check_header(mapping: FieldMapping, row: Row, name: str) -> None:
-    """Refuse a mapping that names columns which aren't there: every line would be bad."""
-    own_id = {} if mapping.id == POSITION else {"id": mapping.id}
-    needed: dict[str, Any] = own_id | {"text": mapping.text} | mapping.columns()
-    for field_name, column in needed.items():
-        if walk(row.value, column) is None:
+def _check_header(paths: FieldPaths, row: Row, name: str) -> None:
+    """Refuse paths to columns which aren't there: every line would be bad."""
+    for field_name, column in columns(paths):
+        if DottedPath(column).find(row.value) is None:
             raise UnreadableFile(
                 f"{name} has no column {column} (for {field_name});"
                 f" it has: {', '.join(map(str, row.value))}"

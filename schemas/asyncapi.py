@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 """Of the contracts, not of the program: it moves when a message changes."""
 
 

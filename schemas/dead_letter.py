@@ -32,5 +32,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     first_seen: Annotated[datetime, msgspec.Meta(tz=True)]
     """When the consumer first took the record up (UTC)."""
+    withheld: bool = False
+    """Whether key, value and headers are not the record's, since they identify someone."""
     timestamp_ms: int | None = None
     """The record's own timestamp, Unix milliseconds: a replay gives it back to the record."""

@@ -65,18 +65,21 @@ class AffectEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     version: Literal[1]
     id: NotEmpty
-    """UUIDv5 of topic, partition, offset, model id and revision, and task set."""
+    """UUIDv5 of cluster, topic, partition, offset, value, configured model and task set."""
     post_id: NotEmpty
+    """The post's id at its source; where the configuration says so, its keyed hash or `id`."""
     source: str | None = None
     author: str | None = None
     """Keyed hash (pseudonym) of the post's author; absent without a key in the configuration."""
     created_at: Timestamp
+    created_at_from: Annotated[str, Meta(extra_json_schema={"enum": ["record"]})] | None = None
+    """`record`: the post names no time that can be read, so this is its Kafka record's."""
     lang: str | None = None
     url: str | None = None
     topics: tuple[str, ...] = ()
     meta: dict[str, Any] = {}
     text: str | None = None
-    """The post's text as it came; absent where the configuration drops it."""
+    """The post's text, HTML as text; absent where the configuration drops it."""
     text_truncated: bool = False
     """True when the model saw a shortened text (cut at a word, from the end)."""
     sentiment: Sentiment | UnsetType = UNSET

@@ -108,6 +108,10 @@ def dead_letter_headers_schema() -> JsonSchema:
     }
     optional = {
         f"{ERRORS_PREFIX}model": _text("Id of the model that was asked."),
+        f"{ERRORS_PREFIX}withheld": _text(
+            "`true`: the record's key, value and headers are left out, to identify nobody.",
+            enum=["true"],
+        ),
         f"{ERRORS_PREFIX}timestamp": _number("The record's own timestamp, Unix milliseconds."),
         REPLAYS: _number("How often it was replayed from a dead-letter topic."),
     }

@@ -90,6 +90,7 @@ def dead_letter_headers(letter: DeadLetter) -> Headers:
             ("attempts", str(letter.attempts)),
             ("model", letter.model),
             ("first.seen", letter.first_seen.astimezone(UTC).isoformat()),
+            ("withheld", "true" if letter.withheld else None),
             ("timestamp", None if letter.timestamp_ms is None else str(letter.timestamp_ms)),
         )
         if value is not None
@@ -125,6 +126,7 @@ def read_dead_letter(
             message=reason["message"].decode(),
             attempts=int(reason["attempts"]),
             model=None if model is None else model.decode(),
+            withheld=reason.get("withheld") == b"true",
             first_seen=datetime.fromisoformat(reason["first.seen"].decode()),
             timestamp_ms=None if timestamp is None else int(timestamp),
         )

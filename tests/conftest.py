@@ -7,21 +7,22 @@ from hypothesis import HealthCheck, settings
 
 from infra.kafka import EmbeddedKafka
 
-# For `make unit-light`: a change is tried in seconds; `make test` draws a hundred.
-settings.register_profile("light", max_examples=10)
-# For `make coverage`: measuring slows an example down, and says nothing about its time.
+# For `make unit-light`, where a change is tried in seconds (`make test` draws a hundred), and for
+# `make coverage`, which slows an example down.
 settings.register_profile(
-    "coverage", max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "light", max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a real Kafka: `make unit-light` leaves it out."""
+    """Mark what needs a real Kafka or a browser: `make unit-light` leaves it out."""
     for item in items:
         fixtures: list[str] = getattr(item, "fixturenames", [])
         if "kafka" in fixtures or hasattr(getattr(item, "module", None), "EmbeddedKafka"):
             item.add_marker("kafka")
+        if "chromium" in fixtures:
+            item.add_marker("browser")
 
 
 @pytest.fixture(scope="session")

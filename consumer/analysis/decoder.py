@@ -1,77 +1,132 @@
-"""From a record's bytes to a post, or to the reason why not. Never raises on any input."""
+"""From a record's bytes to a post, to a skip, or to the reason why neither. Never raises."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeAlias
 
 import msgspec
 
-from consumer.analysis.mapping import Mapping, NotAPost
+from consumer.analysis.selection import TOMBSTONE, Selection
 from consumer.dead_letters import Reason, Stage, make_dead_letter
-from consumer.records import Record
+from consumer.records import Record, Skip
 from consumer.settings import Fields, Input
 from emollm.prompts import is_blank
 from schemas import DeadLetter, Post
+from schemas.foreign import (
+    PRESETS,
+    FieldPaths,
+    NotAPost,
+    PostReader,
+    looks_like_html,
+    name_framing,
+)
 
-_Read: TypeAlias = Callable[[Record], Post]
+_PROBLEMS = {
+    "missing": Reason.MISSING_FIELD,
+    "wrong_type": Reason.WRONG_TYPE,
+    "not_utf8": Reason.NOT_UTF8,
+}
+
+
+class _Refused(Exception):  # noqa: N818 - what it is, not that it is an error
+    """A record that won't become an event. The message never quotes it."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Decoded(msgspec.Struct, frozen=True):
+    """A post, with `created_at` always set, and where that is from."""
+
+    post: Post
+    time_from_record: bool
+    """The post names no time that can be read: it is the record's."""
+    unreadable_time: bool = False
+    """It names one, in a form that nobody knows."""
 
 
 class Decoder:
-    """Turns records into posts, by the configured mapping compiled once."""
+    """Turns records into posts, by the configured shape compiled once."""
 
     def __init__(self, options: Input | None = None) -> None:
-        options = options or Input()
-        self._max_bytes = options.max_record_bytes
-        self._read: _Read = (
-            _reader() if options.fields == Fields() else Mapping(options.fields).read
+        self._options = options = options or Input()
+        fields = options.fields
+        self._selection = Selection(options)
+        self._preset = PRESETS[options.preset] if options.preset else None
+        self._reader = PostReader(
+            FieldPaths(**fields.model_dump()),
+            preset=self._preset,
+            overridden=frozenset(fields.model_fields_set),
+            html=options.html,
+            default_source=options.default_source or None,
+            default_lang=options.default_lang or None,
         )
-        self._source = options.default_source or None
-        self._lang = options.default_lang or None
+        self._decode_post = msgspec.json.Decoder(Post).decode
+        self._decode_any = msgspec.json.Decoder().decode
+        self._fast = fields == Fields() and not self._selection.looks_at_records
+        self._defaults = bool(options.default_source or options.default_lang)
 
-    def decode(self, record: Record) -> Post | DeadLetter:
-        """Give the post, with `created_at` always set, or a dead letter of stage `decode`."""
+    def decode(self, record: Record) -> Decoded | Skip | DeadLetter:
+        """Give the post, the rule that skips it, or a dead letter of stage `decode`."""
         value = record.value
+        if value is None:
+            return Skip(TOMBSTONE)
         try:
-            if value is None:
-                raise NotAPost(Reason.NULL_VALUE, "the record has no value (a tombstone)")
-            if len(value) > self._max_bytes:
-                raise NotAPost(
-                    Reason.TOO_LARGE,
-                    f"{len(value)} bytes, over the limit of {self._max_bytes}",
-                )
-            post = self._read(record)
-            if is_blank(post.text):
-                raise NotAPost(Reason.EMPTY_TEXT, "the text holds nothing visible")
+            return self._read(record, value)
+        except _Refused as error:
+            reason, message = error.reason, str(error)
         except NotAPost as error:
-            return make_dead_letter(record, Stage.DECODE, error.poison, str(error))
-        except msgspec.ValidationError as error:
-            missing = "missing required field" in str(error)
-            poison = Reason.MISSING_FIELD if missing else Reason.WRONG_TYPE
-            return make_dead_letter(record, Stage.DECODE, poison, str(error))
+            reason, message = _PROBLEMS[error.problem], str(error)
+        except msgspec.ValidationError as error:  # a number out of range, say
+            reason, message = Reason.WRONG_TYPE, str(error)
         except (msgspec.DecodeError, UnicodeError) as error:
-            return make_dead_letter(record, Stage.DECODE, *_undecodable(value or b"", error))
+            reason, message = _undecodable(value, error)
         except RecursionError:
-            return make_dead_letter(
-                record, Stage.DECODE, Reason.TOO_DEEP, "nested too deep to be read"
+            reason, message = Reason.TOO_DEEP, "nested too deep to be read"
+        return make_dead_letter(record, Stage.DECODE, reason, message)
+
+    def _read(self, record: Record, value: bytes) -> Decoded | Skip:
+        most = self._options.max_record_bytes
+        if len(value) > most:
+            raise _Refused(
+                Reason.TOO_LARGE,
+                f"{len(value)} bytes, over the limit of {most} (input.max_record_bytes)",
             )
-        if post.created_at is None or (self._source or self._lang):
-            post = msgspec.structs.replace(
-                post,
-                created_at=post.created_at or _record_time(record),
-                source=post.source or self._source,
-                lang=post.lang or self._lang,
-            )
-        return post
+        found = self._read_any(record, value)
+        if isinstance(found, Skip):
+            return found
+        if (rule := self._selection.of_post(found.post)) is not None:
+            return Skip(rule)
+        if is_blank(found.post.text):
+            raise _Refused(Reason.EMPTY_TEXT, "the text holds nothing visible")
+        return found
 
+    def _read_any(self, record: Record, value: bytes) -> Decoded | Skip:
+        post = self._read_fast(value) if self._fast else None
+        unreadable = False
+        if post is None:
+            tree = self._decode_any(value)
+            if isinstance(tree, dict):
+                if self._preset is not None:
+                    tree = self._preset.unwrap(tree)
+                if (rule := self._selection.of_record(tree)) is not None:
+                    return Skip(rule)
+            position = f"{record.topic}/{record.partition}/{record.offset}"
+            read = self._reader.read(tree, position=position, key=record.key)
+            post, unreadable = read.post, read.unreadable_time
+        if post.created_at is not None:
+            return Decoded(post, time_from_record=False)
+        post = msgspec.structs.replace(post, created_at=_record_time(record))
+        return Decoded(post, time_from_record=True, unreadable_time=unreadable)
 
-def _reader() -> _Read:
-    """Read records that are a `Post` already, strictly typed: the fast path."""
-    decode = msgspec.json.Decoder(Post).decode
-
-    def read(record: Record) -> Post:
-        return decode(record.value)  # type: ignore[arg-type]  # None was refused before
-
-    return read
+    def _read_fast(self, value: bytes) -> Post | None:
+        """Read a record that is a `Post` as it stands; None for all that takes a second look."""
+        try:
+            post = self._decode_post(value)
+        except msgspec.ValidationError:
+            return None
+        if "" in (post.source, post.author, post.lang, post.url) or self._defaults:
+            return None
+        return None if looks_like_html(post.text) else post
 
 
 def _record_time(record: Record) -> datetime:
@@ -84,6 +139,8 @@ def _record_time(record: Record) -> datetime:
 
 
 def _undecodable(value: bytes, error: Exception) -> tuple[Reason, str]:
+    if (framing := name_framing(value)) is not None:
+        return Reason.NOT_JSON, framing
     try:
         value.decode()
     except UnicodeDecodeError as first:

@@ -1,53 +1,17 @@
 """From a post and what was found in it to the event, encoded and ready to publish."""
 
-import hashlib
 from datetime import datetime
-from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from consumer.analysis.decoder import Decoded
+from consumer.analysis.event_ids import EventIds
+from consumer.analysis.identifiers import Identifiers
 from consumer.analysis.reading import Findings
 from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.records import Emit, Outcome, Record
-from schemas import AffectEvent, ModelRef, Post
+from schemas import AffectEvent, ModelRef
 from schemas.headers import event_headers
-
-_NAMESPACE = hashlib.sha1(
-    uuid5(NAMESPACE_URL, "urn:emostream:affect-event").bytes, usedforsecurity=False
-)
-
-
-def event_id(name: str) -> str:
-    """UUIDv5 of the name in emostream's namespace: RFC 9562, a third of `uuid.uuid5`'s time."""
-    digest = _NAMESPACE.copy()
-    digest.update(name.encode())
-    value = bytearray(digest.digest()[:16])
-    value[6] = value[6] & 0x0F | 0x50  # version 5
-    value[8] = value[8] & 0x3F | 0x80  # variant of RFC 9562
-    text = value.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-class Pseudonyms:
-    """Authors as keyed hashes: the same author gets the same one, nobody gets the author back.
-
-    BLAKE2b, keyed, 128 bits, over source and author: a handle on two networks may be two persons.
-    """
-
-    def __init__(self, key: str) -> None:
-        """`key` is the configured secret; empty means that authors are dropped."""
-        # BLAKE2b takes at most 64 bytes of key.
-        self._key = hashlib.blake2b(key.encode(), digest_size=32).digest() if key else None
-
-    def __repr__(self) -> str:
-        return "Pseudonyms()"
-
-    def of(self, source: str | None, author: str | None) -> str | None:
-        """Pseudonym of an author: 32 hexadecimal digits; None without a key or an author."""
-        if self._key is None or author is None:
-            return None
-        name = f"{source or ''}\0{author}".encode()
-        return hashlib.blake2b(name, digest_size=16, key=self._key).hexdigest()
 
 
 class ModelName(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +24,9 @@ class ModelName(msgspec.Struct, frozen=True, kw_only=True):
 class EventBuilder:
     """Builds the outcome of a post that was read."""
 
-    def __init__(self, *, signature: str, pseudonyms: Pseudonyms, include_text: bool) -> None:
-        """`signature` is the plan's: the task set is part of every event's id."""
-        self._signature = signature
-        self._pseudonyms = pseudonyms
+    def __init__(self, *, ids: EventIds, identifiers: Identifiers, include_text: bool) -> None:
+        self._ids = ids
+        self._identifiers = identifiers
         self._include_text = include_text
         self._encode = msgspec.json.Encoder().encode
         self._refs: dict[tuple[ModelName, str | None], ModelRef] = {}
@@ -71,7 +34,7 @@ class EventBuilder:
     def build(
         self,
         record: Record,
-        post: Post,
+        decoded: Decoded,
         found: Findings,
         *,
         model: ModelName,
@@ -82,20 +45,22 @@ class EventBuilder:
     ) -> Outcome:
         """Give the event, or the dead letter of a post about which nothing could be said.
 
-        The id is the same whenever the same record is analysed by the same model and task set, so
-        a redelivery overwrites. The key is the record's own, or the post's id where it has none.
+        The id is `EventIds`': a redelivery overwrites. The key is the record's own, or the post's
+        id where it has none.
         """
         if not found.answered:
             return _nothing_said(record, found, model, prompts)
-        assert post.created_at is not None  # set by the decoder
-        position = f"{record.topic}/{record.partition}/{record.offset}"
+        assert decoded.post.created_at is not None  # set by the decoder
+        id_ = self._ids.of(record.topic, record.partition, record.offset, record.value)
+        post = self._identifiers.post(decoded.post, id_)
         event = AffectEvent(
             version=1,
-            id=event_id(f"{position}|{model.id}|{model.revision or ''}|{self._signature}"),
+            id=id_,
             post_id=post.id,
             source=post.source,
-            author=self._pseudonyms.of(post.source, post.author),
-            created_at=post.created_at,
+            author=self._identifiers.author(post.source, post.author),
+            created_at=decoded.post.created_at,
+            created_at_from="record" if decoded.time_from_record else None,
             lang=post.lang,
             url=post.url,
             topics=post.topics,
@@ -125,7 +90,7 @@ class EventBuilder:
                 record, Stage.PUBLISH, Reason.UNENCODABLE, message, model=model.id
             )
         return Emit(
-            key=record.key if record.key is not None else post.id.encode(),
+            key=self._identifiers.key(record.key, post.id),
             value=value,
             headers=event_headers(
                 id=event.id, subject=post.id, time=now, record_headers=record.headers

@@ -37,6 +37,9 @@ class AnalysisObserver(Protocol):
     def unreadable(self, task: str, mended: int, given_up: int) -> None:
         """First answers that couldn't be read: `mended` by another wording, or `given_up`."""
 
+    def unreadable_times(self, posts: int) -> None:
+        """Posts named a time that can't be read: their record's is used."""
+
     def analysed(self, posts: int, prompts: int) -> None:
         """These posts have their outcome; it took so many prompts."""
 
@@ -48,6 +51,9 @@ class NullAnalysisObserver:
         """Ignore."""
 
     def unreadable(self, task: str, mended: int, given_up: int) -> None:
+        """Ignore."""
+
+    def unreadable_times(self, posts: int) -> None:
         """Ignore."""
 
     def analysed(self, posts: int, prompts: int) -> None:
@@ -137,8 +143,8 @@ class Inference:
         try:
             await self._ask_model(keys, wanted, flight.found, answers.asked, turn)
             for key, answer in flight.found.items():
-                # What a server refuses, or says unreadably, may be the server's fault: once it is
-                # mended, the next post with this text is answered.
+                # What a server refuses, or answers unreadably, may be the server's fault: once it
+                # is repaired, the next post with this text is answered.
                 if not isinstance(answer, Poison | Unreadable):
                     self._cache.put(key, answer)
             answers.found.update(flight.found)
@@ -155,41 +161,47 @@ class Inference:
         asked: dict[bytes, Asked],
         turn: int,
     ) -> None:
-        """Ask in the first wording; what comes back unreadable once more, in the next one."""
+        """Ask in the first wording; what comes back unreadable once more, in the next one.
+
+        An unreadable answer is `found` only once its second try has ended: others take what is
+        found, and would take it for the last word.
+        """
         keys.sort(key=_suffix)  # by question: servers cache an instruction that repeats
         build = self._builder.build
         prompts = [
             build(question.task, text, question.emotion)
             for question, text in map(wanted.__getitem__, keys)
         ]
-        again: list[bytes] = []
+        again: dict[bytes, Answer] = {}
         repairs: list[Prompt] = []
         for key, answer in zip(keys, await self._pool.ask(prompts, turn=turn), strict=True):
             question, text = wanted[key]
-            value = found[key] = _read(question, answer)
+            value = _read(question, answer)
             asked[key] = Asked(answer.server)
             if isinstance(value, Unreadable):
                 wording = question.task.next_wording(0)
-                if wording is None:
-                    self._observer.unreadable(question.task.name, 0, 1)
-                else:
-                    again.append(key)
+                if wording is not None:
+                    again[key] = value
                     repairs.append(build(question.task, text, question.emotion, wording))
+                    continue
+                self._observer.unreadable(question.task.name, 0, 1)
+            found[key] = value
         if not again:
             return
-        for key, answer in zip(again, await self._pool.ask(repairs, turn=turn), strict=True):
+        answered = await self._pool.ask(repairs, turn=turn)
+        for (key, first), answer in zip(again.items(), answered, strict=True):
             question = wanted[key][0]
             value = _read(question, answer)
             asked[key].prompts += 1
-            mended = not isinstance(value, Unreadable | Poison)
-            if mended:
-                found[key] = value
+            readable = not isinstance(value, Unreadable | Poison)
+            found[key] = value if readable else first
+            if readable:
                 asked[key].server = answer.server
-            self._observer.unreadable(question.task.name, int(mended), int(not mended))
+            self._observer.unreadable(question.task.name, int(readable), int(not readable))
 
 
 def _suffix(key: bytes) -> bytes:
-    """What of a key stands for the question; they sort as in the plan."""
+    """The question's part of a key; they sort as in the plan."""
     return key[DIGEST_BYTES:]
 
 

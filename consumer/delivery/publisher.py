@@ -70,8 +70,10 @@ class Publisher:
         clock: Clock,
         *,
         model: Callable[[], str | None] = lambda: None,
+        conceal: Callable[[DeadLetter], DeadLetter] = lambda letter: letter,
     ) -> None:
-        """`model` gives the model's id, for dead letters."""
+        """`model` gives the model's id, for dead letters; `conceal` is told by `Service`."""
+        self._conceal = conceal
         self._model = model
         self._brokers = brokers
         self._options = options
@@ -224,6 +226,7 @@ class Publisher:
 
     async def _send(self, producer: KafkaProducer, outcome: Published) -> asyncio.Future[Any]:
         if isinstance(outcome, DeadLetter):
+            outcome = self._conceal(outcome)
             return await producer.send(
                 self._options.dlq_topic,
                 key=outcome.key,

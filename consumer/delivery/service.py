@@ -34,6 +34,7 @@ from runtime.kafka.errors import Denied, KafkaFault
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import Brokers, KafkaConsumer, Partition
 from runtime.signals import caught_signals
+from schemas import DeadLetter
 
 _log = structlog.get_logger("consumer")
 
@@ -63,10 +64,12 @@ class Service:
         clock: Clock | None = None,
         brokers: Brokers | None = None,
         before_joining: Callable[[], Awaitable[None]] | None = None,
+        conceal: Callable[[DeadLetter], DeadLetter] = lambda letter: letter,
     ) -> None:
         """`before_joining` is awaited between the checks of Kafka and joining the group.
 
-        The processor must be ready when it returns. What it raises ends the service.
+        The processor must be ready when it returns. What it raises ends the service. `conceal`
+        gives a dead letter as its topic may hold it, with or without what identifies someone.
         """
         self._options = options
         self._processor = processor
@@ -87,7 +90,12 @@ class Service:
             static_id=options.group_instance_id,
         )
         self._publisher = Publisher(
-            self._brokers, options, limits.publish, clock, model=lambda: processor.model
+            self._brokers,
+            options,
+            limits.publish,
+            clock,
+            model=lambda: processor.model,
+            conceal=conceal,
         )
         self._scheduler = Scheduler(
             processor=processor,

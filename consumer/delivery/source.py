@@ -16,11 +16,13 @@ from consumer.telemetry.state import Held, Paused
 from runtime.clock import Clock, sleep
 from runtime.errors import AccessDenied, Misconfigured
 from runtime.kafka.errors import Denied, KafkaFault, NoOffset
-from runtime.kafka.options import KafkaOptions
+from runtime.kafka.options import FETCH_WAIT_S, KafkaOptions
 from runtime.kafka.protocol import BadBatch, ConsumedRecord, KafkaConsumer, Partition
 
 _log = structlog.get_logger("consumer")
 
+_LOOK_RECORDS = 1_000
+"""At most in one look: receiving them holds the event loop for some milliseconds."""
 _BACK_OFF_S = 0.5
 """After a fetch that failed: aiokafka goes on by itself, and the watchdog watches."""
 BAD_BATCH_RETRY_S = 30.0
@@ -89,12 +91,12 @@ class Source:
             self.regulate()
             for partition in tuple(self.held):
                 self.room(partition)  # it may have come free, with nothing more to deliver
-            most = self._in_flight.room(options.fetch_max_records)
+            most = self._in_flight.room(_LOOK_RECORDS)
             if self._left is not None:
                 most = max(1, min(most, self._left))
             try:
                 fetched = await consumer.getmany(
-                    timeout_s=options.fetch_max_wait_s, max_records=most, room=self.room
+                    timeout_s=FETCH_WAIT_S, max_records=most, room=self.room
                 )
             except Denied as error:
                 raise AccessDenied(

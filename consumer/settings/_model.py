@@ -21,7 +21,7 @@ class Model(Section):
     dialect: Literal["auto", "tgi", "openai", "vllm", "sglang", "llamacpp"] = "auto"
     """What the servers speak: TGI's `/generate` or OpenAI's `/v1/completions`; auto asks them."""
     name: str = ""
-    """The model's name where the servers call it otherwise, e.g. `Emollama-chat-7b`."""
+    """The model's name, e.g. `Emollama-chat-7b`. Name and revision are part of event ids if set."""
     served_name: str = ""
     """What `/v1/completions` is asked for; empty takes the server's first model."""
     family: Literal["", "llama", "opt", "bloom", "t5", "bart"] = ""
@@ -31,7 +31,7 @@ class Model(Section):
     max_input_tokens: Annotated[int, Field(ge=0)] = 0
     """Tokens a prompt may have; 0 means what model and server allow. Longer posts are cut."""
     revision: str = ""
-    """The model's revision where the server does not tell it; part of every event's id."""
+    """The model's revision where the server does not tell it."""
     token: SecretStr = SecretStr("")
     """Bearer token for the model servers."""
     token_file: str = ""

@@ -1,12 +1,14 @@
 """Which posts come in, of what shape, and where the events go."""
 
 import re
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from runtime.kafka.options import Compression
 from runtime.settings.section import Section, is_set
+from schemas.foreign import Html
 
 TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 """Kafka's own rule for a topic's name."""
@@ -17,11 +19,10 @@ DottedPath = Annotated[str, Field(pattern=r"^([^.]+(\.[^.]+)*)?$")]
 
 
 class Fields(Section):
-    """Where in a record's JSON each part of a post stands: dotted paths, lists by index.
+    """Where in a record's JSON each part of a post is: dotted paths, lists by index or `*`.
 
-    With the defaults a record is read as a `Post`, strictly typed. As soon as one path differs,
-    numbers are taken as ids, `created_at` also as Unix seconds or milliseconds, and optional parts
-    of another type are left out instead of refused.
+    `tags.*.name` is the name of each tag. With `input.preset` only what is set here differs from
+    the preset. docs/input.md says in which forms ids, times and topics are read.
     """
 
     id: Annotated[DottedPath, Field(min_length=1)] = "id"
@@ -65,11 +66,27 @@ class Input(Section):
     """Where to start in a partition without a committed offset; none refuses to."""
     max_record_bytes: Annotated[int, Field(ge=1_000)] = 1_000_000
     """Bytes of a record's value above which it is a dead letter; Kafka's own default limit."""
+    preset: Literal["", "mastodon", "bluesky", "reddit"] = ""
+    """Shape of the records: a Mastodon status, a Jetstream message, a child of a listing."""
+    html: Html = "auto"
+    """Which texts are HTML, to be read as text: auto, those that begin and end with a tag."""
+    where: dict[str, Any] = Field(default={})
+    """Records that are posts: path to value or values, all must hold; others are skipped."""
+    ignore: dict[str, Any] = Field(default={})
+    """Records that are skipped: path to value or values, any of them suffices."""
+    langs: tuple[str, ...] = ()
+    """Languages that are analysed (`en` admits `en-GB`); empty means all."""
     default_source: str = ""
     """`source` of posts that name none."""
     default_lang: str = ""
     """`lang` of posts that name none."""
     fields: Fields = Fields()
+
+    @field_validator("where", "ignore", mode="after")
+    @classmethod
+    def _flat(cls, table: dict[str, Any]) -> dict[str, Any]:
+        """TOML cuts keys at their dots unless they are quoted: put the paths together again."""
+        return dict(_conditions(table))
 
     @model_validator(mode="before")
     @classmethod
@@ -96,6 +113,18 @@ class Input(Section):
         return topic in self.topics
 
 
+def _conditions(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, dict):
+            yield from _conditions(value, f"{path}.")
+            continue
+        values = value if isinstance(value, list) else [value]
+        if not values or not all(isinstance(one, str | int | float | bool) for one in values):
+            raise ValueError(f"{path} takes a text, a number, true or false, or a list of these")
+        yield path, value
+
+
 class Output(Section):
     """Where the events go, and what they carry."""
 
@@ -109,8 +138,10 @@ class Output(Section):
     """Bytes above which an event becomes a dead letter; Kafka's own default limit."""
     include_text: bool = True
     """Whether events carry the post's text."""
+    identifiers: Literal["keep", "hash", "drop"] = "keep"
+    """Post id, url, meta, key and @mentions in events and dead letters: kept, hashed or dropped."""
     author_key: SecretStr = SecretStr("")
-    """Key of the authors' pseudonyms, at least 16 bytes; without it events carry no author."""
+    """Key that authors and identifiers are hashed by, 16 bytes or more; without it no author."""
     author_key_file: str = ""
     """File to read `author_key` from."""
 
@@ -122,4 +153,6 @@ class Output(Section):
                 f"author_key is shorter than {_MIN_KEY_BYTES} bytes, so pseudonyms could be"
                 " reversed: take one from `openssl rand -hex 32`"
             )
+        if self.identifiers == "hash" and not is_set(self.author_key):
+            raise ValueError('identifiers = "hash" needs author_key, the key to hash by')
         return self

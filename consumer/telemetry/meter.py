@@ -175,6 +175,10 @@ class Meter(Collector):
         self._add(m.UNREADABLE, task, "mended", by=mended)
         self._add(m.UNREADABLE, task, "given_up", by=given_up)
 
+    def unreadable_times(self, posts: int) -> None:
+        """Count them."""
+        self._add(m.UNREADABLE_TIMES, by=posts)
+
     def analysed(self, posts: int, prompts: int) -> None:
         """Count the posts and their prompts."""
         self._add(m.ANALYSED, by=posts)
@@ -229,7 +233,7 @@ class Meter(Collector):
         return registry
 
     def value(self, metric: m.Metric, *labels: str) -> float:
-        """What a counter or gauge stands at; 0 where it was never counted."""
+        """The value of a counter or gauge; 0 where it was never counted."""
         return self._counts[metric.name].get(labels, 0.0)
 
     def _histogram_family(self, metric: m.Metric) -> Family:

@@ -48,6 +48,11 @@ SKIPPED = Metric(
     "Records that are no posts, settled without an event, by the rule that says so.",
     ("rule",),
 )
+UNREADABLE_TIMES = Metric(
+    "emostream_unreadable_times_total",
+    "counter",
+    "Posts whose `created_at` is in no known form: their record's time is used.",
+)
 EVENT_LATENCY = Metric(
     "emostream_event_latency_seconds",
     "histogram",

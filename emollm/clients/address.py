@@ -1,6 +1,7 @@
 """Where a model server is and how to get in; what is secret of it is never shown."""
 
 import base64
+import ipaddress
 
 import msgspec
 from yarl import URL
@@ -26,15 +27,11 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Sent as `Authorization: Bearer …`."""
     ca_file: str | None = None
     """PEM file with the authorities to trust instead of the system's."""
-    verify_tls: bool = True
-    """Whether the server's certificate is checked."""
     model: str | None = None
     """What `/v1/completions` is to be asked for; the first of `/v1/models` where absent."""
     grammar: bool = False
     """Send the tasks' regular expressions along. Off by default: compiling one blocks a TGI for
     0.3 to 10 seconds, once for each grammar (TGI 3.3, read and measured)."""
-    details: bool = False
-    """Ask for finish reason and token count: dearer to write and to read."""
 
     def __post_init__(self) -> None:
         """Refuse what can't be asked. Messages don't repeat the URL: it may hold a password."""
@@ -88,3 +85,27 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     def __rich_repr__(self) -> "list[tuple[str, str]]":
         """Rich would read the fields past __repr__."""
         return [("url", self.shown), ("dialect", self.dialect)]
+
+
+def refuse_plain_token(url: str, *, allowed: bool) -> None:
+    """Refuse to send a token unencrypted to another machine, unless the user allows it.
+
+    Raises:
+        ValueError: the URL is http and its host isn't this machine; the message says what to do.
+    """
+    parsed = URL(url)
+    if allowed or parsed.scheme != "http" or _is_this_machine(parsed.host or ""):
+        return
+    raise ValueError(
+        f"model.token would go to {parsed.host} unencrypted, and anyone on the way could read it:"
+        " use an https:// URL, or set model.allow_plain_token = true if the network encrypts"
+    )
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -25,10 +25,32 @@ class _Completion(msgspec.Struct):
     usage: _Usage | None = None
 
 
+class _Meta(msgspec.Struct):
+    n_ctx: int | None = None
+    n_ctx_train: int | None = None
+
+
 class _Card(msgspec.Struct):
     id: str
     owned_by: str = ""
     max_model_len: int | None = None  # vLLM and SGLang
+    meta: _Meta | None = None  # llama.cpp
+
+    @property
+    def context(self) -> int | None:
+        """Tokens of prompt and answer together, where the server says."""
+        if self.max_model_len is not None or self.meta is None:
+            return self.max_model_len
+        return self.meta.n_ctx or self.meta.n_ctx_train
+
+
+class _Info(msgspec.Struct):
+    """TGI's, which speaks this dialect, too, but tells its limits elsewhere."""
+
+    max_input_tokens: int | None = None
+    max_input_length: int | None = None  # its name before 2.0
+    max_total_tokens: int | None = None
+    max_concurrent_requests: int | None = None
 
 
 class _Models(msgspec.Struct):
@@ -38,6 +60,7 @@ class _Models(msgspec.Struct):
 _encode = msgspec.json.encode
 _completion_decoder = msgspec.json.Decoder(_Completion)
 _models_decoder = msgspec.json.Decoder(_Models)
+_info_decoder = msgspec.json.Decoder(_Info)
 _Undecodable = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -125,7 +148,24 @@ class CompletionsClient:
         if self._dialect == "openai" and card.owned_by in ("vllm", "sglang", "llamacpp"):
             self._dialect = card.owned_by
             self._bodies.forget()
-        return ServerInfo(dialect="openai", model_id=model, max_total_tokens=card.max_model_len)
+        limits = _Info()
+        if card.context is None:
+            limits = await self._limits(timeout_s)
+        return ServerInfo(
+            dialect="openai",
+            model_id=model,
+            max_concurrent_requests=limits.max_concurrent_requests,
+            max_input_tokens=limits.max_input_tokens or limits.max_input_length,
+            max_total_tokens=card.context or limits.max_total_tokens,
+        )
+
+    async def _limits(self, timeout_s: float) -> _Info:
+        """Ask for TGI's `/info`; nothing is known where there is none."""
+        try:
+            response = await self._transport.get("/info", timeout_s)
+            return _info_decoder.decode(response.body) if response.status == 200 else _Info()
+        except (TransportError, *_Undecodable):
+            return _Info()
 
     async def aclose(self) -> None:
         """Close all connections."""

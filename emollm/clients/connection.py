@@ -14,7 +14,7 @@ from emollm.clients.transport import (
 )
 
 _HEAD_LIMIT = 64 * 1024
-"""Longest head of an answer that is read, in bytes; a TGI's has about 300."""
+"""Longest head of an answer that is read, in bytes, and longest trailers; a TGI's has about 300."""
 
 
 class ClosedSilently(ConnectionLost):
@@ -36,6 +36,8 @@ class Connection(asyncio.Protocol):
         self._timeout_s = 0.0
         self.idle_since = 0.0
         """When it was last put aside, on the loop's clock."""
+        self.retire_at = float("inf")
+        """From when on it isn't used again, on the loop's clock."""
         self._begin()
 
     def _begin(self) -> None:
@@ -45,6 +47,10 @@ class Connection(asyncio.Protocol):
         """Bytes that came since the question."""
         self._status = 0
         self._in_body = False
+        self._no_body = False
+        """Whether what came last held nothing of the body."""
+        self._trailing = 0
+        """Bytes that came after the body began and held nothing of it: trailers, or nonsense."""
         self._keep = False
         self._has_length = False
         self._content_type: bytes = b""
@@ -103,12 +109,17 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._got += len(data)
+        self._no_body = self._in_body
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._wrong = self._wrong or "what came is not HTTP"
         if not self._in_body and self._got > _HEAD_LIMIT:
             self._wrong = self._wrong or "the answer's head is too long"
+        if self._no_body:
+            self._trailing += len(data)
+            if self._trailing > _HEAD_LIMIT:
+                self._wrong = self._wrong or "the answer's trailers are too long"
         if self._wrong:
             self._fail(NoAnswer(self._wrong))
             self.abort()
@@ -149,6 +160,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Nearly always the whole of it, in one piece."""
+        self._no_body = False
         if not self._body:
             self._body = body
         elif len(self._body) + len(self._rest) + len(body) > BODY_LIMIT:

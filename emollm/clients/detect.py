@@ -65,9 +65,7 @@ def make_client(options: ServerOptions, transport: Transport) -> ModelClient | N
 
 
 def _tgi(options: ServerOptions, transport: Transport) -> TgiClient:
-    return TgiClient(
-        transport, grammar=options.grammar, details=options.details, secrets=options.secrets
-    )
+    return TgiClient(transport, grammar=options.grammar, secrets=options.secrets)
 
 
 async def _found(

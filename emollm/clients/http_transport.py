@@ -1,12 +1,15 @@
 """HTTP/1.1 to one server over connections that are kept: docs/decisions/http-transport.md."""
 
 import asyncio
+import random
 import ssl
+from collections.abc import Callable
 
 from yarl import URL
 
 from emollm.clients.address import ServerOptions
 from emollm.clients.connection import ClosedSilently, Connection
+from emollm.clients.lookup import GetAddresses, Lookup
 from emollm.clients.transport import NoAnswer, NotConnected, Response
 
 CONNECT_TIMEOUT_S = 5.0
@@ -14,6 +17,9 @@ CONNECT_TIMEOUT_S = 5.0
 prompt for a minute before another server gets it."""
 KEEPALIVE_S = 30.0
 """Below the 60 to 75 s after which common proxies close an idle connection; TGI never does."""
+LIFE_S = 180.0
+"""A connection in use is replaced after so long, give or take a quarter: behind one name there may
+be new pods, and connections that last leave them idle. One in three seconds for 64 of them."""
 
 
 class HttpTransport:
@@ -22,9 +28,24 @@ class HttpTransport:
     Made anywhere, used within one event loop.
     """
 
-    def __init__(self, options: ServerOptions) -> None:
-        """Raises OSError (ssl.SSLError among it) for a CA file that isn't there or isn't PEM."""
+    def __init__(
+        self,
+        options: ServerOptions,
+        *,
+        get_addresses: GetAddresses | None = None,
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        """Raises OSError (ssl.SSLError among it) for a CA file that isn't there or isn't PEM.
+
+        `get_addresses` looks a name up, by default with the system's resolver.
+        """
         self._base = options.base
+        self._rand = rand
+        host, port = self._base.host, self._base.port
+        assert host is not None
+        assert port is not None
+        self._host = host
+        self._lookup = Lookup(host, port, get_addresses)
         self._shown = options.shown
         self._tls = _tls(options)
         self._authorization = options.authorization
@@ -58,6 +79,7 @@ class HttpTransport:
         for connection in (*self._idle, *self._busy):
             connection.abort()
         self._idle.clear()
+        await self._lookup.aclose()
         await asyncio.sleep(0)  # for the event loop to close the sockets
 
     def _head(self, method: str, path: str) -> bytes:
@@ -112,11 +134,12 @@ class HttpTransport:
         return None
 
     def _put_aside(self, connection: Connection) -> None:
-        if self._closed:
+        assert self._loop is not None
+        now = self._loop.time()
+        if self._closed or now >= connection.retire_at:
             connection.abort()
             return
-        assert self._loop is not None
-        connection.idle_since = self._loop.time()
+        connection.idle_since = now
         self._idle.append(connection)
         oldest = self._idle[0]
         if connection.idle_since - oldest.idle_since >= KEEPALIVE_S:
@@ -124,14 +147,17 @@ class HttpTransport:
             oldest.abort()
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> Connection:
-        host, port = self._base.host, self._base.port
-        assert host is not None
-        assert port is not None
+        name = self._host if self._tls is not None else None
         try:
             async with asyncio.timeout(timeout_s):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(loop), host, port, ssl=self._tls
-                )
+                sock = await self._lookup.connect(loop)
+                try:
+                    _, connection = await loop.create_connection(
+                        lambda: Connection(loop), sock=sock, ssl=self._tls, server_hostname=name
+                    )
+                except BaseException:
+                    sock.close()
+                    raise
         except TimeoutError:
             raise NotConnected("no connection within the time for connecting") from None
         except (OSError, ValueError) as error:  # ValueError: a name that can't be looked up
@@ -139,6 +165,7 @@ class HttpTransport:
         if self._closed:
             connection.abort()
             raise NoAnswer("the transport is closed")
+        connection.retire_at = loop.time() + LIFE_S * (0.75 + self._rand() / 2)
         return connection
 
 
@@ -146,11 +173,7 @@ def _tls(options: ServerOptions) -> ssl.SSLContext | None:
     """The trust to put into the server's certificate; None without TLS."""
     if URL(options.url).scheme != "https":
         return None
-    context = ssl.create_default_context(cafile=options.ca_file)
-    if not options.verify_tls:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    return ssl.create_default_context(cafile=options.ca_file)
 
 
 def _cause(error: Exception) -> str:

@@ -15,14 +15,8 @@ from emollm.protocol import GenerateParams, Generation, ServerInfo
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class _Details(msgspec.Struct):
-    finish_reason: str | None = None
-    generated_tokens: int | None = None
-
-
 class _Answer(msgspec.Struct):
     generated_text: str
-    details: _Details | None = None
 
 
 class _Info(msgspec.Struct):
@@ -55,18 +49,12 @@ class TgiClient:
     """
 
     def __init__(
-        self,
-        transport: Transport,
-        *,
-        grammar: bool = False,
-        details: bool = False,
-        secrets: Sequence[str] = (),
+        self, transport: Transport, *, grammar: bool = False, secrets: Sequence[str] = ()
     ) -> None:
         """`secrets` are what no error may hold, whatever the server says."""
         self._transport = transport
         self._secrets = secrets
         self._grammar = grammar
-        self._details = details
         self._bodies = Bodies(self._write_around)
 
     def __repr__(self) -> str:
@@ -139,8 +127,6 @@ class TgiClient:
             "do_sample": False,
             "return_full_text": False,
         }
-        if self._details:
-            parameters["details"] = True
         if self._grammar and params.grammar is not None:
             parameters["grammar"] = {"type": "regex", "value": params.grammar}
         return (b'{"inputs":', b',"parameters":' + _encode(parameters) + b"}")
@@ -151,13 +137,7 @@ def _read(response: Response, server: str) -> Generation | ModelError:
         answer = _answer_decoder.decode(response.body)
     except _Undecodable:
         return garbage(response, "/generate", server=server)
-    if answer.details is None:
-        return Generation(text=answer.generated_text)
-    return Generation(
-        text=answer.generated_text,
-        finish_reason=answer.details.finish_reason,
-        generated_tokens=answer.details.generated_tokens,
-    )
+    return Generation(text=answer.generated_text)
 
 
 def _grammar_unsupported(error: ModelError) -> bool:

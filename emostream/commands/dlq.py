@@ -193,7 +193,8 @@ def replay(
         if report.refused:
             samples = ", ".join(f"{p}/{o}" for p, o in report.refused_samples)
             sys.stdout.write(
-                f"{report.refused:,} refused, replayed {max_replays} times already: {samples}\n"
+                f"{report.refused:,} refused, replayed {max_replays} times already or without their"
+                f" value (output.identifiers): {samples}\n"
             )
         if report.failed or report.failure:
             sys.stdout.write(f"{report.failed:,} not written: {report.failure or 'see the log'}\n")

@@ -1,10 +1,14 @@
 """`emostream monitor`: the watch over the mood, live."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
+
+from emostream.exits import FAILED, WRONG_USAGE, CommandError
 
 _HELP = """Watch the affect events: windows, alerts and the live page, until SIGTERM or Ctrl-C.
 
@@ -22,6 +26,18 @@ EMOSTREAM_MONITOR__BY=lang EMOSTREAM_KAFKA__BOOTSTRAP=kafka:9092 emostream monit
 
 app = App(name="monitor", help=_HELP)
 app.command("emostream.commands.backtest:backtest", name="backtest")
+
+_NOTIFY_HELP = """Send one made-up notification to every receiver of the configuration.
+
+Exit status 1 if one of them did not take it.
+
+**Examples**
+
+```
+emostream monitor notify --test --config emostream.toml
+emostream monitor notify --test --json | jq 'select(.delivered | not)'
+```
+"""
 
 
 @app.default
@@ -47,3 +63,53 @@ def run(*, config: Path | None = None, exit_with_parent: bool = False) -> int:
         sys.stdout.flush()
 
     return main(settings, on_ready=on_ready)
+
+
+@app.command(help=_NOTIFY_HELP)
+def notify(
+    *,
+    test: Annotated[bool, Parameter(negative=())] = False,
+    config: Path | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Send one made-up notification to every receiver of the configuration.
+
+    Args:
+        test: Really send it: without this nothing is sent, and the receivers are listed.
+        config: Configuration (TOML); EMOSTREAM_… variables win over it.
+        json_: One JSON object a line for each receiver.
+    """
+    import msgspec
+
+    from emostream.logs import quiet_logs
+    from monitor.notify.check import Outcome, try_targets
+    from monitor.notify.targets import make_target
+    from monitor.settings import load
+    from runtime.clock import SystemClock
+
+    quiet_logs()
+    monitor = load(config, os.environ).monitor
+    if not monitor.notify:
+        raise CommandError(
+            "no receiver is configured: add a table [[monitor.notify]] (docs/notifications.md)",
+            status=WRONG_USAGE,
+        )
+    if not test:
+        for one in monitor.notify:
+            sys.stdout.write(f"{one.name} ({one.kind})\n")
+        sys.stdout.write("nothing was sent: add --test\n")
+        return 0
+
+    async def send() -> list[Outcome]:
+        clock = SystemClock()
+        targets = [(make_target(one, clock=clock), one) for one in monitor.notify]
+        return await try_targets(targets, clock=clock, page_url=monitor.page.url)
+
+    outcomes = asyncio.run(send())
+    for outcome in outcomes:
+        if json_:
+            sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
+        else:
+            said = "took it" if outcome.delivered else f"did not take it: {outcome.reason}"
+            sys.stdout.write(f"{outcome.target} ({outcome.kind}) {said}\n")
+    return 0 if all(outcome.delivered for outcome in outcomes) else FAILED

@@ -11,7 +11,6 @@ from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
 from emostream.feeding import feed
 from emostream.logs import quiet_logs
 from producer import (
-    FieldMapping,
     LoadSettings,
     Observer,
     ReplaySettings,
@@ -22,6 +21,7 @@ from producer import (
     send_tweets,
 )
 from producer.files import FileFormat
+from schemas.foreign import FieldPaths
 
 app = App(
     name="produce",
@@ -75,9 +75,9 @@ def replay(
     """
     quiet_logs()
     try:
-        mapping = FieldMapping(**(field or {}))  # type: ignore[arg-type]
+        fields = FieldPaths(**(field or {}))  # type: ignore[arg-type]
     except TypeError:
-        known = ", ".join(FieldMapping.__dataclass_fields__)
+        known = ", ".join(name for name in FieldPaths.__struct_fields__ if name != "meta_values")
         message = f"--field: a post's fields are {known}"
         raise CommandError(message, status=WRONG_USAGE) from None
     with wrong_usage():
@@ -85,7 +85,7 @@ def replay(
             path=file,
             topic=topic,
             file_format=format_,
-            mapping=mapping,
+            fields=fields,
             rate=rate,
             loop=loop,
             limit=limit,

@@ -60,7 +60,7 @@ class Telling:
             clock=self._clock,
             is_muted=self._is_muted,
             examples=self._examples,
-            page_url=page_url,
+            page_url=self._settings.page.url or page_url,
         )
         views = self._board.alerts()
         self._notifier.start([v.alert for v in views if v.alert.transition == "firing"])

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import UNSET
@@ -93,8 +93,15 @@ def disarmed(text: str) -> str:
 
 def moment(page_url: str, alert: Alert) -> str:
     """The page's address for an alert."""
-    base = page_url.rstrip("/")
-    return f"{base}/?track={quote(alert.track, safe='')}&alert={quote(alert.alert_id, safe='')}"
+    query = urlencode(
+        {
+            "track": alert.track,
+            "range": "24h",
+            "at": int(alert.started_at.timestamp()),
+            "alert": alert.alert_id,
+        }
+    )
+    return f"{page_url.rstrip('/')}/?{query}"
 
 
 def _title(alert: Alert) -> str:

@@ -87,7 +87,7 @@ class Guard:
         """Another host name (DNS rebinding), or another site's page that asks."""
         host = request.headers.getall(hdrs.HOST, [])
         if len(host) != 1 or _name(host[0]) not in self._hosts:
-            return 421, "host", "this host name isn't in page.allowed_hosts"
+            return 421, "host", "this host name isn't in monitor.page.allowed_hosts"
         opened = (
             request.method in {"GET", "HEAD"}
             and request.path == "/"
@@ -115,7 +115,7 @@ class Guard:
     def how_to_get_in(self) -> str:
         """A sentence for someone who isn't let in."""
         if self._settings.token is not None:
-            return "type the access token (page.token of the configuration)"
+            return "type the access token (monitor.page.token of the configuration)"
         return "open the page through the proxy that says who you are"
 
     @property

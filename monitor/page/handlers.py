@@ -137,7 +137,7 @@ class Handlers:
     async def act(self, request: web.Request) -> web.Response:
         """An action: written to its topic before this answers."""
         if not self._settings.actions:
-            return _error(403, "this page is read-only (page.actions = false)")
+            return _error(403, "this page is read-only (monitor.page.actions = false)")
         ask = await _read(request, Ask)
         visitor = request[VISITOR]
         action = _action(ask, _who(visitor, ask.name))

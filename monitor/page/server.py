@@ -93,8 +93,9 @@ class PageServer:
         except OSError as error:
             await runner.cleanup()
             raise PageError(
-                f"can't listen on page.host {settings.host}, page.port {settings.port}:"
-                f" {error.strerror or error}; name another, or set page.enabled = false"
+                f"can't listen on monitor.page.host {settings.host}, monitor.page.port"
+                f" {settings.port}: {error.strerror or error}; name another, or set"
+                " monitor.page.enabled = false"
             ) from None
         self._runner = runner
         host, port = self._listener.sockets[0].getsockname()[:2]

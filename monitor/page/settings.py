@@ -44,28 +44,31 @@ class PageSettings:
         """
         if self.token is not None and len(self.token) < _MIN_TOKEN:
             raise PageError(
-                f"page.token must have {_MIN_TOKEN} characters at least, e.g. from"
+                f"monitor.page.token must have {_MIN_TOKEN} characters at least, e.g. from"
                 " `openssl rand -hex 16`"
             )
         if (self.user_header is None) != (not self.trusted_proxies):
             raise PageError(
-                "page.user_header and page.trusted_proxies belong together: who the header names"
-                " counts only when one of these proxies sent it"
+                "monitor.page.user_header and monitor.page.trusted_proxies belong together: who the"
+                " header names counts only when one of these proxies sent it"
             )
         self.proxies()
         if self.max_connections < 1 or self.max_viewers < 1:
-            raise PageError("page.max_connections and page.max_viewers must be 1 at least")
+            raise PageError(
+                "monitor.page.max_connections and monitor.page.max_viewers must be 1 at least"
+            )
         if is_loopback(self.host):
             return
         if self.token is None and self.user_header is None:
             raise PageError(
-                f"page.host {self.host} can be reached by others: set page.token, or"
-                " page.user_header with page.trusted_proxies, or listen on 127.0.0.1"
+                f"monitor.page.host {self.host} can be reached by others: set monitor.page.token,"
+                " or monitor.page.user_header with monitor.page.trusted_proxies, or listen on"
+                " 127.0.0.1"
             )
         if self.host in {"0.0.0.0", "::", ""} and not self.allowed_hosts:  # noqa: S104 - refused
             raise PageError(
-                f"page.host {self.host or '(all)'} listens on every address: name the hosts under"
-                " which browsers reach the page in page.allowed_hosts"
+                f"monitor.page.host {self.host or '(all)'} listens on every address: name the hosts"
+                " under which browsers reach the page in monitor.page.allowed_hosts"
             )
 
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -77,7 +80,7 @@ class PageSettings:
         try:
             return tuple(ip_network(one) for one in self.trusted_proxies)
         except ValueError as error:
-            raise PageError(f"page.trusted_proxies: {error}") from None
+            raise PageError(f"monitor.page.trusted_proxies: {error}") from None
 
     def hosts(self) -> frozenset[str]:
         """The host names that a request may carry, in lower case, without a port."""

@@ -16,6 +16,8 @@ class Page(Section):
     """Address to listen on; another than this machine's own needs `token` or `user_header`."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
     """Port to listen on; 0 takes a free one."""
+    url: Annotated[str, Field(pattern=r"^(https?://[^\s?#@]+)?$")] = ""
+    """Where others reach the page, for links in notifications; empty: where it listens."""
     token: SecretStr = SecretStr("")
     """What people type once to get in, 16 characters at least."""
     token_file: str = ""

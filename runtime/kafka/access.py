@@ -1,4 +1,4 @@
-"""Why no broker lets us in: what each one answers, of which aiokafka raises only that none did."""
+"""What one broker answers by itself: why it refuses us, and which cluster it belongs to."""
 
 import asyncio
 from collections.abc import Mapping
@@ -33,7 +33,24 @@ async def refusal(bootstrap: str, security: Mapping[str, Any]) -> BaseException 
     return found
 
 
-async def _enter(host: str, port: int, security: Mapping[str, Any]) -> None:
+async def cluster_id(bootstrap: str, security: Mapping[str, Any]) -> str:
+    """Give the id that the first broker which answers has for its cluster; empty where it has none.
+
+    Raises:
+        OSError, KafkaError: none answers; what the last one failed with.
+    """
+    last: BaseException = KafkaConnectionError(f"no broker in {bootstrap!r}")
+    for host, port, _ in collect_hosts(bootstrap):
+        try:
+            async with asyncio.timeout(_ASK_S):
+                return await _enter(host, port, security)
+        except (OSError, KafkaError) as error:  # a timeout is an OSError
+            last = error
+    raise last
+
+
+async def _enter(host: str, port: int, security: Mapping[str, Any]) -> str:
+    """Ask a broker for its cluster; give the cluster's id."""
     connection = await create_conn(host, port, **security)
     try:
         cluster = await connection.send(MetadataRequest([]))
@@ -45,3 +62,4 @@ async def _enter(host: str, port: int, security: Mapping[str, Any]) -> None:
         raise AuthenticationFailedError(
             "the brokers refuse the token: has it expired, and is it meant for them?"
         )
+    return getattr(cluster, "cluster_id", None) or ""  # since Kafka 0.10.1

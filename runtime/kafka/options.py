@@ -12,6 +12,9 @@ Compression = Literal["none", "gzip", "lz4", "zstd"]
 REBALANCE_TIMEOUT_S = 60.0
 """Both drain budgets of the consumer (20 s) and its commit fit into it."""
 
+FETCH_WAIT_S = 0.1
+"""For records. The broker answers at once when there are some: this bounds only the idle wait."""
+
 
 class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where posts come from and events go, and how the brokers are reached."""
@@ -31,7 +34,6 @@ class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     group_instance_id: str | None = None
     """Static membership: a restart within the session timeout moves no partitions."""
     auto_offset_reset: Literal["earliest", "latest", "none"] = "earliest"
-    isolation_level: Literal["read_uncommitted", "read_committed"] = "read_committed"
     session_timeout_s: float = 10.0
     """How soon a member that died is missed. aiokafka's default, and within any broker's limits."""
     heartbeat_interval_s: float = 3.0
@@ -39,19 +41,10 @@ class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How long members may take to let go: above both drain budgets, or drained work is refused."""
     max_poll_interval_s: float = 300.0
     request_timeout_s: float = 40.0
-    metadata_max_age_s: float = 60.0
-    """How soon new partitions, and new topics of a pattern, are found."""
-    fetch_max_records: int = 1_000
-    """Per look; the in-flight bound may be passed by as much."""
-    fetch_max_wait_s: float = 0.1
-    """The broker answers at once when there is something: this bounds only the idle wait."""
-    fetch_max_bytes: int = 8_388_608
-    """Of one fetch from one broker, over all its partitions: bounds what is prefetched."""
-    partition_fetch_bytes: int = 1_048_576
+    metadata_max_age_s: float = 30.0
+    """How soon new partitions, new topics of a pattern, and a topic that is created again are
+    found: within a minute, with the 20 s in which topics' ids are looked at."""
     compression: Compression = "lz4"
-    linger_ms: int = 0
-    """A batch is sent at once, and while a request is under way the next ones share theirs: more
-    adds its milliseconds to every event at low rates, and saves no measurable CPU at high ones."""
     max_request_bytes: int = 1_048_576
     """An event larger than this becomes a dead letter; brokers' own default limit."""
 

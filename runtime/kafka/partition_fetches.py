@@ -15,9 +15,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult, OffsetResetStrategy
-from aiokafka.errors import CorruptRecordException, RecordTooLargeError
+from aiokafka.errors import RecordTooLargeError
 
 from runtime.kafka.protocol import BadBatch, ConsumedRecord, Partition
+from runtime.kafka.record_batches import BadBatchError
 
 _EARLIEST = OffsetResetStrategy.EARLIEST
 
@@ -123,23 +124,34 @@ class PartitionFetches:
                 self._next_fetch(place)
                 self._raise(partition, state, result)
                 continue
-            self._look_for_gap(partition, result)
-            try:
-                records = result.getall(most)
-            except CorruptRecordException as error:
-                # Nothing was taken: what can't be read comes first in its fetch. It is fetched
-                # again when this partition is next asked for.
-                self.bad_batches[partition] = BadBatch(state.position, str(error))
-                continue
-            if not result.has_more():
-                self._next_fetch(place)
-            if state.has_valid_position:
-                self._delivered[partition] = state.position
+            records = self._take_one(place, partition, state, most)
             if records:
-                self.bad_batches.pop(partition, None)
                 drained[partition] = records
                 max_records -= len(records)
         return drained
+
+    def _take_one(
+        self, place: Any, partition: Partition, state: Any, most: int
+    ) -> Sequence[ConsumedRecord]:
+        result = self._consumer._fetcher._records[place]  # noqa: SLF001
+        self._look_for_gap(partition, result)
+        try:
+            records: Sequence[ConsumedRecord] = result.getall(most)
+        except BadBatchError as error:
+            # Nothing was taken: what can't be read comes first in its fetch. It is fetched again
+            # when this partition is next asked for.
+            after = error.next_offset
+            if after is not None and after <= state.position:
+                after = None
+            self.bad_batches[partition] = BadBatch(state.position, error.reason, after)
+            return ()
+        if not result.has_more():
+            self._next_fetch(place)
+        if state.has_valid_position:
+            self._delivered[partition] = state.position
+        if records:
+            self.bad_batches.pop(partition, None)
+        return records
 
     def _look_for_gap(self, partition: Partition, result: Any) -> None:
         """A fetch that begins after what was delivered: the log's start has passed it."""

@@ -23,6 +23,8 @@ class BadBatch(NamedTuple):
     """The first offset that wasn't delivered."""
     reason: str
     """What is wrong with it; nothing of its content."""
+    next_offset: int | None = None
+    """Where the batch after it begins; None where that can't be told."""
 
 
 class TopicFacts(NamedTuple):
@@ -47,11 +49,11 @@ class ConsumedRecord(Protocol):
 
     @property
     def key(self) -> bytes | None:
-        """Key, as it stands in the log."""
+        """Key, as it is in the log."""
 
     @property
     def value(self) -> bytes | None:
-        """Value, as it stands in the log; None is a tombstone."""
+        """Value, as it is in the log; None is a tombstone."""
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes | None]]:
@@ -194,3 +196,10 @@ class Brokers(Protocol):
 
     def producer(self) -> KafkaProducer:
         """Make a producer, not started."""
+
+    async def cluster_id(self) -> str:
+        """Give the cluster's id, the same from each of its brokers; empty where they name none.
+
+        Raises:
+            KafkaFault: no broker answers.
+        """

@@ -27,6 +27,7 @@ _BEFORE_LENGTH_COUNTS = 12
 """Base offset and length are not part of the length."""
 _MAGIC_AT = 16
 _ATTRIBUTES_AT = 21
+_LAST_AT = 23
 _COUNT_AT = 57
 _RECORDS_AT = 61
 _CODEC = 0x07
@@ -39,6 +40,16 @@ MAX_UNPACKED_BYTES = 128 * 1024 * 1024
 doesn't end the process."""
 MAX_BATCH_RECORDS = 1_000_000
 """Of one batch. Producers send a megabyte at a time, which holds some ten thousand."""
+
+
+class BadBatchError(CorruptRecordException):  # type: ignore[misc]
+    """A batch that can't be read; says nothing of what it holds."""
+
+    def __init__(self, reason: str, next_offset: int | None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.next_offset = next_offset
+        """Where the batch after it begins, as far as that can be told."""
 
 
 class CheckedRecords:
@@ -90,11 +101,21 @@ class CheckedRecords:
                 raise CorruptRecordException("its checksum is wrong")
             _check_size(raw)
             return CheckedBatch(batch, _records_of(batch, raw))
-        except CorruptRecordException:
-            raise
+        except CorruptRecordException as error:
+            raise BadBatchError(str(error.args[0]), self._next_offset(raw)) from error
         except Exception as error:
             # Whatever a broken batch makes a decoder raise. Its text may quote the record.
-            raise CorruptRecordException(f"{type(error).__name__} in reading it") from error
+            reason = f"{type(error).__name__} in reading it"
+            raise BadBatchError(reason, self._next_offset(raw)) from error
+
+    def _next_offset(self, raw: memoryview) -> int | None:
+        """Where the next batch begins: as itself says, or else as the broken one's header does."""
+        if len(following := self._data[self._at : self._at + _LENGTH_AT]) == _LENGTH_AT:
+            return int.from_bytes(following, "big")
+        if len(raw) <= _RECORDS_AT or raw[_MAGIC_AT] < 2:
+            return None
+        base, last = struct.unpack_from(">q", raw)[0], struct.unpack_from(">i", raw, _LAST_AT)[0]
+        return int(base + last + 1) if 0 <= last < MAX_BATCH_RECORDS else None
 
 
 class CheckedBatch:

@@ -1,4 +1,4 @@
-"""A topic read from end to end, once, without joining a group: the seam under the letter tools."""
+"""A topic read from end to end, once, without joining a group: under the dead-letter tools."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -34,7 +34,7 @@ class Span(NamedTuple):
 
 
 class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One record as it stands on a topic."""
+    """One record as it is on a topic."""
 
     partition: int
     offset: int

@@ -100,13 +100,15 @@ def _type(field: FieldInfo) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(f"`{choice}`" if choice else "empty" for choice in get_args(kind))
     names = {bool: "yes or no", int: "whole number", float: "number", SecretStr: "secret"}
+    if get_origin(kind) is dict:
+        return "table"
     if get_origin(kind) is tuple:
         return "tables" if get_args(kind)[0] is not str else "list of texts"
     return next((text for cls, text in names.items() if kind is cls), "text")
 
 
 def _default(field: FieldInfo) -> str:
-    return "" if _toml(field.default) in {'""', "[]"} else f"`{_toml(field.default)}`"
+    return "" if _toml(field.default) in {'""', "[]", "{}"} else f"`{_toml(field.default)}`"
 
 
 def _toml(value: Any) -> str:

@@ -109,6 +109,8 @@ class Kafka(Section):
 
     bootstrap: str = "localhost:9092"
     """Brokers to start from: `host:port`, several separated by commas."""
+    cluster_id: str = ""
+    """The cluster's id, part of every event's id; empty asks the brokers for it."""
     client_id: str = "emostream"
     """Name of this program in the brokers' logs and quotas."""
     session_timeout_s: Annotated[float, Field(gt=0, le=1800)] = 10.0

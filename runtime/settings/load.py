@@ -36,7 +36,7 @@ def load(settings: type[_Settings], path: str | Path | None, env: Mapping[str, s
     """Read settings from a TOML file (None: defaults) with `EMOSTREAM_…` variables over it.
 
     A variable's name is its key's path in capitals, sections joined by two underscores:
-    `EMOSTREAM_KAFKA__BOOTSTRAP`. Lists are separated by commas, or JSON.
+    `EMOSTREAM_KAFKA__BOOTSTRAP`. Lists are separated by commas, or JSON; tables are JSON.
 
     Raises:
         ConfigError: the file can't be read, a key is unknown, or a value or combination is refused.
@@ -114,13 +114,14 @@ def _parse(model: type[BaseModel], key: _Path, text: str) -> Any:
         section = model.model_fields[name].annotation
         assert isinstance(section, type)
         model = section
-    if get_origin(model.model_fields[key[-1]].annotation) is not tuple:
+    kind = get_origin(model.model_fields[key[-1]].annotation)
+    if kind not in (tuple, dict):
         return text
-    if text.lstrip().startswith("["):
+    if kind is dict or text.lstrip().startswith("["):
         try:
             return json.loads(text)
         except ValueError:
-            return text  # pydantic says: should be a list
+            return text  # pydantic says: should be a list, or a table
     return [part.strip() for part in text.split(",") if part.strip()]
 
 

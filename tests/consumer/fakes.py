@@ -12,7 +12,9 @@ import pytest
 from consumer.analysis.analyzer import Analyzer
 from consumer.analysis.cache import AnswerCache
 from consumer.analysis.decoder import Decoder
-from consumer.analysis.event import EventBuilder, Pseudonyms
+from consumer.analysis.event import EventBuilder
+from consumer.analysis.event_ids import EventIds
+from consumer.analysis.identifiers import Identifiers
 from consumer.analysis.inference import AnalysisObserver, Answer, Inference
 from consumer.analysis.plan import make_plan
 from consumer.records import Emit, Outcome, Record
@@ -54,6 +56,11 @@ class FakePool:
         self.calls = 0
         self.waiting = 0
         self.available = True
+        self.suspected = 0
+        self.on_suspect: Callable[[], None] = lambda: None
+        self.passed = asyncio.Event()
+        """Whether the canary has been passed again."""
+        self.passed.set()
         self.info = ServerInfo(dialect="tgi", model_id="emostream-small", model_revision="r1")
 
     @property
@@ -81,7 +88,11 @@ class FakePool:
         return answers
 
     async def wait_available(self) -> None:
-        return
+        await self.passed.wait()
+
+    def suspect_model(self) -> None:
+        self.suspected += 1
+        self.on_suspect()
 
 
 def make_analyzer(
@@ -104,8 +115,8 @@ def make_analyzer(
         builder=builder,
         inference=Inference(pool, builder, cache, observer),
         events=EventBuilder(
-            signature=plan.signature,
-            pseudonyms=Pseudonyms(author_key),
+            ids=EventIds(plan.signature),
+            identifiers=Identifiers(author_key),
             include_text=include_text,
         ),
         observer=observer,

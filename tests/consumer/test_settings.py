@@ -271,3 +271,15 @@ def test_the_security_protocol_follows_from_tls_and_sasl(
 def test_variables_of_the_embedded_parts_are_no_unknown_keys() -> None:
     """`emostream demo` hands its environment on to the consumer."""
     load(None, {"EMOSTREAM_CACHE_DIR": "/cache", "EMOSTREAM_MAVEN_URL": "https://mirror"})
+
+
+def test_paths_of_rules_may_be_quoted_or_written_as_toml_cuts_them(tmp_path: Path) -> None:
+    quoted = loaded(tmp_path, '[input]\nwhere = { "a.b" = ["x", 1], c = true }')
+    cut = loaded(tmp_path, '[input]\nwhere.a.b = ["x", 1]\nwhere.c = true')
+    env = load(None, {"EMOSTREAM_INPUT__WHERE": '{"a.b": ["x", 1], "c": true}'})
+    assert quoted.input.where == cut.input.where == env.input.where == {"a.b": ["x", 1], "c": True}
+
+
+def test_a_rule_takes_plain_values_only(tmp_path: Path) -> None:
+    assert "a.b takes a text" in problems(tmp_path, '[input]\nwhere = { "a.b" = [[1]] }')
+    assert "a takes a text" in problems(tmp_path, "[input]\nignore = { a = [] }")

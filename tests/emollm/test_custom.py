@@ -1,13 +1,17 @@
 """Tasks of the user's own."""
 
 import re
+import time
 from typing import Any
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emollm import PRESETS, CustomTask, PromptBuilder, Unreadable, Value
+from emollm.custom import GrammarReader
+from emollm.readers import TOO_SLOW
 
 STANCE: dict[str, Any] = {
     "name": "stance",
@@ -158,3 +162,23 @@ def test_no_answer_to_a_preset_raises(preset: str, answer: str) -> None:
     """A value or a reason."""
     value = PRESETS[preset].task().read(answer)
     assert isinstance(value, float | int | tuple | Unreadable)
+
+
+@pytest.mark.parametrize("grammar", ["(0|00)*1", "(ab|a|b)*c", "(a|a)*b"])
+def test_a_grammar_that_backtracks_without_end_is_refused_at_start(grammar: str) -> None:
+    with pytest.raises(ValueError, match="within a repeat"):
+        CustomTask(name="x", wordings=("ask",), grammar=grammar).task()
+
+
+def test_a_match_that_takes_too_long_is_unreadable() -> None:
+    """What the trial at start doesn't find: the event loop is not held by it."""
+    reader = GrammarReader(
+        pattern=regex.compile("(é|éé)*!"),
+        named=False,
+        type="string",
+        minimum=-float("inf"),
+        maximum=float("inf"),
+    )
+    began = time.monotonic()
+    assert reader.read("é" * 1_000 + "!?") == TOO_SLOW
+    assert time.monotonic() - began < 2.0

@@ -13,8 +13,8 @@ from consumer.settings import load
 from emostream.__main__ import make_app
 
 COMMANDS = [
-    *("demo", "consume", "events", "alerts", "doctor", "topics", "dlq", "produce"),
-    *("serve", "broker", "models", "schemas"),
+    *("demo", "consume", "monitor", "events", "alerts", "doctor", "topics", "dlq", "produce"),
+    *("offsets", "serve", "broker", "models", "schemas"),
 ]
 
 
@@ -51,8 +51,11 @@ def test_the_overview_has_a_line_for_each_command() -> None:
             "models",
             "topics create",
         ),
-        *("dlq list", "dlq show", "dlq replay"),
+        *("dlq list", "dlq show", "dlq replay", "offsets skip"),
         *("alerts ack", "alerts note", "alerts mute", "alerts false"),
+        "monitor",
+        "monitor notify",
+        "monitor backtest",
         *("produce replay", "produce load", "produce tweets"),
         *("schemas list", "schemas show", "schemas write"),
     ],

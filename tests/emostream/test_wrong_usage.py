@@ -52,6 +52,7 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("dlq show 7", "PARTITION/OFFSET"),
         ("dlq list --limit -1", "--limit"),
         ("dlq replay --to affect.dlq", "their own topic"),
+        ("offsets skip --partition posts", "TOPIC/NUMBER"),
         ("topics create --partitions 0", "--partitions"),
         ("doctor --bootstrap nonsense", "host:port"),
     ],
@@ -65,7 +66,7 @@ def test_wrong_usage_is_status_2_and_says_what_is_wrong(
 
 
 @pytest.mark.parametrize(
-    "words", ["topics create", "dlq list", "dlq replay", "produce load --count 1"]
+    "words", ["topics create", "dlq list", "dlq replay", "offsets skip", "produce load --count 1"]
 )
 def test_a_broker_that_is_not_there_is_said_once(emostream: Emostream, words: str) -> None:
     status, _, err = emostream(*words.split(), "--bootstrap", "127.0.0.1:1")

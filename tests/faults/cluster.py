@@ -22,6 +22,8 @@ NAMES = TopicNames(
     alerts="faults.alerts",
 )
 GROUP = "faults"
+CLUSTER_ID = "faults"
+"""As it is configured: part of every event's id."""
 HOST = "127.0.0.1"
 
 

@@ -5,15 +5,14 @@ from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 
-from consumer.analysis.event import event_id
+from consumer.analysis.event_ids import EventIds
 from producer import Broker, LoadSettings
 from producer.bad_input import BAD_INPUTS
 from producer.load import load_records
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas import AffectEvent
 from schemas.headers import read_dead_letter
-from tests.faults.cluster import GROUP, NAMES
-from tests.faults.model_server import MODEL, REVISION
+from tests.faults.cluster import CLUSTER_ID, GROUP, NAMES
 from tests.faults.unread import PLAN, QUESTIONS
 from tests.faults.verdict import UNANSWERED, Commit, Input, Output, Position
 
@@ -43,6 +42,7 @@ class Evidence:
             for record, _ in zip(load_records(self._load), range(self._load.count), strict=False)
         }
         found: dict[Position, Input] = {}
+        ids = EventIds(PLAN.signature, cluster_id=CLUSTER_ID)
         async for record in self._read(NAMES.posts):
             kind = kinds[record.key]
             dead_letter = _DEAD_LETTER.get(kind or "")
@@ -50,8 +50,8 @@ class Evidence:
             found[position] = Input(record.key, dead_letter, record.timestamp_ms)
             if dead_letter is None:
                 self.texts[position] = msgspec.json.decode(record.value or b"", type=_Text).text
-            name = f"{NAMES.posts}/{record.partition}/{record.offset}"
-            self._ids[event_id(f"{name}|{MODEL}|{REVISION}|{PLAN.signature}")] = position
+            id_ = ids.of(NAMES.posts, record.partition, record.offset, record.value)
+            self._ids[id_] = position
         return found
 
     async def keep_letters(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from producer import Broker, LoadSettings, send_load
+from producer import BAD_INPUTS, Broker, LoadSettings, send_load
 from producer.report import Report as Sent
 from runtime.kafka.producing import Delivery
 from tests.faults.breakage import World
@@ -76,6 +76,7 @@ class Run:
                 count=plan.posts,
                 duplicates=0.1,
                 bad_input=0.03,
+                bad_kinds=tuple(bad.kind for bad in BAD_INPUTS if not bad.skipped),
                 seed=plan.seed,
                 # Longer than any fault keeps the broker away.
                 delivery=Delivery(timeout_s=180),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.faults.cluster import GROUP, NAMES
+from tests.faults.cluster import CLUSTER_ID, GROUP, NAMES
 from tests.faults.proxy import Proxy
 
 _MB = 1024 * 1024
@@ -82,6 +82,7 @@ def configure(
         f"""
 [kafka]
 bootstrap = "127.0.0.1:{proxy.port}"
+cluster_id = "{CLUSTER_ID}"
 session_timeout_s = 6
 rebalance_timeout_s = 20
 request_timeout_s = 12

@@ -16,12 +16,12 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from consumer.analysis.event_ids import EventIds
 from consumer.analysis.plan import make_plan
 from consumer.settings import Tasks
 from infra.kafka import TopicNames, create_topics, default_topics
 from producer import Broker
 from runtime.kafka.topic_log import kafka_topic_log
-from tests.hostile.model_server import MODEL, REVISION
 from tests.hostile.topics import MARK, PARTITIONS, Verdict, judge, send
 
 NAMES = TopicNames(*(f"hostile.{part}" for part in ("posts", "events", "dlq", "windows", "alerts")))
@@ -98,7 +98,9 @@ async def run(bootstrap: str, records: int, seed: int, say: Callable[[str], None
                 process.kill()
                 await process.wait()
     signature = make_plan(Tasks(), ()).signature
-    verdict = await judge(bootstrap, NAMES, GROUP, sent, model=f"{MODEL}|{REVISION}|{signature}")
+    verdict = await judge(
+        bootstrap, NAMES, GROUP, sent, event_ids=EventIds(signature, cluster_id="c")
+    )
     verdict.wrong += _log_faults((folder / "emostream.log").read_text(encoding="utf-8"))
     report = Report(records, verdict, said, took_s, rss_mb, exit_code)
     if report.ok:  # else its logs are worth a look
@@ -110,7 +112,7 @@ def _config(folder: Path, bootstrap: str, url: str) -> Path:
     path = folder / "emostream.toml"
     path.write_text(
         f"""
-kafka.bootstrap = "{bootstrap}"
+kafka = {{ bootstrap = "{bootstrap}", cluster_id = "c" }}
 input = {{ topics = ["{NAMES.posts}"], group_id = "{GROUP}" }}
 output = {{ events_topic = "{NAMES.events}", dlq_topic = "{NAMES.dead_letters}" }}
 model.servers = ["{url}"]

@@ -9,7 +9,9 @@ import msgspec
 from consumer.analysis.analyzer import Analyzer
 from consumer.analysis.cache import AnswerCache
 from consumer.analysis.decoder import Decoder
-from consumer.analysis.event import EventBuilder, Pseudonyms
+from consumer.analysis.event import EventBuilder
+from consumer.analysis.event_ids import EventIds
+from consumer.analysis.identifiers import Identifiers
 from consumer.analysis.inference import Answer, Inference
 from consumer.analysis.plan import make_plan
 from consumer.records import Outcome, Record
@@ -102,6 +104,9 @@ class OneTry:
         self.mark = mark
         self.info = ServerInfo(dialect="tgi", model_id="emostream-small", model_revision="r1")
 
+    def suspect_model(self) -> None:
+        """Nothing: it is asked no more than once."""
+
     async def wait_available(self) -> None:
         return
 
@@ -159,8 +164,8 @@ class Path:
             # Without a cache: each input gets the answers that were drawn for it.
             inference=Inference(self._pool, builder, AnswerCache[Answer](max_entries=0)),
             events=EventBuilder(
-                signature=plan.signature,
-                pseudonyms=Pseudonyms(author_key),
+                ids=EventIds(plan.signature),
+                identifiers=Identifiers(author_key),
                 include_text=include_text,
             ),
         )

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from consumer.analysis.decoder import Decoder
+from consumer.analysis.selection import RULES
+from consumer.records import Skip
 from consumer.settings import Fields
 from consumer.settings import Input as InputSettings
 from emollm.clients.completions import CompletionsClient
@@ -65,9 +67,12 @@ def decode(draws: Draws) -> None:
     if isinstance(found, DeadLetter):
         is_a_dead_letter(given, record, found)
         return
-    assert found.created_at is not None
-    assert found.id
-    prepared = _BUILDER.prepare(found.text)
+    if isinstance(found, Skip):
+        assert found.rule in RULES
+        return
+    assert found.post.created_at is not None
+    assert found.post.id
+    prepared = _BUILDER.prepare(found.post.text)
     assert "\n" not in prepared.text
     clean = _SANITIZER.clean(prepared.text)
     assert clean == (prepared.text, False), "what was made harmless isn't"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from consumer.analysis.event import event_id
+from consumer.analysis.event_ids import EventIds
 from consumer.dead_letters import Reason, Stage
 from infra.kafka import TopicNames
 from producer import Broker
@@ -142,14 +142,19 @@ class Verdict(msgspec.Struct):
 
 
 async def judge(
-    bootstrap: str, names: TopicNames, group: str, sent: dict[Position, Sent], *, model: str
+    bootstrap: str,
+    names: TopicNames,
+    group: str,
+    sent: dict[Position, Sent],
+    *,
+    event_ids: EventIds,
 ) -> Verdict:
     """Hold every topic, whole, against what was sent: set arithmetic, no sample.
 
-    `model` is `id|revision|task set`, of which event ids are made.
+    `event_ids` are those of the consumer that was run.
     """
     record_batches.install()
-    ids = {event_id(f"{names.posts}/{p}/{o}|{model}"): (p, o) for p, o in sent}
+    ids = {event_ids.of(names.posts, p, o, one.value): (p, o) for (p, o), one in sent.items()}
     verdict = Verdict(Counter(), [], 0)
     broker = Broker(bootstrap=bootstrap)
     originals: dict[Position, StoredRecord] = {}

@@ -243,3 +243,11 @@ async def test_a_stop_ends_the_replay_in_good_order() -> None:
     assert report.ok
     assert (report.matched, report.replayed) == (1, 1)
     assert store.committed == {0: 1}
+
+
+async def test_a_withheld_letter_is_refused_since_it_would_go_back_as_a_tombstone() -> None:
+    producer = FakeProducer()
+    withheld = replace(LETTER, value=None, withheld=True)
+    report = await send_back(producer, MemoryTopicLog([stored(0, withheld)]))
+    assert (report.replayed, report.refused, report.ok) == (0, 1, False)
+    assert producer.records == []

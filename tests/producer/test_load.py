@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from consumer.analysis.decoder import Decoder
-from consumer.records import Record
+from consumer.records import Record, Skip
 from producer import BAD_INPUTS, BadInput, Broker, LoadSettings, Outgoing, load_records, send_load
 from producer.synthetic import synthetic_post
 from schemas import DeadLetter, Post
@@ -77,6 +77,7 @@ def test_the_consumer_makes_of_each_bad_input_what_the_table_says(bad: BadInput)
         outcome = Decoder().decode(record)
         found = outcome.class_name if isinstance(outcome, DeadLetter) else None
         assert found == bad.dead_letter
+        assert isinstance(outcome, Skip) == bad.skipped
 
 
 async def test_a_run_ends_at_its_count_and_counts_by_kind() -> None:

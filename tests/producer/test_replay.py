@@ -18,7 +18,6 @@ from producer import (
     BadLine,
     Broker,
     Delivery,
-    FieldMapping,
     Progress,
     ReplaySettings,
     Report,
@@ -26,6 +25,7 @@ from producer import (
     replay_file,
 )
 from schemas import Post
+from schemas.foreign import FieldPaths
 from tests.producer.fakes import FakeClock, FakeProducer
 
 BROKER = Broker()
@@ -60,8 +60,8 @@ async def test_each_post_becomes_a_record_keyed_by_its_id(tmp_path: Path) -> Non
 
 BAD = [
     (b"not json\n", "not JSON"),
-    (b'{"id": "x"}\n', "missing required field `text`"),
-    (b'{"id": 1, "text": "x"}\n', r"Expected `str`, got `int` - at `\$.id`"),
+    (b'{"id": "x"}\n', "no text at text"),
+    (b'{"id": 1.5, "text": "x"}\n', "the id at id is no text or number"),
     (b'{"id": "x", "text": "\xff"}\n', "invalid UTF-8"),
     (b"[" * 100_000 + b"\n", "not JSON"),
 ]
@@ -182,8 +182,8 @@ async def test_a_csv_is_read_with_quotes_newlines_and_a_byte_order_mark(tmp_path
         b"4,plain,1700000000"
     )
     producer = FakeProducer()
-    mapping = FieldMapping(id="nr", text="tweet", created_at="when")
-    report = await run(path, producer, mapping=mapping)
+    fields = FieldPaths(id="nr", text="tweet", created_at="when")
+    report = await run(path, producer, fields=fields)
     posts = posts_of(producer)
     assert [post.text for post in posts] == ['He said "hi", twice', "two\nlines", "plain"]
     assert posts[0].created_at is not None
@@ -195,7 +195,7 @@ async def test_a_tsv_has_no_quotes_and_ids_may_be_line_numbers(tmp_path: Path) -
     path = tmp_path / "posts.tsv.gz"
     path.write_bytes(gzip.compress(b'text\tlang\nan "open quote\ten\n'))
     producer = FakeProducer()
-    await run(path, producer, mapping=FieldMapping(id="@position"))
+    await run(path, producer, fields=FieldPaths(id="@position"))
     assert posts_of(producer) == [Post(id="posts.tsv.gz:2", text='an "open quote', lang="en")]
 
 

@@ -11,7 +11,7 @@ import functools
 import threading
 import time
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -55,7 +55,9 @@ class Batcher:
     """Feeds an engine; lives on one event loop.
 
     A batch holds at most `max_prompts` prompts, and at most `max_tokens` prompt tokens with
-    padding; one prompt alone may be longer.
+    padding; one prompt alone may be longer. As many passes run at once as the engine takes, and as
+    many again for jobs that need the sampler: those are slower, a hostile grammar by minutes, and
+    must not keep the others waiting.
     """
 
     def __init__(
@@ -66,9 +68,10 @@ class Batcher:
         self._max_prompts = max_prompts
         self._max_tokens = max_tokens
         self._parallel = max(1, engine.info.parallel)
-        self._threads = ThreadPoolExecutor(self._parallel, "engine")
+        self._threads = ThreadPoolExecutor(2 * self._parallel, "engine")
         self._queue: deque[QueuedJob] = deque()
-        self._running = 0
+        #: Passes by whether their jobs need the sampler.
+        self._running = {False: 0, True: 0}
         self._scheduled = False
         #: Whether the last pass that ended was answered by the engine.
         self.healthy = True
@@ -90,41 +93,42 @@ class Batcher:
         pending.future.cancel()
 
     def _schedule(self) -> None:
-        if not self._scheduled and self._running < self._parallel:
+        if not self._scheduled and min(self._running.values()) < self._parallel:
             self._scheduled = True
             # Not at once: jobs that arrive in this turn of the loop join the batch.
             self._loop.call_soon(self._start)
 
     def _start(self) -> None:
         self._scheduled = False
-        while self._running < self._parallel and (batch := self._take_batch()):
-            self._running += 1
-            metrics = self._metrics
-            metrics.batches.add(label="prefill")
-            metrics.next_size.record(len(batch))
-            metrics.batch_size.value = len(batch)
-            metrics.batch_tokens.value = sum(
-                len(one.job.ids) + one.job.max_new_tokens for one in batch
-            )
-            started = time.perf_counter()
-            for one in batch:
-                one.started = started
-            call = self._loop.run_in_executor(self._threads, self._run, batch)
-            call.add_done_callback(functools.partial(self._done, batch))
+        for sampled in (False, True):
+            while self._running[sampled] < self._parallel and (batch := self._take_batch(sampled)):
+                self._running[sampled] += 1
+                self._begin(batch, sampled)
 
-    def _take_batch(self) -> list[QueuedJob]:
+    def _begin(self, batch: list[QueuedJob], sampled: bool) -> None:
+        metrics = self._metrics
+        metrics.batches.add(label="prefill")
+        metrics.next_size.record(len(batch))
+        metrics.batch_size.value = len(batch)
+        metrics.batch_tokens.value = sum(len(one.job.ids) + one.job.max_new_tokens for one in batch)
+        started = time.perf_counter()
+        for one in batch:
+            one.started = started
+        call = self._loop.run_in_executor(self._threads, self._run, batch)
+        call.add_done_callback(functools.partial(self._done, batch, sampled))
+
+    def _take_batch(self, sampled: bool) -> list[QueuedJob]:
         """Take a batch: the oldest job, and jobs with the same key, nearest in length first."""
-        while self._queue and self._queue[0].job.cancelled:
-            self._queue.popleft()
-        if not self._queue:
-            self._metrics.queue_size.value = 0
+        waiting = [one for one in self._queue if not one.job.cancelled]
+        oldest = next((one for one in waiting if one.job.needs_sampler is sampled), None)
+        if oldest is None:
+            self._keep(waiting)
             return []
-        oldest = self._queue[0]
         length = len(oldest.job.ids)
         same_key = [
             one
-            for one in self._queue
-            if one is not oldest and one.key == oldest.key and not one.job.cancelled
+            for one in waiting
+            if one is not oldest and one.key == oldest.key and one.job.needs_sampler is sampled
         ]
         same_key.sort(key=lambda one: abs(len(one.job.ids) - length))
         batch = [oldest]
@@ -139,11 +143,12 @@ class Batcher:
                 break
             batch.append(one)
         taken = set(batch)
-        self._queue = deque(
-            one for one in self._queue if one not in taken and not one.job.cancelled
-        )
-        self._metrics.queue_size.value = len(self._queue)
+        self._keep(one for one in waiting if one not in taken)
         return batch
+
+    def _keep(self, waiting: Iterable[QueuedJob]) -> None:
+        self._queue = deque(waiting)
+        self._metrics.queue_size.value = len(self._queue)
 
     def _run(self, batch: list[QueuedJob]) -> float:
         """In the engine's thread; returns the seconds it took."""
@@ -179,8 +184,8 @@ class Batcher:
         else:
             one.future.set_exception(_failed(result))
 
-    def _done(self, batch: list[QueuedJob], call: asyncio.Future[float]) -> None:
-        self._running -= 1
+    def _done(self, batch: list[QueuedJob], sampled: bool, call: asyncio.Future[float]) -> None:
+        self._running[sampled] -= 1
         metrics = self._metrics
         error = call.exception()
         self.healthy = error is None
@@ -191,7 +196,7 @@ class Batcher:
         else:
             metrics.batch_failures.add(label="prefill")
             _log.error(ServerEvent.BATCH_FAILED, prompts=len(batch), error=repr(error))
-        if not self._running:
+        if not any(self._running.values()):
             metrics.batch_size.value = 0
             metrics.batch_tokens.value = 0
         for one in batch:

@@ -14,7 +14,7 @@ from emollm.errors import ModelError, Unavailable
 from emollm.prompts import PreparedText, PromptBuilder
 from emollm.protocol import PoolAnswer, Prompt
 from emollm.tasks import V_REG
-from tests.consumer.fakes import FakePool
+from tests.consumer.fakes import FakePool, reach
 
 QUESTION = Question(task=V_REG, emotion=None, name="V-reg", rank=0, suffix=b"\0\0")
 BUILDER = PromptBuilder([V_REG])
@@ -92,3 +92,23 @@ async def test_whoever_is_neither_cancelled_nor_failed_gets_every_answer(
     assert not inference._flights
     if calm and entries == 100:
         assert all(count == 1 for count in pool.answered.values())
+
+
+async def test_a_follower_takes_an_answer_only_once_its_second_try_has_ended() -> None:
+    """The one who asks is cancelled between the unreadable answer and its second try."""
+    pool = FakePool()
+
+    def say(_: Prompt) -> str:
+        pool.gate.clear()  # the next call, the second try, waits
+        return "no number"
+
+    pool.say = say
+    inference = Inference(pool, BUILDER, AnswerCache[Answer](max_entries=10))
+    leader = asyncio.ensure_future(ask(inference, [1], 0))
+    await reach(lambda: pool.calls == 2)
+    follower = asyncio.ensure_future(ask(inference, [1], 0))
+    await asyncio.sleep(0)
+    leader.cancel()
+    pool.say = lambda _: "0.5"
+    pool.gate.set()
+    assert await follower == {1: 0.5}

@@ -56,13 +56,10 @@ async def test_a_stop_waits_for_consumer_and_producer_to_disconnect() -> None:
     async with running(rig):
         rig.service.stop()
         await rig.turn(1.0)
-        phases = [rig.service.snapshot().phase]
-        early = rig.kafka.producers[0].stopped
-        assert not early
+        seen = [(rig.service.snapshot().phase, rig.kafka.producers[0].stopped)]
         await rig.turn(1.0)
-        phases.append(rig.service.snapshot().phase)
-        assert phases == ["draining", "stopped"]
-        assert rig.kafka.producers[0].stopped
+        seen.append((rig.service.snapshot().phase, rig.kafka.producers[0].stopped))
+        assert seen == [("draining", False), ("stopped", True)]
         assert rig.kafka.consumers[0].stopped
 
 

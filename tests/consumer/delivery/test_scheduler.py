@@ -209,7 +209,7 @@ async def test_records_left_without_an_outcome_are_a_bug_and_not_lost() -> None:
     async with running(rig):
         await rig.turn(2)
         assert rig.events() == [b"a", b"b"]
-        assert rig.seen.letters == [("infer", "Bug")]
+        assert rig.seen.dead_letters == [("infer", "Bug")]
         assert rig.committed == 3
 
 

@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 
-from emollm.clients import ServerOptions
+from emollm.clients import HttpTransport, ServerOptions, make_client
+from emollm.clients.address import refuse_plain_token
+from emollm.errors import Unauthorized
+from emollm.protocol import GenerateParams
+from tests.emollm.clients.stub import Connection, Request, StubServer, http
 
 
 @pytest.mark.parametrize(
@@ -23,3 +27,45 @@ def test_options_that_cannot_work_are_refused_without_their_secrets(wrong: dict[
         ServerOptions(**wrong)
     assert "s3cret" not in str(caught.value)
     assert "line" not in str(caught.value)
+
+
+async def test_a_server_that_repeats_our_authorization_does_not_get_it_into_an_error() -> None:
+    async def behave(request: Request, connection: Connection) -> None:
+        words = b'{"error":"no such user: %b"}' % request.headers["authorization"].encode()
+        await connection.write(http(401, words))
+
+    async with StubServer(behave) as server:
+        for url, token in (
+            (server.url.replace("//", "//me:hunter22@"), None),
+            (server.url, "hush-hush-hush"),
+        ):
+            chosen = ServerOptions(url=url, dialect="tgi", token=token)
+            client = make_client(chosen, HttpTransport(chosen))
+            assert client is not None
+            error = await client.generate("x", GenerateParams(max_new_tokens=4), timeout_s=5.0)
+            await client.aclose()
+            assert isinstance(error, Unauthorized)
+            said = server.requests[-1].headers["authorization"].partition(" ")[2]
+            assert said
+            assert said not in str(error)
+            assert "withheld" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("http://gpu-1:8080", True),
+        ("http://10.0.0.7", True),
+        ("https://gpu-1:8080", False),
+        ("http://localhost:3000", False),
+        ("http://127.0.0.1:3000", False),
+        ("http://[::1]:3000", False),
+    ],
+)
+def test_a_token_goes_to_another_machine_only_encrypted(url: str, *, refused: bool) -> None:
+    refuse_plain_token(url, allowed=True)
+    if not refused:
+        refuse_plain_token(url, allowed=False)
+        return
+    with pytest.raises(ValueError, match=r"model\.allow_plain_token = true"):
+        refuse_plain_token(url, allowed=False)

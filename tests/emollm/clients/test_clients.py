@@ -189,19 +189,6 @@ async def test_an_answer_is_read(dialect: str) -> None:
     assert answer.text == "joy, optimism."
 
 
-async def test_details_are_read_where_asked_for() -> None:
-    body = (
-        b'{"generated_text":"0.734","details":{"finish_reason":"eos_token","generated_tokens":6,'
-        b'"seed":null,"prefill":[],"tokens":[{"id":18,"text":"0","logprob":-0.125}]}}'
-    )
-    transport = FakeTransport(Response(200, J, body))
-    answer = await TgiClient(transport, details=True).generate(POST, PARAMS, timeout_s=1.0)
-    assert answer == Generation(text="0.734", finish_reason="eos_token", generated_tokens=6)
-    assert transport.sent[0]["parameters"] == {
-        "max_new_tokens": 16, "do_sample": False, "return_full_text": False, "details": True,
-    }  # fmt: skip
-
-
 async def test_tgi_is_asked_greedily_and_with_nothing_that_would_sample() -> None:
     transport = FakeTransport(Response(200, J, ANSWERS["tgi"]))
     client = TgiClient(transport)
@@ -274,6 +261,22 @@ async def test_a_grammar_goes_where_each_server_looks_for_it(
     assert sent["model"] == "emo"
     known = {"model", "prompt", "max_tokens", "temperature", "n", "stream"}
     assert {name: value for name, value in sent.items() if name not in known} == field
+
+
+async def test_the_context_of_a_server_that_speaks_completions_is_learned() -> None:
+    llama_cpp = {"id": "emo", "meta": {"n_ctx_train": 4096, "n_ctx": 1024}}
+    models = Response(200, J, msgspec.json.encode({"data": [llama_cpp]}))
+    info = await CompletionsClient(FakeTransport(models)).info(timeout_s=1.0)
+    assert isinstance(info, ServerInfo)
+    assert info.max_total_tokens == 1024
+    bare = Response(200, J, msgspec.json.encode({"data": [{"id": "emo"}]}))
+    client = CompletionsClient(FakeTransport(bare, Response(200, J, INFO)))  # TGI in this dialect
+    info = await client.info(timeout_s=1.0)
+    assert isinstance(info, ServerInfo)
+    assert (info.max_input_tokens, info.max_total_tokens) == (1024, 2048)
+    client = CompletionsClient(FakeTransport(bare, Response(404, J, b"")))
+    info = await client.info(timeout_s=1.0)
+    assert info == ServerInfo(dialect="openai", model_id="emo")
 
 
 async def test_the_configured_one_of_several_models_is_asked() -> None:

@@ -37,7 +37,9 @@ async def test_a_webhook_is_signed_so_that_the_specs_own_library_verifies_it() -
     assert checked["type"] == "emostream.alert"
     read = msgspec.convert(checked["data"]["alerts"][0], Alert)
     assert read == alert()
-    assert checked["data"]["link"] == "http://page/?track=airline&alert=alert-1"
+    assert checked["data"]["link"] == (
+        "http://page/?track=airline&range=24h&at=1772452800&alert=alert-1"
+    )
 
 
 async def test_slack_gets_strangers_words_escaped_and_unfurls_nothing() -> None:

@@ -40,7 +40,7 @@ async def browse(chromium: Chromium) -> AsyncIterator[Browse]:
         tab = await chromium.tab()
         opened.append((tab, page))
         await tab.size(*size, phone=phone)
-        await tab.open(page.url + path)
+        await tab.open(path if path == "about:blank" else page.url + path)
         return tab
 
     yield open_tab

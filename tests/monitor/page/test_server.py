@@ -5,16 +5,24 @@ import csv
 import gzip
 import io
 import json
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.page import handlers, lookups
 from monitor.page.hub import Hub, Viewer
-from monitor.page.source import MuteTrack, Say, UnavailableError, UnmuteTrack
+from monitor.page.source import (
+    Change,
+    MuteTrack,
+    PipeChanged,
+    Say,
+    UnavailableError,
+    UnmuteTrack,
+)
 from monitor.page.table import file_name, guarded
 from tests.monitor.page.conftest import WALL, Serve, Served, watching
 from tests.monitor.page.made_up import END, MadeUp
@@ -194,6 +202,22 @@ async def test_streams_end_when_the_changes_end(serve: Serve) -> None:
         await stream.next()
         page.source.stop()
         assert await stream.next() == {}
+
+
+class Broken(MadeUp):
+    """Its changes end with an error."""
+
+    async def changes(self) -> AsyncGenerator[Change, None]:
+        yield PipeChanged(pipe=self.pipe())
+        raise OSError("the disk is full")
+
+
+async def test_an_error_of_the_source_is_raised_where_the_service_watches(serve: Serve) -> None:
+    page: Served = await serve(Broken(tracks=1, hours=1))
+    with pytest.raises(OSError, match="disk"):
+        await page.server.watch()
+    async with page.get("/api/state") as answer:
+        assert answer.status == 200  # the last figures are still shown, and say how old they are
 
 
 # ---- posts
@@ -416,12 +440,14 @@ def test_a_strangers_word_is_no_formula_in_a_spreadsheet(start: str) -> None:
     assert guarded(start) == f"'{start}"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_guarded_cell_never_begins_like_a_formula(text: str) -> None:
     assert guarded(text).lstrip(" ")[:1] not in {"=", "+", "-", "@", "\t", "\r", "\n"}
     assert guarded(text).endswith(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_file_name_has_no_sign_that_means_something(track: str) -> None:
     name = file_name(track, "valence")

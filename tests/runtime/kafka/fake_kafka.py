@@ -182,6 +182,9 @@ class FakeBrokers:
     def producer(self) -> "FakeProducer":
         return FakeProducer(self._kafka)
 
+    async def cluster_id(self) -> str:
+        return "fake-cluster"
+
 
 class FakeConsumer:
     def __init__(self, kafka: FakeKafka, options: KafkaOptions) -> None:

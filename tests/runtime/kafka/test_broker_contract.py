@@ -12,7 +12,14 @@ from infra.kafka import TopicSpec, create_topics
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.errors import Fenced, ProducerLost, RecordTooLarge, Unreachable
 from runtime.kafka.options import KafkaOptions
-from runtime.kafka.protocol import ConsumedRecord, Headers, KafkaConsumer, KafkaProducer, Partition
+from runtime.kafka.protocol import (
+    Brokers,
+    ConsumedRecord,
+    Headers,
+    KafkaConsumer,
+    KafkaProducer,
+    Partition,
+)
 from tests.runtime.kafka.fake_kafka import FakeKafka
 
 WITHIN_S = 30
@@ -27,6 +34,8 @@ class Cluster(Protocol):
     def consumer(self, **changed: Any) -> KafkaConsumer: ...
 
     def producer(self) -> KafkaProducer: ...
+
+    def brokers(self) -> Brokers: ...
 
 
 class Real:
@@ -52,6 +61,9 @@ class Real:
     def producer(self) -> KafkaProducer:
         return AiokafkaBrokers(self.options).producer()
 
+    def brokers(self) -> Brokers:
+        return AiokafkaBrokers(self.options)
+
 
 class Fake:
     def __init__(self) -> None:
@@ -65,6 +77,9 @@ class Fake:
 
     def producer(self) -> KafkaProducer:
         return self.kafka.brokers(self.options).producer()
+
+    def brokers(self) -> Brokers:
+        return self.kafka.brokers(self.options)
 
 
 def _options(bootstrap: str) -> KafkaOptions:
@@ -380,3 +395,9 @@ async def test_brokers_that_do_not_answer_are_unreachable_and_nothing_is_left_op
         await brokers.consumer().start()
     with pytest.raises(Unreachable):
         await brokers.producer().start()
+
+
+async def test_every_client_is_told_the_same_id_of_the_cluster(cluster: Cluster) -> None:
+    first = await cluster.brokers().cluster_id()
+    assert first
+    assert await cluster.brokers().cluster_id() == first

@@ -1,4 +1,4 @@
-"""Sending: what is in flight is bounded, what is reported is counted, nothing waits for ever."""
+"""Sending: what is in flight is bounded, what is reported is counted, nothing waits without end."""
 
 import asyncio
 
@@ -45,6 +45,19 @@ async def test_a_refused_record_is_counted_by_its_error_and_sending_goes_on() ->
     assert (sends.acked, sends.failed, sends.in_flight) == (2, 2, 0)
     assert sends.errors == {"NotEnoughReplicasError": 1, "MessageSizeTooLargeError": 1}
     assert acked == [0, 3]
+
+
+async def test_a_delivery_report_that_was_cancelled_is_a_failed_one() -> None:
+    """A producer that is closed cancels what it hasn't sent."""
+    producer = FakeProducer(at_once=False)
+    sends = BoundedProducer(producer)
+    acked: list[str] = []
+    await sends.send(record(), on_ack=lambda: acked.append("acked"))
+    (report,) = producer.waiting
+    report.cancel()
+    await sends.drain()
+    assert (sends.acked, sends.failed, sends.in_flight) == (0, 1, 0)
+    assert acked == []
 
 
 async def test_a_record_with_neither_key_nor_value_is_counted_as_failed() -> None:

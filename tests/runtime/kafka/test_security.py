@@ -44,6 +44,12 @@ def test_user_and_password_reach_the_client(mechanism: str) -> None:
     }
 
 
+def test_without_the_check_of_host_names_certificates_are_still_verified() -> None:
+    context = client_security(kafka(tls={"enabled": True, "check_hostname": False}))["ssl_context"]
+    assert not context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+
+
 def test_a_ca_file_that_is_none_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("junk")
     for name in ("ca.pem", "missing.pem"):
@@ -57,7 +63,7 @@ def test_a_client_certificate_that_is_none_is_a_configuration_error(tmp_path: Pa
         client_security(kafka(tls={"enabled": True, "cert_file": path, "key_file": path}))
 
 
-async def test_a_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
+async def test_a_token_file_is_read_again_each_time(tmp_path: Path) -> None:
     path = tmp_path / "token"
     provider = FileToken(str(path))
     with pytest.raises(AuthenticationFailedError, match="no token"):
@@ -100,14 +106,16 @@ async def endpoint() -> AsyncIterator[Endpoint]:
     await runner.cleanup()
 
 
-def credentials(url: str, clock: list[float]) -> ClientCredentials:
+def credentials(
+    url: str, clock: list[float], *, client_id: str = "me", secret: str = "sekrit"
+) -> ClientCredentials:
     sasl = kafka(
         tls={"enabled": True},
         sasl={
             "mechanism": "OAUTHBEARER",
             "token_url": url,
-            "client_id": "me",
-            "client_secret": "sekrit",
+            "client_id": client_id,
+            "client_secret": secret,
             "scope": "kafka",
         },
     ).sasl
@@ -125,6 +133,16 @@ async def test_a_token_is_shared_until_shortly_before_it_expires(endpoint: Endpo
     assert await provider.token() == "t1"
     clock[0] = 240.0
     assert await provider.token() == "t2"
+
+
+async def test_client_id_and_secret_are_form_encoded_before_they_are_joined(
+    endpoint: Endpoint,
+) -> None:
+    """RFC 6749, 2.3.1: else a colon ends the id, and `+` and `%` are read as something else."""
+    await credentials(endpoint.url, [0.0], client_id="me:1", secret="a+b%c:d e").token()
+    authorization, _ = endpoint.requests[0]
+    login = base64.b64decode(authorization.removeprefix("Basic "))
+    assert login == b"me%3A1:a%2Bb%25c%3Ad+e"
 
 
 async def test_a_refusal_a_failure_and_nonsense_are_told_apart(endpoint: Endpoint) -> None:

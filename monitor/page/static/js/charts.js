@@ -5,7 +5,11 @@ import { el, plain } from "./dom.js";
 import { clock } from "./format.js";
 
 const OTHERS = ["--other-1", "--other-2", "--other-3"];
-const DASHES = [[6, 3], [2, 3], [8, 3, 2, 3]];
+const DASHES = [
+  [6, 3],
+  [2, 3],
+  [8, 3, 2, 3],
+];
 
 /**
  * `spec`: key, field of a point, colour, height in rem, scale (values → [low, high]), tick (value →
@@ -20,13 +24,14 @@ export class Chart {
   #spans = [];
   #moment = null;
   #quiet = false;
-  #places = [];
+  #width = 0;
 
   constructor(spec, on) {
     this.#spec = spec;
     this.#on = on;
     this.box = el("div", { class: "plot", "data-chart": spec.key });
-    new ResizeObserver(() => this.#fit()).observe(this.box);
+    // The width is told, never asked for: asking would lay out the page once for each chart.
+    new ResizeObserver(([{ contentRect }]) => this.#fit(contentRect.width)).observe(this.box);
   }
 
   /** `series`: [{track, points}], the first with its band. `spans`: alerts as [from, to] seconds. */
@@ -50,12 +55,12 @@ export class Chart {
       return;
     }
     this.#names = names;
-    this.#make();
+    if (this.#width) this.#make();
   }
 
   /** Colours changed: draw with the new ones. */
   repaint() {
-    if (this.#data) this.#make();
+    if (this.#plot) this.#make();
   }
 
   /** Put the cursor on a point, or away. */
@@ -72,10 +77,11 @@ export class Chart {
     this.#quiet = false;
   }
 
-  #fit() {
-    if (this.#plot && this.box.clientWidth > 0) {
-      this.#plot.setSize({ width: this.box.clientWidth, height: this.#spec.height * rem() });
-    }
+  #fit(width) {
+    if (width === 0) return;
+    this.#width = width;
+    if (this.#plot) this.#plot.setSize({ width, height: this.#spec.height * rem() });
+    else if (this.#data) this.#make();
   }
 
   #make() {
@@ -88,7 +94,7 @@ export class Chart {
     const hidden = { stroke: "transparent", width: 0, points: { show: false } };
     const line = colour(own);
     const options = {
-      width: Math.max(this.box.clientWidth, 100),
+      width: this.#width,
       height: this.#spec.height * unit,
       legend: { show: false },
       padding: [0.5 * unit, 1.25 * unit, 0, 0],
@@ -105,11 +111,32 @@ export class Chart {
       },
       scales: {
         x: { time: true, range: (_, low, high) => [low, high] },
-        y: { range: () => scale(this.#data.slice(1).flat().filter((v) => v !== null)) },
+        y: {
+          range: () =>
+            scale(
+              this.#data
+                .slice(1)
+                .flat()
+                .filter((v) => v !== null),
+            ),
+        },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 1.5 * unit, gap: 0.35 * unit, space: 4.5 * unit, values: (_, at) => at.map((one) => clock(one * 1000, one * 1000)) },
-        { ...axis, size: 3 * unit, gap: 0.4 * unit, space: 2.6 * unit, values: (_, at) => at.map(tick) },
+        {
+          ...axis,
+          grid: { show: false },
+          size: 1.5 * unit,
+          gap: 0.35 * unit,
+          space: 4.5 * unit,
+          values: (_, at) => at.map((one) => clock(one * 1000, one * 1000)),
+        },
+        {
+          ...axis,
+          size: 3 * unit,
+          gap: 0.4 * unit,
+          space: 2.6 * unit,
+          values: (_, at) => at.map(tick),
+        },
       ],
       series: [
         {},

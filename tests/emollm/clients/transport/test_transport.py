@@ -365,6 +365,42 @@ async def test_what_is_not_http_is_no_answer(make: Make, garbage: bytes) -> None
         await transport.aclose()
 
 
+async def test_endless_trailers_do_not_fill_the_memory(make: Make) -> None:
+    async def behave(_: Request, connection: Connection) -> None:
+        await connection.write(b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n")
+        await connection.write(b'8\r\n{"genera\r\n0\r\n')
+        while True:
+            await connection.write(b"x-trailer: " + b"y" * 1000)
+
+    async with StubServer(behave) as server:
+        transport = make(ServerOptions(url=server.url))
+        with pytest.raises(NoAnswer, match="too long"):
+            await transport.post("/generate", b"{}", 30.0)
+        await transport.aclose()
+
+
+async def test_the_silent_retry_stays_within_the_deadline(make: Make) -> None:
+    async def behave(_: Request, connection: Connection) -> None:
+        if len(server.requests) == 1:
+            await connection.write(http(200, OK))
+        elif len(server.requests) == 2:
+            await asyncio.sleep(0.3)
+            connection.close()
+        else:
+            await connection.until_closed()
+
+    async with StubServer(behave) as server:
+        transport = make(ServerOptions(url=server.url))
+        await transport.post("/generate", b"{}", 5.0)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(DeadlinePassed, match=r"within 0\.[12]"):
+            await transport.post("/generate", b"{}", 0.5)
+        assert loop.time() - began >= 0.5 - 0.01
+        assert len(server.requests) == 3
+        await transport.aclose()
+
+
 @pytest.mark.parametrize("announced", [True, False], ids=["length", "chunked"])
 async def test_an_endless_answer_does_not_fill_the_memory(make: Make, *, announced: bool) -> None:
     async def behave(_: Request, connection: Connection) -> None:
@@ -428,7 +464,6 @@ async def test_a_certificate_is_checked_against_the_given_authority(
     async with StubServer(answering(200, OK), tls=context) as server:
         for options, works in (
             (ServerOptions(url=server.url, ca_file=pem), True),
-            (ServerOptions(url=server.url, verify_tls=False), True),
             (ServerOptions(url=server.url), False),
         ):
             transport = make(options)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from infra.tgi.engine import EngineInfo, Finish, Job
+from infra.tgi.engine import EngineInfo, Finish, Job, Sampling
 from infra.tgi.errors import EngineError
 from infra.tgi.router.batcher import Batcher
 from infra.tgi.router.errors import GenerationError
@@ -166,6 +166,37 @@ async def test_as_many_passes_run_at_once_as_the_engine_takes() -> None:
     engine.gate.set()
     await asyncio.gather(*(one.future for one in pending))
     batcher.close()
+
+
+async def test_jobs_that_need_the_sampler_do_not_keep_the_others_waiting() -> None:
+    class Slow(StandIn):
+        def generate(self, jobs: Sequence[Job], finish: Finish) -> None:
+            if jobs[0].needs_sampler:
+                super().generate(jobs, finish)  # waits for the gate
+            else:
+                for job in jobs:
+                    self._answer(job, finish)
+
+        def batch_key(self, job: Job) -> bool:
+            return job.needs_sampler
+
+    engine = Slow()
+    batcher = _batcher(engine)
+    engine.gate.clear()
+    slow = [batcher.submit(_sampled()) for _ in range(2)]
+    await asyncio.to_thread(engine.entered.acquire)
+    waiting = batcher.submit(_sampled())
+    for _ in range(3):
+        assert (await batcher.submit(_job()).future).text == "joy, optimism."
+    assert not any(one.future.done() for one in (*slow, waiting))
+    engine.gate.set()
+    await asyncio.gather(*(one.future for one in (*slow, waiting)))
+    assert engine.batches == [2, 1]
+    batcher.close()
+
+
+def _sampled() -> Job:
+    return Job([1000], 20, sampling=Sampling(do_sample=True))
 
 
 def test_an_engine_error_reaches_the_client_in_its_own_words() -> None:

@@ -1,0 +1,43 @@
+"""Event ids: the same whenever the same record is analysed in the same way, and no other's."""
+
+import hashlib
+from uuid import NAMESPACE_URL, uuid5
+
+_NAMESPACE = hashlib.sha1(
+    uuid5(NAMESPACE_URL, "urn:emostream:affect-event").bytes, usedforsecurity=False
+)
+_DIGEST_BYTES = 16
+
+
+def uuid5_of(name: str) -> str:
+    """UUIDv5 of the name in emostream's namespace: RFC 9562, a third of `uuid.uuid5`'s time."""
+    digest = _NAMESPACE.copy()
+    digest.update(name.encode())
+    value = bytearray(digest.digest()[:16])
+    value[6] = value[6] & 0x0F | 0x50  # version 5
+    value[8] = value[8] & 0x3F | 0x80  # variant of RFC 9562
+    text = value.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+class EventIds:
+    """Names events by where their record is, what it holds, and how it is analysed.
+
+    The value's digest is part of it, since offsets begin again when a topic is created again, and
+    the cluster's id, since two clusters have topics of one name. The model is part of it as far as
+    it is configured: else it would depend on which server answered first.
+    """
+
+    def __init__(
+        self, signature: str, *, cluster_id: str = "", model: str = "", revision: str = ""
+    ) -> None:
+        """`signature` is the plan's: the task set in words."""
+        self._before = f"{cluster_id}/"
+        self._after = f"|{model}|{revision}|{signature}"
+
+    def of(self, topic: str, partition: int, offset: int, value: bytes | None) -> str:
+        """UUIDv5 of cluster, topic, partition, offset, value, configured model and task set."""
+        digest = hashlib.blake2b(
+            value or b"", digest_size=_DIGEST_BYTES, usedforsecurity=False
+        ).hexdigest()
+        return uuid5_of(f"{self._before}{topic}/{partition}/{offset}/{digest}{self._after}")

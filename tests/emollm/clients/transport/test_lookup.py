@@ -1,0 +1,145 @@
+"""Several addresses behind one name: all are used, and a dead one costs next to nothing."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from emollm.clients import HttpTransport, NoAnswer, ServerOptions, http_transport, lookup
+from emollm.clients.lookup import AddressInfo
+from tests.emollm.clients.stub import Connection, Request, StubServer, answering, http
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # on each loop of conftest.py
+OK = b"{}"
+
+
+def address(port: int, host: str = "127.0.0.1") -> AddressInfo:
+    return (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))
+
+
+class Names:
+    """A resolver under the test's control."""
+
+    def __init__(self, *found: AddressInfo) -> None:
+        self.found = list(found)
+        self.asked = 0
+
+    async def __call__(self, host: str, port: int) -> list[AddressInfo]:
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        if not self.found:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return list(self.found)
+
+
+def transport_to(names: Names) -> HttpTransport:
+    return HttpTransport(
+        ServerOptions(url="http://gpu.internal:8080"), get_addresses=names, rand=lambda: 0.5
+    )
+
+
+@contextlib.contextmanager
+def black_hole() -> Iterator[int]:
+    """A port that drops what knocks: its queue is full."""
+    with socket.socket() as listening, contextlib.ExitStack() as knocking:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        port: int = listening.getsockname()[1]
+        for _ in range(4):
+            client = knocking.enter_context(socket.socket())
+            client.settimeout(0)
+            client.connect_ex(("127.0.0.1", port))
+        yield port
+
+
+async def test_connections_go_to_all_addresses_in_turn() -> None:
+    async with StubServer(answering(200, OK)) as one, StubServer(answering(200, OK)) as two:
+        names = Names(address(one.port), address(two.port))
+        transport = transport_to(names)
+        await asyncio.gather(*(transport.post("/generate", b"{}", 5.0) for _ in range(20)))
+        assert {len(one.connections), len(two.connections)} == {10}
+        assert names.asked == 1, "one look-up for all of them"
+        await transport.aclose()
+
+
+async def test_a_look_up_is_short_lived(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "LIFE_S", 0.0)
+
+    async def once(_: Request, connection: Connection) -> None:
+        await connection.write(http(200, OK).replace(b"X\r\n", b"X\r\nconnection: close\r\n"))
+
+    async with StubServer(once) as old, StubServer(once) as new:
+        names = Names(address(old.port))
+        transport = transport_to(names)
+        await transport.post("/generate", b"{}", 5.0)
+        names.found = [address(new.port)]
+        await transport.post("/generate", b"{}", 5.0)
+        assert (len(old.requests), len(new.requests), names.asked) == (1, 1, 2)
+        await transport.aclose()
+
+
+async def test_a_dead_first_address_costs_a_moment_and_then_nothing() -> None:
+    with black_hole() as dead:
+        async with StubServer(answering(200, OK)) as alive:
+            transport = transport_to(Names(address(dead), address(alive.port)))
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            await transport.post("/generate", b"{}", 10.0)
+            first_s = loop.time() - began
+            assert first_s < 0.5 * http_transport.CONNECT_TIMEOUT_S
+            began = loop.time()
+            await asyncio.gather(*(transport.post("/generate", b"{}", 10.0) for _ in range(20)))
+            assert loop.time() - began < 1.0
+            assert len(alive.requests) == 21
+            await transport.aclose()
+
+
+async def test_a_refused_address_is_passed_over() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port: int = closed.getsockname()[1]
+        async with StubServer(answering(200, OK)) as alive:
+            transport = transport_to(Names(address(port), address(alive.port)))
+            for _ in range(3):
+                assert (await transport.post("/generate", b"{}", 5.0)).status == 200
+            await transport.aclose()
+
+
+async def test_a_connection_is_replaced_after_its_life_so_that_new_servers_get_their_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_transport, "LIFE_S", 0.0)
+    monkeypatch.setattr(lookup, "LIFE_S", 0.0)
+    async with StubServer(answering(200, OK)) as old, StubServer(answering(200, OK)) as new:
+        names = Names(address(old.port))
+        transport = transport_to(names)
+        for _ in range(4):
+            await transport.post("/generate", b"{}", 5.0)
+        names.found.append(address(new.port))
+        for _ in range(10):
+            await transport.post("/generate", b"{}", 5.0)
+        assert len(new.requests) == 5
+        await transport.aclose()
+
+
+async def test_a_name_without_addresses_is_no_answer_for_all_who_wait() -> None:
+    transport = transport_to(Names())
+    calls = [transport.post("/generate", b"{}", 5.0) for _ in range(3)]
+    errors = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(error).__mro__[1] for error in errors} == {NoAnswer}
+    await transport.aclose()
+
+
+async def test_who_gives_up_on_a_look_up_leaves_it_to_the_others() -> None:
+    async with StubServer(answering(200, OK)) as server:
+        transport = transport_to(Names(address(server.port)))
+        first = asyncio.ensure_future(transport.post("/generate", b"{}", 5.0))
+        second = asyncio.ensure_future(transport.post("/generate", b"{}", 5.0))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert (await second).status == 200
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        await transport.aclose()
