@@ -23,6 +23,7 @@ from runtime.kafka.producing import kafka_producer
 from runtime.kafka.topic_log import kafka_topic_log
 from schemas.alert import Alert, AlertAction, Mute
 from tests.monitor.live.made import T0, event
+from tests.monitor.live.stage import mood
 
 HOSTILE = "evil \x1b]0;title\x07 \u202egnp.exe\u202c \u2066x\nnew line 👩\u200d🚀"
 
@@ -184,3 +185,23 @@ async def test_mutes_are_written_and_refused_in_words(emostream: Command) -> Non
     mutes = {record.key: msgspec.json.decode(record.value or b"", type=Mute) for record in stored}
     assert mutes[b"planes"].zone == "Europe/Vienna"
     assert mutes[b"trains"].until is not None
+
+
+async def test_a_topic_is_backtested_like_the_file_of_its_events(
+    emostream: Command, tmp_path: Path
+) -> None:
+    refused = await emostream("monitor", "backtest", emostream.names.events, status=1)
+    assert "holds no affect event" in refused
+    hours = 26 * 3_600
+    events = [
+        *mood(0, hours, every_s=60, negative=0.3),
+        *mood(hours, hours + 1_800, every_s=4, negative=0.8),
+        *mood(hours + 1_800, hours + 7_200, every_s=60, negative=0.3),
+    ]
+    await emostream.write(emostream.names.events, *events)
+    said = await emostream("monitor", "backtest", emostream.names.events, "--json")
+    file = tmp_path / "events.jsonl"
+    file.write_text(await emostream("events", "--json"), encoding="utf-8")
+    assert said == await emostream("monitor", "backtest", str(file), "--json")
+    transitions = [json.loads(line)["transition"] for line in said.splitlines()]
+    assert "firing" in transitions

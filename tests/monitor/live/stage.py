@@ -26,7 +26,7 @@ from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas import AffectEvent, Sentiment
 from schemas.alert import Alert
 from schemas.window import Window
-from tests.monitor.live.made import event
+from tests.monitor.live.made import T0, event
 
 WAIT_S = 90
 """For anything: this machine may be busy. Nothing that is right takes it."""
@@ -281,6 +281,7 @@ def mood(first_s: float, last_s: float, *, every_s: float, negative: float) -> l
                 number,
                 at_s=at_s,
                 author=f"person-{number % 977}",
+                processed_at=T0 + timedelta(seconds=at_s),
                 sentiment=Sentiment(valence=0.12 if low else 0.71),
                 emotions=("anger",) if low else ("joy",),
                 text=f"signal failure {number}" if low else f"a nice ride {number}",
