@@ -88,10 +88,3 @@ def test_a_room_imports_nothing_across_its_walls(room: str) -> None:
 def test_the_consumer_needs_neither_torch_nor_transformers(package: str) -> None:
     for path in (ROOT / package).rglob("*.py"):
         assert not _imports(path) & HEAVY, path.relative_to(ROOT)
-
-
-def test_no_file_is_longer_than_500_lines() -> None:
-    for package in (*PRESENT, "tests"):
-        for path in (ROOT / package).rglob("*.py"):
-            length = len(path.read_text(encoding="utf-8").splitlines())
-            assert length <= 500, f"{path.relative_to(ROOT)}: {length}"
