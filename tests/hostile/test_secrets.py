@@ -278,10 +278,10 @@ class Run:
         await producer.stop()
 
     async def written(self) -> list[StoredRecord]:
-        """Its events and dead letters, once there are as many as posts."""
+        """Its events and dead letters, once there are as many as posts; a tombstone is skipped."""
         found: list[StoredRecord] = []
         async with asyncio.timeout(40):
-            while len(found) < len(POSTS):
+            while len(found) < len(POSTS) - POSTS.count(None):
                 found = []
                 broker = Broker(bootstrap=self._place.kafka.plain)
                 for topic in (self.names.events, self.names.dead_letters):
@@ -344,7 +344,7 @@ async def test_a_run_with_every_secret_set_tells_none(
         shown = (record.value or b"").decode(errors="replace")
         nothing_leaks(shown.replace(WORDS, ""))
         assert reasons or f"{WORDS}@" not in shown
-    assert reasons == len(POSTS) - 1
+    assert reasons == len(POSTS) - POSTS.count(None) - 1
 
 
 STARTS: dict[str, tuple[dict[str, Any], int]] = {
@@ -365,6 +365,7 @@ async def test_a_start_that_fails_tells_none(place: Place, case: str) -> None:
     run.settings |= other
     place.tgi.status = 401 if "model server refuses" in case else 200
     place.endpoint.status = 401 if "endpoint" in case else 200
+    await run.make_topics()
     try:
         await run.start()
         if status == 0:
