@@ -395,8 +395,9 @@ class TrackDetector:
         state = self._s
         state.open = None
         state.floor = _next_minute(pane)
-        for measure in (*state.companions, state.volume):
-            measure.begin_again()
+        for companion in state.companions:
+            companion.begin_again()
+        state.volume.begin_again()
         self._say(opened, "resolved", pane, note=note)
 
     def _rewarm(self) -> None:
