@@ -38,8 +38,8 @@ class Watermark:
         """Take an event's time; False where it lies in the future of its arrival.
 
         Event time moves in `advance` alone: of what was fetched together, one partition's events
-        may not make another's late. Such an event moves nothing: `arrived` is the broker's time of the record, or where that
-        isn't known the time at which the event was made.
+        may not make another's late. An event of the future moves nothing: `arrived` is the
+        broker's time of the record, or where that isn't known the time at which it was made.
         """
         self._idle.discard(partition)
         if event_time > arrived + FUTURE_S:
