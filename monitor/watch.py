@@ -191,8 +191,9 @@ class Watch:
     def remember(self, events: Iterable[tuple[Reading, int, int]]) -> None:
         """Take events (with partition and offset) of closed windows again, oldest first.
 
-        They count in nothing. What is not in a window comes back: the last hour's posts, which
-        alerts tell of and authors are capped by, and the last day's texts, if they are given.
+        Each post once, as a pane would have it. They count in nothing. What is not in a window
+        comes back: the last hour's posts, which alerts tell of and authors are capped by, and the
+        last day's texts, if they are given.
         """
         for event, partition, offset in events:
             entry = self._panes.entry(event, partition, offset, event.created_at.timestamp())

@@ -8,9 +8,10 @@ from uuid import UUID, uuid5
 
 from msgspec import UNSET
 
-from monitor.detection.detector import TrackDetector, Transition
+from monitor.detection.detector import TrackDetector
 from monitor.detection.recall import Recall, is_negative
 from monitor.detection.terms import telling_terms
+from monitor.detection.transition import Transition
 from monitor.windows.distinct import Distinct, hash64
 from monitor.windows.panes import Entry
 from schemas.alert import Alert, Severity, Term

@@ -11,6 +11,7 @@ from monitor.detection.measures import MinuteSums, Volume, companions, feed
 from monitor.detection.scan import LONGEST, STRETCHES, evidence, expected_of
 from monitor.detection.settings import WEEK_S, DetectionSettings
 from monitor.detection.state import VERSION, Hour, Open, State
+from monitor.detection.transition import Transition
 from monitor.windows.panes import PANE_S, PANES_IN_WINDOW
 from schemas.alert import AlertState, Evidence, Measure
 from schemas.window import PaneSums
@@ -28,27 +29,6 @@ _GAP = LONGEST + PANES_IN_WINDOW
 """Panes without posts after which the running sums begin again."""
 _LEVEL_MOVED = 0.10
 """Change of the level within a day that is reported."""
-
-
-class Transition(NamedTuple):
-    """What a detector says; `monitor.detection.alerts` makes a `schemas.Alert` of it."""
-
-    kind: str
-    """`spike`, `level` or `instrument`."""
-    state: AlertState
-    measure: Measure
-    observed: float
-    expected: float
-    evidence: tuple[Evidence, ...]
-    started_at: int
-    """Unix seconds."""
-    pending_at: int
-    fired_at: float | None
-    at: float
-    """Watermark, Unix seconds."""
-    posts: int
-    negative: float
-    note: str | None
 
 
 class SnapshotError(ValueError):

@@ -8,7 +8,7 @@ SPAN_S = 1800
 _KEYS = 200_000
 """Authors and texts kept per generation, over all tracks: some 40 MB."""
 
-_AUTHOR_POSTS, _AUTHOR_SHARE = 3, 0.02
+_AUTHOR_POSTS, _AUTHOR_SHARE = 3, 0.005
 _TEXT_POSTS, _TEXT_SHARE = 5, 0.10
 _LONE_TEXT_POSTS, _LONE_TEXT_SHARE = 3, 0.03
 
@@ -16,7 +16,7 @@ _LONE_TEXT_POSTS, _LONE_TEXT_SHARE = 3, 0.03
 class Caps:
     """Says of each post whether it counts: by its author, and by its text.
 
-    Within the hour an author counts with 3 posts or 2 % of the track's, whichever is more; a
+    Within the hour an author counts with 3 posts or 0.5 % of the track's, whichever is more; a
     text that many authors post with 5 or 10 %. Without authors the text is all there is to go
     by: 3 or 3 %. When memory is full, new authors and texts are not capped, for half an hour.
     """

@@ -138,7 +138,7 @@ class Panes:
     def add(self, entry: Entry, watermark: float) -> Fate:
         """Put a post into its pane: COUNTED, DUPLICATE, or LATE where the watermark passed it.
 
-        Whether it is late doesn't depend on when `close` was called last.
+        The watermark is that of the last advance, after which `close` may not have been called.
         """
         index = int(entry.time // PANE_S)
         if (index + 1) * PANE_S <= watermark or (self._next is not None and index < self._next):

@@ -19,7 +19,6 @@ class Watermark:
         self._latest: dict[int, float] = {}
         self._idle: set[int] = set()
         self._value = float("-inf")
-        self._ticks: dict[int, int] = {}
 
     @property
     def value(self) -> float:
@@ -38,8 +37,9 @@ class Watermark:
     def observe(self, partition: int, event_time: float, arrived: float) -> bool:
         """Take an event's time; False where it lies in the future of its arrival.
 
-        Such an event moves nothing: `arrived` is the broker's time of the record, or where that
-        isn't known the time at which the event was made.
+        Event time moves in `advance` alone: of what was fetched together, one partition's events
+        may not make another's late. An event of the future moves nothing: `arrived` is the
+        broker's time of the record, or where that isn't known the time at which it was made.
         """
         self._idle.discard(partition)
         if event_time > arrived + FUTURE_S:
@@ -47,10 +47,6 @@ class Watermark:
             return False
         if event_time > self._latest.get(partition, float("-inf")):
             self._latest[partition] = event_time
-            tick = int(event_time)
-            if tick != self._ticks.get(partition):  # once a second is exact enough, and cheap
-                self._ticks[partition] = tick
-                self.advance()
         return True
 
     def idle(self, partition: int) -> None:

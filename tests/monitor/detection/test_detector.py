@@ -74,8 +74,7 @@ def test_a_gap_raises_nothing() -> None:
 def test_silence_makes_an_alert_stale_and_never_resolves_it() -> None:
     detector, now = after_calm()
     feed(detector, calm_day(7, 0.01, share=0.8, start=now))
-    firing = detector.alert_state
-    assert firing == "firing"
+    assert detector.open_since is not None
     said = detector.advance((now + 2 * 3600) // PANE_S)
     assert [one.state for one in said] == ["stale"]
     assert detector.advance((now + 20 * 3600) // PANE_S) == []

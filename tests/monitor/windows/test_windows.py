@@ -36,7 +36,9 @@ def some_readings(seed: int, number: int = 300) -> list[Reading]:
         )
         for i, time in enumerate(times)
     ]
-    return made + draw.sample(made, 20)
+    for again in draw.sample(made, 20):
+        made.insert(made.index(again) + 1, again)
+    return made
 
 
 READINGS = some_readings(1)
@@ -116,8 +118,8 @@ def test_what_comes_late_is_counted_in_the_next_window() -> None:
     core = watch()
     core.feed(reading(1, at=0), 0, 0)
     core.feed(reading(2, at=100), 0, 1)
-    assert core.feed(reading(3, at=5), 0, 2) is Fate.LATE
     core.advance()
+    assert core.feed(reading(3, at=5), 0, 2) is Fate.LATE
     core.feed(reading(4, at=300), 0, 3)
     windows = core.advance().windows
     assert sum(window.late for window in windows) == 1
@@ -178,8 +180,8 @@ def test_a_restart_closes_the_same_windows_again() -> None:
     second = watch()
     read_until = max(window.offsets[0].last for window in published)
     second.restore([], published, closed_until=closed_until, read_until={0: read_until})
-    early = [(event, 0, i) for i, event in enumerate(READINGS[:commit])]
-    second.remember(early)
+    early = {event.id: (event, 0, i) for i, event in enumerate(READINGS[:commit])}
+    second.remember(early.values())
     for offset in range(commit, 300):
         assert second.feed(READINGS[offset], 0, offset) is not Fate.LATE
     second.watermark.idle(0)
