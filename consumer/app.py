@@ -93,6 +93,7 @@ async def run(
             observer=meter,
             brokers=brokers,
             before_joining=analysis.open,
+            beside=analysis.watch,
             conceal=identifiers(settings).dead_letter,
         )
         meter.snapshot = health.snapshot = service.snapshot
@@ -150,6 +151,11 @@ class _Analysis:
             dialect=pool.info.dialect,
             tasks=plan.signature,
         )
+
+    async def watch(self) -> None:
+        """Raise what ends the pool of model servers, also while nothing is asked."""
+        assert self._pool is not None
+        await self._pool.watch()
 
     async def aclose(self) -> None:
         """Close the connections to the model servers."""

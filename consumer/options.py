@@ -48,7 +48,8 @@ class DrainBudget(msgspec.Struct, frozen=True, kw_only=True):
     revoke_s: float = 20.0
     """Every member of the group waits for this: eager rebalancing stops them all."""
     stop_s: float = 20.0
-    """With the commit and the goodbyes, below Kubernetes' 30 s from SIGTERM to SIGKILL."""
+    """With the last acknowledgements, the commit and disconnecting 29 s, below Kubernetes' 30 s
+    from SIGTERM to SIGKILL."""
 
 
 class CommitPolicy(msgspec.Struct, frozen=True, kw_only=True):

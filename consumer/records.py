@@ -16,7 +16,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     timestamp_ms: int
     """The record's own timestamp, Unix milliseconds; -1 where its producer set none."""
     received_at: float
-    """Wall clock when it was taken up, Unix seconds."""
+    """Wall clock when it was received, Unix seconds."""
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()

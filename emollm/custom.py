@@ -121,8 +121,8 @@ class CustomTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise self._error(f"`grammar` is not a regular expression: {error}") from None
         if _is_slow(pattern):
             raise self._error(
-                f"`grammar` takes over {_MATCH_S * 1000:.0f} ms for an answer of"
-                f" {MAX_ANSWER_CHARS} characters: avoid overlapping choices within a repeat, as in (a|aa)*"
+                f"`grammar` takes over {_MATCH_S * 1000:.0f} ms for an answer of {MAX_ANSWER_CHARS}"
+                " characters: avoid overlapping choices within a repeat, as in (a|aa)*"
             )
         if pattern.fullmatch(""):
             raise self._error("`grammar` must not match an empty answer")

@@ -23,6 +23,12 @@ class Serving(msgspec.Struct, frozen=True):
     works: Verdict
     """`yes`, `care` (see the note) or `no`."""
     note: str = ""
+    launch: str = ""
+    """Command that starts it on port 3000, with `{model}` for the model's id; empty for `no`."""
+
+    def command(self, model: str) -> str:
+        """The launch command for a model; empty where there is none."""
+        return self.launch.replace("{model}", model)
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +46,17 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     serving: tuple[Serving, ...] = ()
     instruction_budget: int | None = None
     """Tokens of the longest instruction where the tokenizer is known; else estimated."""
+    architecture: str = ""
+    """The class of transformers that loads it."""
+    dtype: str = ""
+    """To serve it with. T5's activations overflow in float16."""
+    tokenizer: str = ""
+    """What is peculiar about its tokenizer, for humans."""
+    weights_gb: float = 0.0
+    """GPU memory of the weights at two bytes a parameter, in 10^9 bytes."""
+    cache_mb_per_token: float = 0.0
+    """GPU memory of one token in flight: 2 (key, value) x layers x width x 2 bytes, in 10^6 bytes.
+    64 prompts of 150 tokens are 9,600 tokens."""
 
     @property
     def max_input_tokens(self) -> int:
@@ -52,11 +69,31 @@ class UnknownModel(ValueError):  # noqa: N818 - says what it is
     """A model that is not in the table; its message says what to configure."""
 
 
-_OWN: Final = Serving("emostream serve", "yes", "transformers and torch, CPU or CUDA")
+_TGI_IMAGE: Final = (
+    "docker run --gpus all --shm-size 1g -p 3000:80 ghcr.io/huggingface/text-generation-inference"
+)
+_TGI_LAUNCH: Final = (
+    f"{_TGI_IMAGE}:3.3.6 --model-id {{model}} --dtype float16"
+    " --max-input-tokens 2000 --max-total-tokens 2048"
+)
+_VLLM: Final = Serving(
+    "vLLM",
+    "yes",
+    "OpenAI dialect",
+    "vllm serve {model} --dtype float16 --max-model-len 2048 --port 3000",
+)
+_OWN: Final = Serving(
+    "emostream serve",
+    "yes",
+    "transformers and torch, CPU or CUDA",
+    "emostream serve --model-id {model} --port 3000",
+)
 _SERVING: Final[Mapping[str, tuple[Serving, ...]]] = {
     "llama": (
-        Serving("TGI 3.3", "yes", "paged attention, prefix cache, continuous batching"),
-        Serving("vLLM", "yes", "OpenAI dialect"),
+        Serving(
+            "TGI 3.3", "yes", "paged attention, prefix cache, continuous batching", _TGI_LAUNCH
+        ),
+        _VLLM,
         _OWN,
     ),
     "opt": (
@@ -64,8 +101,9 @@ _SERVING: Final[Mapping[str, tuple[Serving, ...]]] = {
             "TGI 3.3",
             "care",
             "padded batches, no prefix cache: one long post makes its whole batch pay",
+            _TGI_LAUNCH,
         ),
-        Serving("vLLM", "yes", "OpenAI dialect"),
+        _VLLM,
         _OWN,
     ),
     "bloom": (
@@ -74,8 +112,9 @@ _SERVING: Final[Mapping[str, tuple[Serving, ...]]] = {
             "care",
             "fails with 'weight word_embeddings.weight does not exist' until the 'transformer.' "
             "prefix is stripped from the checkpoint's tensor names",
+            _TGI_LAUNCH,
         ),
-        Serving("vLLM", "yes", "OpenAI dialect"),
+        _VLLM,
         _OWN,
     ),
     "t5": (
@@ -98,9 +137,28 @@ _SERVING: Final[Mapping[str, tuple[Serving, ...]]] = {
         _OWN,
     ),
 }
+_ARCHITECTURE: Final[Mapping[str, str]] = {
+    "llama": "LlamaForCausalLM",
+    "opt": "OPTForCausalLM",
+    "bloom": "BloomForCausalLM",
+    "t5": "T5ForConditionalGeneration",
+    "bart": "BartForConditionalGeneration",
+}
+_NO_PAD: Final = "32,000 tokens, no pad token"
+_NO_FAST: Final = f"{_NO_PAD}; ships no tokenizer.json, so it is converted at the first start"
 
 
-def _emollm(name: str, family: Family, context_tokens: int, size: str) -> ModelCard:
+def _emollm(
+    name: str,
+    family: Family,
+    context_tokens: int,
+    size: str,
+    *,
+    tokenizer: str,
+    weights_gb: float,
+    cache_mb_per_token: float,
+    dtype: str = "float16",
+) -> ModelCard:
     return ModelCard(
         name=name,
         hub_id=f"lzw1008/{name}",
@@ -109,6 +167,11 @@ def _emollm(name: str, family: Family, context_tokens: int, size: str) -> ModelC
         context_tokens=context_tokens,
         size=size,
         serving=_SERVING[family],
+        architecture=_ARCHITECTURE[family],
+        dtype=dtype,
+        tokenizer=tokenizer,
+        weights_gb=weights_gb,
+        cache_mb_per_token=cache_mb_per_token,
     )
 
 
@@ -119,8 +182,17 @@ SMALL: Final = ModelCard(
     wrapper=Wrapper.HUMAN,  # takes both; one form keeps caches and recordings alike
     context_tokens=510,
     size="27.5 M",
+    architecture="BartForConditionalGeneration",
+    dtype="float32",
+    tokenizer="folds each known instruction into two tokens",
+    weights_gb=0.06,
     serving=(
-        Serving("emostream serve", "yes", "the default; on the CPU, without torch"),
+        Serving(
+            "emostream serve",
+            "yes",
+            "the default; on the CPU, without torch",
+            "emostream serve --port 3000",
+        ),
         *(entry for entry in _SERVING["bart"] if entry.works == "no"),
     ),
     # Its tokenizer folds a known instruction into two markers; wrapper and specials come to ten.
@@ -129,16 +201,87 @@ SMALL: Final = ModelCard(
 """The model that ships with emostream."""
 
 MODELS: Final[tuple[ModelCard, ...]] = (
-    _emollm("Emollama-7b", "llama", 2048, "7 B"),
-    _emollm("Emollama-chat-7b", "llama", 2048, "7 B"),
-    _emollm("Emollama-chat-13b", "llama", 2048, "13 B"),
-    _emollm("Emoopt-13b", "opt", 2048, "13 B"),
-    _emollm("Emobloom-7b", "bloom", 2048, "7 B"),
-    _emollm("Emot5-large", "t5", 512, "770 M"),
-    _emollm("Emobart-large", "bart", 1024, "406 M"),
+    _emollm(
+        "Emollama-7b",
+        "llama",
+        2048,
+        "7 B",
+        tokenizer=_NO_FAST,
+        weights_gb=13.5,
+        cache_mb_per_token=0.52,
+    ),
+    _emollm(
+        "Emollama-chat-7b",
+        "llama",
+        2048,
+        "7 B",
+        tokenizer=_NO_FAST,
+        weights_gb=13.5,
+        cache_mb_per_token=0.52,
+    ),
+    _emollm(
+        "Emollama-chat-13b",
+        "llama",
+        2048,
+        "13 B",
+        tokenizer=_NO_PAD,
+        weights_gb=26.0,
+        cache_mb_per_token=0.82,
+    ),
+    _emollm(
+        "Emoopt-13b",
+        "opt",
+        2048,
+        "13 B",
+        tokenizer="50,272 tokens, begins every prompt with </s>",
+        weights_gb=25.7,
+        cache_mb_per_token=0.82,
+    ),
+    _emollm(
+        "Emobloom-7b",
+        "bloom",
+        2048,
+        "7 B",
+        tokenizer="250,880 tokens, for 46 languages",
+        weights_gb=14.1,
+        cache_mb_per_token=0.49,
+    ),
+    _emollm(
+        "Emot5-large",
+        "t5",
+        512,
+        "770 M",
+        tokenizer="no newline and no braces in its vocabulary",
+        weights_gb=1.5,
+        cache_mb_per_token=0.1,
+        dtype="bfloat16",
+    ),
+    _emollm(
+        "Emobart-large",
+        "bart",
+        1024,
+        "406 M",
+        tokenizer="generation_config asks for 4 beams: ours is greedy",
+        weights_gb=0.8,
+        cache_mb_per_token=0.05,
+    ),
     SMALL,
 )
 """The seven EmoLLMs of the KDD '24 paper, and our own small one."""
+
+
+def pairing_remedy(card: ModelCard, dialect: str) -> str | None:
+    """Say what to do about a model that the server speaking `dialect` can't serve.
+
+    None where it can, or where the table doesn't say. `emostream serve` speaks TGI's dialect, too,
+    and serves every model: so this explains a canary that failed, and proves nothing by itself.
+    """
+    server = {"tgi": "TGI 3.3", "openai": "vLLM"}.get(dialect)
+    entry = next((one for one in card.serving if one.server == server), None)
+    if entry is None or entry.works != "no":
+        return None
+    model = card.hub_id or card.name
+    return f"{entry.server} can't serve {card.name} ({entry.note}): run {_OWN.command(model)}"
 
 
 def find_model(name: str) -> ModelCard:

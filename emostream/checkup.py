@@ -14,7 +14,8 @@ from consumer.app import kafka_options, server_options
 from consumer.delivery.checks import check_topics
 from consumer.settings import Settings
 from emollm.clients import ServerOptions, detect
-from emollm.errors import ModelError
+from emollm.errors import ModelError, WrongModel
+from emollm.pool import advice
 from emollm.protocol import ModelClient
 from runtime.errors import Misconfigured
 from runtime.kafka.access import refusal
@@ -92,13 +93,13 @@ async def _server(settings: Settings, server: ServerOptions) -> AsyncIterator[Fi
     except OSError as error:  # a CA file that can't be read
         client = error
     if isinstance(client, Exception):
-        yield _bad(part, f"{client}. Is it running, are model.servers and model.token right?")
+        yield _bad(part, advice(client) if isinstance(client, ModelError) else str(client))
         yield _skipped("canary", "no model to ask")
         return
     try:
         info = await client.info(timeout_s=_SERVER_S)
         if isinstance(info, ModelError):
-            yield _bad(part, str(info))
+            yield _bad(part, advice(info))
             yield _skipped("canary", "no model to ask")
             return
         limit = info.max_concurrent_requests
@@ -113,7 +114,10 @@ async def _server(settings: Settings, server: ServerOptions) -> AsyncIterator[Fi
         if problem is None:
             yield _ok("canary", f"known texts are answered as an EmoLLM would ({plan.signature})")
         else:
-            yield _bad("canary", str(problem))
+            # What is wrong with the model, the canary itself says best.
+            yield _bad(
+                "canary", str(problem) if isinstance(problem, WrongModel) else advice(problem)
+            )
     except TimeoutError:
         yield _bad("canary", f"not answered within {_CANARY_S:g} s: is the GPU busy or missing?")
     finally:

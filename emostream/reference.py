@@ -66,6 +66,21 @@ def models_page() -> str:
             "|---|---|---|---|---|---|",
             *rows,
             "",
+            "## What each is, and what it takes",
+            "",
+            "GPU memory is that of the weights at two bytes a parameter, and for each token in",
+            "flight (64 prompts of 150 tokens are 9,600). `emostream models` prints the command",
+            "that launches each on each server.",
+            "",
+            "| model | architecture | context | dtype | GPU: weights, token | tokenizer |",
+            "|---|---|---|---|---|---|",
+            *(
+                f"| {model.hub_id or model.name} | `{model.architecture}`"
+                f" | {model.context_tokens} | {model.dtype} | {model.weights_gb:g} GB,"
+                f" {model.cache_mb_per_token:g} MB | {model.tokenizer} |"
+                for model in MODELS
+            ),
+            "",
         ]
     )
 

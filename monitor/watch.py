@@ -78,7 +78,9 @@ class Watch:
         self._minute_offsets: dict[int, int] = {}
         """Per partition, the lowest offset that feeds the running minute's closed panes."""
         self._reposts = Reposts()
-        self._late: dict[str, int] = {}
+        self._late: dict[int, dict[str, int]] = {}
+        """Late events by track, under the start of the window that was to close next."""
+        self._late_in_minute: dict[str, int] = {}
         self._read_until: Mapping[int, int] = {}
         self._has_authors = self._has_texts = False
         self._next: dict[int, int] = {}
@@ -109,8 +111,10 @@ class Watch:
             if offset <= self._read_until.get(partition, -1):
                 fate = Fate.SEEN
             else:
+                next_window = int(self.watermark.value // WINDOW_S) * WINDOW_S
+                late = self._late.setdefault(next_window, {})
                 for track in entry.tracks:
-                    self._late[track] = self._late.get(track, 0) + 1
+                    late[track] = late.get(track, 0) + 1
                     if track in self._recalls:
                         self._recalls[track].late.append(time)
         self.fates[fate] += 1
@@ -228,12 +232,24 @@ class Watch:
         """Close the window before the one that this pane belongs to."""
         minute = pane // PANES_IN_WINDOW * WINDOW_S
         if self._minute is not None and minute > self._minute:
-            for track in sorted(self._minutes):
-                late = self._late.pop(track, 0)
-                closed.windows.append(self._minutes[track].close(late=late))
+            self._add_late(minute)
+            closed.windows.extend(
+                self._minutes[track].close(late=self._late_in_minute.get(track, 0))
+                for track in sorted(self._minutes)
+            )
             self._minutes.clear()
             self._minute_offsets.clear()
         self._minute = minute if self._minute is None else max(self._minute, minute)
+
+    def _add_late(self, until: int) -> None:
+        """Gather the late events of the windows before `until`; they have a window, if empty."""
+        self._late_in_minute = {}
+        for start in [start for start in self._late if start < until]:
+            for track, number in self._late.pop(start).items():
+                known = self._late_in_minute.get(track, 0)
+                self._late_in_minute[track] = known + number
+                if self._windows and track not in self._minutes:
+                    self._minutes[track] = Minute(track, until - WINDOW_S)
 
     def _detector(self, track: str, pane: int) -> TrackDetector:
         detector = self._detectors.get(track)

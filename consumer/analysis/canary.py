@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from consumer.analysis.model import make_builder
+from consumer.analysis.model import describe, make_builder
 from consumer.settings import Model
 from emollm.canary import Canary, canaries_for
 from emollm.errors import GenerationFailed, ModelError, Overloaded, Poison, WrongModel
+from emollm.models import pairing_remedy
 from emollm.protocol import Generation, ModelClient, Prompt
 from emollm.tasks import TASKS, Task
 
@@ -59,10 +60,13 @@ def prover(
         if not wrong:
             return None
         model = options.name or info.model_id
+        remedy = pairing_remedy(describe(options, info), info.dialect) or (
+            "Check which model the server loaded, and that this server can serve it"
+            " (docs/models.md)"
+        )
         return WrongModel(
             f"{model} at {client.url} does not answer as an EmoLLM would ({len(wrong)} of"
-            f" {len(canaries)} known texts): {wrong[0]}. Check which model the server loaded, and"
-            " that this server can serve it (docs/models.md).",
+            f" {len(canaries)} known texts): {wrong[0]}. {remedy}.",
             server=client.url,
         )
 

@@ -70,8 +70,8 @@ class Committer:
         for epoch, offsets in by_epoch.items():
             tracker = self._ledger.tracker(epoch)
             if tracker is None:
-                # The partition is lost: its new owner begins where the last commit of this epoch
-                # stands, and a commit from here could pass what it hasn't finished.
+                # The partition is lost: its new owner begins at the last commit of this epoch,
+                # and a commit from here could pass what it hasn't finished.
                 self._observer.late_finish(len(offsets))
                 continue
             self._unsettled += tracker.finish(offsets)
@@ -133,7 +133,7 @@ class Committer:
                 except Denied as error:
                     raise AccessDenied(
                         f"the brokers refuse the commit: {error}; grant the group and its topics "
-                        "READ, or mend the credentials"
+                        "READ, or correct the credentials"
                     ) from error
                 except KafkaFault as error:
                     _log.warning(log_events.COMMIT_RETRIED, attempt=attempt, error=str(error))
@@ -173,7 +173,7 @@ class Committer:
         task.result()
 
     def _count_fenced(self) -> None:
-        """Two members with one static id throw each other out for ever, and neither commits."""
+        """Two members with one static id throw each other out without end, and neither commits."""
         if self._fenced_epoch == self._ledger.newest:
             return
         self._fenced_epoch = self._ledger.newest

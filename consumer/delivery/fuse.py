@@ -33,6 +33,6 @@ class Fuse:
         if self._records >= window and self._poison >= self._limits.share * self._records:
             raise FuseBlown(
                 f"{self._poison} of the last {self._records} records could not become events: "
-                "look at the dead letters' reasons (`emostream dlq list`), mend the cause, and "
-                "start again; nothing of the last batch was committed"
+                "look at the dead letters' reasons (`emostream dlq list`), correct the cause, and "
+                "start again; what blew the fuse is neither published nor committed"
             )

@@ -41,7 +41,7 @@ class OffsetTracker:
         """Records of it that are committed."""
 
     def deliver(self, offsets: Sequence[int], now: float) -> None:
-        """These were taken up at `now` (monotonic seconds); they must go on growing."""
+        """These were received at `now` (monotonic seconds); they must go on growing."""
         if not offsets:
             return
         if self._position is None:
@@ -71,7 +71,7 @@ class OffsetTracker:
         return grew
 
     def skip_to(self, position: int) -> None:
-        """Nothing is in flight and the consumer stands at `position`: markers lie between."""
+        """Nothing is in flight and the consumer's position is `position`: markers lie between."""
         if not self._unfinished and (self._position is None or position > self._position):
             self._position = position
 
@@ -102,7 +102,7 @@ class OffsetTracker:
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest unfinished record was taken up; None when there is none."""
+        """When the oldest unfinished record was received; None when there is none."""
         return self._arrivals[0][1] if self._arrivals else None
 
 
@@ -159,7 +159,7 @@ class Ledger:
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest record in flight was taken up (monotonic); None without one."""
+        """When the oldest record in flight was received (monotonic); None without one."""
         return min(
             (t.oldest for t in self._by_epoch.values() if t.oldest is not None), default=None
         )

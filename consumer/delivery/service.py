@@ -1,8 +1,9 @@
 """The service's life: start, rebalances, drains, the end and its exit code."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import nullcontext
+from typing import Any
 
 import structlog
 
@@ -64,16 +65,19 @@ class Service:
         clock: Clock | None = None,
         brokers: Brokers | None = None,
         before_joining: Callable[[], Awaitable[None]] | None = None,
+        beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
         conceal: Callable[[DeadLetter], DeadLetter] = lambda letter: letter,
     ) -> None:
         """`before_joining` is awaited between the checks of Kafka and joining the group.
 
-        The processor must be ready when it returns. What it raises ends the service. `conceal`
+        The processor must be ready when it returns. `beside` runs from then on, to tell what goes
+        wrong while no record is processed. What either raises ends the service. `conceal`
         gives a dead letter as its topic may hold it, with or without what identifies someone.
         """
         self._options = options
         self._processor = processor
         self._before_joining = before_joining
+        self._beside = beside
         self._limits = limits = limits or ServiceLimits()
         check(options, limits)
         self._observer = observer = observer or NullObserver()
@@ -242,6 +246,8 @@ class Service:
         )
         self._background.start("watchdog", watchdog.run(self._restart_consumer))
         self._background.start("topics", watch.run())
+        if self._beside is not None:
+            self._background.start("processor", self._beside())
         self._background.start("log-ends", self._log_ends.run())
         self._phase = "running"
         _log.info(log_events.STARTED, group=self._options.group_id)

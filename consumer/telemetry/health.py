@@ -75,16 +75,22 @@ class Health:
         problems: list[str] = []
         for server in self.servers() if self.servers is not None else ():
             if server.out is not None:
-                problems.append(f"model server {server.url} is out: {server.out}")
+                problems.append(f"model server {server.url} is out: {server.problem or server.out}")
             elif server.breaker is not BreakerState.CLOSED:
-                problems.append(f"model server {server.url}: breaker {server.breaker.value}")
+                words = f"; {server.problem}" if server.problem else ""
+                problems.append(f"model server {server.url}: breaker {server.breaker.value}{words}")
         return problems
 
     def warnings(self) -> list[str]:
         """What needs a human although posts go through: it makes nothing unready."""
         if self.snapshot is None:
             return []
-        return [
+        troubled = [
+            f"model server {server.url}: {server.problem}"
+            for server in (self.servers() if self.servers is not None else ())
+            if server.problem is not None
+        ]
+        return troubled + [
             f"{one.topic}-{one.partition} stopped at offset {one.bad_batch_at}, where a batch can't"
             " be read; the other partitions go on. Repair the broker's log, or:"
             " emostream offsets skip"

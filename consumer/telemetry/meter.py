@@ -233,7 +233,7 @@ class Meter(Collector):
         return registry
 
     def value(self, metric: m.Metric, *labels: str) -> float:
-        """What a counter or gauge stands at; 0 where it was never counted."""
+        """The value of a counter or gauge; 0 where it was never counted."""
         return self._counts[metric.name].get(labels, 0.0)
 
     def _histogram_family(self, metric: m.Metric) -> Family:

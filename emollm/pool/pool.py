@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NoReturn, cast
 
@@ -12,34 +11,25 @@ from emollm.clients import events
 from emollm.errors import (
     GenerationFailed,
     ModelError,
-    Overloaded,
     Poison,
-    PoolBroken,
     PoolClosed,
     Stop,
-    TimedOut,
     Unavailable,
 )
 from emollm.pool.breaker import Breaker
 from emollm.pool.failure_rate import failures_to_exclude_luck
 from emollm.pool.health import HealthChecks, Prove
+from emollm.pool.life import Life, raised_at
 from emollm.pool.observer import NullObserver, PoolObserver
 from emollm.pool.options import PoolOptions
+from emollm.pool.outliers import Outliers
 from emollm.pool.quarantine import COMPANY_ODDS, FAILURES_IN_COMPANY
-from emollm.pool.queue import Call, Pending, PromptQueue
+from emollm.pool.queue import Call, Pending, PromptQueue, retry_delay
 from emollm.pool.second_server import SecondServers
 from emollm.pool.trials import Trials
-from emollm.pool.upstream import FULL_AFTER, NOT_ASKING, ServerState, Upstream, Worker
+from emollm.pool.upstream import NOT_ASKING, ServerState, Upstream, Worker
 from emollm.protocol import Generation, ModelClient, PoolAnswer, Prompt, ServerInfo
-from runtime.clock import Clock, SystemClock, Timer, sleep
-
-RETRY_FIRST_S = 0.05
-"""A prompt that failed in company waits so long at least, twice as long after each further time."""
-RETRY_MAX_S = 5.0
-COUNTED_FAILURES = 2
-"""Of one prompt in company, that lower its server's limit: after those it is more likely that
-something is wrong with the prompt."""
-_NO_MEMORY = "out of memory"
+from runtime.clock import Clock, SystemClock, Timer, sleep, wait_all
 
 Connect = Callable[[], Awaitable[ModelClient | ModelError]]
 
@@ -50,8 +40,7 @@ class Pool:
     """A `ModelPool`. Made by `open_pool`, or of `(url, connect)` pairs and `start`ed.
 
     Within one event loop. Each server has workers, as many as its limit lets, that take prompt
-    after prompt: a prompt costs no task and no future of its own. Whichever server is faster
-    takes more; a new prompt goes to the one with the least in flight relative to its limit.
+    after prompt: a prompt costs no task and no future of its own. The faster server takes more.
 
     One rule for a prompt whose request failed, whatever the error:
 
@@ -111,15 +100,14 @@ class Pool:
             clock=self._clock,
             rand=rand,
         )
+        self._outliers = Outliers(self._health, self._observer, rand)
         self._queue = PromptQueue()
         self._trials = Trials(self._upstreams, self, self._health, self._clock)
         self._second = SecondServers(self._upstreams, self._options.timeout_s)
         self._calls: set[Call] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._waiters: list[asyncio.Future[None]] = []
+        self._life = Life(self._end)
         self._timer: Timer | None = None
         self._timer_at = float("inf")
-        self._ended: BaseException | None = None
 
     # ---- what the consumer sees
 
@@ -160,8 +148,8 @@ class Pool:
             PoolBroken: the pool can't go on; the program should end with its exit status.
             PoolClosed: the pool was closed meanwhile.
         """
-        if self._ended is not None:
-            raise _copy(self._ended)
+        if self._life.ended:
+            raise self._life.why()
         if not prompts:
             return []
         done = asyncio.get_running_loop().create_future()
@@ -183,27 +171,27 @@ class Pool:
     @property
     def available(self) -> bool:
         """Whether at least one server can take prompts: a breaker is closed."""
-        return self._ended is None and any(one.breaker.closed for one in self._upstreams)
+        return not self._life.ended and any(one.breaker.closed for one in self._upstreams)
 
     async def wait_available(self) -> None:
         """Return as soon as `available` is True. Raises what `ask` would raise."""
         while not self.available:
-            if self._ended is not None:
-                raise _copy(self._ended)
-            await self._next_change()
+            if self._life.ended:
+                raise self._life.why()
+            await self._life.next_change()
 
     async def watch(self) -> NoReturn:
         """Wait until the pool can't go on, and raise why, as `ask` would: for an idle program."""
-        while self._ended is None:
-            await self._next_change()
-        raise _copy(self._ended)
+        while not self._life.ended:
+            await self._life.next_change()
+        raise self._life.why()
 
     def suspect_model(self) -> None:
         """Have every server pass the canary again: for several unreadable answers in a row.
 
         `available` is False until one has. At most once a minute; more calls do nothing.
         """
-        if self._ended is None:
+        if not self._life.ended:
             self._health.suspect_model()
 
     @property
@@ -223,7 +211,7 @@ class Pool:
         To drain instead, let the `ask` calls return first. Pending ones raise PoolClosed.
         """
         self._end(PoolClosed("the pool of model servers is closed"))
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._life.wait_tasks()
         clients = [one.client for one in self._upstreams if one.client is not None]
         for upstream in self._upstreams:
             upstream.client = None
@@ -281,7 +269,7 @@ class Pool:
                 else:
                     await self._ask_in_company(upstream, worker, pending)
             except asyncio.CancelledError:
-                if not worker.called_off or self._ended is not None:
+                if not worker.called_off or self._life.ended:
                     raise
                 worker.called_off = False
                 assert worker.task is not None
@@ -344,64 +332,26 @@ class Pool:
             upstream.validation_refused += 1
             upstream.last_refusal = answer
         elif pending is not upstream.trial:
-            self._count_failure(upstream, pending, answer, sent_at, now)
+            self._outliers.on_failure(upstream, pending, answer, sent_at, now)
         return answer
-
-    def _count_failure(
-        self,
-        upstream: Upstream,
-        pending: Pending,
-        error: ModelError,
-        sent_at: float,
-        now: float,
-    ) -> None:
-        """Let a failure in company count against its server."""
-        unsent = isinstance(error, Unavailable) and error.unsent
-        if pending.attempts == 1 and not unsent:
-            upstream.failure_rate.on_failure()
-        if isinstance(error, Overloaded):
-            if pending.failures < COUNTED_FAILURES:
-                self._refused(upstream, sent_at, now)
-            return
-        if isinstance(error, Stop):
-            self._health.doubt(upstream)
-            return
-        upstream.answered_last = False
-        if not isinstance(error, Unavailable) and pending.failures < COUNTED_FAILURES:
-            limiter = upstream.limiter
-            lowered = (
-                limiter.on_no_memory(sent_at, now)
-                if _NO_MEMORY in str(error).lower()
-                else limiter.on_failure(sent_at, now)
-            )
-            if lowered:
-                self._observer.on_limit(upstream.url, limiter.limit)
-        if upstream.breaker.on_failure(pending.prompt.post):
-            if unsent or not upstream.breaker.one_post or pending.prompt.post is None:
-                self._health.open(upstream, error)
-            else:
-                self._health.doubt(upstream)
 
     async def _ask_in_company(self, upstream: Upstream, worker: Worker, pending: Pending) -> None:
         """Ask one prompt beside others and decide what becomes of it."""
-        racing = pending.racing
-        if racing is not None:
-            racing.append(worker)
+        if pending.racing is not None:
+            pending.racing.append(worker)
         answer = await self.request(upstream, worker, pending)
         if isinstance(answer, Generation):
-            pending.call.settle(
-                pending,
-                PoolAnswer(text=answer.text, server=upstream.url, attempts=pending.attempts),
-            )
-            if pending.racing is not None:
-                self._won(pending, worker)
-            return
-        if isinstance(answer, Poison):
+            attempts = pending.attempts
+            settled = PoolAnswer(text=answer.text, server=upstream.url, attempts=attempts)
+            pending.call.settle(pending, settled)
+        elif isinstance(answer, Poison):
             pending.call.settle(pending, answer)
-            if pending.racing is not None:
-                self._won(pending, worker)
-        elif pending.racing is None or self._second.lost(pending, worker):
-            self._failed(upstream, pending, answer)
+        else:
+            if pending.racing is None or self._second.lost(pending, worker):
+                self._failed(upstream, pending, answer)
+            return
+        if pending.racing is not None:
+            self._won(pending, worker)
 
     def _failed(self, upstream: Upstream, pending: Pending, error: ModelError) -> None:
         """Send a prompt to the tail, or where it is asked alone."""
@@ -412,7 +362,7 @@ class Pool:
             self._queue.put_first(pending)  # no server saw it
         else:
             pending.failures += 1
-            due = now + self._retry_delay(pending.failures)
+            due = now + retry_delay(pending.failures, self._rand())
             share = upstream.failure_rate.share
             enough = max(FAILURES_IN_COMPANY, failures_to_exclude_luck(share, COMPANY_ODDS))
             if pending.failures >= enough or (isinstance(error, Unavailable) and error.lost):
@@ -420,20 +370,6 @@ class Pool:
             else:
                 self._queue.put_last(pending, due)
         self.send()
-
-    def _retry_delay(self, failures: int) -> float:
-        full = min(RETRY_MAX_S, RETRY_FIRST_S * 2.0 ** min(failures - 1, 16))
-        return full * (0.5 + self._rand() / 2)
-
-    def _refused(self, upstream: Upstream, sent_at: float, now: float) -> None:
-        """Send less to a server that is overloaded, and nothing for a moment."""
-        if not upstream.limiter.on_overload(sent_at, now):
-            return
-        self._observer.on_limit(upstream.url, upstream.limiter.limit)
-        upstream.refusals += 1
-        if upstream.refusals == FULL_AFTER:
-            _log.warning(events.SERVER_FULL, server=upstream.url, limit=upstream.limiter.limit)
-        upstream.paused_until = now + upstream.pause_for(self._rand())
 
     # ---- timers
 
@@ -461,7 +397,7 @@ class Pool:
 
     def send(self) -> None:
         """Send what may be sent now, and come back when there is more."""
-        if self._ended is None:
+        if not self._life.ended:
             self._fill()
             self._set_timer()
 
@@ -483,11 +419,7 @@ class Pool:
             overtaken = place == 0 and worker.sent_at < NOT_ASKING  # the first one is the slow one
             worker.call_off()
             if overtaken:
-                upstream = worker.upstream
-                upstream.answered_last = False
-                if upstream.breaker.on_failure(pending.prompt.post):
-                    words = "others answered first what it was asked, again and again"
-                    self._health.open(upstream, TimedOut(words, server=upstream.url))
+                self._outliers.on_overtaken(worker.upstream, pending)
 
     def _recall(self, upstream: Upstream) -> None:
         """Ask elsewhere what a server has in flight that fails, if there is an elsewhere."""
@@ -505,20 +437,17 @@ class Pool:
 
     async def _wait_started(self, wait_s: float, findings: Sequence[ModelError | None]) -> None:
         waiting = asyncio.ensure_future(self.wait_available())
-        timer = asyncio.ensure_future(sleep(self._clock, wait_s))
         try:
-            await asyncio.wait((waiting, timer), return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
+            if await wait_all(self._clock, (waiting,), wait_s):
                 raise next(finding for finding in findings if finding is not None)
             waiting.result()
         finally:
             waiting.cancel()
-            timer.cancel()
-            await asyncio.gather(waiting, timer, return_exceptions=True)
+            await asyncio.gather(waiting, return_exceptions=True)
 
     def server_ready(self) -> None:
         """Send again: called by the health checks."""
-        self._wake_waiters()
+        self._life.changed()
         self.send()
 
     def server_lost(self, upstream: Upstream) -> None:
@@ -529,7 +458,7 @@ class Pool:
 
     def all_ejected(self, problem: Stop) -> None:
         """Give up: called by the health checks."""
-        if self._ended is None:
+        if not self._life.ended:
             _log.error(events.STOPPED, error=type(problem).__name__, reason=str(problem))
             self._end(problem)
 
@@ -544,67 +473,23 @@ class Pool:
         self._trials.forget(call)
         self.send()
 
-    async def _next_change(self) -> None:
-        """Wait until a server is ready or the pool has ended."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        await waiter
-
-    def _wake_waiters(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
     def _end(self, error: BaseException) -> None:
         """End every `ask`, now and from now on."""
-        if self._ended is None:
-            self._ended = error
+        self._life.end(error)
         for call in tuple(self._calls):
             self._queue.remove(call)
-            call.fail(_copy(self._ended))
+            call.fail(self._life.why())
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for task in self._tasks:
-            task.cancel()
-        self._wake_waiters()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something in the background until it ends or the pool does."""
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        """End the pool if a background task was cancelled by others or ended by a bug."""
-        self._tasks.discard(task)
-        if task.cancelled():
-            why = "a task of it was cancelled"
-        elif (error := task.exception()) is not None:
-            why = f"{type(error).__name__} at {_where(error)}"
-        else:
-            return
-        if self._ended is None:
-            _log.error(events.POOL_BROKEN, reason=why)
-            self._end(PoolBroken(f"the pool of model servers is broken: {why}; this is a bug"))
+        return self._life.spawn(coroutine)
 
 
 def _crashed(upstream: Upstream, error: Exception) -> ModelError:
     """Make a failure of an exception that nobody foresaw. Its words may quote the post."""
-    name, where = type(error).__name__, _where(error)
+    name, where = type(error).__name__, raised_at(error)
     _log.error(events.REQUEST_CRASHED, server=upstream.url, error=name, where=where)
     return GenerationFailed(f"{name} at {where} in our client; this is a bug", server=upstream.url)
-
-
-def _where(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__, limit=-1)
-    return f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "?"
-
-
-def _copy(error: BaseException) -> BaseException:
-    """Copy an error: one object raised in many tasks would collect their tracebacks."""
-    if isinstance(error, ModelError):
-        return type(error)(str(error), server=error.server, status=error.status)
-    return type(error)(str(error))

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from emollm.pool.quarantine import Evidence
     from emollm.pool.upstream import Worker
 
+RETRY_FIRST_S = 0.05
+"""A prompt that failed in company waits so long at least, twice as long after each further time."""
+RETRY_MAX_S = 5.0
+
 
 class Pending:
     """One prompt of one call, and what happened to it so far."""
@@ -172,6 +176,12 @@ class PromptQueue:
             call.queued = False
             self._waiting -= len(call.queue)
         call.queue.clear()
+
+
+def retry_delay(failures: int, jitter: float) -> float:
+    """Seconds that a prompt waits at the tail after so many failures; `jitter` in [0, 1)."""
+    full = min(RETRY_MAX_S, RETRY_FIRST_S * 2.0 ** min(failures - 1, 16))
+    return full * (0.5 + jitter / 2)
 
 
 def _turn(entry: Call | _Tail) -> int:

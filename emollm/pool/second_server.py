@@ -15,9 +15,10 @@ EXTRA_SHARE = 0.05
 EXTRA_SAVED = 20.0
 """Second requests that quiet times save up: enough to show that a server hangs (its breaker opens
 after five that others overtook), and no burst."""
-_LOOKS = 8
+_LOOKS = 5
 """Looks for slow requests in the time after which one is slow."""
-_LEAST_S = 0.05
+_LEAST_S = 0.25
+"""However short the timeout: twenty looks a second cost nothing."""
 
 
 class SecondServers:

@@ -8,18 +8,21 @@ from typing import Annotated, Literal, Self
 import msgspec
 from cyclopts import Parameter, validators
 
+from emostream.connection import Connection
 from emostream.exits import WRONG_USAGE, CommandError
+from emostream.logs import quiet_logs
 
 
 def backtest(
     file: Path,
     *,
+    connection: Connection = Connection(),
     by: Literal["topics", "source", "lang"] = "topics",
     false_alarms: Annotated[float, Parameter(validator=validators.Number(gt=0, lte=100))] = 0.5,
     json_: Annotated[bool, Parameter(name="--json")] = False,
     scores: Path | None = None,
 ) -> None:
-    """Say what the live monitor would have said of a file, without Kafka.
+    """Say what the live monitor would have said of a file, without Kafka, or of a topic.
 
     FILE.jsonl has affect events, one a line in order of arrival, as `emostream events --json`
     writes them. FILE.csv has `timestamp,value`: a series of volumes.
@@ -29,18 +32,28 @@ def backtest(
     ```
     emostream monitor backtest events.jsonl
     emostream monitor backtest events.jsonl --by source --false-alarms 0.1 --json
+    emostream monitor backtest affect.events --bootstrap localhost:9092
     emostream monitor backtest volumes.csv --scores scored.csv
     ```
 
     Args:
-        file: Events as .jsonl, or volumes as .csv.
+        file: Events as .jsonl, volumes as .csv, or the name of a topic of events.
         by: What makes the tracks of an event file.
         false_alarms: The knob: false alarms to be expected per track and week.
         json_: One JSON object a line for each transition.
         scores: Of a .csv: write `timestamp,value,anomaly_score` (0 to 1) for each row.
     """
     if not file.exists():
-        raise CommandError(f"{file} doesn't exist", status=WRONG_USAGE)
+        if file.suffix in {".csv", ".jsonl"} or len(file.parts) > 1:
+            raise CommandError(f"{file} doesn't exist", status=WRONG_USAGE)
+        if scores is not None:
+            raise CommandError("--scores goes with a .csv of volumes", status=WRONG_USAGE)
+        from emostream.topic_file import topic_file
+
+        quiet_logs()
+        with topic_file(connection, str(file)) as copy:
+            _events(copy, by, false_alarms, as_json=json_)
+        return
     if file.suffix == ".csv":
         _volumes(file, scores, false_alarms, as_json=json_)
         return

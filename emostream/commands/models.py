@@ -29,15 +29,27 @@ def models(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
         sys.stdout.write(json.dumps(rows) + "\n")
         return
     from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
-    marks = {
-        "yes": "[green]yes      [/]",
-        "care": "[yellow]with care[/]",
-        "no": "[red]no       [/]",
-    }
+    console = Console(highlight=False)
+    marks = {"yes": ("yes", "green"), "care": ("with care", "yellow"), "no": ("no", "red")}
     for model in MODELS:
-        wrapper = model.wrapper.name.lower()
-        console.print(f"[bold]{model.hub_id or model.name}[/]  {model.size}, prompts: {wrapper}")
+        console.print(Text(model.hub_id or model.name, style="bold"))
+        memory = f"{model.weights_gb:g} GB of weights"
+        if model.cache_mb_per_token:
+            memory += f" + {model.cache_mb_per_token:g} MB a token in flight"
+        facts = (
+            f"{model.size}, {model.architecture}, {model.dtype}, {model.context_tokens} tokens,"
+            f" prompts: {model.wrapper.name.lower()}. GPU: {memory}. Tokenizer: {model.tokenizer}."
+        )
+        console.print(Padding(Text(facts), (0, 0, 0, 2)))
         for serving in model.serving:
-            console.print(f"  {marks[serving.works]}[/]  {serving.server:<16} {serving.note}")
+            word, colour = marks[serving.works]
+            line = Text.assemble((f"{word:<11}", colour), f"{serving.server}: {serving.note}")
+            console.print(Padding(line, (0, 0, 0, 2)))
+            if serving.launch:
+                command = Text(serving.command(model.hub_id or model.name), style="dim")
+                # One line, to be copied: a terminal wraps it, not we.
+                console.print(command, soft_wrap=True)
+        console.print()

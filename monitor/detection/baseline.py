@@ -19,10 +19,11 @@ _DAY = 2 * pi / 86400
 
 _FIRST_WANDER = 0.03**2
 _LEAST_WANDER, _MOST_WANDER = 0.01**2, 0.15**2
-_PRIOR_KNOWLEDGE = 4.0
+_PRIOR_KNOWLEDGE = 20.0
 """What `_FIRST_WANDER` is worth: Fisher information on a log scale, times two."""
 _KNOWLEDGE_KEPT = 0.9998
 """Kept of what was learnt of the wandering per minute: a time constant of three and a half days."""
+_SLOW_S = 6 * 3600.0
 _OUTLIER = 3.0
 """Standard deviations from which on an observation weighs less (Huber)."""
 
@@ -62,6 +63,8 @@ class Baseline(msgspec.Struct):
     """Covariance of the state."""
     wander: float = _FIRST_WANDER
     """Stationary variance of the wandering."""
+    slow: float = 0.3
+    """The level, following by six hours: what a short while of better mood doesn't lower."""
     noise: float = 0.12
     """Variance of one post's soft count."""
     knowledge: float = 0.0
@@ -106,6 +109,7 @@ class Baseline(msgspec.Struct):
     def step(self) -> None:
         """Go on by one step without an observation."""
         self.at += STEP_S
+        self.slow += (self.state[0] - self.slow) * STEP_S / _SLOW_S
         self.state[1] *= _KEEP
         rows = self.spread
         for row in rows:
@@ -126,7 +130,7 @@ class Baseline(msgspec.Struct):
         _, _, cos1, sin1, cos2, sin2 = design
         return Forecast(
             at=self.at,
-            mean=sum(map(mul, design, self.state)),
+            mean=sum(map(mul, design, self.state)) + max(0.0, self.slow - self.state[0]),
             slope=_DAY * (s1 * cos1 - c1 * sin1 + 2 * (s2 * cos2 - c2 * sin2)),
             wander=self.state[1],
             variance=sum(map(mul, design, toward)),
@@ -151,6 +155,12 @@ class Baseline(msgspec.Struct):
         self.spread = [list(row) for row in forecast.spread]
         while self.at < now:
             self.step()
+
+    def move(self, by: float) -> None:
+        """Put the level higher or lower at once, and doubt it."""
+        self.state[0] += by
+        self.slow = self.state[0]
+        self.loosen(0.1)
 
     def loosen(self, deviation: float) -> None:
         """Doubt the level by this standard deviation: it may have moved, the rhythm hasn't."""

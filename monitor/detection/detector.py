@@ -1,5 +1,6 @@
 """One track's detector: panes in, transitions out. Pure, and the same live and in a backtest."""
 
+from math import log
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +19,7 @@ _PENDING = 1.5
 """Nats below the threshold at which an alert is pending: some four times as often as it fires."""
 _DROPPED = 3.0
 """Nats below the threshold at which a pending alert is dropped."""
-_CALM = 3.5
+_CALM = 6.0
 """Nats for the usual mood against the risen one, from which on an alert is resolved."""
 _OTHER_MEASURES = 2.0
 """Nats that the other measures need more: there are five, and they see less sharply."""
@@ -226,16 +227,7 @@ class TrackDetector:
         forecast = baseline.forecast()
         state.forecasts.append(forecast)
         if len(state.posts) > 2 * _KEPT_PANES:
-            cut = len(state.posts) - _KEPT_PANES
-            cut -= cut % PANES_IN_WINDOW
-            for sums in (state.posts, state.soft, state.negative):
-                del sums[:cut]
-            for counts in (state.people, state.raw):
-                del counts[:cut]
-            state.base += cut
-            del state.forecasts[: cut // PANES_IN_WINDOW]
-            for known in [known for known in state.readers if known < state.base]:
-                del state.readers[known]
+            self._forget()
         span_s = min(WEEK_S, max(3600, (pane - state.first) * PANE_S))
         minutes = (pane - state.first) * PANE_S / 60
         if minutes <= WEEK_S / 60:
@@ -245,6 +237,20 @@ class TrackDetector:
             state.rate += (state.posts[-1] - state.posts[minute] - state.rate) * 60 / span_s
         if pane * PANE_S % 3600 == 0:
             self._watch_level(pane)
+
+    def _forget(self) -> None:
+        """Drop the older half of the running sums."""
+        state = self._s
+        cut = len(state.posts) - _KEPT_PANES
+        cut -= cut % PANES_IN_WINDOW
+        for sums in (state.posts, state.soft, state.negative):
+            del sums[:cut]
+        for counts in (state.people, state.raw):
+            del counts[:cut]
+        state.base += cut
+        del state.forecasts[: cut // PANES_IN_WINDOW]
+        for known in [known for known in state.readers if known < state.base]:
+            del state.readers[known]
 
     def _judge(self, pane: int) -> None:
         threshold = self._settings.threshold(self._s.rate)
@@ -364,18 +370,16 @@ class TrackDetector:
         usual = self.expected()
         opened.scored += sums.scored
         opened.soft += sums.soft
-        excess = sums.soft - sums.scored * usual
-        toward = -opened.rise * (excess - sums.scored * opened.rise / 2) / state.baseline.noise
-        opened.calm = max(0.0, opened.calm + toward)
+        opened.calm = max(0.0, opened.calm + _speaks_for_calm(sums, usual, opened.rise))
         fired = opened.fired_at or 0.0
         watermark = (pane + 1) * PANE_S + self._settings.lateness_s
         if opened.calm > _CALM and watermark - fired >= self._settings.min_firing_s:
             self._close(opened, pane, None)
         elif watermark - fired >= self._settings.lasting_s:
             self._close(opened, pane, "it lasts: from here on this is the usual level")
-            state.baseline.state[0] += opened.rise
-            state.baseline.loosen(0.15)
-            self._tell_level(pane, usual + opened.rise, usual)
+            risen = opened.soft / max(1.0, opened.scored)
+            state.baseline.move(risen - usual)
+            self._tell_level(pane, risen, usual)
 
     def _listen(self, opened: Open) -> None:
         """An open alert without posts becomes stale, never resolved."""
@@ -388,8 +392,11 @@ class TrackDetector:
             self._say(opened, "stale", state.pane - 1, note="no posts: nothing is known")
 
     def _close(self, opened: Open, pane: int, note: str | None) -> None:
-        self._s.open = None
-        self._s.floor = pane + 1
+        state = self._s
+        state.open = None
+        state.floor = _next_minute(pane)
+        for measure in (*state.companions, state.volume):
+            measure.begin_again()
         self._say(opened, "resolved", pane, note=note)
 
     def _rewarm(self) -> None:
@@ -399,7 +406,7 @@ class TrackDetector:
             opened, state.open = state.open, None
             self._say(opened, "resolved", pane, note="the models that read the posts changed")
         state.instrument.settle()
-        state.floor = pane + 1
+        state.floor = _next_minute(pane)
         before = self._forecast_before(pane + 1 - 3 * PANES_IN_WINDOW)
         if before is not None:
             state.baseline.resume(before)
@@ -535,6 +542,21 @@ class TrackDetector:
                 note=note,
             )
         )
+
+
+def _next_minute(pane: int) -> int:
+    """Return the first pane of the next minute: its forecast is the first to know of a change."""
+    return (pane // PANES_IN_WINDOW + 1) * PANES_IN_WINDOW
+
+
+def _speaks_for_calm(sums: PaneSums, usual: float, rise: float) -> float:
+    """Return the log-likelihood ratio (nats) of the usual share against the risen one.
+
+    The rise is taken at seven tenths: it was measured when it was at its most striking.
+    """
+    risen = min(0.97, usual + 0.7 * rise)
+    calm = (sums.scored - sums.soft) * log((1 - usual) / (1 - risen))
+    return calm - sums.soft * log(risen / usual)
 
 
 class _Other(NamedTuple):

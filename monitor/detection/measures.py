@@ -72,6 +72,11 @@ class Companion(msgspec.Struct):
                 best, observed, length = speaks, mean, minutes
         return best, observed, length
 
+    def begin_again(self) -> None:
+        """Forget the last hour, not the usual: an alert ended, and what it saw isn't usual."""
+        if self.posts:
+            self.posts, self.sums = [0.0], [0.0]
+
     def forget_usual(self) -> None:
         """Warm again: the instrument has changed."""
         self.usual_posts = self.usual_sum = 0.0
@@ -121,12 +126,19 @@ class Volume(msgspec.Struct):
             self._move(minute)
         self.sums[-1] += soft
 
+    def begin_again(self) -> None:
+        """Forget the last hour, not the usual: an alert ended, and what it saw isn't usual."""
+        if self.sums:
+            self.sums = [0.0]
+
     def evidence(self) -> tuple[float, float, int]:
         """Return the evidence (nats) for more, the observed number a minute, and the minutes."""
         best, observed, length = 0.0, 0.0, 0
         if self.minutes < 360:
             return best, observed, length
         for minutes in _STRETCHES:
+            if len(self.sums) < minutes:
+                break
             number, usual = sum(self.sums[-minutes:]), max(0.02, self.usual) * minutes
             if number <= usual or number < 3:
                 continue

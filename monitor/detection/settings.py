@@ -43,4 +43,4 @@ _AT_ONE_POST = 5.4
 """Nats, for a track of one post a minute."""
 _AT_KNOB = 0.5
 _SLOPE = 0.8
-"""Nats that divide the false alarms by e: measured, 0.73 to 0.8; the theory of known moods has 1."""
+"""Nats that divide the false alarms by e, measured; for a known mood the theory says 1."""

@@ -51,8 +51,13 @@ class Journal:
         alerts: Iterable[Alert],
         offsets: Mapping[int, int],
         baselines: Iterable[Baseline] = (),
+        *,
+        closed_until: int | None = None,
     ) -> None:
         """Write all of it and commit the offsets of the events' topic; one transaction.
+
+        `closed_until` (Unix seconds of event time) is noted beside the offsets: the newest window
+        may be older, where no watched track had posts since.
 
         Raises:
             Fenced: another monitor has become active; nothing was written.
@@ -72,7 +77,8 @@ class Journal:
             key, value = baseline.track.encode(), msgspec.json.encode(baseline)
             records.append((Outgoing(topic=names.baselines_topic, key=key, value=value), None))
         topic = self._settings.output.events_topic
-        committed = {TopicPartition(topic, number): at for number, at in offsets.items()}
+        note = "" if closed_until is None else str(closed_until)
+        committed = {TopicPartition(topic, number): (at, note) for number, at in offsets.items()}
         written = await self._producer.write(records, committed)
         for (record, partition), offset in zip(records, written, strict=True):
             if record.topic == names.windows_topic and partition is not None:

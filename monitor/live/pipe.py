@@ -26,6 +26,7 @@ _log = structlog.get_logger("monitor")
 
 _EVERY_S = 5.0
 _ASK_S = 10.0
+_MINUTE_S, _HOUR_S = 60.0, 3_600.0
 _LOOK_EVERY = 12
 """Rounds between looks at the events' topic itself."""
 _ASK_EVERY = 3
@@ -58,6 +59,7 @@ class PipeWatch:
         self._intake = intake
         self._log = log
         self._expired: dict[int, int] = {}
+        self._tallied_at = clock.monotonic()
         self._rates: deque[tuple[float, int, int]] = deque()
         self._posts_lag: int | None = None
         self._dead: int | None = None
@@ -82,11 +84,16 @@ class PipeWatch:
     def _tell(self, term: Term) -> None:
         now, wall = self._clock.monotonic(), self._clock.wall()
         self._rates.append((now, term.events, term.unanswered))
-        while now - self._rates[0][0] > 60 and len(self._rates) > 2:
+        while now - self._rates[0][0] > _HOUR_S:
             self._rates.popleft()
-        began, events, unanswered = self._rates[0]
+        _, events, unanswered = self._rates[0]
         read = term.events - events
-        rate = read / (now - began) if now > began else None
+        began, before, _ = next(one for one in self._rates if now - one[0] <= _MINUTE_S)
+        rate = (term.events - before) / (now - began) if now > began else None
+        if now - self._tallied_at > _HOUR_S:
+            self._tallied_at = now
+            term.by_lang.clear()
+            term.by_model.clear()
         lag = term.lag
         for partition, behind in lag.items():
             self._counts.put(m.LAG, str(partition), value=behind)

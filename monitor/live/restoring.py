@@ -223,10 +223,11 @@ async def warm(
 
 
 def _up_to(stored: Stored, spans: Mapping[int, Span], since: Mapping[int, int]) -> dict[int, Span]:
-    """From these offsets up to the last that a stored window was built from."""
+    """From these offsets up to the last of which a closed window may have been built."""
     asked = {}
     for number, span in spans.items():
-        end = min(stored.read_until.get(number, -1) + 1, span.end)
+        read = max(stored.read_until.get(number, -1) + 1, stored.committed.get(number, 0))
+        end = min(read, span.end)
         start = max(span.start, since[number])
         asked[number] = Span(start, end) if start < end else Span(span.end, span.end)
     return asked

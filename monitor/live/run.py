@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from monitor.live.board import Board
 from monitor.live.control import Control
@@ -22,7 +23,7 @@ from monitor.live.restoring import (
     restore,
     warm,
 )
-from monitor.live.stored import load_windows
+from monitor.live.stored import load_windows, note_committed
 from monitor.live.telling import Telling
 from monitor.live.term import Term
 from monitor.page.server import PageServer
@@ -33,6 +34,7 @@ from monitor.telemetry import metrics as m
 from monitor.telemetry.health import Health
 from runtime.clock import Clock
 from runtime.errors import Misconfigured
+from runtime.kafka.aiokafka_brokers import read_fault
 from runtime.kafka.connection import Broker
 from runtime.kafka.errors import DeliveryStalled, Fenced, KafkaFault
 from runtime.kafka.options import KafkaOptions
@@ -83,12 +85,24 @@ async def run_term(
                 end=end,
                 on_ready=on_ready,
             )
-    except* Fenced as group:
-        raise group.exceptions[0] from None
-    except* KafkaFault as group:
-        fault = group.exceptions[0]
-        assert isinstance(fault, KafkaFault)
-        raise TermFailed(fault) from fault
+    except (KafkaFault, KafkaError, ExceptionGroup) as error:
+        fault = _fault(error)
+        if fault is None:
+            raise
+        if isinstance(fault, Fenced):
+            raise fault from None
+        raise TermFailed(fault) from error
+
+
+def _fault(error: Exception) -> KafkaFault | None:
+    """What Kafka's part in an error means, fencing first; None where there is another part."""
+    if not isinstance(error, ExceptionGroup):
+        return read_fault(error) if isinstance(error, KafkaFault | KafkaError) else None
+    faults = [_fault(one) for one in error.exceptions]
+    known = [fault for fault in faults if fault is not None]
+    if len(known) < len(faults):
+        return None
+    return next((fault for fault in known if isinstance(fault, Fenced)), known[0])
 
 
 async def _run(
@@ -129,6 +143,10 @@ async def _run(
     if stored.refused:
         _log.warning(log_events.BASELINES_REFUSED, tracks=stored.refused)
     journal.windows_end = dict(stored.windows_end)
+    log = await stack.enter_async_context(
+        kafka_topic_log(settings.output.events_topic, broker, group=options.group_id)
+    )
+    note_committed(stored, await log.committed())
     new = new_tracks(settings, stored)
     warmed = await warm(settings, broker, stored, new) if new else []
     watch = make_watch(settings, matcher)
@@ -136,10 +154,7 @@ async def _run(
     board.detectors = watch.detectors
     await remember(settings, broker, watch, stored, tombstones)
 
-    log = await stack.enter_async_context(
-        kafka_topic_log(settings.output.events_topic, broker, group=options.group_id)
-    )
-    starts = await _starts(settings, log, counts, clock)
+    starts = await first_offsets(settings.monitor.warm_days, log, counts=counts, clock=clock)
     for partition in starts:
         watch.watermark.assign(partition)
     monitor = settings.monitor
@@ -202,17 +217,20 @@ async def _run(
             one.cancel()
 
 
-async def _starts(
-    settings: Settings, log: KafkaTopicLog, counts: Counts, clock: Clock
+async def first_offsets(
+    warm_days: int, log: KafkaTopicLog, *, counts: Counts, clock: Clock
 ) -> dict[int, int]:
-    """Where to begin: the committed offsets, as far as what they name is still there."""
+    """Where to begin: the committed offsets, as far as what they name is still there.
+
+    Where nothing is committed, `warm_days` back. What was lost is logged and counted.
+    """
     committed = await log.committed()
-    oldest = datetime.fromtimestamp(clock.wall(), UTC) - timedelta(days=settings.monitor.warm_days)
+    oldest = datetime.fromtimestamp(clock.wall(), UTC) - timedelta(days=warm_days)
     first = await log.offsets_at(oldest)
     held = await log.held()
     starts: dict[int, int] = {}
     for partition, span in held.items():
-        at = committed[partition]
+        at, _ = committed.get(partition, (None, ""))
         if at is None:
             starts[partition] = max(span.start, min(first[partition], span.end))
         elif at < span.start:

@@ -33,6 +33,8 @@ class Stored(msgspec.Struct):
     """Unix seconds: the end of the newest window."""
     read_until: dict[int, int] = {}
     """By partition of the events, the highest offset that a window was built from."""
+    committed: dict[int, int] = {}
+    """By partition of the events, the group's offset."""
     windows_end: dict[int, int] = {}
 
 
@@ -91,6 +93,14 @@ async def read_compacted(topic: str, broker: Broker) -> dict[bytes, bytes]:
             else:
                 kept[record.key] = record.value
     return kept
+
+
+def note_committed(stored: Stored, committed: Mapping[int, tuple[int, str]]) -> None:
+    """Add the group's offsets, and how far windows were closed when they were committed."""
+    stored.committed = {partition: offset for partition, (offset, _) in committed.items()}
+    for _, note in committed.values():
+        if note.isdecimal() and stored.closed_until is not None:
+            stored.closed_until = max(stored.closed_until, int(note))
 
 
 def _starts(

@@ -174,7 +174,7 @@ class Term:
             ]
             self._blank = []
             self._snapshot_at = now
-        await self._journal.write(windows, alerts, offsets, baselines)
+        await self._journal.write(windows, alerts, offsets, baselines, closed_until=closed_until)
         self._written_at = self._committed_at = now
         self._committed = offsets
         self._counts.add(m.WINDOWS, by=len(windows))

@@ -66,9 +66,7 @@ class Minute:
                     known[0] += 1
                     known[1] += value
             if event.author is not None:
-                self._authors.add(hash64(event.author))
-                if event.author in self._by_author or len(self._by_author) < _AUTHORS:
-                    self._by_author[event.author] = self._by_author.get(event.author, 0) + 1
+                self._add_author(event.author)
             model = event.model
             name = model.id if model.revision is None else f"{model.id}@{model.revision}"
             _count(self._models, name)
@@ -79,8 +77,16 @@ class Minute:
             ):
                 if value_ is not None:
                     _count(counts, value_)
-            first, last = self._offsets.get(entry.partition, (entry.offset, entry.offset))
-            self._offsets[entry.partition] = min(first, entry.offset), max(last, entry.offset)
+            self._add_offset(entry.partition, entry.offset)
+
+    def _add_offset(self, partition: int, offset: int) -> None:
+        first, last = self._offsets.get(partition, (offset, offset))
+        self._offsets[partition] = min(first, offset), max(last, offset)
+
+    def _add_author(self, author: str) -> None:
+        self._authors.add(hash64(author))
+        if author in self._by_author or len(self._by_author) < _AUTHORS:
+            self._by_author[author] = self._by_author.get(author, 0) + 1
 
     def close(self, *, late: int = 0) -> Window:
         """Return the window. `late` events were counted since the window before it closed."""

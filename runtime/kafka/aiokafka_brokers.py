@@ -128,7 +128,7 @@ def read_fault(error: BaseException, *, otherwise: type[KafkaFault] = Unreachabl
 
 
 async def _show_token(options: KafkaOptions) -> None:
-    """Refuse to start with a token that the brokers refuse: aiokafka would wait for ever."""
+    """Refuse to start with a token that the brokers refuse: aiokafka would wait without end."""
     if options.security.get("sasl_mechanism") != "OAUTHBEARER":
         return
     why = await refusal(options.bootstrap, options.security)

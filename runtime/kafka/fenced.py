@@ -77,9 +77,11 @@ class FencedProducer:
     async def write(
         self,
         records: Sequence[tuple[Outgoing, int | None]],
-        offsets: Mapping[TopicPartition, int] | None = None,
+        offsets: Mapping[TopicPartition, tuple[int, str]] | None = None,
     ) -> list[int]:
         """Write records (each with its partition, None for the key's) and commit the offsets.
+
+        Each offset has a note, which stands beside it in the group (Kafka's metadata).
 
         Returns the records' offsets.
 

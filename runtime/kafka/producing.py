@@ -34,7 +34,7 @@ class Delivery:
     """Records sent and not yet acknowledged; 1,000 keep a broker busy and fit a few MB."""
     timeout_s: float = 30.0
     """Without any acknowledgement for this long the run ends as a failure: an idempotent
-    producer itself would try for ever."""
+    producer itself would try without end."""
     compression: str | None = "lz4"
     """`gzip`, `snappy`, `lz4`, `zstd` or None."""
     linger_ms: int = 5
@@ -196,7 +196,7 @@ async def kafka_producer(
         try:
             async with asyncio.timeout(_STOP_S):
                 await producer.stop()
-        except TimeoutError:  # a broker that is away: flushing would wait for it for ever
+        except TimeoutError:  # a broker that is away: flushing would wait for it without end
             with suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(_STOP_S):
                     await producer._sender.close()  # noqa: SLF001 - stop() can't be bounded

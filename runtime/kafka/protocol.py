@@ -49,11 +49,11 @@ class ConsumedRecord(Protocol):
 
     @property
     def key(self) -> bytes | None:
-        """Key, as it stands in the log."""
+        """Key, as it is in the log."""
 
     @property
     def value(self) -> bytes | None:
-        """Value, as it stands in the log; None is a tombstone."""
+        """Value, as it is in the log; None is a tombstone."""
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes | None]]:

@@ -1,4 +1,4 @@
-"""A topic read from end to end, once, without joining a group: the seam under the letter tools."""
+"""A topic read from end to end, once, without joining a group: under the dead-letter tools."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -34,7 +34,7 @@ class Span(NamedTuple):
 
 
 class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One record as it stands on a topic."""
+    """One record as it is on a topic."""
 
     partition: int
     offset: int
@@ -92,9 +92,13 @@ class KafkaTopicLog:
         ends = await self._consumer.end_offsets(self._partitions)
         return {tp.partition: Span(starts[tp], ends[tp]) for tp in self._partitions}
 
-    async def committed(self) -> dict[int, int | None]:
-        """The group's committed offset of each partition; None where there is none."""
-        return {tp.partition: await self._consumer.committed(tp) for tp in self._partitions}
+    async def committed(self) -> dict[int, tuple[int, str]]:
+        """The group's committed offset of each partition that has one, and the note beside it."""
+        coordinator = self._consumer._coordinator  # noqa: SLF001 - the public way drops the note
+        found = await coordinator.fetch_committed_offsets(self._partitions)
+        return {
+            tp.partition: (at.offset, at.metadata) for tp, at in found.items() if at.offset >= 0
+        }
 
     async def offsets_at(self, moment: datetime) -> dict[int, int]:
         """The first offset of each partition whose record was written then or later, else its end.

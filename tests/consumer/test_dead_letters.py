@@ -24,7 +24,7 @@ async def test_a_poison_post_becomes_one_dead_letter_with_its_own_bytes_and_the_
         assert (letter.value, letter.topic, letter.offset) == (b"poison", "posts", 1)
         assert (letter.stage, letter.class_name) == ("decode", "NotJson")
         assert rig.committed == 3
-        assert rig.seen.letters == [("decode", "NotJson")]
+        assert rig.seen.dead_letters == [("decode", "NotJson")]
 
 
 async def test_an_offset_waits_for_the_acknowledgement_of_its_dead_letter() -> None:
@@ -70,7 +70,7 @@ async def test_an_event_that_is_too_large_for_us_becomes_a_dead_letter() -> None
     async with running(rig):
         await rig.turn(2)
         assert rig.kafka.values("affect.dlq") == [b"big"]
-        assert rig.seen.letters == [("publish", "TooLarge")]
+        assert rig.seen.dead_letters == [("publish", "TooLarge")]
         assert rig.committed == 2
         assert len(rig.kafka.producers) == 1
 
@@ -126,7 +126,7 @@ async def test_a_poison_post_is_isolated_out_of_a_batch_that_raises() -> None:
         await rig.turn(2)
         assert rig.events() == [b"a", b"b", b"c", b"d", b"e"]
         assert rig.kafka.values("affect.dlq") == [b"bug-1", b"bug-2"]
-        assert rig.seen.letters == [("infer", "Bug")] * 2
+        assert rig.seen.dead_letters == [("infer", "Bug")] * 2
         assert rig.committed == 7
         assert rig.processor.calls.count([b"bug-1"]) == 1
 

@@ -61,6 +61,7 @@ async def test_a_missing_topic_is_2_with_the_command_that_makes_it(
 async def test_a_wrong_model_is_3_and_named_with_its_server(
     tmp_path: Path, bootstrap: str, tgi: FakeTgi
 ) -> None:
+    await create_topics({"bootstrap_servers": bootstrap}, default_topics(NAMES))
     tgi.say = lambda _: "Sure! I'd be happy to help."
     status, last = await ended(config(tmp_path, bootstrap, tgi.url, posts=NAMES.posts))
     assert status == last["exit_code"] == 3

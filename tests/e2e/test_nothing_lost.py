@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.kafka import TopicNames, create_topics, default_topics
-from producer import Broker, LoadSettings, send_load
+from producer import BAD_INPUTS, Broker, LoadSettings, send_load
 from tests.e2e.model_server import FaultyModelServer
 from tests.e2e.processes import Members
 from tests.e2e.topics import Contents, contents
@@ -105,7 +105,13 @@ async def test_nothing_is_lost_through_kill_9_joins_leaves_and_server_errors(
 
 async def _send(bootstrap: str, *, stage: int) -> None:
     load = LoadSettings(
-        topic=NAMES.posts, count=STAGE, rate=250, duplicates=0.1, bad_input=0.03, seed=stage
+        topic=NAMES.posts,
+        count=STAGE,
+        rate=250,
+        duplicates=0.1,
+        bad_input=0.03,
+        bad_kinds=tuple(bad.kind for bad in BAD_INPUTS if not bad.skipped),
+        seed=stage,
     )
     report = await send_load(load, Broker(bootstrap=bootstrap))
     assert report.ok

@@ -3,6 +3,7 @@
 import pytest
 
 from emollm import MODELS, TASKS, PromptBuilder, UnknownModel, Wrapper, describe_model, find_model
+from emollm.models import pairing_remedy
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,37 @@ def test_a_model_of_ones_own_is_described_by_family_and_wrapper() -> None:
         describe_model("mine", family="gpt", wrapper="human")
     with pytest.raises(ValueError, match="must be `human` or `bare`"):
         describe_model("mine", family="opt", wrapper="none")
+
+
+def test_the_table_says_what_each_model_takes_and_how_it_is_launched() -> None:
+    """Two bytes a parameter; a server that can serve it has its command, the others none."""
+    for card in MODELS:
+        assert card.architecture.endswith(("ForCausalLM", "ForConditionalGeneration"))
+        assert card.dtype
+        assert card.tokenizer
+        assert card.weights_gb > 0
+        for entry in card.serving:
+            command = entry.command(card.hub_id or card.name)
+            assert bool(command) == (entry.works != "no"), (card.name, entry.server)
+            if card.hub_id is not None and command:
+                assert card.hub_id in command
+    llama = find_model("Emollama-7b")
+    assert llama.cache_mb_per_token == pytest.approx(2 * 32 * 4096 * 2 / 1e6, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("model", "dialect", "remedy"),
+    [
+        ("Emobart-large", "tgi", "emostream serve --model-id lzw1008/Emobart-large"),
+        ("Emot5-large", "openai", "emostream serve --model-id lzw1008/Emot5-large"),
+        ("Emollama-7b", "tgi", None),
+        ("emostream-small", "other", None),
+    ],
+)
+def test_a_pairing_that_answers_rubbish_comes_with_what_to_run_instead(
+    model: str, dialect: str, remedy: str | None
+) -> None:
+    said = pairing_remedy(find_model(model), dialect)
+    assert (said is None) == (remedy is None)
+    if said is not None and remedy is not None:
+        assert remedy in said

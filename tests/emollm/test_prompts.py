@@ -138,6 +138,19 @@ def test_two_megabytes_of_anything_fit(unit: str) -> None:
     assert estimate_tokens(prepared.text) <= builder.text_tokens + 1
 
 
+@pytest.mark.parametrize("character", ["\u6f22", "\N{GRINNING FACE}", "\u00e9"])
+def test_a_text_of_fewer_characters_than_tokens_is_shortened_where_they_take_more(
+    character: str,
+) -> None:
+    """A character may be four tokens: its number alone says nothing about fitting."""
+    builder = PromptBuilder([V_REG], max_input_tokens=400)
+    for share in (0.3, 0.5, 0.9):
+        text = character * int(share * builder.text_tokens)
+        prepared = builder.prepare(text)
+        assert estimate_tokens(prepared.text) <= builder.text_tokens + 1  # its full stop
+        assert prepared.truncated == (estimate_tokens(text) > builder.text_tokens)
+
+
 def test_a_text_is_cut_between_visible_characters() -> None:
     """No half emoji, no letter without its accent."""
     family = "👩‍👩‍👧‍👦"

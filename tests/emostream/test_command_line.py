@@ -100,6 +100,14 @@ def test_the_example_configuration_loads_as_it_is(tmp_path: Path) -> None:
     load(config, {})
 
 
+def test_models_are_shown_in_a_narrow_terminal_with_their_launch_commands() -> None:
+    shown = run("models", env={"COLUMNS": "80"})
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    assert "emostream serve --model-id lzw1008/Emobart-large --port 3000" in lines
+    assert all(len(line) <= 80 for line in lines if not line.startswith(("docker", "vllm")))
+
+
 def test_models_are_one_json_list() -> None:
     names = [model["name"] for model in json.loads(run("models", "--json").stdout)]
     assert "Emollama-chat-7b" in names

@@ -22,7 +22,7 @@ from runtime.kafka.connection import Broker
 from runtime.kafka.producing import kafka_producer
 from runtime.kafka.topic_log import kafka_topic_log
 from schemas.alert import Alert, AlertAction, Mute
-from tests.monitor.made import T0, event
+from tests.monitor.live.made import T0, event
 
 HOSTILE = "evil \x1b]0;title\x07 \u202egnp.exe\u202c \u2066x\nnew line 👩\u200d🚀"
 

@@ -16,7 +16,7 @@ class Model(Breakage):
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
-        # Two ways at once on one server would mend each other.
+        # Two ways at once on one server would repair each other.
         self.families = ("model",)
 
     async def run(self, world: World, fault: Fault) -> None:

@@ -49,7 +49,7 @@ class Crew:
         self._forgiven: dict[tuple[int, str], float] = {}
         """Exit status and error → until when (monotonic) a fault explains it."""
         self.resting = False
-        """Nothing is started again: what stops them isn't mended yet."""
+        """Nothing is started again: what stops them isn't repaired yet."""
 
     def forgive(self, status: int, seconds: float, *errors: str) -> None:
         """Ends with this status and one of these errors are explained from now on for so long."""
@@ -57,8 +57,8 @@ class Crew:
         for error in errors:
             self._forgiven[status, error] = max(self._forgiven.get((status, error), 0.0), until)
 
-    def mended(self, status: int, error: str) -> None:
-        """What explained such ends is mended: only a member that is about to end may end so."""
+    def repaired(self, status: int, error: str) -> None:
+        """What explained such ends is repaired: only a member that is about to end may end so."""
         self._forgiven[status, error] = time.monotonic() + _LAST_BREATH_S
 
     def up(self) -> list[Slot]:
@@ -175,7 +175,7 @@ class Crew:
         return peak, growth
 
     def said(self, words: str) -> int:
-        """How often something stands in the members' logs."""
+        """How often something is in the members' logs."""
         return sum(
             member.log.read_text(encoding="utf-8", errors="replace").count(words)
             for member in self.started

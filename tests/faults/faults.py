@@ -10,7 +10,7 @@ from tests.faults.broken_broker import (
     NetworkSlow,
     SlowDisk,
 )
-from tests.faults.broken_letters import (
+from tests.faults.broken_dead_letters import (
     DeadLettersDeleted,
     DeadLettersMissing,
     DeadLettersTooLarge,

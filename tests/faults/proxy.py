@@ -1,4 +1,4 @@
-"""What stands between one consumer and the broker: a TCP proxy that delays, cuts and swallows.
+"""What is between one consumer and the broker: a TCP proxy that delays, cuts and swallows.
 
 Kafka tells its clients where to connect, so each proxy has a listener of its own on the broker,
 which advertises the proxy's address.

@@ -10,8 +10,8 @@ import msgspec
 from monitor.live.journal import window_key
 from runtime.kafka.producing import kafka_producer
 from schemas.window import Window
+from tests.monitor.live.made import T0
 from tests.monitor.live.stage import WAIT_S, make_stage
-from tests.monitor.made import T0
 
 PAGE = Path(__file__).parents[2] / "docs/dashboards.md"
 

@@ -5,7 +5,7 @@ import itertools
 
 from consumer.analysis.canary import prover
 from consumer.settings import Model
-from emollm.errors import GenerationFailed, ModelError, Overloaded
+from emollm.errors import GenerationFailed, ModelError, Overloaded, Refused, WrongModel
 from emollm.protocol import GenerateParams, Generation, ServerInfo
 from emollm.tasks import E_C, EI_REG, V_REG
 from tests.consumer.tgi import emollm
@@ -70,3 +70,33 @@ async def test_a_failure_now_and_then_is_not_the_wrong_model() -> None:
 async def test_what_fails_for_good_is_told() -> None:
     server = SmallServer(most=0)
     assert isinstance(await prover(Model(), (V_REG,))(server), Overloaded)
+
+
+async def test_a_server_that_refuses_every_known_text_is_the_wrong_model() -> None:
+    """Its limits are too small for a line, say: every post would be refused as well."""
+    server = SmallServer(most=4)
+
+    async def refuse(
+        prompt: str, params: GenerateParams, *, timeout_s: float
+    ) -> Generation | ModelError:
+        return Refused("inputs must have less than 8 tokens", server=server.url, status=422)
+
+    server.generate = refuse  # type: ignore[method-assign]
+    problem = await prover(Model(), (V_REG,))(server)
+    assert isinstance(problem, WrongModel)
+    assert "less than 8 tokens" in str(problem)
+
+
+async def test_bart_on_a_server_that_answers_garbage_is_told_what_to_run_instead() -> None:
+    """TGI loads it with fresh weights and answers 200."""
+    server = SmallServer(most=4)
+
+    async def garbage(
+        prompt: str, params: GenerateParams, *, timeout_s: float
+    ) -> Generation | ModelError:
+        return Generation(text="the the the")
+
+    server.generate = garbage  # type: ignore[method-assign]
+    problem = await prover(Model(name="Emobart-large"), (V_REG,))(server)
+    assert isinstance(problem, WrongModel)
+    assert "emostream serve --model-id lzw1008/Emobart-large" in str(problem)

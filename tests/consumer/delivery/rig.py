@@ -131,7 +131,7 @@ class Seen(NullObserver):
         self.pauses: list[str] = []
         self.resumes = 0
         self.late = 0
-        self.letters: list[tuple[str, str]] = []
+        self.dead_letters: list[tuple[str, str]] = []
         self.restarts = 0
         self.fuses = 0
         self.bad_batches = 0
@@ -160,7 +160,7 @@ class Seen(NullObserver):
         self.skipped_by_rule[rule] += records
 
     def dead_letter(self, stage: str, class_name: str) -> None:
-        self.letters.append((stage, class_name))
+        self.dead_letters.append((stage, class_name))
 
     def consumer_restarted(self) -> None:
         self.restarts += 1

@@ -92,7 +92,7 @@ async def test_refused_credentials_end_the_service_with_exit_3() -> None:
 
 
 @pytest.mark.parametrize("missing", ["posts", "affect.events", "affect.dlq"])
-async def test_a_missing_topic_ends_the_service_with_exit_2_and_the_command_that_mends_it(
+async def test_a_missing_topic_ends_the_service_with_exit_2_and_the_command_that_makes_it(
     missing: str,
 ) -> None:
     topics = {"posts": 1, "affect.events": 1, "affect.dlq": 1}
@@ -184,7 +184,7 @@ async def test_a_refused_commit_ends_the_service_with_exit_3() -> None:
     assert await rig.end() == 3
 
 
-async def test_a_stuck_consumer_is_made_anew() -> None:
+async def test_a_stuck_consumer_is_replaced() -> None:
     rig = Rig(service_limits=limits(watchdog=WatchdogLimits(stall_s=20)))
     rig.kafka.produce("posts", numbered(2))
     async with running(rig):

@@ -166,7 +166,7 @@ async def test_two_members_joining_and_leaving_lose_nothing() -> None:
     assert second.seen.published
 
 
-async def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
+async def test_a_topic_that_was_created_again_is_read_from_its_beginning() -> None:
     rig = Rig()
     rig.kafka.produce("posts", numbered(5))
     async with running(rig):
@@ -175,13 +175,13 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
         rig.kafka.logs[POSTS].records.clear()
         rig.kafka.logs[POSTS].end = 0
         rig.kafka.consumers[0]._positions[POSTS] = 0
-        rig.kafka.produce("posts", numbered(3, "anew"))
+        rig.kafka.produce("posts", numbered(3, "again"))
         await rig.turn(2)
         assert len(rig.events()) == 8
         assert rig.kafka.commits[-1] == {POSTS: 3}
 
 
-async def test_two_members_with_one_static_id_do_not_fight_for_ever() -> None:
+async def test_two_members_with_one_static_id_do_not_fight_without_end() -> None:
     """Each throws the other out, so neither commits: one must stop and say why."""
     rig = Rig(kafka_options=options(group_instance_id="pod-1"))
     rig.kafka.commit_faults = [Fenced("unknown member") for _ in range(100)]

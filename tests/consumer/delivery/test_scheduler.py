@@ -209,7 +209,7 @@ async def test_records_left_without_an_outcome_are_a_bug_and_not_lost() -> None:
     async with running(rig):
         await rig.turn(2)
         assert rig.events() == [b"a", b"b"]
-        assert rig.seen.letters == [("infer", "Bug")]
+        assert rig.seen.dead_letters == [("infer", "Bug")]
         assert rig.committed == 3
 
 
@@ -222,3 +222,18 @@ async def test_a_background_task_that_is_cancelled_unasked_ends_the_service(name
         tasks[name].cancel()
         assert await rig.end(5) == 1
         assert name in str(rig.service.error)
+
+
+async def test_a_processor_that_can_not_go_on_ends_an_idle_service_with_status_1() -> None:
+    broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def beside() -> None:
+        await broken
+
+    rig = Rig()
+    rig.service._beside = beside
+    async with running(rig):
+        await rig.turn()
+        broken.set_exception(Broken("the pool ended"))
+        assert await rig.end(5) == 1
+        assert "the pool ended" in str(rig.service.error)

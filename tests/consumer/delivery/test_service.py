@@ -145,11 +145,11 @@ async def test_while_no_model_server_is_available_nothing_is_fetched_and_nothing
         rig.processor.available = True
         await rig.turn(1)
         assert rig.events() == numbered(5)
-        assert rig.seen.letters == []
+        assert rig.seen.dead_letters == []
         assert rig.service.snapshot().ready
 
 
-async def test_work_has_its_time_anew_when_a_model_server_comes_back() -> None:
+async def test_work_has_its_time_again_when_a_model_server_comes_back() -> None:
     rig = Rig(service_limits=limits(in_flight=InFlightLimits(max_posts=8)))
     health = Health(stuck_after_s=100)
     health.snapshot = rig.service.snapshot

@@ -116,8 +116,26 @@ def test_a_partition_that_stopped_at_a_bad_batch_is_a_warning_and_no_reason_to_b
     assert "emostream offsets skip" in warning
 
 
-def server(breaker: BreakerState, out: str | None = None) -> ServerState:
-    return ServerState(url="http://gpu", breaker=breaker, limit=1, in_flight=0, out=out)
+def server(
+    breaker: BreakerState, out: str | None = None, problem: str | None = None
+) -> ServerState:
+    return ServerState(
+        url="http://gpu", breaker=breaker, limit=1, in_flight=0, out=out, problem=problem
+    )
+
+
+def test_what_is_wrong_with_a_server_is_told_in_a_sentence_even_while_others_work() -> None:
+    why = "/generate: status 401: check model.token"
+    one = health()
+    one.servers = lambda: (
+        server(BreakerState.CLOSED),
+        server(BreakerState.OPEN, out="/generate: status 401", problem=why),
+    )
+    assert one.not_ready() == []
+    assert one.warnings() == [f"model server http://gpu: {why}"]
+    alone = health(available=False)
+    alone.servers = lambda: (server(BreakerState.OPEN, problem=why),)
+    assert any(why in problem for problem in alone.not_ready())
 
 
 def test_ready_with_one_server_of_two() -> None:

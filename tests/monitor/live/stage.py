@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from infra.kafka import TopicNames, create_topics, default_topics
+from monitor.app import run
 from monitor.events import decode
 from monitor.live.journal import window_key
 from monitor.live.restoring import make_matcher, make_watch
@@ -25,7 +26,7 @@ from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas import AffectEvent, Sentiment
 from schemas.alert import Alert
 from schemas.window import Window
-from tests.monitor.made import event
+from tests.monitor.live.made import event
 
 WAIT_S = 90
 """For anything: this machine may be busy. Nothing that is right takes it."""
@@ -66,6 +67,24 @@ class Stage:
                 started.kill()
             await started.wait()
             await process.drained()
+
+    @asynccontextmanager
+    async def running(self, **more: object) -> AsyncIterator[str]:
+        """The monitor in this process, until the end of the block; give the line it says."""
+        said: asyncio.Queue[str] = asyncio.Queue()
+        stop = asyncio.Event()
+        values = msgspec.json.decode(self.settings.model_dump_json())
+        values["monitor"] |= more
+        settings = Settings.model_validate(values)
+        monitor = asyncio.create_task(
+            run(settings, signals=False, stop=stop, on_ready=said.put_nowait)
+        )
+        try:
+            async with asyncio.timeout(WAIT_S):
+                yield await said.get()
+        finally:
+            stop.set()
+            assert await monitor == 0
 
     async def write(self, events: Iterable[AffectEvent]) -> None:
         """Write events, each to the partition of its post."""
@@ -122,6 +141,8 @@ class Stage:
     async def one_pass(self) -> Closed:
         """The windows and the alerts of one pass over everything that was written."""
         watch = make_watch(self.settings, make_matcher(self.settings))
+        for partition in range(4):
+            watch.watermark.assign(partition)
         for record in await self.everything(self.names.events):
             if record.value is not None:
                 at = record.timestamp_ms / 1000

@@ -26,7 +26,7 @@ from monitor.settings import Settings
 from runtime.kafka.producing import Outgoing
 from schemas.alert import Alert, AlertAction, Mute
 from schemas.window import OffsetRange, Window
-from tests.monitor.made import T0
+from tests.monitor.live.made import T0
 
 WALL = T0.timestamp() + 7_200
 

@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 
 from monitor.live.intake import Intake, read_record
 from runtime.kafka.topic_log import KafkaTopicLog
-from tests.monitor.made import T0, event
+from tests.monitor.live.made import T0, event
 
 
 class Record(msgspec.Struct, kw_only=True):

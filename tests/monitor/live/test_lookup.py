@@ -12,8 +12,8 @@ from monitor.live.restoring import make_matcher
 from monitor.page.source import UnavailableError
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import kafka_producer
+from tests.monitor.live.made import T0
 from tests.monitor.live.stage import closing, make_stage, posts
-from tests.monitor.made import T0
 
 
 async def test_posts_of_a_time_are_found_once_each_and_deleted_ones_are_not(

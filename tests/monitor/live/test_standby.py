@@ -4,12 +4,11 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.detection import DetectionSettings
 from schemas.alert import Alert
 from tests.monitor.live.stage import folded, make_stage, mood
 
 HOUR = 3_600.0
-CALM = DetectionSettings().warm_s + 2 * HOUR
+CALM = 4 * HOUR
 """Long enough for the baseline to be warm."""
 
 
@@ -17,7 +16,7 @@ async def test_a_standby_takes_over_in_the_middle_of_an_alert(
     bootstrap: str, tmp_path: Path
 ) -> None:
     """The active one hangs, is fenced, comes back as standby; then the other one is killed."""
-    stage = await make_stage(bootstrap, tmp_path, 'history = "alert"')
+    stage = await make_stage(bootstrap, tmp_path, 'history = "alert"\nwarm_s = 7200')
     await stage.write(mood(0, CALM, every_s=40, negative=0.3))
     async with stage.process() as first:
         await first.active()

@@ -16,7 +16,7 @@ from tests.monitor.page.made_up import END, MadeUp
 
 FOLDER = Path(__file__).parents[3] / "docs" / "images"
 DESK, PHONE, WALL = (1440, 900), (390, 844), (2560, 1440)
-AGO = "document.getElementById('status-text').textContent.includes('ago')"
+AGO = "document.getElementById('status').dataset.state === 'live'"
 
 
 async def main() -> None:
@@ -42,6 +42,9 @@ async def main() -> None:
             await ready(tab)
             await tab.until(AGO)
             await settled(tab)
+            if await tab.run("!document.getElementById('posts').hidden"):
+                await tab.run("document.querySelector('#posts input').click()")
+                await settled(tab)
             save(await tab.picture(), FOLDER / f"{name}.png")
             await tab.close()
 

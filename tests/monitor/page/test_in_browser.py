@@ -61,8 +61,8 @@ async def test_a_spike_appears_live_and_its_alert_shows(serve: Serve, browse: Br
     shift = await tab.run("__shift")
     assert shift < 0.03, "nothing jumps"
     page.source.calm_down()
-    await tab.until("document.querySelector('.alert[data-state=resolved]')")
-    assert await tab.run("document.title") == "kestrel air · emostream"
+    await tab.until("document.title === 'kestrel air · emostream'")
+    assert await tab.run("document.querySelector('.alert[data-state=firing]')") is None
 
 
 HOSTILE = "<img src=x onerror=document.title=1>\u202eevil\u2069"
@@ -267,3 +267,19 @@ async def test_24_hours_of_20_tracks_are_drawn_within_a_second(
     assert await tab.run("document.querySelectorAll('.track').length") == 20
     assert await tab.run("__shift") < 0.02
     assert 0 < took["TaskDuration"] < 1.0
+
+
+async def test_a_track_is_muted_and_unmuted(serve: Serve, browse: Browse) -> None:
+    page: Served = await serve(calm())
+    tab = await browse(page)
+    await tab.until("document.querySelector('#mute button')")
+    await tab.click("#mute button")
+    await tab.until("document.querySelector('dialog[open] select')")
+    await tab.run("document.querySelector('dialog .primary').click()")
+    said = await tab.until("document.querySelector('#mute span')?.textContent")
+    assert said.startswith("Muted until")
+    assert said.endswith("by someone (unverified)")
+    assert await tab.run("document.querySelector('.track .badge').textContent") == "muted"
+    await tab.click("#mute button")
+    await tab.until("!document.querySelector('#mute span')")
+    assert [type(one).__name__ for one in page.source.said] == ["MuteTrack", "UnmuteTrack"]

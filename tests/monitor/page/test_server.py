@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import json
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,14 @@ from hypothesis import strategies as st
 
 from monitor.page import handlers, lookups
 from monitor.page.hub import Hub, Viewer
-from monitor.page.source import MuteTrack, Say, UnavailableError, UnmuteTrack
+from monitor.page.source import (
+    Change,
+    MuteTrack,
+    PipeChanged,
+    Say,
+    UnavailableError,
+    UnmuteTrack,
+)
 from monitor.page.table import file_name, guarded
 from tests.monitor.page.conftest import WALL, Serve, Served, watching
 from tests.monitor.page.made_up import END, MadeUp
@@ -194,6 +202,22 @@ async def test_streams_end_when_the_changes_end(serve: Serve) -> None:
         await stream.next()
         page.source.stop()
         assert await stream.next() == {}
+
+
+class Broken(MadeUp):
+    """Its changes end with an error."""
+
+    async def changes(self) -> AsyncGenerator[Change, None]:
+        yield PipeChanged(pipe=self.pipe())
+        raise OSError("the disk is full")
+
+
+async def test_an_error_of_the_source_is_raised_where_the_service_watches(serve: Serve) -> None:
+    page: Served = await serve(Broken(tracks=1, hours=1))
+    with pytest.raises(OSError, match="disk"):
+        await page.server.watch()
+    async with page.get("/api/state") as answer:
+        assert answer.status == 200  # the last figures are still shown, and say how old they are
 
 
 # ---- posts

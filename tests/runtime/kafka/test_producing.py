@@ -1,4 +1,4 @@
-"""Sending: what is in flight is bounded, what is reported is counted, nothing waits for ever."""
+"""Sending: what is in flight is bounded, what is reported is counted, nothing waits without end."""
 
 import asyncio
 

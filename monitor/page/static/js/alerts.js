@@ -2,7 +2,19 @@
 // open, and the keyboard stays where it was.
 
 import { el, name, plain, setText } from "./dom.js";
-import { allTerms, emotions, facts, headline, measures, shares, standing, stateWords, story, summary, terms } from "./evidence.js";
+import {
+  allTerms,
+  emotions,
+  facts,
+  headline,
+  measures,
+  shares,
+  standing,
+  stateWords,
+  story,
+  summary,
+  terms,
+} from "./evidence.js";
 
 const MINOR = new Set(["note", "mute", "false"]);
 const ACTIVE = new Set(["firing", "pending", "stale"]);
@@ -56,7 +68,8 @@ export class Alerts {
       const id = view.alert.alert_id;
       let card = this.#cards.get(id);
       if (!card) this.#cards.set(id, (card = new Card(id, this.#on)));
-      if (list.children[index] !== card.box) list.insertBefore(card.box, list.children[index] ?? null);
+      if (list.children[index] !== card.box)
+        list.insertBefore(card.box, list.children[index] ?? null);
       card.show(view, context);
     });
   }
@@ -96,11 +109,17 @@ class Card {
     const { acked, wrong } = standing(view);
     const details = this.box.querySelector("details");
     const open = details ? details.open : this.#opened;
-    const held = this.box.contains(document.activeElement) ? document.activeElement.dataset.do : null;
+    const held = this.box.contains(document.activeElement)
+      ? document.activeElement.dataset.do
+      : null;
     this.box.dataset.state = alert.transition;
     this.box.dataset.severity = alert.severity;
     this.box.dataset.quiet = String(Boolean(acked || wrong || muted));
-    const marks = [acked ? "acknowledged" : null, wrong ? "false alarm" : null, muted ? "muted" : null].filter(Boolean);
+    const marks = [
+      acked ? "acknowledged" : null,
+      wrong ? "false alarm" : null,
+      muted ? "muted" : null,
+    ].filter(Boolean);
     const parts = [
       el(
         "header",
@@ -112,7 +131,16 @@ class Card {
       el(
         "h3",
         {},
-        el("button", { type: "button", class: "link", "data-do": "open", onclick: () => this.#on.open(this.#view.alert) }, name(alert.track)),
+        el(
+          "button",
+          {
+            type: "button",
+            class: "link",
+            "data-do": "open",
+            onclick: () => this.#on.open(this.#view.alert),
+          },
+          name(alert.track),
+        ),
       ),
       el("p", { class: "headline" }, headline(alert)),
       el("p", { class: "hint" }, summary(alert)),
@@ -144,7 +172,12 @@ class Card {
     const details = el(
       "details",
       { open, ontoggle: fill },
-      el("summary", { "data-do": "details" }, "Evidence", el("span", { class: "heard" }, ` for ${plain(alert.track)}`)),
+      el(
+        "summary",
+        { "data-do": "details" },
+        "Evidence",
+        el("span", { class: "heard" }, ` for ${plain(alert.track)}`),
+      ),
     );
     fill();
     return details;
@@ -152,13 +185,21 @@ class Card {
 
   #buttons(alert, { acked, wrong, muted, actions }) {
     const button = (kind, label, act) =>
-      el("button", { type: "button", "data-do": kind, class: MINOR.has(kind) ? "minor" : null, onclick: act }, label, el("span", { class: "heard" }, ` ${plain(alert.track)}`));
+      el(
+        "button",
+        { type: "button", "data-do": kind, class: MINOR.has(kind) ? "minor" : null, onclick: act },
+        label,
+        el("span", { class: "heard" }, ` ${plain(alert.track)}`),
+      );
     const shown = [button("examples", "Posts", () => this.#on.examples(this.#view.alert))];
     if (!actions) return shown;
-    if (!acked && ACTIVE.has(alert.transition)) shown.push(button("ack", "Acknowledge", () => this.#on.say("ack", this.#view.alert)));
+    if (!acked && ACTIVE.has(alert.transition))
+      shown.push(button("ack", "Acknowledge", () => this.#on.say("ack", this.#view.alert)));
     shown.push(button("note", "Note", () => this.#on.say("note", this.#view.alert)));
-    if (!muted && ACTIVE.has(alert.transition)) shown.push(button("mute", "Mute", () => this.#on.mute(this.#view.alert.track)));
-    if (!wrong) shown.push(button("false", "False alarm", () => this.#on.say("false", this.#view.alert)));
+    if (!muted && ACTIVE.has(alert.transition))
+      shown.push(button("mute", "Mute", () => this.#on.mute(this.#view.alert.track)));
+    if (!wrong)
+      shown.push(button("false", "False alarm", () => this.#on.say("false", this.#view.alert)));
     return shown;
   }
 }

@@ -32,7 +32,13 @@ function remember(name) {
 function dialog(title, content, action, send) {
   const error = el("p", { class: "error", role: "alert" });
   const confirm = el("button", { type: "submit", class: "primary" }, action);
-  const form = el("form", { method: "dialog", novalidate: true }, el("h2", { id: "dialog-title" }, title), content, error);
+  const form = el(
+    "form",
+    { method: "dialog", novalidate: true },
+    el("h2", { id: "dialog-title" }, title),
+    content,
+    error,
+  );
   const cancel = el("button", { type: "button", onclick: () => box.close() }, "Cancel");
   form.append(el("div", { class: "does" }, cancel, confirm));
   const box = el("dialog", { "aria-labelledby": "dialog-title" }, form);
@@ -61,11 +67,21 @@ function dialog(title, content, action, send) {
 
 function who(user) {
   if (user) return el("p", { class: "hint" }, `As ${plain(user)}.`);
-  return field("Your name", el("input", { name: "name", autocomplete: "name", maxlength: 80, value: remembered() }), "Nobody checks it; it is marked so.");
+  return field(
+    "Your name",
+    el("input", { name: "name", autocomplete: "name", maxlength: 80, value: remembered() }),
+    "Nobody checks it; it is marked so.",
+  );
 }
 
 function field(label, input, hint = "") {
-  return el("label", { class: "field" }, el("span", {}, label), input, hint ? el("small", {}, hint) : null);
+  return el(
+    "label",
+    { class: "field" },
+    el("span", {}, label),
+    input,
+    hint ? el("small", {}, hint) : null,
+  );
 }
 
 function named(form, user) {
@@ -78,12 +94,21 @@ function named(form, user) {
 export function say(kind, alert, user) {
   const content = [
     el("p", { class: "hint" }, HINTS[kind]),
-    field(kind === "note" ? "Note" : "Note, if you like", el("textarea", { name: "note", rows: 3, maxlength: 2000 })),
+    field(
+      kind === "note" ? "Note" : "Note, if you like",
+      el("textarea", { name: "note", rows: 3, maxlength: 2000 }),
+    ),
     who(user),
   ];
   return dialog(`${TITLES[kind]}: ${plain(alert.track)}`, content, TITLES[kind], (form) =>
     ask("/api/actions", {
-      body: { type: "say", alert_id: alert.alert_id, action: kind, note: form.get("note"), name: named(form, user) },
+      body: {
+        type: "say",
+        alert_id: alert.alert_id,
+        action: kind,
+        note: form.get("note"),
+        name: named(form, user),
+      },
     }),
   );
 }
@@ -102,14 +127,34 @@ export function mute(track, user) {
   const weekly = el(
     "div",
     { class: "weekly", hidden: true },
-    el("fieldset", {}, el("legend", {}, "Days"), DAYS.map((day) => el("label", { class: "check" }, el("input", { type: "checkbox", name: "day", value: day }), day))),
+    el(
+      "fieldset",
+      {},
+      el("legend", {}, "Days"),
+      DAYS.map((day) =>
+        el(
+          "label",
+          { class: "check" },
+          el("input", { type: "checkbox", name: "day", value: day }),
+          day,
+        ),
+      ),
+    ),
     field("From", el("input", { type: "time", name: "from", value: "22:00" })),
     field("To", el("input", { type: "time", name: "to", value: "06:00" })),
     field("Time zone", el("input", { name: "zone", value: ZONE })),
   );
-  const until = el("select", { name: "until", onchange: () => (weekly.hidden = until.value !== "weekly") }, untils.map(([value, words]) => el("option", { value }, words)));
+  const until = el(
+    "select",
+    { name: "until", onchange: () => (weekly.hidden = until.value !== "weekly") },
+    untils.map(([value, words]) => el("option", { value }, words)),
+  );
   const content = [
-    el("p", { class: "hint" }, "Nobody is notified of this track; alerts are still found and shown."),
+    el(
+      "p",
+      { class: "hint" },
+      "Nobody is notified of this track; alerts are still found and shown.",
+    ),
     field("Mute", until),
     weekly,
     field("Note, if you like", el("input", { name: "note", maxlength: 2000 })),
@@ -135,6 +180,16 @@ export function unmute(track) {
 
 /** The token, once; the server answers with a cookie that no script can read. */
 export function token(why) {
-  const input = el("input", { name: "token", type: "password", autocomplete: "current-password", required: true });
-  return dialog("Access", [el("p", { class: "hint" }, why), field("Token", input)], "Open", (form) => ask("/api/login", { body: { token: form.get("token") } }));
+  const input = el("input", {
+    name: "token",
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+  });
+  return dialog(
+    "Access",
+    [el("p", { class: "hint" }, why), field("Token", input)],
+    "Open",
+    (form) => ask("/api/login", { body: { token: form.get("token") } }),
+  );
 }

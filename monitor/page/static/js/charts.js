@@ -5,7 +5,11 @@ import { el, plain } from "./dom.js";
 import { clock } from "./format.js";
 
 const OTHERS = ["--other-1", "--other-2", "--other-3"];
-const DASHES = [[6, 3], [2, 3], [8, 3, 2, 3]];
+const DASHES = [
+  [6, 3],
+  [2, 3],
+  [8, 3, 2, 3],
+];
 
 /**
  * `spec`: key, field of a point, colour, height in rem, scale (values → [low, high]), tick (value →
@@ -107,11 +111,32 @@ export class Chart {
       },
       scales: {
         x: { time: true, range: (_, low, high) => [low, high] },
-        y: { range: () => scale(this.#data.slice(1).flat().filter((v) => v !== null)) },
+        y: {
+          range: () =>
+            scale(
+              this.#data
+                .slice(1)
+                .flat()
+                .filter((v) => v !== null),
+            ),
+        },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 1.5 * unit, gap: 0.35 * unit, space: 4.5 * unit, values: (_, at) => at.map((one) => clock(one * 1000, one * 1000)) },
-        { ...axis, size: 3 * unit, gap: 0.4 * unit, space: 2.6 * unit, values: (_, at) => at.map(tick) },
+        {
+          ...axis,
+          grid: { show: false },
+          size: 1.5 * unit,
+          gap: 0.35 * unit,
+          space: 4.5 * unit,
+          values: (_, at) => at.map((one) => clock(one * 1000, one * 1000)),
+        },
+        {
+          ...axis,
+          size: 3 * unit,
+          gap: 0.4 * unit,
+          space: 2.6 * unit,
+          values: (_, at) => at.map(tick),
+        },
       ],
       series: [
         {},

@@ -1,7 +1,5 @@
 // Elements are made here and nowhere else. Text only ever becomes text: there is no markup.
 
-const SVG = "http://www.w3.org/2000/svg";
-
 /** An element with attributes (`on…`: listeners) and children (nodes or strings; null is left out). */
 export function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -13,18 +11,6 @@ export function el(name, attributes = {}, ...children) {
   }
   made.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return made;
-}
-
-/** A small picture made of one path; decoration, never the only sign of anything. */
-export function icon(path, label = "") {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 16 16");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", label ? "false" : "true");
-  const line = document.createElementNS(SVG, "path");
-  line.setAttribute("d", path);
-  svg.append(line);
-  return svg;
 }
 
 /** Set text only where it differs: nothing is laid out again for the same words. */

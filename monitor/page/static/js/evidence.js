@@ -46,13 +46,20 @@ export function facts(alert, now) {
   const rows = [
     ["Since", clock(ms(alert.started_at), now)],
     ["Posts", `${count(alert.posts)}, ${count(alert.negative_posts ?? 0)} negative`],
-    ["People", alert.authors === undefined ? "not known: events carry no author" : `${count(alert.authors)} wrote the negative ones`],
+    [
+      "People",
+      alert.authors === undefined
+        ? "not known: events carry no author"
+        : `${count(alert.authors)} wrote the negative ones`,
+    ],
   ];
   const top = Object.values(alert.top_authors ?? {})[0];
   if (top !== undefined) rows.push(["Busiest account", `${percent(top)} of the negative posts`]);
   const before = [];
-  if (alert.same_hour_yesterday !== undefined) before.push(`${percent(alert.same_hour_yesterday)} yesterday`);
-  if (alert.same_hour_last_week !== undefined) before.push(`${percent(alert.same_hour_last_week)} last week`);
+  if (alert.same_hour_yesterday !== undefined)
+    before.push(`${percent(alert.same_hour_yesterday)} yesterday`);
+  if (alert.same_hour_last_week !== undefined)
+    before.push(`${percent(alert.same_hour_last_week)} last week`);
   if (before.length) rows.push(["Same hour", before.join(", ")]);
   if (alert.late) rows.push(["Came too late", count(alert.late)]);
   return el(
@@ -70,14 +77,17 @@ export function emotions(alert) {
     el(
       "ul",
       { class: "chips" },
-      moved.map(([emotion, change]) => el("li", { class: change > 0 ? "up" : "down" }, `${emotion} ${points(change)}`)),
+      moved.map(([emotion, change]) =>
+        el("li", { class: change > 0 ? "up" : "down" }, `${emotion} ${points(change)}`),
+      ),
     ),
   );
 }
 
 /** `277 posts, 151 negative, by 138 people` */
 export function summary(alert) {
-  const people = alert.authors === undefined ? "authors not known" : `by ${count(alert.authors)} people`;
+  const people =
+    alert.authors === undefined ? "authors not known" : `by ${count(alert.authors)} people`;
   return `${count(alert.posts)} posts, ${count(alert.negative_posts ?? 0)} negative ${people}`;
 }
 
@@ -87,9 +97,16 @@ export function terms(alert, most) {
   return el(
     "ul",
     { class: "chips" },
-    alert.terms.slice(0, most).map((term) =>
-      el("li", { title: `${term.posts} posts by ${term.authors} people` }, el("bdi", {}, ...strange(term.term)), el("small", {}, ` ${count(term.posts)}`)),
-    ),
+    alert.terms
+      .slice(0, most)
+      .map((term) =>
+        el(
+          "li",
+          { title: `${term.posts} posts by ${term.authors} people` },
+          el("bdi", {}, ...strange(term.term)),
+          el("small", {}, ` ${count(term.posts)}`),
+        ),
+      ),
   );
 }
 
@@ -99,7 +116,9 @@ export function allTerms(alert) {
 
 /** Shares as bars with their figures: sources, languages. */
 export function shares(title, by) {
-  const rows = Object.entries(by ?? {}).sort((a, b) => b[1] - a[1]).slice(0, 4);
+  const rows = Object.entries(by ?? {})
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, 4);
   if (!rows.length) return null;
   return part(
     title,
@@ -107,7 +126,13 @@ export function shares(title, by) {
       "ul",
       { class: "bars" },
       rows.map(([key, share]) =>
-        el("li", {}, name(key), el("meter", { min: 0, max: 1, value: share, "aria-label": plain(key) }), el("span", {}, percent(share))),
+        el(
+          "li",
+          {},
+          name(key),
+          el("meter", { min: 0, max: 1, value: share, "aria-label": plain(key) }),
+          el("span", {}, percent(share)),
+        ),
       ),
     ),
   );
@@ -119,12 +144,29 @@ export function measures(alert) {
     "table",
     { class: "evidence" },
     el("caption", { class: "heard" }, "Evidence"),
-    el("thead", {}, el("tr", {}, ["Measure", "Observed", "Expected", "Evidence"].map((head) => el("th", { scope: "col" }, head)))),
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        ["Measure", "Observed", "Expected", "Evidence"].map((head) =>
+          el("th", { scope: "col" }, head),
+        ),
+      ),
+    ),
     el(
       "tbody",
       {},
       alert.evidence.map((one) =>
-        el("tr", {}, el("th", { scope: "row" }, MEASURES[one.measure] ?? one.measure), el("td", {}, figure(one.measure, one.observed)), el("td", {}, figure(one.measure, one.expected)), el("td", { title: "log-likelihood ratio, nats" }, one.score.toFixed(0))),
+        el(
+          "tr",
+          {},
+          el("th", { scope: "row" }, MEASURES[one.measure] ?? one.measure),
+          el("td", {}, figure(one.measure, one.observed)),
+          el("td", {}, figure(one.measure, one.expected)),
+          el("td", { title: "log-likelihood ratio, nats" }, one.score.toFixed(0)),
+        ),
       ),
     ),
   );
@@ -134,7 +176,12 @@ export function measures(alert) {
 export function story(view, now) {
   const steps = [
     ...(view.transitions ?? []).map(([state, at]) => [ms(at), STATES[state], null, null]),
-    ...(view.actions ?? []).map((action) => [ms(action.at), SAID[action.action], action.by, action.note]),
+    ...(view.actions ?? []).map((action) => [
+      ms(action.at),
+      SAID[action.action],
+      action.by,
+      action.note,
+    ]),
   ].sort((a, b) => a[0] - b[0]);
   return el(
     "ol",
@@ -144,7 +191,13 @@ export function story(view, now) {
         "li",
         {},
         el("time", { datetime: new Date(at).toISOString() }, clock(at, now)),
-        el("span", {}, by ? name(by) : null, by ? ` ${words}` : words, note ? el("q", { dir: "auto" }, ...strange(note)) : null),
+        el(
+          "span",
+          {},
+          by ? name(by) : null,
+          by ? ` ${words}` : words,
+          note ? el("q", { dir: "auto" }, ...strange(note)) : null,
+        ),
       ),
     ),
   );

@@ -4,8 +4,17 @@ import { ask } from "./live.js";
 
 const DAY = 1440;
 export const EMOTIONS = [
-  "anger", "disgust", "fear", "sadness", "pessimism", "surprise",
-  "anticipation", "trust", "optimism", "love", "joy",
+  "anger",
+  "disgust",
+  "fear",
+  "sadness",
+  "pessimism",
+  "surprise",
+  "anticipation",
+  "trust",
+  "optimism",
+  "love",
+  "joy",
 ];
 export const BAD = new Set(["anger", "disgust", "fear", "sadness", "pessimism"]);
 export const GOOD = new Set(["trust", "optimism", "love", "joy"]);

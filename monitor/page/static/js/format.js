@@ -2,7 +2,11 @@
 // where it isn't today's.
 
 const LOCALE = undefined;
-const CLOCK = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const CLOCK = new Intl.DateTimeFormat(LOCALE, {
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
 const DAY = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short" });
 const COUNT = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 

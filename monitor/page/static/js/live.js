@@ -75,8 +75,14 @@ export class Line {
       this.#on.line("live");
       handle(JSON.parse(event.data));
     };
-    source.addEventListener("changes", heard((changes) => this.#on.changes(changes)));
-    source.addEventListener("beat", heard((beat) => this.#on.beat(beat)));
+    source.addEventListener(
+      "changes",
+      heard((changes) => this.#on.changes(changes)),
+    );
+    source.addEventListener(
+      "beat",
+      heard((beat) => this.#on.beat(beat)),
+    );
     source.addEventListener("reset", () => this.start());
     source.addEventListener("error", () => {
       if (source !== this.#source) return;

@@ -32,7 +32,9 @@ const tracks = new Tracks({
   choose: (track) => go({ tracks: [track], at: null, alert: null }),
   compare: (track) => {
     const others = view.tracks.slice(1);
-    const next = others.includes(track) ? others.filter((one) => one !== track) : [...others, track];
+    const next = others.includes(track)
+      ? others.filter((one) => one !== track)
+      : [...others, track];
     go({ tracks: [view.tracks[0], ...next].slice(0, address.MOST_TRACKS) });
   },
   address: (track) => address.link({ ...view, tracks: [track], at: null, alert: null }),
@@ -175,7 +177,10 @@ function paint() {
   if (main) {
     const end = (watermark ?? now()) / 1000;
     mood.draw({
-      series: view.tracks.map((track) => ({ track, points: figures.points(track, view.range, end) })),
+      series: view.tracks.map((track) => ({
+        track,
+        points: figures.points(track, view.range, end),
+      })),
       state: state.tracks.find((track) => track.track === main),
       range: view.range,
       spans: spansOf(main, end),
@@ -197,7 +202,9 @@ function spansOf(track, end) {
     .filter((one) => one.alert.track === track && (one.alert.kind ?? "spike") === "spike")
     .map(({ alert }) => [
       Date.parse(alert.started_at) / 1000,
-      alert.transition === "firing" || alert.transition === "pending" ? end : Date.parse(alert.at) / 1000,
+      alert.transition === "firing" || alert.transition === "pending"
+        ? end
+        : Date.parse(alert.at) / 1000,
     ]);
 }
 
@@ -205,18 +212,38 @@ function spansOf(track, end) {
 function beside(track) {
   const box = document.getElementById("mute");
   const mute = state.mutes.find((one) => one.track === track);
-  const alert = state.alerts.find((one) => one.alert.track === track && ACTIVE.has(one.alert.transition));
+  const alert = state.alerts.find(
+    (one) => one.alert.track === track && ACTIVE.has(one.alert.transition),
+  );
   const id = alert?.alert.alert_id;
   const drawn = JSON.stringify([track, mute ?? null, id ?? null]);
   if (box.dataset.drawn === drawn) return;
   box.dataset.drawn = drawn;
   const shown = [];
-  if (id) shown.push(el("button", { type: "button", class: "to-alert", onclick: () => alerts.reveal(id) }, "Its alert"));
+  if (id)
+    shown.push(
+      el(
+        "button",
+        { type: "button", class: "to-alert", onclick: () => alerts.reveal(id) },
+        "Its alert",
+      ),
+    );
   if (mute) {
-    const until = mute.until ? `until ${clock(Date.parse(mute.until), now())}` : `${mute.weekly} (${mute.zone})`;
+    const until = mute.until
+      ? `until ${clock(Date.parse(mute.until), now())}`
+      : `${mute.weekly} (${mute.zone})`;
     shown.push(el("span", {}, `Muted ${until} by `, name(mute.by)));
     if (state.actions) {
-      shown.push(el("button", { type: "button", onclick: () => dialogs.unmute(track).catch((error) => tell(error.message)) }, "Unmute"));
+      shown.push(
+        el(
+          "button",
+          {
+            type: "button",
+            onclick: () => dialogs.unmute(track).catch((error) => tell(error.message)),
+          },
+          "Unmute",
+        ),
+      );
     }
   } else if (state.actions) {
     shown.push(el("button", { type: "button", onclick: () => dialogs.mute(track, user) }, "Mute"));
@@ -235,8 +262,14 @@ function status() {
   // A minute that is closed is a minute and the allowed lateness old.
   const old = age !== null && age > 240;
   box.dataset.state = line === "live" && old ? "old" : line;
-  const data = age === null ? "no data yet" : `data to ${clock(watermark, now())}, ${span(age)} ago`;
-  const words = { live: "Live", lost: "Connection lost, trying again", connecting: "Connecting", refused: "No access" };
+  const data =
+    age === null ? "no data yet" : `data to ${clock(watermark, now())}, ${span(age)} ago`;
+  const words = {
+    live: "Live",
+    lost: "Connection lost, trying again",
+    connecting: "Connecting",
+    refused: "No access",
+  };
   setText(text, `${old && line === "live" ? "Data is old" : words[line]} · ${data}`);
   box.title = `Times in ${ZONE}`;
 }

@@ -26,7 +26,16 @@ export class Posts {
         "header",
         {},
         this.#title,
-        el("button", { type: "button", class: "icon-button", "aria-label": "Close the posts", onclick: () => this.close() }, "✕"),
+        el(
+          "button",
+          {
+            type: "button",
+            class: "icon-button",
+            "aria-label": "Close the posts",
+            onclick: () => this.close(),
+          },
+          "✕",
+        ),
       ),
       el("label", { class: "check" }, this.#negative, "negative only"),
       this.#note,
@@ -41,7 +50,10 @@ export class Posts {
   moment(track, from, to, { focus = true } = {}) {
     this.#what = { track, from, to };
     this.#negative.parentElement.hidden = false;
-    this.#title.replaceChildren(`Posts ${clock(from * 1000)}–${clock(to * 1000, to * 1000)} · `, name(track));
+    this.#title.replaceChildren(
+      `Posts ${clock(from * 1000)}–${clock(to * 1000, to * 1000)} · `,
+      name(track),
+    );
     this.#open(focus);
   }
 
@@ -92,7 +104,9 @@ export class Posts {
     );
     if (!what.alert && this.#negative.checked) query.set("negative", "1");
     try {
-      const found = await ask(`/api/${what.alert ? "examples" : "posts"}?${query}`, { signal: asked.signal });
+      const found = await ask(`/api/${what.alert ? "examples" : "posts"}?${query}`, {
+        signal: asked.signal,
+      });
       if (asked.signal.aborted) return;
       this.#list.replaceChildren(...found.posts.map(card));
       this.#note.textContent = words(found);
@@ -103,7 +117,14 @@ export class Posts {
 }
 
 function words({ posts, total, note }) {
-  const shown = posts.length < total ? `${count(posts.length)} of ${count(total)} posts` : total === 1 ? "1 post" : total ? `${count(total)} posts` : "No posts";
+  const shown =
+    posts.length < total
+      ? `${count(posts.length)} of ${count(total)} posts`
+      : total === 1
+        ? "1 post"
+        : total
+          ? `${count(total)} posts`
+          : "No posts";
   return note ? `${shown}. ${note}` : shown;
 }
 
@@ -119,14 +140,18 @@ function card(post) {
       el("time", { datetime: post.created_at }, clock(at)),
       post.source ? name(post.source) : null,
       post.lang ? el("span", {}, ...strange(post.lang)) : null,
-      post.author ? el("span", { class: "author", title: "pseudonym" }, ...strange(post.author)) : null,
+      post.author
+        ? el("span", { class: "author", title: "pseudonym" }, ...strange(post.author))
+        : null,
       post.url ? outward(post.url, "open") : null,
     ),
     post.text === undefined ? el("p", { class: "hint" }, "The text isn't kept.") : text(post),
     el(
       "p",
       { class: "post-foot" },
-      post.valence === undefined ? null : el("span", { class: "valence" }, `valence ${valence(post.valence)}`),
+      post.valence === undefined
+        ? null
+        : el("span", { class: "valence" }, `valence ${valence(post.valence)}`),
       ...(post.emotions ?? []).map((emotion) => el("span", { class: "chip" }, ...strange(emotion))),
     ),
   );

@@ -47,7 +47,11 @@ export function table(chart, points, caption) {
     el(
       "thead",
       {},
-      el("tr", {}, ["Time", ...HEADS[chart]].map((head) => el("th", { scope: "col" }, head))),
+      el(
+        "tr",
+        {},
+        ["Time", ...HEADS[chart]].map((head) => el("th", { scope: "col" }, head)),
+      ),
     ),
     el(
       "tbody",
@@ -56,7 +60,11 @@ export function table(chart, points, caption) {
         el(
           "tr",
           {},
-          el("th", { scope: "row" }, `${clock(point.from * 1000)}–${clock(point.to * 1000, point.to * 1000)}`),
+          el(
+            "th",
+            { scope: "row" },
+            `${clock(point.from * 1000)}–${clock(point.to * 1000, point.to * 1000)}`,
+          ),
           CELLS[chart](point).map((cell) => el("td", {}, cell)),
         ),
       ),

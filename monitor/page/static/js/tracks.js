@@ -80,7 +80,12 @@ class Card {
     );
     this.#compare = el(
       "button",
-      { type: "button", class: "compare", "aria-pressed": "false", onclick: () => on.compare(track) },
+      {
+        type: "button",
+        class: "compare",
+        "aria-pressed": "false",
+        onclick: () => on.compare(track),
+      },
       el("span", { "aria-hidden": "true" }, "+"),
       el("span", { class: "heard" }, `Compare ${plain(track)}`),
     );
@@ -99,7 +104,10 @@ class Card {
     const band = state.expected?.negative_share ?? null;
     const share = state.negative_share;
     setText(this.#share, percent(share));
-    setText(this.#beside, band ? `usual ${percents(band.low, band.high)}` : `${count(state.posts)} posts`);
+    setText(
+      this.#beside,
+      band ? `usual ${percents(band.low, band.high)}` : `${count(state.posts)} posts`,
+    );
     const condition = muted && state.condition === "calm" ? "muted" : CONDITIONS[state.condition];
     setText(this.#badge, condition);
     this.#badge.hidden = !condition;

@@ -1,4 +1,4 @@
-"""Faults of the dead-letter topic: the consumers must stop, and go on once it is mended."""
+"""Faults of the dead-letter topic: the consumers must stop, and go on once it is repaired."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ _UNDER_WAY_S = 0.5
 
 
 class DeadLettersTooLarge(Breakage):
-    """The dead-letter topic refuses letters as too large; it is mended, and they start again."""
+    """The dead-letter topic refuses letters as too large; it is repaired, and they start again."""
 
     families = ("broker", "members")
 
@@ -26,7 +26,7 @@ class DeadLettersTooLarge(Breakage):
         await asyncio.sleep(2 + fault.seconds)
         await world.cluster.limit(NAMES.dead_letters, _MENDED)
         crew.resting = False
-        crew.mended(2, "Misconfigured")
+        crew.repaired(2, "Misconfigured")
 
 
 class DeadLettersMissing(Breakage):
@@ -47,7 +47,7 @@ class DeadLettersMissing(Breakage):
         crew.resting = False
         await asyncio.sleep(3 + fault.seconds)
         await world.cluster.make_topics()
-        crew.mended(2, "Misconfigured")
+        crew.repaired(2, "Misconfigured")
 
 
 class DeadLettersDeleted(Breakage):
@@ -75,4 +75,4 @@ class DeadLettersDeleted(Breakage):
         # At times for longer than the members' `request_timeout_s`.
         await asyncio.sleep(fault.seconds * (4 if fault.strength > 0.6 else 1))
         await world.cluster.make_topics()
-        crew.mended(2, "Misconfigured")
+        crew.repaired(2, "Misconfigured")

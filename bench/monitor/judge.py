@@ -1,0 +1,99 @@
+"""Alarms against the truth: false ones a week, storms found, and how soon."""
+
+from collections.abc import Sequence
+from statistics import median
+
+import msgspec
+
+from bench.monitor.world import DAY_S, STORM_S, Track
+from monitor.detection import DetectionSettings, TrackDetector
+
+_SLACK_S = 600
+"""An alarm up to ten minutes after a storm's end is still that storm's."""
+FIRST_DAYS = 2
+
+
+class Tally(msgspec.Struct):
+    """Counts over many tracks."""
+
+    weeks: float = 0.0
+    false: int = 0
+    in_surges: int = 0
+    in_gaps: int = 0
+    storms: list[tuple[float, float, int, float | None]] = []
+    """Rate, size, posts, delay in seconds or None where it was missed."""
+
+    def false_a_week(self) -> float:
+        """Return false alarms a track and week."""
+        return self.false / self.weeks
+
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of that, by Poisson's (Byar's approximation)."""
+        low = (
+            self.false
+            * (1 - 1 / (9 * max(1, self.false)) - 1.96 / (3 * max(1, self.false) ** 0.5)) ** 3
+        )
+        more = self.false + 1
+        high = more * (1 - 1 / (9 * more) + 1.96 / (3 * more**0.5)) ** 3
+        return (low / self.weeks if self.false else 0.0), high / self.weeks
+
+    def found(self, *, big: bool = False) -> float:
+        """Return the share of storms found; `big`: of +.30 and more with 150 posts and more."""
+        chosen = [s for s in self.storms if not big or (s[1] >= 0.295 and s[2] >= 150)]
+        return sum(s[3] is not None for s in chosen) / max(1, len(chosen))
+
+    def delay(self) -> float:
+        """Return the median seconds from onset to alarm, of the big ones that were found."""
+        delays = [s[3] for s in self.storms if s[1] >= 0.295 and s[2] >= 150 and s[3] is not None]
+        return median(delays) if delays else float("nan")
+
+
+def alarms(track: Track, settings: DetectionSettings) -> list[float]:
+    """Return when the product's detector fires, in seconds from the track's start."""
+    detector = TrackDetector("track", 0, settings)
+    return [
+        said.at
+        for sums in track.panes
+        for said in detector.feed(sums)
+        if said.kind == "spike" and said.state == "firing" and said.fired_at == said.at
+    ]
+
+
+def told_alarms(track: Track, threshold: float, *, jump: float = 0.2) -> list[float]:
+    """Return when a CUSUM fires that is told each minute's true calm mood: the limit.
+
+    It gathers the normal log-likelihood ratio of a `jump` in the soft count, per pane.
+    """
+    posts = sum(sums.scored for sums in track.panes)
+    mean = sum(sums.soft for sums in track.panes) / posts
+    noise = sum(sums.soft_squares for sums in track.panes) / posts - mean * mean
+    fired: list[float] = []
+    gathered, firing = 0.0, False
+    for sums in track.panes:
+        calm = track.calm[sums.at // 60]
+        excess = sums.soft - sums.scored * calm
+        gathered += jump * (excess - sums.scored * jump / 2) / noise
+        gathered = min(threshold + 4, max(0.0, gathered))
+        if not firing and gathered >= threshold:
+            firing = True
+            fired.append(sums.at + 10 + 30.0)
+        firing = firing and gathered > threshold / 5
+    return fired
+
+
+def tally(track: Track, fired: Sequence[float], into: Tally, *, days: int = 10) -> None:
+    """Add a track's alarms to the counts. The first two days don't count."""
+    into.weeks += (days - FIRST_DAYS) / 7
+    hits: set[float] = set()
+    for storm in track.storms:
+        own = [at for at in fired if storm.at <= at <= storm.at + STORM_S + _SLACK_S]
+        hits.update(own)
+        into.storms.append(
+            (track.rate, storm.size, storm.posts, own[0] - storm.at if own else None)
+        )
+    for at in fired:
+        if at in hits or at < FIRST_DAYS * DAY_S:
+            continue
+        into.false += 1
+        into.in_surges += any(begin <= at <= begin + 3600 for begin in track.surges)
+        into.in_gaps += any(begin <= at <= begin + 7200 for begin in track.gaps)

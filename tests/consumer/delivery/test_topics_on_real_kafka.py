@@ -1,0 +1,115 @@
+"""Topics that are deleted and created again on a real broker: nothing of the new one is missed."""
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from consumer.delivery import topic_watch
+from consumer.delivery.service import Service
+from infra.kafka import TopicSpec, create_topics
+from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
+from runtime.kafka.errors import RecordRefused
+from runtime.kafka.options import KafkaOptions
+from tests.consumer.delivery.test_on_real_kafka import (
+    LIMITS,
+    PARTITIONS,
+    Echo,
+    made_options,
+    make_topics,
+    read_events,
+    until_true,
+)
+
+
+@pytest.fixture
+async def options(bootstrap: str) -> KafkaOptions:
+    made = made_options(bootstrap)
+    await make_topics(made)
+    return made
+
+
+async def produce(options: KafkaOptions, values: Iterable[bytes]) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=options.bootstrap) as producer:
+        for number, value in enumerate(values):
+            await producer.send(options.input_topics[0], value, partition=number % PARTITIONS)
+        await producer.flush()
+
+
+async def delete(options: KafkaOptions, topic: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=options.bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        while topic in await admin.list_topics():  # noqa: ASYNC110 - the broker's state
+            await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+
+
+async def test_a_topic_that_is_created_again_is_read_from_its_start(
+    options: KafkaOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is longer than the old one before the consumer looks: its positions are valid in it."""
+    monkeypatch.setattr(topic_watch, "EVERY_S", 1.0)
+    (posts,) = options.input_topics
+    old = [b"old-%d" % number for number in range(40)]
+    new = [b"new-%d" % number for number in range(120)]
+    await produce(options, old)
+    service = Service(options, Echo(), limits=LIMITS)
+    running = asyncio.create_task(service.run(signals=False))
+    try:
+        await until_true(lambda: service.snapshot().committed >= len(old))
+        await delete(options, posts)
+        await create_topics(
+            {"bootstrap_servers": options.bootstrap}, [TopicSpec(name=posts, partitions=PARTITIONS)]
+        )
+        await produce(options, new)
+        await until_true(lambda: service.snapshot().published >= len(old) + len(new))
+        await until_true(lambda: all(one.lag == 0 for one in service.snapshot().partitions))
+    finally:
+        service.stop()
+        assert await running == 0
+    keys = {key for key, _ in await read_events(options)}
+    assert keys == {*old, *new}
+
+
+async def test_what_the_brokers_say_of_topics(options: KafkaOptions) -> None:
+    (posts,) = options.input_topics
+    compacted = f"compacted-{posts}"
+    await create_topics(
+        {"bootstrap_servers": options.bootstrap},
+        [TopicSpec(name=compacted, partitions=1, config={"cleanup.policy": "compact"})],
+    )
+    consumer = AiokafkaBrokers(options).consumer()
+    await consumer.start()
+    try:
+        facts = await consumer.topic_facts([posts, options.dlq_topic, "nowhere"], timeout_s=10)
+        assert set(facts) == {posts, options.dlq_topic}
+        assert facts[posts].id != facts[options.dlq_topic].id
+        assert {"read", "write"} <= facts[posts].operations
+        assert await consumer.compacted(compacted, timeout_s=10)
+        assert not await consumer.compacted(posts, timeout_s=10)
+        assert "nowhere" not in await consumer.topics()
+    finally:
+        await consumer.stop()
+
+
+async def test_a_keyless_record_is_refused_by_a_compacted_topic(options: KafkaOptions) -> None:
+    topic = f"keyed-{options.dlq_topic}"
+    await create_topics(
+        {"bootstrap_servers": options.bootstrap},
+        [TopicSpec(name=topic, partitions=1, config={"cleanup.policy": "compact"})],
+    )
+    producer = AiokafkaBrokers(options).producer()
+    await producer.start()
+    try:
+        sent = await producer.send(topic, key=None, value=b"a dead letter", headers=[])
+        await asyncio.wait((sent,))
+        error = sent.exception()
+        assert error is not None
+        assert type(producer.fault(error)) is RecordRefused
+    finally:
+        await producer.stop(timeout_s=1)

@@ -1,0 +1,99 @@
+"""Tracks: what matches, what is found in a text, and what strangers can't do to names."""
+
+import pytest
+
+from monitor.tracks import MAX_NAME, OTHER, Keywords, TrackMatcher, TrackRule, clean_name
+from tests.monitor.readings import reading
+
+
+@pytest.mark.parametrize(
+    ("keyword", "text"),
+    [
+        ("fail", "what a #fail"),
+        ("@apple", "ask @apple."),
+        ("c++", "I write C++, mostly"),
+        ("地震", "昨日地震がありました"),
+        ("Straße", "auf der STRASSE"),
+        ("late again", "Late\n  again!"),
+        ("ｃａｆé", "the cafe\u0301 is shut"),
+    ],
+)
+def test_a_keyword_is_found(keyword: str, text: str) -> None:
+    assert Keywords({"list": [keyword]}).find(text) == {"list"}
+
+
+@pytest.mark.parametrize(
+    ("keyword", "text"),
+    [("fail", "a failure"), ("art", "party"), ("c++", "basic++"), ("über", "grüber")],
+)
+def test_a_part_of_a_word_is_no_keyword(keyword: str, text: str) -> None:
+    assert Keywords({"list": [keyword]}).find(text) == set()
+
+
+def test_a_blank_keyword_is_refused() -> None:
+    with pytest.raises(ValueError, match="blank keyword"):
+        Keywords({"list": ["  "]})
+
+
+def test_rules_match_all_that_they_name() -> None:
+    matcher = TrackMatcher(
+        (
+            TrackRule(name="everything", all=True),
+            TrackRule(name="english trains", topics=("#Trains",), langs=("en",)),
+            TrackRule(name="bluesky", sources=("Bluesky",)),
+            TrackRule(name="delays", keywords=("late again",)),
+        )
+    )
+    event = reading(text="Late again...", lang="en-GB")
+    assert matcher.match(event) == ("everything", "english trains", "delays")
+    assert matcher.match(reading(lang="de", source="bluesky")) == ("everything", "bluesky")
+    assert matcher.needs_text
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        (TrackRule(name="nothing"),),
+        (TrackRule(name="a", all=True), TrackRule(name="A", all=True)),
+        (TrackRule(name="x" * 65, all=True),),
+    ],
+)
+def test_rules_that_can_not_work_are_refused(rules: tuple[TrackRule, ...]) -> None:
+    with pytest.raises(ValueError, match="track"):
+        TrackMatcher(rules)
+
+
+def test_a_tag_is_a_track_once_it_has_posts_enough() -> None:
+    matcher = TrackMatcher(by="topics", min_posts=3)
+    event = reading(topics=("Trains",))
+    assert [matcher.match(event) for _ in range(3)] == [(OTHER,), (OTHER,), ("Trains",)]
+    assert matcher.match(reading(topics=("#trains", "trains"))) == ("Trains",)
+
+
+def test_the_number_of_tracks_is_limited_and_a_silent_one_gives_its_place() -> None:
+    matcher = TrackMatcher(by="source", min_posts=1, max_tracks=2)
+    names = [matcher.match(reading(source=name))[0] for name in ("a", "b", "c")]
+    assert names == ["a", "b", OTHER]
+    matcher.release("a")
+    assert matcher.match(reading(source="c")) == ("c",)
+
+
+def test_restored_tracks_keep_their_places() -> None:
+    matcher = TrackMatcher(by="lang", min_posts=5, max_tracks=1)
+    matcher.restore(["de"])
+    assert matcher.match(reading(lang="de")) == ("de",)
+    assert matcher.automatic == ("de",)
+
+
+@pytest.mark.parametrize("tag", ["", "x" * (MAX_NAME + 1), "a\u202eb", "tab\x00", "\ufdfa" * 40])
+def test_tags_that_make_no_name_count_as_other(tag: str) -> None:
+    assert clean_name(tag) is None
+    assert TrackMatcher(by="topics", min_posts=1).match(reading(topics=(tag,))) == (OTHER,)
+
+
+def test_a_flood_of_tags_takes_no_memory() -> None:
+    matcher = TrackMatcher(by="topics", min_posts=3, max_tracks=10)
+    for number in range(30_000):
+        matcher.match(reading(topics=(f"spam{number}",)))
+    assert matcher.automatic == ()
+    assert matcher.refused == 30_000
