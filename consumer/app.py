@@ -1,5 +1,6 @@
 """The whole consumer: settings → service → exit status."""
 
+import asyncio
 import gc
 from collections.abc import Callable, Sequence
 
@@ -23,7 +24,9 @@ from consumer.settings import Settings
 from consumer.telemetry import log_events
 from consumer.telemetry.health import Health
 from consumer.telemetry.meter import Meter
+from consumer.telemetry.progress import Progress
 from emollm.pool import Pool, ServerState
+from runtime.clock import SystemClock
 from runtime.errors import EXIT_MISCONFIGURED, Broken, Misconfigured, ServiceError
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.errors import KafkaFault
@@ -95,9 +98,11 @@ async def run(
         )
         meter.snapshot = health.snapshot = service.snapshot
         health.servers = analysis.servers
+        reporting = asyncio.ensure_future(meter.progress.report(service.snapshot, SystemClock()))
         try:
             return await service.run(until=until, signals=signals)
         finally:
+            reporting.cancel()
             await analysis.aclose()
     except ServiceError as error:
         return _failed(error, error.exit_code)
@@ -183,13 +188,19 @@ class _Analysis:
 
 
 class _Announcing(Meter):
-    """Says once that the group has given this member its partitions."""
+    """Says once that the group has given this member its partitions, and how it goes."""
 
     def __init__(self, on_ready: Callable[[str], None] | None, settings: Settings) -> None:
         super().__init__()
         self._on_ready = on_ready
         self._settings = settings
         self.listens_at: str | None = None
+        self.progress = Progress()
+
+    def dead_letter(self, stage: str, class_name: str) -> None:
+        """Count it; the first of its class is news."""
+        super().dead_letter(stage, class_name)
+        self.progress.dead_letter(stage, class_name)
 
     def rebalanced(self, assigned: int) -> None:
         """Count it; the first one makes ready."""

@@ -39,6 +39,13 @@ class Emit(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, bytes], ...]
 
 
+SKIP_RULES = (
+    *("tombstone", "where", "ignore", "langs"),
+    *("delete", "repost", "not_a_post", "opted_out"),  # the presets'
+)
+"""Every rule by which a record is skipped."""
+
+
 class Skip(msgspec.Struct, frozen=True):
     """The outcome of a record that is no post: settled and counted, never published."""
 

@@ -6,7 +6,8 @@ from emollm.custom import PRESETS, CustomTask
 from emollm.models import MODELS, ModelCard, UnknownModel, describe_model, find_model
 from emollm.prompts import PreparedText, PromptBuilder, Wrapper, is_blank
 from emollm.readers import Unreadable, Value
-from emollm.tasks import E_C, EI_OC, EI_REG, EMOTIONS, INTENSITY_EMOTIONS, TASKS, V_OC, V_REG, Task
+from emollm.tasks import E_C, EI_OC, EI_REG, TASKS, V_OC, V_REG, Task
+from schemas import EMOTIONS, INTENSITY_EMOTIONS
 
 __all__ = [
     "CANARIES",

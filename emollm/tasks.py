@@ -18,15 +18,7 @@ from emollm.readers import (
     labels_reader,
 )
 from emollm.wordings import WORDINGS
-
-INTENSITY_EMOTIONS: Final = ("anger", "fear", "joy", "sadness")
-"""The emotions whose intensity is measured (EI-reg, EI-oc)."""
-
-EMOTIONS: Final = (
-    *("anger", "anticipation", "disgust", "fear", "joy", "love"),
-    *("optimism", "pessimism", "sadness", "surprise", "trust"),
-)
-"""The labels of E-c, in the order of its answers (alphabetical)."""
+from schemas import EMOTIONS, INTENSITY_EMOTIONS
 
 _NUMBER_TOKENS: Final = 16
 """`max_new_tokens` for a number: twice what `-0.734` takes with one token a character; the end

@@ -15,6 +15,7 @@ _ROOMS = Path(__file__).with_name("_rooms")
 _COMMANDS = {
     "demo:demo": "Run the whole pipeline on this machine, with real posts.",
     "consume:consume": "Consume posts, ask the model, publish affect events.",
+    "ask:ask": "Ask the model about one text.",
     "monitor:app": "Watch the events: windows, alerts and the live page.",
     "events:events": "Print what was read in the posts, once or as it comes.",
     "alerts:app": "Alerts: print them, acknowledge, note, mute, report a false alarm.",

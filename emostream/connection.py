@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from producer import Broker
 
 
+def config_file(chosen: Path | None) -> Path | None:
+    """Give the chosen configuration file, else what `EMOSTREAM_CONFIG` names, else None."""
+    named = os.environ.get("EMOSTREAM_CONFIG")
+    return chosen or (Path(named) if named else None)
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Connection:
@@ -22,17 +28,24 @@ class Connection:
     bootstrap: str | None = None
     """Brokers, `host:port`, several with commas. [default: what the configuration says]"""
     config: Path | None = None
-    """Configuration file (TOML), as for `emostream consume`."""
+    """Configuration file (TOML). [default: EMOSTREAM_CONFIG's, where that is set]"""
 
-    def settings(self) -> "Settings":
+    @property
+    def file(self) -> Path | None:
+        """The configuration file: `--config`, else what `EMOSTREAM_CONFIG` names."""
+        return config_file(self.config)
+
+    def settings(self, more: Mapping[str, str] | None = None) -> "Settings":
         """The configuration: the file, `EMOSTREAM_…` variables over it, `--bootstrap` over both.
 
+        `more` are variables that win over the environment's.
+
         Raises:
-            ConfigError: something in it has to be mended.
+            ConfigError: something in it has to be corrected.
         """
         from consumer.settings import load
 
-        return load(self.config, self._environment())
+        return load(self.file, {**self._environment(), **(more or {})})
 
     def monitor_settings(self) -> "MonitorSettings":
         """What the monitor reads of the same configuration.
@@ -42,7 +55,7 @@ class Connection:
         """
         from monitor.settings import load
 
-        return load(self.config, self._environment())
+        return load(self.file, self._environment())
 
     def _environment(self) -> Mapping[str, str]:
         if self.bootstrap is None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from producer.errors import TweetsUnavailable
+from runtime.cache_folder import cache_folder
 
 Command: TypeAlias = list[str]
 
@@ -36,14 +37,8 @@ _TIMEOUT_S = 180.0
 
 
 def tweets_cache() -> Path:
-    """`EMOSTREAM_CACHE_DIR`, else the user's cache folder for emostream; its subfolder `tweets`."""
-    if named := os.environ.get("EMOSTREAM_CACHE_DIR"):
-        return Path(named).expanduser().absolute() / "tweets"
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "emostream" / "tweets"
+    """Give the cache's folder `tweets`; see `runtime.cache_folder`."""
+    return cache_folder("tweets")
 
 
 async def fetch_tweets(cache: Path | None = None) -> Path:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from emollm.tasks import E_C, EI_OC, INTENSITY_EMOTIONS, V_OC
-from emollm.tasks import EMOTIONS as ALL_EMOTIONS
+from emollm.tasks import E_C, EI_OC, V_OC
+from schemas import EMOTIONS as ALL_EMOTIONS
+from schemas import INTENSITY_EMOTIONS
 
 EMOTIONS: Final = INTENSITY_EMOTIONS
 """The emotions of EI-reg and EI-oc."""

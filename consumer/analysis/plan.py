@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from consumer.settings import Tasks
-from emollm.tasks import E_C, EI_OC, EI_REG, INTENSITY_EMOTIONS, V_OC, V_REG, Task
+from emollm.tasks import E_C, EI_OC, EI_REG, V_OC, V_REG, Task
+from schemas import INTENSITY_EMOTIONS
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -11,8 +11,8 @@ from consumer.analysis.plan import Plan, Question
 from emollm.bands import intensity_class, valence_class
 from emollm.errors import Poison
 from emollm.readers import Unreadable
-from emollm.tasks import E_C, EI_OC, EI_REG, INTENSITY_EMOTIONS, V_OC, V_REG
-from schemas import Sentiment
+from emollm.tasks import E_C, EI_OC, EI_REG, V_OC, V_REG
+from schemas import INTENSITY_EMOTIONS, Sentiment
 
 _DERIVED_CLASS = {emotion: f"intensity_class.{emotion}" for emotion in INTENSITY_EMOTIONS}
 

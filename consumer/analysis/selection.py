@@ -12,18 +12,6 @@ WHERE: Final = "where"
 IGNORE: Final = "ignore"
 LANGS: Final = "langs"
 
-RULES: Final = (
-    TOMBSTONE,
-    WHERE,
-    IGNORE,
-    LANGS,
-    "delete",
-    "repost",
-    "not_a_post",
-    "opted_out",
-)
-"""Every rule there is; the last four are the presets'."""
-
 
 class Selection:
     """The rules of `input.where`, `input.ignore`, `input.langs` and the preset."""

@@ -24,6 +24,16 @@ WAITING_FOR_MODEL = _event(
 KAFKA_UNREACHABLE = _event("kafka_unreachable", "No broker answers at start; tried again.")
 STARTED = _event("started", "The group is joined; posts are read as partitions come.")
 
+# ---- while it runs
+
+PROGRESS = _event(
+    "progress",
+    "Each minute: posts a second, lag over all partitions, dead letters by class.",
+)
+FIRST_DEAD_LETTER = _event(
+    "first_dead_letter", "The first dead letter of this `class`; `emostream dlq list` shows it."
+)
+
 # ---- the group
 
 PARTITIONS_ASSIGNED = _event("partitions_assigned", "The group gave this member its partitions.")

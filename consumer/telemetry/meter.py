@@ -9,6 +9,8 @@ import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -22,7 +24,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from consumer.records import Record
+from consumer.records import SKIP_RULES, Record
 from consumer.telemetry import metrics as m
 from consumer.telemetry.observer import BatchClosed, CommitFailure, PauseReason
 from consumer.telemetry.state import Snapshot
@@ -84,6 +86,10 @@ class Meter(Collector):
         for metric in m.ALL:  # a counter that was never counted is 0, not absent
             if metric.kind == "counter" and not metric.labels:
                 self._counts[metric.name][()] = 0.0
+        for metric, labels in _KNOWN_LABELS.items():  # so that the first one is an increase
+            for label in labels:
+                self._counts[metric.name][label,] = 0.0
+        self._counts[m.BUILD_INFO.name][_version(),] = 1.0
 
     def _add(self, metric: m.Metric, *labels: str, by: float = 1) -> None:
         self._counts[metric.name][labels] += by
@@ -282,6 +288,23 @@ class Meter(Collector):
             (m.READY, state.ready),
         ):
             counts[metric.name][()] = float(value)
+
+
+_KNOWN_LABELS: dict[m.Metric, tuple[str, ...]] = {
+    m.SKIPPED: SKIP_RULES,
+    m.BATCHES: get_args(BatchClosed),
+    m.PAUSES: get_args(PauseReason),
+    m.COMMIT_FAILURES: get_args(CommitFailure),
+    m.ANSWERS: ("cache", "shared", "model"),
+}
+"""Labels that are known before they are counted."""
+
+
+def _version() -> str:
+    try:
+        return version("emostream")
+    except PackageNotFoundError:  # run from a folder that isn't installed
+        return "unknown"
 
 
 def _tasks_alive() -> int:

@@ -202,6 +202,9 @@ TASKS = Metric(
     "asyncio tasks alive in this process; growing without end means a leak.",
 )
 READY = Metric("emostream_ready", "gauge", "1 while `/readyz` says 200.")
+BUILD_INFO = Metric(
+    "emostream_build_info", "gauge", "Always 1: which version of emostream.", ("version",)
+)
 INFO = Metric("emostream_model_info", "gauge", "Always 1: which model.", ("model", "revision"))
 
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -31,7 +31,8 @@ def consume(
     ```
 
     Args:
-        config: Configuration (TOML); EMOSTREAM_… variables win over it.
+        config: Configuration (TOML); EMOSTREAM_… variables win over it. [default:
+            EMOSTREAM_CONFIG's, where that is set]
         exit_with_parent: Stop when standard input ends: for a program that starts this one.
         example: Write a configuration with every key and its default, and end.
     """
@@ -43,10 +44,11 @@ def consume(
         sys.stdout.write(to_example_toml() + monitor_example())
         return 0
     from consumer.app import main
+    from emostream.connection import config_file
     from emostream.parent import exit_with_parent as stop_with_parent
     from runtime.telemetry.logging import setup_logging
 
-    settings = load(config, os.environ)
+    settings = load(config_file(config), os.environ)
     setup_logging(settings.log.format, settings.log.level)
     if exit_with_parent:
         stop_with_parent()

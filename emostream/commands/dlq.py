@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import re
 import sys
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -35,8 +36,8 @@ def list_(
     class_: Annotated[Names, Parameter(name="--class")] = (),
     from_topic: Names = (),
     stage: Names = (),
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: str | None = None,
+    until: str | None = None,
     limit: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 20,
     json_: AsJson = False,
 ) -> None:
@@ -46,7 +47,7 @@ def list_(
 
     ```
     emostream dlq list --bootstrap localhost:9092
-    emostream dlq list --class EmptyText --since 2026-01-31T08:00:00 --json
+    emostream dlq list --class EmptyText --since 2h --json
     ```
 
     Args:
@@ -54,8 +55,8 @@ def list_(
         class_: Error classes only, such as NotJson.
         from_topic: Letters from these input topics only.
         stage: Stages only: decode, plan, infer, read, publish.
-        since: Written then or later (your time zone).
-        until: Written before.
+        since: Written then or later: a time (your time zone), or how long ago (90s, 30m, 2h, 7d).
+        until: Written before, likewise.
         limit: Letters to list; all are counted.
         json_: One JSON object.
     """
@@ -135,8 +136,8 @@ def replay(
     class_: Annotated[Names, Parameter(name="--class")] = (),
     from_topic: Names = (),
     stage: Names = (),
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: str | None = None,
+    until: str | None = None,
     limit: Annotated[int | None, Parameter(validator=validators.Number(gt=0))] = None,
     rate: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
     max_replays: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 3,
@@ -162,8 +163,8 @@ def replay(
         class_: Error classes only.
         from_topic: Letters from these input topics only.
         stage: Stages only.
-        since: Written then or later (your time zone).
-        until: Written before.
+        since: Written then or later: a time (your time zone), or how long ago (90s, 30m, 2h, 7d).
+        until: Written before, likewise.
         limit: At most so many.
         rate: Letters a second.
         max_replays: Refuse a record that was replayed this often.
@@ -205,16 +206,34 @@ def _filter(
     classes: tuple[str, ...],
     topics: tuple[str, ...],
     stages: tuple[str, ...],
-    since: datetime | None,
-    until: datetime | None,
+    since: str | None,
+    until: str | None,
 ) -> DeadLetterFilter:
     return DeadLetterFilter(
         class_names=frozenset(classes),
         topics=frozenset(topics),
         stages=frozenset(stages),
-        since=since.astimezone() if since else None,
-        until=until.astimezone() if until else None,
+        since=moment(since, datetime.now(UTC)) if since else None,
+        until=moment(until, datetime.now(UTC)) if until else None,
     )
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """Read a time, or how long before `now`: `90s`, `30m`, `2h`, `7d`.
+
+    Raises:
+        CommandError: it is neither, status 2.
+    """
+    if (ago := re.fullmatch(r"(\d{1,6})([smhd])", text)) is not None:
+        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        message = f"{text} is no time: give 2026-01-31T08:00:00, or how long ago, such as 2h or 7d"
+        raise CommandError(message, status=WRONG_USAGE) from None
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def _write_json(value: Any) -> None:

@@ -58,9 +58,7 @@ def doctor(
     status = 0
     try:
         settings = connection.settings()
-        source = (
-            str(connection.config) if connection.config else "defaults and EMOSTREAM_… variables"
-        )
+        source = str(connection.file) if connection.file else "defaults and EMOSTREAM_… variables"
         tell(Finding(part="configuration", state="ok", said=source))
         asyncio.run(look())
     except ConfigError as error:

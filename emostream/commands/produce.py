@@ -28,6 +28,9 @@ app = App(
     help="Write posts into Kafka: a file's, made-up ones, or tweets that people rated.",
 )
 
+_LOAD_RECORDS = 10_000
+"""What `load` sends when nobody says how many: some seconds, instead of a full disk."""
+
 Rate = Annotated[float | None, Parameter(validator=validators.Number(gt=0))]
 Count = Annotated[int | None, Parameter(validator=validators.Number(gt=0))]
 Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))]
@@ -117,7 +120,8 @@ def load(
 ) -> int:
     """Make posts up, for load tests: the same seed gives the same records, byte for byte.
 
-    Runs until --count or --seconds is reached, or Ctrl-C.
+    Sends --count records or for --seconds, whichever is reached first; 10,000 records where neither
+    is given.
 
     **Examples**
 
@@ -129,7 +133,7 @@ def load(
     Args:
         topic: Topic to write to.
         rate: Records a second. [default: as fast as Kafka takes them]
-        count: Records to send.
+        count: Records to send. [default: 10,000, unless --seconds is given]
         seconds: How long to send.
         size: Characters of a text, about.
         duplicates: Share that repeats an earlier text under a new id, as reposts do.
@@ -139,6 +143,8 @@ def load(
         json_: The report as one JSON object.
     """
     quiet_logs()
+    if count is None and seconds is None:
+        count = _LOAD_RECORDS
     with wrong_usage():
         settings = LoadSettings(
             topic=topic,

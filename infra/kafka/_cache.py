@@ -5,32 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
 from infra.kafka.errors import BrokerError
+from runtime.cache_folder import cache_folder
 
 _POLL_S = 0.1
 
 
 def kafka_cache(chosen: Path | None) -> Path:
-    """Give the cache folder: `chosen`, else `EMOSTREAM_CACHE_DIR`, else the user's own.
-
-    The user's own is `~/Library/Caches/emostream` on macOS, and `$XDG_CACHE_HOME/emostream` or
-    `~/.cache/emostream` elsewhere. Ours is its subfolder `kafka`.
-    """
-    if chosen is None and (named := os.environ.get("EMOSTREAM_CACHE_DIR")):
-        chosen = Path(named)
-    if chosen is None:
-        if sys.platform == "darwin":
-            base = Path.home() / "Library" / "Caches"
-        else:
-            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        chosen = base / "emostream"
-    return chosen.expanduser().absolute() / "kafka"
+    """Give the cache's folder `kafka`; see `runtime.cache_folder`."""
+    return cache_folder("kafka", chosen)
 
 
 @contextlib.asynccontextmanager

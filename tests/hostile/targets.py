@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from consumer.analysis.decoder import Decoder
-from consumer.analysis.selection import RULES
-from consumer.records import Skip
+from consumer.records import SKIP_RULES, Skip
 from consumer.settings import Fields
 from consumer.settings import Input as InputSettings
 from emollm.clients.completions import CompletionsClient
@@ -68,7 +67,7 @@ def decode(draws: Draws) -> None:
         is_a_dead_letter(given, record, found)
         return
     if isinstance(found, Skip):
-        assert found.rule in RULES
+        assert found.rule in SKIP_RULES
         return
     assert found.post.created_at is not None
     assert found.post.id

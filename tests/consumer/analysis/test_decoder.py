@@ -356,3 +356,12 @@ def test_any_json_in_the_fields_gives_a_post_or_a_dead_letter(
     if isinstance(outcome, Decoded):
         assert outcome.post.id
         assert outcome.post.created_at is not None
+
+
+@pytest.mark.parametrize("fields", [Fields(), Fields(url="link")])
+def test_a_posts_own_source_and_language_win_over_the_defaults(fields: Fields) -> None:
+    decoder = Decoder(Input(fields=fields, default_source="d", default_lang="xx"))
+    own = accepted(post(source="own", lang="en"), decoder)
+    assert (own.source, own.lang) == ("own", "en")
+    bare = accepted(post(), decoder)
+    assert (bare.source, bare.lang) == ("d", "xx")

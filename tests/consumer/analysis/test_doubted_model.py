@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from consumer.records import Emit, Outcome, Record
-from emollm.errors import FailedAlone, ModelError, WrongModel
+from emollm.errors import FailedAlone, ModelError, Refused, WrongModel
 from emollm.protocol import Prompt
 from schemas import DeadLetter
 from tests.consumer.fakes import FakePool, canonical, make_analyzer, reach, record
@@ -104,3 +104,17 @@ async def test_a_bug_about_one_post_leaves_its_batch_alone(monkeypatch: pytest.M
             [record(f"Number {n}.", n) for n in range(4)], lambda one, _: found.append(one.offset)
         )
     assert found == [0, 2, 3]
+
+
+async def test_refused_and_unreadable_answers_together_are_the_readings_affair() -> None:
+    """One refusal among unreadable answers is no reason to blame the post's validation."""
+
+    def say(prompt: Prompt) -> str | ModelError:
+        return Refused("too long") if prompt.task == "V-reg" else "gibberish"
+
+    (mixed,) = await make_analyzer(FakePool(say)).process([record("x")])
+    (refused,) = await make_analyzer(FakePool(lambda _: Refused("too long"))).process([record("x")])
+    assert isinstance(mixed, DeadLetter)
+    assert isinstance(refused, DeadLetter)
+    assert (mixed.stage, mixed.class_name) == ("read", "Unanswered")
+    assert (refused.stage, refused.class_name) == ("infer", "Refused")

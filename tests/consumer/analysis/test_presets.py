@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from consumer.analysis.decoder import Decoded, Decoder
-from consumer.records import Record, Skip
+from consumer.records import SKIP_RULES, Record, Skip
 from consumer.settings import Fields, Input
 from schemas import DeadLetter, Post
 
@@ -241,6 +241,7 @@ def test_what_is_no_post_is_skipped_by_its_rule(
     preset: Literal["mastodon", "bluesky", "reddit"], payload: Any, rule: str
 ) -> None:
     assert decoded(Decoder(Input(preset=preset)), payload) == Skip(rule)
+    assert rule in SKIP_RULES
 
 
 def test_fields_override_a_preset_one_by_one() -> None:

@@ -175,3 +175,15 @@ def test_every_metric_is_named_and_documented_alike() -> None:
         assert metric.meaning.endswith(".")
         assert bool(metric.buckets) == (metric.kind == "histogram")
         assert f"| `{metric.name}` | {metric.kind} |" in m.to_markdown()
+
+
+def test_known_labels_are_there_before_they_are_counted() -> None:
+    found = {
+        (sample.name, tuple(sample.labels.values()))
+        for family in Meter().collect()
+        for sample in family.samples
+    }
+    assert ("emostream_skipped_records_total", ("tombstone",)) in found
+    assert ("emostream_commit_failures_total", ("fenced",)) in found
+    assert ("emostream_batches_total", ("wait",)) in found
+    assert any(name == "emostream_build_info" for name, _ in found)

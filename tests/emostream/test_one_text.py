@@ -1,0 +1,56 @@
+"""`emostream ask`: one text, read as the consumer would read it."""
+
+from pathlib import Path
+
+import pytest
+
+from consumer.settings import Settings
+from emollm.errors import ModelError
+from emostream.connection import Connection
+from emostream.exits import CommandError
+from emostream.one_text import read_one, report_lines
+from tests.consumer.tgi import FakeTgi, serving
+
+
+def settings(url: str, **sections: object) -> Settings:
+    values = {"model": {"servers": [url], "timeout_s": 5, "wait_s": 1}, **sections}
+    return Settings.model_validate(values)
+
+
+async def test_a_text_is_read_without_kafka_and_told_in_lines() -> None:
+    async with serving(FakeTgi()) as tgi:
+        event = await read_one(settings(tgi.url), "What a day!")
+    assert event.text == "What a day!"
+    said = "\n".join(report_lines(event))
+    assert "valence    0.73" in said
+    assert "lzw1008/Emollama-chat-7b, 3 prompts" in said
+
+
+async def test_a_shape_configured_for_a_topic_is_no_matter_here() -> None:
+    shaped = {"input": {"preset": "bluesky", "langs": ["en"]}}
+    async with serving(FakeTgi()) as tgi:
+        assert (await read_one(settings(tgi.url, **shaped), "What a day!")).prompts == 3
+
+
+async def test_a_text_that_can_not_be_read_is_a_sentence() -> None:
+    async with serving(FakeTgi()) as tgi:
+        with pytest.raises(CommandError, match="nothing visible"):
+            await read_one(settings(tgi.url), "\u200b")
+
+
+async def test_a_server_that_is_not_there_is_told_soon() -> None:
+    with pytest.raises(ModelError):
+        await read_one(settings("http://127.0.0.1:1"), "What a day!")
+
+
+def test_a_variable_names_the_configuration_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("named", "chosen"):
+        (tmp_path / name).write_text(f'[kafka]\nbootstrap = "{name}:9092"')
+    monkeypatch.setenv("EMOSTREAM_CONFIG", str(tmp_path / "named"))
+    assert Connection().settings().kafka.bootstrap == "named:9092"
+    chosen = Connection(config=tmp_path / "chosen")
+    assert chosen.settings().kafka.bootstrap == "chosen:9092"
+    more = {"EMOSTREAM_KAFKA__BOOTSTRAP": "more:9092"}
+    assert chosen.settings(more).kafka.bootstrap == "more:9092"
