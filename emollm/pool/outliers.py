@@ -11,9 +11,9 @@ from emollm.pool.observer import PoolObserver
 from emollm.pool.queue import Pending
 from emollm.pool.upstream import FULL_AFTER, Upstream
 
-COUNTED_FAILURES = 2
-"""Of one prompt, that lower its server's limit: after those it is more likely that something is
-wrong with the prompt. A poison prompt once took the limit from 64 to 1."""
+COUNTED_FAILURES = 1
+"""Of one prompt, that lower its server's limit: a second one may well be the prompt's own. A poison
+prompt once took the limit from 64 to 1."""
 _NO_MEMORY = "out of memory"
 
 _log = structlog.stdlib.get_logger(__name__)
