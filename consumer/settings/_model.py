@@ -8,6 +8,7 @@ import msgspec
 from pydantic import Field, SecretStr, model_validator
 
 from emollm.clients import ServerOptions
+from emollm.clients.address import refuse_plain_token
 from emollm.custom import PRESETS, CustomTask
 from emollm.tasks import Task
 from runtime.settings.section import Section
@@ -36,6 +37,8 @@ class Model(Section):
     """Bearer token for the model servers."""
     token_file: str = ""
     """File to read `token` from."""
+    allow_plain_token: bool = False
+    """Send the token to another machine over plain http, where the network itself encrypts."""
     ca_file: str = ""
     """PEM file of the certificate authority of `https` servers; empty means the machine's own."""
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
@@ -54,6 +57,8 @@ class Model(Section):
             if parts.username or parts.password:
                 raise ValueError("servers: a URL carries credentials: use token or token_file")
             ServerOptions(url=url)  # refuses what is no base URL
+            if self.token.get_secret_value() or self.token_file:
+                refuse_plain_token(url, allowed=self.allow_plain_token)
         if len({url.rstrip("/") for url in self.servers}) < len(self.servers):
             raise ValueError("servers: one is named twice")
         if bool(self.family) != bool(self.wrapper):

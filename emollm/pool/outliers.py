@@ -12,8 +12,8 @@ from emollm.pool.queue import Pending
 from emollm.pool.upstream import FULL_AFTER, Upstream
 
 COUNTED_FAILURES = 2
-"""Of one prompt, that lower its server's limit: after those it is more likely that something is
-wrong with the prompt. A poison prompt once took the limit from 64 to 1."""
+"""Of one prompt, that lower its server's limit: a third one is more likely the prompt's own. A
+poison prompt once took the limit from 64 to 1."""
 _NO_MEMORY = "out of memory"
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -41,7 +41,12 @@ class Outliers:
         unsent = isinstance(error, Unavailable) and error.unsent
         if pending.attempts == 1 and not unsent:
             upstream.failure_rate.on_failure()
-        counted = pending.failures < COUNTED_FAILURES
+        post = pending.prompt.post
+        # One post that fails again and again says nothing about how much is too much.
+        counted = pending.failures < COUNTED_FAILURES and (
+            post is None or post != upstream.last_failed_post
+        )
+        upstream.last_failed_post = post
         if isinstance(error, Overloaded):
             if counted:
                 self._on_overload(upstream, sent_at, now)
@@ -52,8 +57,8 @@ class Outliers:
         upstream.answered_last = False
         if counted and not isinstance(error, Unavailable):
             self._lower(upstream, error, sent_at, now)
-        if upstream.breaker.on_failure(pending.prompt.post):
-            if unsent or pending.prompt.post is None or not upstream.breaker.one_post:
+        if upstream.breaker.on_failure(post):
+            if unsent or post is None or not upstream.breaker.one_post:
                 self._health.open(upstream, error)
             else:
                 self._health.doubt(upstream)

@@ -91,6 +91,7 @@ class Upstream:
         """A moving mean of the time an answer takes; 0 before the first."""
         self.idle: list[Worker] = []
         self.workers: dict[Worker, None] = {}
+        self.last_failed_post: str | None = None
         # 429
         self.paused_until = -math.inf
         self.refusals = 0

@@ -70,6 +70,10 @@ REFUSED = {
     "secret twice": ('[model]\ntoken = "a"\ntoken_file = "b"', "either token or token_file"),
     "secret file missing": ('[model]\ntoken_file = "/no/such"', "can't be read"),
     "password in a URL": ('[model]\nservers = ["http://u:p@h"]', "use token"),
+    "token in the clear": (
+        '[model]\nservers = ["http://gpu:80"]\ntoken = "a"',
+        "model.allow_plain_token = true",
+    ),
     "no URL": ('[model]\nservers = ["h:80"]', "must begin with http://"),
     "no servers": ("[model]\nservers = []", "model.servers"),
     "a server twice": ('[model]\nservers = ["http://h", "http://h/"]', "twice"),

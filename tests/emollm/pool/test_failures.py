@@ -162,27 +162,28 @@ async def test_a_prompt_that_times_out_alone_is_condemned_after_fewer_failures()
 
 @simulated
 async def test_a_prompt_is_asked_alone_only_when_the_server_is_empty() -> None:
-    """One request is held open: the trial waits for it."""
-    held = asyncio.Event()
+    """Two requests are held open: the trial waits for both, whichever ends first."""
+    held = {"held 1": asyncio.Event(), "held 2": asyncio.Event()}
     server = FakeServer(unless_poison(POISON["500"]), info=WIDE)
     generate = server.generate
 
     async def slow(prompt: str, params: object, *, timeout_s: float) -> Generation | ModelError:
-        if prompt == "held":
+        if prompt in held:
             server.in_flight.append(prompt)
-            await held.wait()
+            await held[prompt].wait()
             server.in_flight.remove(prompt)
         return await generate(prompt, PARAMS, timeout_s=timeout_s)
 
     server.generate = slow  # type: ignore[method-assign]
     async with Started(server) as pool:
-        holding = asyncio.ensure_future(pool.ask(prompts("held")))
-        await until(lambda: "held" in server.in_flight)
+        holding = asyncio.ensure_future(pool.ask(prompts(*held)))
+        await until(lambda: len(server.in_flight) == 2)
         asking = asyncio.ensure_future(pool.ask(prompts("poison")))
         await until(lambda: server.asked.count("poison") == 3)
-        await asyncio.sleep(25.0)
-        assert server.asked.count("poison") == 3, "it was asked alone beside another"
-        held.set()
+        for one in held.values():
+            await asyncio.sleep(10.0)
+            assert server.asked.count("poison") == 3, "it was asked alone beside another"
+            one.set()
         await holding
         await asking
     assert server.company["poison"][3:] == [1] * (len(server.company["poison"]) - 3)
@@ -193,12 +194,22 @@ async def test_without_a_witness_there_is_no_verdict() -> None:
     """The server fails the harmless prompt as well, by a 429: nobody is to blame."""
     server = FakeServer(info=WIDE)
     async with Started(server) as pool:
-        server.reply = lambda prompt: (
-            POISON["500"] if "poison" in prompt else Overloaded("full", status=429)
-        )
+        loop = asyncio.get_running_loop()
+        failed_at = 0.0
+
+        def reply(prompt: str) -> Generation | ModelError:
+            nonlocal failed_at
+            if prompt == "poison":
+                failed_at = loop.time()
+                return POISON["500"]
+            busy = loop.time() < failed_at + 5.0
+            return Overloaded("full", status=429) if busy else echo(prompt)
+
+        server.reply = reply
         asking = asyncio.ensure_future(pool.ask(prompts("poison")))
         await asyncio.sleep(600.0)
         assert not asking.done()
+        assert server.asked.count("poison") > 10
         server.reply = echo
         assert texts_of(await asking) == expected("poison")
 
@@ -349,6 +360,17 @@ async def test_five_timeouts_open_the_breaker() -> None:
         assert not pool.available
         server.reply = echo
         assert texts_of(await asking) == expected(*TEXTS[:5])
+
+
+@pytest.mark.parametrize("kind", ["429", "500"])
+@simulated
+async def test_a_poison_post_on_an_idle_server_lowers_no_limit(kind: str) -> None:
+    server = FakeServer(unless_poison(POISON[kind]), info=WIDE)
+    async with Started(server) as pool:
+        limit = pool.servers()[0].limit
+        profile = prompts(*(f"poison {number}" for number in range(11)), post="poison")
+        assert {type(answer) for answer in await pool.ask(profile)} == {FailedAlone}
+        assert pool.servers()[0].limit == limit
 
 
 @simulated
