@@ -20,6 +20,104 @@ MIN_AUTHORS = 3
 _LEAST_Z = 1.96
 _MOST_WORDS = 60
 """Words of one post that are looked at."""
+_SAY_NOTHING = frozenset(  # fmt: skip
+    (
+        "about",
+        "after",
+        "again",
+        "all",
+        "also",
+        "and",
+        "any",
+        "anyone",
+        "are",
+        "because",
+        "been",
+        "before",
+        "being",
+        "but",
+        "can",
+        "cannot",
+        "could",
+        "did",
+        "does",
+        "don't",
+        "even",
+        "every",
+        "everyone",
+        "for",
+        "from",
+        "get",
+        "got",
+        "had",
+        "has",
+        "have",
+        "her",
+        "here",
+        "him",
+        "his",
+        "how",
+        "into",
+        "it's",
+        "its",
+        "just",
+        "like",
+        "more",
+        "most",
+        "much",
+        "never",
+        "not",
+        "now",
+        "off",
+        "only",
+        "other",
+        "our",
+        "out",
+        "over",
+        "really",
+        "same",
+        "she",
+        "should",
+        "since",
+        "some",
+        "still",
+        "such",
+        "than",
+        "that",
+        "that's",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "those",
+        "through",
+        "too",
+        "very",
+        "was",
+        "way",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "while",
+        "who",
+        "why",
+        "will",
+        "with",
+        "without",
+        "would",
+        "you",
+        "your",
+        "yours",
+    )
+)
+"""English function words: with few posts to compare they seem to set an alert's posts apart. Pairs
+of words keep them (`not working`)."""
 
 
 def terms_of(text: str) -> list[str]:
@@ -30,8 +128,14 @@ def terms_of(text: str) -> list[str]:
     folded = unicodedata.normalize("NFKC", _NOISE.sub(" ", text[:2000])).casefold()
     words = [w.strip("'\u2019-") for w in _WORD.findall(folded)[:_MOST_WORDS]]
     words = [w for w in words if w and not any(c.isdigit() for c in w)]
-    pairs = [f"{a} {b}" for a, b in pairwise(words) if len(a) + len(b) > 6]
-    return [w for w in words if len(w) > 2 or not w.isascii()] + pairs
+    pairs = [
+        f"{a} {b}" for a, b in pairwise(words) if len(a) + len(b) > 6 and not {a, b} <= _SAY_NOTHING
+    ]
+    return [w for w in words if _says_something(w)] + pairs
+
+
+def _says_something(word: str) -> bool:
+    return word not in _SAY_NOTHING and (len(word) > 2 or not word.isascii())
 
 
 def telling_terms(
