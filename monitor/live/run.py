@@ -165,7 +165,7 @@ async def _run(
         future_s=monitor.future_s,
         monotonic=clock.monotonic,
     )
-    telling = Telling(settings, options, board, clock)
+    telling = Telling(settings, options, board, clock, counts)
     pipe = PipeWatch(
         settings,
         broker,

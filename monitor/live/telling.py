@@ -13,21 +13,46 @@ from monitor.notify.feed import AlertFeed
 from monitor.notify.targets import make_target
 from monitor.page.source import SourceError
 from monitor.settings import Settings
+from monitor.telemetry import metrics as m
 from runtime.clock import Clock
 from runtime.errors import Misconfigured
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.options import KafkaOptions
+from runtime.telemetry.metric import Counts
 from schemas.alert import Alert
 
+_JOIN_S = 30.0
+"""For the notifier's group: a member that died is missed after its session timeout."""
 _CLOSE_S = 5.0
 """For what waits to be told, at the end; what isn't told by then is told by the next one."""
+
+
+class _Counting:
+    """Counts what became of each message."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    def delivered(self, target: str) -> None:
+        self._counts.add(m.NOTIFICATIONS, target, "delivered")
+
+    def retried(self, target: str) -> None:
+        self._counts.add(m.NOTIFICATIONS, target, "retried")
+
+    def undelivered(self, target: str) -> None:
+        self._counts.add(m.NOTIFICATIONS, target, "undelivered")
 
 
 class Telling:
     """The notifier and what feeds it. Without receivers it does nothing."""
 
     def __init__(
-        self, settings: Settings, options: KafkaOptions, board: Board, clock: Clock
+        self,
+        settings: Settings,
+        options: KafkaOptions,
+        board: Board,
+        clock: Clock,
+        counts: Counts,
     ) -> None:
         self._settings = settings.monitor
         self._options = msgspec.structs.replace(
@@ -38,8 +63,10 @@ class Telling:
         )
         self._board = board
         self._clock = clock
+        self._counts = counts
         self._notifier: Notifier | None = None
         self._feed: AlertFeed | None = None
+        self._feeding: asyncio.Task[None] | None = None
 
     async def start(self, stack: AsyncExitStack, page_url: str) -> None:
         """Begin; `stack` ends it.
@@ -61,11 +88,20 @@ class Telling:
             is_muted=self._is_muted,
             examples=self._examples,
             page_url=self._settings.page.url or page_url,
+            observer=_Counting(self._counts),
         )
         views = self._board.alerts()
         self._notifier.start([v.alert for v in views if v.alert.transition == "firing"])
         stack.push_async_callback(self._notifier.aclose, within_s=_CLOSE_S)
-        self._feed = AlertFeed(AiokafkaBrokers(self._options).consumer(), self._notifier)
+        self._feed = feed = AlertFeed(AiokafkaBrokers(self._options).consumer(), self._notifier)
+        # Joined before any alert is written: a new group begins at the topic's end.
+        self._feeding = asyncio.create_task(feed.run())
+        stack.push_async_callback(self._end)
+        began = asyncio.create_task(feed.assigned.wait())
+        await asyncio.wait(
+            (began, self._feeding), timeout=_JOIN_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        began.cancel()
 
     async def run(self) -> None:
         """Tell of each transition; returns when cancelled, or at once without receivers.
@@ -73,14 +109,14 @@ class Telling:
         Raises:
             KafkaFault: the brokers gave an error instead.
         """
-        if self._feed is None or self._notifier is None:
-            return
-        feeding = asyncio.create_task(self._feed.run())
-        try:
-            await asyncio.shield(feeding)
-        finally:
+        if self._feeding is not None:
+            await asyncio.shield(self._feeding)
+
+    async def _end(self) -> None:
+        """Read no more, and commit what was told."""
+        if self._feed is not None and self._feeding is not None:
             self._feed.stop()
-            await feeding
+            await asyncio.gather(self._feeding, return_exceptions=True)
 
     @property
     def undelivered(self) -> int:

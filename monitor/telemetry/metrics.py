@@ -75,6 +75,12 @@ ALERT_STATE = Declared(
 MUTED = Declared(
     "emostream_track_muted", "gauge", "1 while nobody is notified of the track.", ("track",)
 )
+NOTIFICATIONS = Declared(
+    "emostream_notifications_total",
+    "counter",
+    "Notifications by receiver: `delivered`, `retried` (not taken this time), `undelivered`.",
+    ("receiver", "outcome"),
+)
 TRACKS = Declared("emostream_monitor_tracks", "gauge", "Tracks that are watched.")
 REFUSED = Declared(
     "emostream_monitor_refused_names_total",

@@ -20,6 +20,8 @@ class Receiver:
         self.paths: list[str] = []
         self.released = asyncio.Event()
         """Ends the requests that stall (those answered with 0)."""
+        self.came = asyncio.Event()
+        """Set by each request."""
         self.url = ""
 
     @property
@@ -31,6 +33,7 @@ class Receiver:
         self.bodies.append(await request.read())
         self.headers.append(request.headers)
         self.paths.append(request.path)
+        self.came.set()
         answer = self.answers.popleft() if self.answers else 200
         status, headers = answer if isinstance(answer, tuple) else (answer, {})
         if status == 0:
