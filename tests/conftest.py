@@ -1,8 +1,10 @@
 """Fixtures that every suite may lean on: the real broker."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from infra.kafka import EmbeddedKafka
@@ -35,3 +37,16 @@ async def kafka() -> AsyncIterator[EmbeddedKafka]:
 @pytest.fixture
 def bootstrap(kafka: EmbeddedKafka) -> str:
     return kafka.bootstrap
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command that a test runs in this process sets logging up; the next test starts without."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configured = structlog.is_configured()
+    yield
+    if structlog.is_configured() and not configured:
+        structlog.reset_defaults()
+        root.handlers[:] = [one for one in root.handlers if one in handlers] or handlers
+        root.setLevel(level)
