@@ -90,7 +90,7 @@ def demo(
         sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
     else:
         _tell(console, summary, tally)
-    if summary.interrupted and summary.posts < posts and file is None:
+    if summary.interrupted:
         return INTERRUPTED
     return 0 if summary.whole else FAILED
 
@@ -140,7 +140,7 @@ async def _run(
             if drawing is not None:
                 drawing.cancel()
                 await asyncio.gather(drawing, return_exceptions=True)
-        return demo.summary(interrupted=interrupted)
+        return demo.summary(interrupted=interrupted and not demo.finished)
 
 
 async def _draw(view: object, console: "Console") -> None:

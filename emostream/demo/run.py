@@ -78,6 +78,8 @@ class Demo:
         self._produce_started = started
         self._story: Story | None = None
         self._news = asyncio.Event()
+        self.finished = False
+        """Whether all was sent and came out: what is left then is the page."""
 
     def summary(self, *, interrupted: bool = False) -> Summary:
         """Close the books on what was sent so far."""
@@ -124,6 +126,7 @@ class Demo:
                     if part.done():
                         raise CommandError(part.result() or "the output topics can't be read")
                 await work
+                self.finished = True
                 if stay:
                     screen.step(f"done; the page stays up at {page} until Ctrl-C")
                     await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
