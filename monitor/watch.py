@@ -111,7 +111,9 @@ class Watch:
             if offset <= self._read_until.get(partition, -1):
                 fate = Fate.SEEN
             else:
-                next_window = int(self.watermark.value // WINDOW_S) * WINDOW_S
+                # After a restart the watermark may not have moved yet: what was closed counts.
+                passed = max(self.watermark.value, self._panes.closed_until or float("-inf"))
+                next_window = int(passed // WINDOW_S) * WINDOW_S
                 late = self._late.setdefault(next_window, {})
                 for track in entry.tracks:
                     late[track] = late.get(track, 0) + 1
