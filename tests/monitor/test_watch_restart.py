@@ -1,4 +1,4 @@
-"""After a restart the watch goes on where it was, also before every partition has said something."""
+"""After a restart the watch goes on, also before every partition has said something."""
 
 import msgspec
 
@@ -24,7 +24,7 @@ def test_what_is_late_after_a_restart_is_counted_before_the_watermark_has_moved(
     assert windows
     again = Watch(TrackMatcher(by="topics"), settings)
     again.restore(
-        watch.snapshots(),
+        watch.snapshots().values(),
         windows,
         closed_until=int(windows[-1].end.timestamp()),
         read_until={0: 500},
