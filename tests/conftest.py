@@ -45,7 +45,10 @@ def logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     configured = structlog.is_configured()
+    libraries = {name: logging.getLogger(name).level for name in ("aiokafka", "apprise")}
     yield
+    for name, own_level in libraries.items():  # commands silence them
+        logging.getLogger(name).setLevel(own_level)
     if structlog.is_configured() and not configured:
         structlog.reset_defaults()
         root.handlers[:] = [one for one in root.handlers if one in handlers] or handlers
