@@ -51,7 +51,7 @@ class Connection:
         """What the monitor reads of the same configuration.
 
         Raises:
-            ConfigError: something in it has to be mended.
+            ConfigError: something in it is refused; the message says what to change.
         """
         from monitor.settings import load
 

@@ -144,7 +144,7 @@ class _Watchkeeper:
                 except Fenced:
                     _log.warning(log_events.FENCED, term=terms)
                     self._counts.add(m.FENCED)
-                    # The group may not have told yet who holds the lease now: ask it anew.
+                    # The group may not have told yet who holds the lease now: ask again.
                     self._health.enter("standing by")
                     await lease.stop()
                     lease = self._lease()

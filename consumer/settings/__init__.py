@@ -2,7 +2,7 @@
 
     settings = load("emostream.toml", os.environ)
 
-Unknown keys and unsafe combinations are refused with a `ConfigError` that says how to mend them.
+Unknown keys and unsafe combinations are refused with a `ConfigError` that says what to change.
 Secrets never show in a repr, an error or a log.
 """
 
