@@ -25,7 +25,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     """The task's name, for grouping and metrics: `V-reg`, `EI-reg`, …"""
     post: str | None = None
-    """The post's text as it stands in the prompt. Prompts of one post share a verdict: once one of
+    """The post's text as it is in the prompt. Prompts of one post share a verdict: once one of
     them is condemned, the others aren't tried again."""
 
 

@@ -19,7 +19,7 @@ _COMMANDS = {
     "monitor:app": "Watch the events: windows, alerts and the live page.",
     "events:events": "Print what was read in the posts, once or as it comes.",
     "alerts:app": "Alerts: print them, acknowledge, note, mute, report a false alarm.",
-    "doctor:doctor": "Check everything that the consumer needs; say what mends it.",
+    "doctor:doctor": "Check everything that the consumer needs; say what to change.",
     "topics:app": "Make emostream's topics, with sensible settings.",
     "offsets:app": "Get the consumer group past a batch that can't be read.",
     "dlq:app": "Dead letters: list them, look at one, send them back.",

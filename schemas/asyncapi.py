@@ -69,7 +69,7 @@ def asyncapi_document(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
                 ),
                 "AlertAction": _message(
                     "AlertAction",
-                    "What a person said of an alert.",
+                    "What a person did with an alert.",
                     payload="AlertAction",
                     key="`alert_id`.",
                 ),

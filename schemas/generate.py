@@ -35,12 +35,12 @@ _STRUCTS: tuple[type[msgspec.Struct], ...] = (
 
 
 def post_schema() -> JsonSchema:
-    """JSON Schema of what stands on an input topic."""
+    """JSON Schema of a record on an input topic."""
     return _of_struct(Post, "urn:emostream:schema:post:v1")
 
 
 def affect_event_schema() -> JsonSchema:
-    """JSON Schema of what stands on the output topic."""
+    """JSON Schema of a record on the output topic."""
     return _of_struct(AffectEvent, AFFECT_EVENT.dataschema)
 
 
@@ -55,7 +55,7 @@ def alert_schema() -> JsonSchema:
 
 
 def alert_action_schema() -> JsonSchema:
-    """JSON Schema of what a person said of an alert."""
+    """JSON Schema of what a person did with an alert."""
     return _of_struct(AlertAction, "urn:emostream:schema:alert-action:v1")
 
 

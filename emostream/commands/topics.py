@@ -70,7 +70,8 @@ def create(
         if spec.name != _NONE
     }
     try:
-        results = asyncio.run(create_topics(connection.client_options(), list(specs.values())))
+        options = connection.client_options(settings)
+        results = asyncio.run(create_topics(options, list(specs.values())))
     except KafkaConnectionError:
         where = settings.kafka.bootstrap
         message = f"no Kafka broker at {where}; start one here with: emostream broker"

@@ -1,4 +1,4 @@
-"""Read the file, lay the environment over it, and say what is wrong in words that mend it."""
+"""Read the file, lay the environment over it, and say what is wrong and how to correct it."""
 
 import json
 import tomllib
@@ -24,11 +24,11 @@ _OTHERS = frozenset(
 
 
 class ConfigError(QuotableError):
-    """The configuration can't be used (exit code 2). One line for each thing to mend."""
+    """The configuration can't be used (exit code 2). One line for each thing to correct."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
-        """Each names where the value stands (file or variable), the key, and the mend."""
+        """Each names where the value is set (file or variable), the key, and what to change."""
         super().__init__("\n".join(self.problems))
 
 

@@ -55,7 +55,7 @@ def setup_logging(format: str = "auto", level: str = "info", stream: TextIO | No
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(out),
-        cache_logger_on_first_use=False,  # tests and the demo configure it anew
+        cache_logger_on_first_use=False,  # tests and the demo configure it again
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(
