@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra.kafka import TopicNames, create_topics, default_topics
 from monitor.app import run
@@ -98,9 +99,26 @@ class Stage:
             await asyncio.gather(*reports)
 
     async def everything(self, topic: str) -> list[StoredRecord]:
-        """All that a topic holds."""
+        """All that a topic holds, a transaction that is being committed included.
+
+        Kafka answers the end of a transaction before its records can be read: what is committed
+        ends before them for a moment, the log doesn't.
+        """
         async with kafka_topic_log(topic, self.broker) as log:
-            return [record async for record in log.in_order(await log.spans())]
+            starts = await log.spans()
+            ends = await self._log_ends(topic, starts)
+            spans = {number: Span(one.start, ends[number]) for number, one in starts.items()}
+            return [record async for record in log.in_order(spans)]
+
+    async def _log_ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Where each partition's log ends, whether or not what it holds is committed."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.bootstrap)
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets([TopicPartition(topic, one) for one in partitions])
+            return {partition.partition: end for partition, end in ends.items()}
+        finally:
+            await consumer.stop()
 
     async def windows_until(self, keys: Iterable[bytes]) -> list[StoredRecord]:
         """The records of the windows' topic, as soon as each of these keys has come."""
