@@ -48,6 +48,9 @@ def make_app(*, overview: bool) -> App:
         name = target.split(":")[0]
         more = {"help": line} if overview else {}
         app.command(f"emostream.commands.{target}", name=name, **more)
+    app.register_install_completion_command(
+        help="Let the shell complete commands and options: bash, zsh or fish."
+    )
     return app
 
 

@@ -4,12 +4,15 @@ import asyncio
 import json
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
 from cyclopts import App, Parameter, validators
 
+from consumer.dead_letters import Reason, Stage
 from emostream.connection import Connection
 from emostream.exits import FAILED, WRONG_USAGE, CommandError, wrong_usage
 from emostream.logs import quiet_logs
@@ -21,6 +24,7 @@ from producer import (
     replay_dead_letters,
     show_dead_letter,
 )
+from runtime.spelling import did_you_mean
 
 app = App(name="dlq", help="Dead letters: list them, look at one, send them back.")
 
@@ -52,7 +56,7 @@ def list_(
 
     Args:
         topic: Dead-letter topic. [default: the configuration's]
-        class_: Error classes only, such as NotJson.
+        class_: Error classes only, such as NotJson; docs/delivery.md has them all.
         from_topic: Dead letters from these input topics only.
         stage: Stages only: decode, plan, infer, read, publish.
         since: Written then or later: a time (your time zone), or how long ago (90s, 30m, 2h, 7d).
@@ -212,12 +216,27 @@ def _filter(
     until: str | None,
 ) -> DeadLetterFilter:
     return DeadLetterFilter(
-        class_names=frozenset(classes),
+        class_names=frozenset(known("--class", classes, Reason)),
         topics=frozenset(topics),
-        stages=frozenset(stages),
+        stages=frozenset(known("--stage", stages, Stage)),
         since=moment(since, datetime.now(UTC)) if since else None,
         until=moment(until, datetime.now(UTC)) if until else None,
     )
+
+
+def known(option: str, names: Iterable[str], kind: type[StrEnum]) -> Iterator[str]:
+    """Give each name as it is written in dead letters, whatever its case.
+
+    Raises:
+        CommandError: there is no such name, status 2; the message has the closest, and all.
+    """
+    spelt = {str(one).lower(): str(one) for one in kind}
+    for name in names:
+        if name.lower() not in spelt:
+            message = f"{option} {name}: there is none{did_you_mean(name, spelt.values())}"
+            every = f" ({', '.join(spelt.values())})"
+            raise CommandError(message + every, status=WRONG_USAGE)
+        yield spelt[name.lower()]
 
 
 def moment(text: str, now: datetime) -> datetime:

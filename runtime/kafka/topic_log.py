@@ -15,6 +15,7 @@ from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import ReadingStalled, TopicMissing
 from runtime.kafka.ordered import OrderedReader
 from runtime.kafka.protocol import Headers
+from runtime.spelling import did_you_mean
 
 _T = TypeVar("_T")
 
@@ -224,10 +225,10 @@ async def kafka_topic_log(
                 # Public are only the names of all topics, or partitions of subscribed ones.
                 cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001
         except (KafkaError, TimeoutError, OSError) as error:
-            raise unreachable(broker, error) from error
+            raise await unreachable(broker, error) from error
         numbers = cluster.partitions_for_topic(topic)
         if not numbers:
-            raise TopicMissing(f"there is no topic {topic}")
+            raise TopicMissing(f"there is no topic {topic}{did_you_mean(topic, cluster.topics())}")
         partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
         consumer.assign(partitions)
         yield KafkaTopicLog(consumer, partitions)

@@ -4,6 +4,7 @@ Libraries' own records (aiokafka, aiohttp) go the same way as ours, from `warnin
 """
 
 import logging
+import os
 import re
 import sys
 import traceback
@@ -47,7 +48,7 @@ def setup_logging(format: str = "auto", level: str = "info", stream: TextIO | No
         _in_order,
     ]
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer(colors=out.isatty())
+        structlog.dev.ConsoleRenderer(colors=out.isatty() and not os.environ.get("NO_COLOR"))
         if human
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
