@@ -111,12 +111,10 @@ class KafkaTopicLog:
         ends = await self._consumer.end_offsets(self._partitions)
         return {tp.partition: at.offset if at else ends[tp] for tp, at in found.items()}
 
-    async def grown(self) -> bool:
-        """Whether the topic has partitions that weren't there when it was opened."""
+    async def partitions(self) -> int:
+        """How many partitions the topic has by now; those read were there when it was opened."""
         cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001 - as above
-        return len(cluster.partitions_for_topic(self._partitions[0].topic) or ()) > len(
-            self._partitions
-        )
+        return len(cluster.partitions_for_topic(self._partitions[0].topic) or ())
 
     def reader(
         self, starts: Mapping[int, int], decode: Callable[[Any], tuple[float, _T]]

@@ -5,11 +5,12 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -70,12 +71,18 @@ class Stage:
             await process.drained()
 
     @asynccontextmanager
-    async def running(self, **more: object) -> AsyncIterator[str]:
-        """The monitor in this process, until the end of the block; give the line it says."""
+    async def running(
+        self, *, output: Mapping[str, object] = MappingProxyType({}), **more: object
+    ) -> AsyncIterator[str]:
+        """The monitor in this process, until the end of the block; give the line it says.
+
+        `more` changes settings of `[monitor]`, `output` those of `[output]`.
+        """
         said: asyncio.Queue[str] = asyncio.Queue()
         stop = asyncio.Event()
         values = msgspec.json.decode(self.settings.model_dump_json())
         values["monitor"] |= more
+        values["output"] |= output
         settings = Settings.model_validate(values)
         monitor = asyncio.create_task(
             run(settings, signals=False, stop=stop, on_ready=said.put_nowait)
@@ -159,13 +166,15 @@ class Stage:
     async def one_pass(self) -> Closed:
         """The windows and the alerts of one pass over everything that was written."""
         watch = make_watch(self.settings, make_matcher(self.settings))
-        for partition in range(4):
+        records = await self.everything(self.names.events)
+        partitions = {0, 1, 2, 3} | {record.partition for record in records}
+        for partition in partitions:
             watch.watermark.assign(partition)
-        for record in await self.everything(self.names.events):
+        for record in records:
             if record.value is not None:
                 at = record.timestamp_ms / 1000
                 watch.feed(decode(record.value), record.partition, record.offset, at)
-        for partition in range(4):
+        for partition in partitions:
             watch.watermark.idle(partition)
         return watch.advance()
 
