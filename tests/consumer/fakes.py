@@ -66,7 +66,7 @@ class FakeCall:
             answers = await self._asker.ask(prompts, turn=self._turn)
             for index, answer in enumerate(answers, first):
                 self._on_answer(index, answer)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as the pool: whatever it is, it is told
             self._on_error(error)
 
     def close(self) -> None:
