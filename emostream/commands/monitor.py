@@ -1,6 +1,7 @@
 """`emostream monitor`: the watch over the mood, live."""
 
 import asyncio
+import logging
 import os
 import sys
 from pathlib import Path
@@ -55,6 +56,8 @@ def run(*, config: Path | None = None, exit_with_parent: bool = False) -> int:
 
     settings = load(config, os.environ)
     setup_logging(settings.log.format, settings.log.level)
+    if settings.log.level != "debug":  # it logs each try; what came of them, we say
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if exit_with_parent:
         stop_with_parent()
 

@@ -19,10 +19,12 @@ from monitor.settings import Settings
 from monitor.telemetry import log_events
 from monitor.telemetry import metrics as m
 from runtime.clock import Clock, sleep
-from runtime.kafka.connection import Broker
+from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.topic_log import KafkaTopicLog, kafka_topic_log
+from runtime.telemetry import log_events as shared_events
 from runtime.telemetry.metric import Counts
+from runtime.telemetry.waiting import Waiting
 
 _log = structlog.get_logger("monitor")
 
@@ -68,6 +70,7 @@ class PipeWatch:
         self._posts_lag: int | None = None
         self._dead: int | None = None
         self._quiet_since: float | None = None
+        self._lost = Waiting(shared_events.KAFKA_UNREACHABLE, clock)
 
     def quiet_since(self) -> float | None:
         """Since when (monotonic) the consumer has had nothing to read; None while it has."""
@@ -146,8 +149,12 @@ class PipeWatch:
         try:
             async with asyncio.timeout(_ASK_S):
                 partitions = await self._log.partitions()
-        except (KafkaFault, KafkaError, TimeoutError, OSError):
+        except (KafkaFault, KafkaError, TimeoutError, OSError) as error:
+            reason = str(await unreachable(self._broker, error))
+            self._lost.still(bootstrap=self._broker.bootstrap, reason=reason)
             return False
+        if self._lost.over():
+            _log.info(shared_events.KAFKA_REACHABLE, bootstrap=self._broker.bootstrap)
         read = len(self._intake.positions())
         if partitions > read:
             _log.warning(log_events.PARTITIONS_GROWN, partitions=partitions, before=read)

@@ -16,6 +16,11 @@ ACTIVE = _event(
 FENCED = _event("fenced", "Another monitor took over; what this one had not written is dropped.")
 TERM_ENDED = _event("term_ended", "Kafka gave an error; the topics are read again, `attempt`.")
 STOPPING = _event("monitor_stopping", "Told to stop: what is closed is written first.")
+STOP_CUT_SHORT = _event(
+    "stop_cut_short",
+    "The brokers did not take the last transaction in `after_s`: nothing of it is written, and the"
+    " next start reads those events again.",
+)
 STOPPED = _event("monitor_stopped", "The end, as it was asked for.")
 
 OFFSETS_GONE = _event(

@@ -39,6 +39,7 @@ from runtime.kafka.protocol import (
     TopicFacts,
 )
 from runtime.kafka.protocol import RebalanceListener as OurListener
+from runtime.kafka.stopping import stop_consumer
 from runtime.kafka.topic_facts import is_compacted, topic_facts
 from runtime.telemetry import log_events
 
@@ -341,27 +342,11 @@ class AiokafkaConsumer:
         """Leave the group and disconnect."""
         if self._consumer is None:
             return
-        stopping = asyncio.ensure_future(self._consumer.stop())
-        try:
-            await asyncio.wait((stopping,), timeout=timeout_s)
-        finally:
-            stopping.cancel()
-        if stopping.done() and stopping.cancelled():
-            # aiokafka waits for a fetch that it has cancelled itself, and takes that for its own
-            # end: the group is left by then, the connections aren't closed.
-            await self._disconnect()
-        elif not stopping.done() or isinstance(stopping.exception(), errors.KafkaError):
+        if not await stop_consumer(self._consumer, within_s=timeout_s):
             # The session timeout tells the group what we couldn't.
             _log.warning(
                 log_events.GROUP_LEAVE_FAILED, session_timeout_s=self._options.session_timeout_s
             )
-        else:
-            stopping.result()
-
-    async def _disconnect(self) -> None:
-        for fetch in self._consumer._fetcher._pending_tasks:  # noqa: SLF001 - stop() didn't
-            fetch.cancel()
-        await self._consumer._client.close()  # noqa: SLF001
 
 
 class AiokafkaProducer:

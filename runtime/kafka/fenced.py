@@ -6,7 +6,6 @@ all that it still tries is refused by the brokers, however long it was thought d
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -22,6 +21,7 @@ from runtime.kafka.aiokafka_brokers import read_fault
 from runtime.kafka.errors import DeliveryStalled, Fenced, ProducerLost
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.producing import Outgoing
+from runtime.kafka.stopping import stop_in_time
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ _START_S = 60.0
 _WRITE_S = 120.0
 """For one set; above a broker's restart or a new leader, as the Java client's delivery timeout."""
 _TRANSACTION_MS = 60_000
-_STOP_S = 5.0
+_STOP_S = 3.0
 _FENCED = "another one writes under the same transactional id"
 
 
@@ -135,6 +135,4 @@ class FencedProducer:
         if self._producer is None:
             return
         producer, self._producer = self._producer, None
-        with suppress(TimeoutError, KafkaError):
-            async with asyncio.timeout(_STOP_S):
-                await producer.stop()
+        await stop_in_time(producer.stop, within_s=_STOP_S)
