@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -388,7 +389,8 @@ class FakeConsumer:
                 self._lost[partition] = self._lost.get(partition, 0) + log.start - position
                 position = log.start
             end = log.end if log.bad_at is None else log.bad_at
-            records = [one for one in log.records if position <= one.offset < end]
+            first = bisect_left(log.records, position, key=_offset)
+            records = [one for one in log.records[first:] if one.offset < end]
             if not records and log.bad_at is not None:
                 self._bad[partition] = BadBatch(log.bad_at, "its checksum is wrong")
                 continue
@@ -400,6 +402,10 @@ class FakeConsumer:
                 fetched[partition] = records
                 max_records -= len(records)
         return fetched
+
+
+def _offset(record: FakeRecord) -> int:
+    return record.offset
 
 
 class FakeProducer:
