@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from runtime.kafka import record_batches
+from runtime.kafka import record_batches, unread
 from runtime.kafka.access import cluster_id, refusal
 from runtime.kafka.diagnosis import diagnose
 from runtime.kafka.errors import (
@@ -27,6 +27,7 @@ from runtime.kafka.errors import (
     TopicMissing,
     Unreachable,
 )
+from runtime.kafka.group_rights import group_operations
 from runtime.kafka.options import FETCH_WAIT_S, KafkaOptions
 from runtime.kafka.partition_fetches import PartitionFetches
 from runtime.kafka.protocol import (
@@ -236,6 +237,12 @@ class AiokafkaConsumer:
         """Whether a topic keeps the last record of each key only."""
         client = self._consumer._client  # noqa: SLF001 - the admin client would be a second one
         return bool(await _within(timeout_s, is_compacted(client, topic)))
+
+    async def group_operations(self, *, timeout_s: float) -> frozenset[str]:
+        """What this user may do with the group."""
+        client, group = self._consumer._client, self._options.group_id  # noqa: SLF001 - as above
+        operations: frozenset[str] = await _within(timeout_s, group_operations(client, group))
+        return operations
 
     def subscribe(self, listener: OurListener) -> None:
         """Join the group for the configured topics or pattern."""
@@ -452,6 +459,7 @@ class AiokafkaBrokers:
     def __init__(self, options: KafkaOptions) -> None:
         self._options = options
         record_batches.install()
+        unread.install()
         # Below INFO aiokafka logs keys and values, which hold what people wrote.
         logger = logging.getLogger("aiokafka")
         if logger.getEffectiveLevel() < logging.INFO:

@@ -11,6 +11,7 @@ from zlib import crc32
 
 from runtime.clock import Clock, SystemClock
 from runtime.kafka.errors import (
+    Denied,
     Fenced,
     KafkaFault,
     ProducerLost,
@@ -90,6 +91,8 @@ class FakeKafka:
         self.topic_ids: dict[str, str] = {}
         self.operations: dict[str, frozenset[str]] = {}
         self.compacted: set[str] = set()
+        self.group_denied = False
+        """We may not even ask what we may do with the group."""
         self.end_offsets_fault: KafkaFault | None = None
         self.sends_hang = False
         """`send` itself waits, as for a partition's full buffer."""
@@ -234,6 +237,11 @@ class FakeConsumer:
 
     async def compacted(self, topic: str, *, timeout_s: float) -> bool:
         return topic in self._kafka.compacted
+
+    async def group_operations(self, *, timeout_s: float) -> frozenset[str]:
+        if self._kafka.group_denied:
+            raise Denied("GroupAuthorizationFailedError")
+        return self._kafka.operations.get(self._options.group_id, frozenset())
 
     async def getmany(
         self,
