@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.client import ConnectionGroup
+from aiokafka.conn import CloseReason
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from runtime.kafka import record_batches, unread
@@ -299,8 +301,25 @@ class AiokafkaConsumer:
             await self._consumer.commit(
                 {TopicPartition(*partition): offset for partition, offset in offsets.items()}
             )
+        except asyncio.CancelledError:
+            self._forget_coordinator()
+            raise
         except errors.KafkaError as error:
             raise read_fault(error) from error
+
+    def _forget_coordinator(self) -> None:
+        """Close the connection on which a commit got no answer: the next one goes on a new one.
+
+        aiokafka would hold on to it for `request_timeout_s`, and every commit would hang so long
+        when a connection is dead that nobody has closed. Membership survives: the next heartbeat
+        finds the coordinator again.
+        """
+        coordinator, client = self._consumer._coordinator, self._consumer._client  # noqa: SLF001
+        place = (coordinator.coordinator_id, ConnectionGroup.COORDINATION)
+        connection = client._conns.pop(place, None)  # noqa: SLF001 - nobody else closes it
+        if connection is not None:
+            connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+        coordinator.coordinator_dead()
 
     def position(self, partition: Partition) -> int | None:
         """Offset after everything delivered; aiokafka's own `position` may wait without end."""
