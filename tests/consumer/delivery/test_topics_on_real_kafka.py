@@ -90,6 +90,7 @@ async def test_what_the_brokers_say_of_topics(options: KafkaOptions) -> None:
         assert set(facts) == {posts, options.dlq_topic}
         assert facts[posts].id != facts[options.dlq_topic].id
         assert {"read", "write"} <= facts[posts].operations
+        assert "read" in await consumer.group_operations(timeout_s=10)
         assert await consumer.compacted(compacted, timeout_s=10)
         assert not await consumer.compacted(posts, timeout_s=10)
         assert "nowhere" not in await consumer.topics()
