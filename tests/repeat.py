@@ -1,4 +1,4 @@
-"""`python -m tests.repeat`: the tests again and again, in random order; which of them fail at times?
+"""`python -m tests.repeat`: the tests again and again, in random order; which ones fail at times?
 
 The files that depend on time fifty times, the whole suite five times; each round draws its own
 order. It says at the end which tests failed, how often, and the seeds that give their orders again
