@@ -125,13 +125,13 @@ async def test_a_certificate_of_another_authority_is_refused(
 ) -> None:
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(other)
-    with pytest.raises(Unreachable, match="isn't accepted .unable to get"):
+    with pytest.raises(Unreachable, match=r"isn't accepted .unable to get"):
         await seen_with(secured.tls, tls(other, check_hostname=check_hostname), {})
 
 
 async def test_another_name_is_taken_only_where_names_are_not_checked(secured: Secured) -> None:
     elsewhere = secured.tls.replace("127.0.0.1", "localhost")
-    with pytest.raises(Unreachable, match="isn't accepted .Hostname"):
+    with pytest.raises(Unreachable, match=r"isn't accepted .Hostname"):
         await topics_seen(elsewhere, secured.ca_file)
     await seen_with(elsewhere, tls(secured.ca_file, check_hostname=False), {})
 
