@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 POSTS ?= 2400
 FAULTS ?= 100
+SLICES ?= 1
+AT_ONCE ?= 1
+TIMES ?= 50
+SUITES ?= 5
 MINUTES ?= 30
 INPUTS ?= 1000000
 RECORDS ?= 100000
@@ -16,8 +20,8 @@ LIGHT := $(addprefix tests/,runtime schemas emollm consumer producer monitor emo
   test_architecture.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit unit-light coverage test-faults soak bench test-fuzz audit \
-  format generated lock hooks clean same-python
+.PHONY: help demo test lint types unit unit-light coverage test-faults test-repeat soak bench \
+  test-fuzz audit format generated lock hooks clean same-python
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,8 +50,11 @@ coverage: $(VENV)/.dev ## the tests once more, and which lines and branches they
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-faults: $(VENV)/.dev ## real processes, real Kafka, faults at random (FAULTS=100; 1000: 85 min): nothing is lost
-	$(BIN)/python -m tests.faults --faults $(FAULTS) $(ARGS)
+test-faults: $(VENV)/.dev ## real processes, real Kafka, faults at random (FAULTS=100; 1000 SLICES=10 AT_ONCE=2): nothing is lost
+	$(BIN)/python -m tests.faults --faults $(FAULTS) --slices $(SLICES) --at-once $(AT_ONCE) $(ARGS)
+
+test-repeat: $(VENV)/.dev ## the files that depend on time fifty times, all tests five times (TIMES=50 SUITES=5)
+	$(BIN)/python -m tests.repeat --times $(TIMES) --suites $(SUITES) $(ARGS)
 
 soak: $(VENV)/.bench ## half an hour at half load, rebalancing (MINUTES=30): memory and latency stay flat
 	$(BIN)/python -m bench.soak --minutes $(MINUTES) $(ARGS)
