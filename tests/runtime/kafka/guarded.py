@@ -33,7 +33,7 @@ class Guarded(NamedTuple):
     ca_file: Path
 
     def login(self, user: str, password: str = PASSWORD) -> dict[str, Any]:
-        """aiokafka's arguments."""
+        """Client arguments."""
         return {
             "security_protocol": "SASL_PLAINTEXT",
             "sasl_mechanism": "PLAIN",
@@ -42,7 +42,7 @@ class Guarded(NamedTuple):
         }
 
     def trust(self) -> dict[str, Any]:
-        """aiokafka's arguments for the TLS listener."""
+        """Client arguments for the TLS listener."""
         context = ssl.create_default_context(cafile=str(self.ca_file))
         return {"security_protocol": "SSL", "ssl_context": context}
 
@@ -65,7 +65,9 @@ class Guarded(NamedTuple):
                 assert [code for code, _ in answer.creation_responses] == [0]
                 # The controller has it; the broker, which is asked, hears of it a moment later.
                 async with asyncio.timeout(30):
-                    while not (await admin._send_request(DescribeAclsRequest(*acl))).resources:
+                    while not (  # noqa: ASYNC110 - nobody tells when it knows
+                        await admin._send_request(DescribeAclsRequest(*acl))
+                    ).resources:
                         await asyncio.sleep(0.01)
         finally:
             await admin.close()
