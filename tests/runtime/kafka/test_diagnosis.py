@@ -14,7 +14,6 @@ from runtime.kafka.errors import Denied, Unreachable
 from runtime.kafka.options import KafkaOptions
 from tests.runtime.kafka.guarded import Guarded
 
-pytestmark = pytest.mark.kafka
 PLAIN: dict[str, object] = {"security_protocol": "PLAINTEXT"}
 
 

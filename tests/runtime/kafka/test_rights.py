@@ -13,8 +13,6 @@ from runtime.kafka.options import KafkaOptions
 from runtime.kafka.rights import Right, group_facts, missing_rights
 from tests.runtime.kafka.guarded import Guarded
 
-pytestmark = pytest.mark.kafka
-
 
 @asynccontextmanager
 async def admin_of(
