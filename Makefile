@@ -109,21 +109,22 @@ endif
 
 # What a target needs, by hash, then this checkout itself; again when its lock changes.
 define install
-@echo "Installing $(1) into $(VENV) (once) …"
+@echo "Installing $(1) into $(VENV) (once): $$(grep -c '^[a-z]' locks/$(2).txt) packages, by hash:"
+@sed -n 's/^\([a-z0-9._-]*==[^ ;]*\).*/\1/p' locks/$(2).txt | tr '\n' ' ' | fold -s -w 78; echo
 @$(PIP) install --quiet --require-hashes --requirement locks/$(2).txt
 @$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 @touch $@
 endef
 
 $(VENV)/.demo: locks/demo.txt pyproject.toml | same-python # no torch, no test tools
-	$(call install,emostream,demo)
+	$(call install,emostream: 0.4 GB,demo)
 
 $(VENV)/.light: locks/light.txt pyproject.toml | same-python # the test tools, no torch
 	$(call install,emostream and the test tools,light)
 	@touch $(VENV)/.demo
 
 $(VENV)/.dev: locks/dev.txt pyproject.toml | same-python # everything, torch included
-	$(call install,emostream with torch and the test tools: minutes,dev)
+	$(call install,emostream with torch and the test tools: 6 GB and minutes,dev)
 	@touch $(VENV)/.demo $(VENV)/.light
 
 $(VENV)/.bench: locks/bench.txt pyproject.toml | same-python # peers to compare with, pictures

@@ -87,7 +87,7 @@ class Member:
             # Less the one that answers this very question.
             tasks=int(told["emostream_asyncio_tasks"]) - 1,
             cpu_s=sum(map(int, times)) / _TICKS,
-            consumed=int(told["emostream_consumed_total"]),
+            consumed=int(told["emostream_posts_consumed_total"]),
             in_flight=int(told["emostream_in_flight_posts"]),
             lag=int(told.get("emostream_lag_posts", 0)),
             partitions=int(told["emostream_partitions"]),

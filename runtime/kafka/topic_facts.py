@@ -156,7 +156,7 @@ async def topic_facts(client: Any, topics: Iterable[str]) -> dict[str, TopicFact
 
 
 def operations_of(bits: int) -> frozenset[str]:
-    """Name the operations that a broker allows; empty where it doesn't tell."""
+    """What Kafka's bit field of authorized operations allows; empty where brokers don't tell."""
     if bits == _UNKNOWN:
         return frozenset()
     return frozenset(operation for bit, operation in _OPERATIONS.items() if bits >> bit & 1)
