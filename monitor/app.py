@@ -1,6 +1,7 @@
 """The whole monitor: standing by, taking over, one term after the other, exit status."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
@@ -39,6 +40,10 @@ _STOP_S = 8.0
 
 def main(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> int:
     """Run the monitor on an event loop of its own, to its end; give the exit status."""
+    # As in the consumer: what was imported needn't be looked at again; what is new is, each 5,000
+    # objects instead of each 700: 14 % of the CPU went there.
+    gc.freeze()
+    gc.set_threshold(5_000, 10, 10)
     if sys.platform == "win32":
         return asyncio.run(run(settings, on_ready=on_ready))
     import uvloop  # noqa: PLC0415 - there is none for Windows

@@ -241,13 +241,15 @@ class Watch:
         minute = pane // PANES_IN_WINDOW * WINDOW_S
         if self._minute is not None and minute > self._minute:
             self._add_late(minute)
-            closed.windows.extend(
-                self._minutes[track].close(late=self._late_in_minute.get(track, 0))
-                for track in sorted(self._minutes)
-            )
+            closed.windows.extend(self._window(track) for track in sorted(self._minutes))
             self._minutes.clear()
             self._minute_offsets.clear()
         self._minute = minute if self._minute is None else max(self._minute, minute)
+
+    def _window(self, track: str) -> Window:
+        minute, detector = self._minutes[track], self._detectors.get(track)
+        expected = None if detector is None else detector.minute_band(minute.start, minute.scored)
+        return minute.close(late=self._late_in_minute.get(track, 0), expected=expected)
 
     def _add_late(self, until: int) -> None:
         """Gather the late events of the windows before `until`; they have a window, if empty."""

@@ -13,7 +13,7 @@ from schemas.headers import (
     read_dead_letter,
 )
 from schemas.post import Post
-from schemas.window import OffsetRange, PaneSums, Quantiles, Window
+from schemas.window import Expected, ExpectedValue, OffsetRange, PaneSums, Quantiles, Window
 
 __all__ = [
     "AFFECT_EVENT",
@@ -26,6 +26,8 @@ __all__ = [
     "DeadLetter",
     "EventType",
     "Evidence",
+    "Expected",
+    "ExpectedValue",
     "Headers",
     "ModelRef",
     "Mute",

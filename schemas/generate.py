@@ -22,7 +22,7 @@ from schemas.baseline import Baseline
 from schemas.event import AffectEvent, ModelRef, Sentiment
 from schemas.headers import AFFECT_EVENT, DEFAULT_SOURCE, ERRORS_PREFIX, REPLAYS
 from schemas.post import Post
-from schemas.window import OffsetRange, PaneSums, Quantiles, Window
+from schemas.window import Expected, ExpectedValue, OffsetRange, PaneSums, Quantiles, Window
 
 JsonSchema: TypeAlias = dict[str, Any]
 
@@ -30,7 +30,7 @@ FOLDER = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     *(Post, AffectEvent, Sentiment, ModelRef),
-    *(Window, PaneSums, Quantiles, OffsetRange),
+    *(Window, PaneSums, Quantiles, OffsetRange, Expected, ExpectedValue),
     *(Alert, Evidence, Term, AlertAction, Mute, Baseline),
 )
 

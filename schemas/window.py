@@ -57,6 +57,23 @@ class Quantiles(msgspec.Struct, frozen=True, kw_only=True):
     p90: UnitInterval
 
 
+class ExpectedValue(msgspec.Struct, frozen=True, kw_only=True):
+    """What the detector expected of a figure before the minute began, and 95 % of what is usual."""
+
+    expected: UnitInterval
+    low: UnitInterval
+    high: UnitInterval
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A track's past and hour of day, as alerts compare with them."""
+
+    negative_soft: ExpectedValue | UnsetType = UNSET
+    """Of the panes' `soft / scored`: authors and texts capped."""
+    valence: ExpectedValue | UnsetType = UNSET
+    """Of the panes' `valence / scored`."""
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One track's posts of one closed minute of event time (version 1).
 
@@ -97,6 +114,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whose reading it was (`both`, `first`, `second`) to the share of posts, where events say."""
     sources: dict[str, UnitInterval] = {}
     langs: dict[str, UnitInterval] = {}
+    expected: Expected | UnsetType = UNSET
+    """Absent while the track's baseline is warming, and where no post has a valence."""
     offsets: tuple[OffsetRange, ...] = ()
     panes: tuple[PaneSums, ...] = ()
     """The window's ten-second panes that have posts, oldest first."""

@@ -1,9 +1,10 @@
 """One track's detector: panes in, transitions out. Pure, and the same live and in a backtest."""
 
-from math import log
-from typing import NamedTuple
+from math import log, sqrt
+from typing import Literal, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from monitor.detection.baseline import STEP_S, Baseline, Forecast
 from monitor.detection.instrument import Instrument, differs
@@ -14,7 +15,7 @@ from monitor.detection.state import VERSION, Hour, Open, State
 from monitor.detection.transition import Transition
 from monitor.windows.panes import PANE_S, PANES_IN_WINDOW
 from schemas.alert import AlertState, Evidence, Measure
-from schemas.window import PaneSums
+from schemas.window import Expected, ExpectedValue, PaneSums
 
 _PENDING = 1.5
 """Nats below the threshold at which an alert is pending: some four times as often as it fires."""
@@ -121,6 +122,32 @@ class TrackDetector:
     def expected(self) -> float:
         """Return the usual soft share negative of now."""
         return self._s.baseline.expected(self._s.pane * PANE_S)
+
+    def minute_band(
+        self, start: int, posts: float, *, minutes: Literal[1, 10] = 1
+    ) -> Expected | None:
+        """Return what was expected of the minutes from `start` (Unix seconds) on.
+
+        The forecast made before they began, as `_judge` compares with it; the band holds 95 % of
+        the means of so many posts. None while it warms, and for what is longer ago than is kept.
+        """
+        forecasts = self._s.forecasts
+        if not self.warm or posts <= 0 or not forecasts:
+            return None
+        step = (start - forecasts[0].at) // STEP_S
+        if not 0 <= step < len(forecasts):
+            return None
+        stretch = STRETCHES.index(minutes * PANES_IN_WINDOW)
+        baseline = self._s.baseline
+        end = start + minutes * STEP_S
+        mean, variance = expected_of(forecasts[step], stretch, 0, end, baseline.wander)
+        (valence,) = (one for one in self._s.companions if one.measure == "valence")
+        usual = valence.band(posts)
+        return Expected(
+            negative_soft=_within(min(0.98, max(0.02, mean)), variance + baseline.noise / posts),
+            # Companions look for rises: they hold the valence upside down.
+            valence=UNSET if usual is None else _within(1 - usual[0], usual[1]),
+        )
 
     def same_hour(self, at: float, days: int) -> float | None:
         """Return the soft share negative of the same hour so many days before, where known."""
@@ -528,6 +555,13 @@ class TrackDetector:
                 note=note,
             )
         )
+
+
+def _within(mean: float, variance: float) -> ExpectedValue:
+    """Return the mean and the two values between which 95 % of a normal variable lie."""
+    away = 1.96 * sqrt(max(0.0, variance))
+    low, high = max(0.0, mean - away), min(1.0, mean + away)
+    return ExpectedValue(expected=round(mean, 4), low=round(low, 4), high=round(high, 4))
 
 
 def _next_minute(pane: int) -> int:

@@ -47,6 +47,14 @@ class Companion(msgspec.Struct):
             return None
         return min(0.97, max(0.01, self.usual_sum / self.usual_posts))
 
+    def band(self, posts: float) -> tuple[float, float] | None:
+        """Return the usual mean and the variance of a mean of so many posts; None if unknown."""
+        usual = self.usual()
+        if usual is None:
+            return None
+        noise = 0.04 if self.measure == "valence" else usual * (1 - usual)
+        return usual, self.wander + noise / self.usual_posts + noise / posts
+
     def evidence(self) -> tuple[float, float, int]:
         """Return the most evidence (nats) for a rise, the observed mean, and over how many minutes.
 

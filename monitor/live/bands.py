@@ -1,14 +1,16 @@
-"""What is usual for a track: the band that the page draws around its figures.
+"""What is usual for a track, as the page draws it around its figures.
 
-A picture, not a judgement: whether something is a spike is the detector's business alone.
+Of mood, it is what the detector expected, as alerts say it. How many posts come a minute is judged
+by nobody: their band is a picture only.
 """
 
+from collections.abc import Sequence
 from math import sqrt
 
 from msgspec import UnsetType
 
 from monitor.page.source import Band, Expected
-from schemas.window import Window
+from schemas import window as windows
 
 _MEMORY_MINUTES = 180
 """Half of the weight lies within the last two hours."""
@@ -18,68 +20,56 @@ _LEAST = 20
 """Minutes with posts before anything is said."""
 
 
-class Usual:
-    """One figure's usual value and how far a minute's strays, both forgotten exponentially."""
+class UsualPosts:
+    """The usual number of posts a minute and its spread, both forgotten exponentially."""
 
     __slots__ = ("mean", "minutes", "spread")
 
     def __init__(self) -> None:
         self.mean = 0.0
         self.spread = 0.0
-        """Variance of the figure around its mean, beyond what the number of posts explains."""
+        """Variance around the mean, beyond a Poisson variable's."""
         self.minutes = 0
 
-    def add(self, value: float, noise: float) -> None:
-        """Take a minute's figure; `noise` is the variance that its number of posts explains."""
+    def add(self, posts: int) -> None:
+        """Learn from a calm minute."""
+        noise = max(1.0, self.mean)
         self.minutes += 1
         share = max(1 / self.minutes, 1 / _MEMORY_MINUTES)
-        missed = value - self.mean
+        missed = posts - self.mean
         self.mean += share * missed
         excess = max(0.0, missed * missed - noise) if self.minutes > 1 else 0.0
         self.spread += share * (excess - self.spread)
 
-    def band(self, noise: float, *, most: float) -> Band | None:
-        """The band of a figure with this noise, within 0 and `most`; None while it isn't known."""
+    def band(self) -> Band | None:
+        """The band of a minute's posts; None while it isn't known."""
         if self.minutes < _LEAST:
             return None
-        away = _WIDTH * sqrt(max(0.0, noise) + self.spread)
-        return Band(
-            expected=self.mean,
-            low=max(0.0, self.mean - away),
-            high=min(most, self.mean + away),
-        )
+        away = _WIDTH * sqrt(max(1.0, self.mean) + self.spread)
+        return Band(expected=self.mean, low=max(0.0, self.mean - away), high=self.mean + away)
 
 
-class TrackBands:
-    """A track's usual share negative, valence and posts a minute."""
-
-    def __init__(self) -> None:
-        self._share = Usual()
-        self._valence = Usual()
-        self._posts = Usual()
-
-    def add(self, window: Window) -> None:
-        """Learn from a calm minute."""
-        self._posts.add(window.posts, max(1.0, self._posts.mean))
-        if window.scored:
-            if not isinstance(window.negative_share, UnsetType):
-                self._share.add(window.negative_share, self._share_noise(window.scored))
-            if not isinstance(window.valence_mean, UnsetType):
-                self._valence.add(window.valence_mean, _VALENCE_NOISE / window.scored)
-
-    def expected(self, scored: int) -> Expected:
-        """The bands of a stretch with so many posts; that of posts is a minute's."""
-        posts = max(1, scored)
-        return Expected(
-            negative_share=self._share.band(self._share_noise(posts), most=1.0),
-            valence=self._valence.band(_VALENCE_NOISE / posts, most=1.0),
-            posts=self._posts.band(max(1.0, self._posts.mean), most=float("inf")),
-        )
-
-    def _share_noise(self, posts: int) -> float:
-        usual = min(0.95, max(0.05, self._share.mean))
-        return usual * (1 - usual) / posts
+def expected_of(expected: windows.Expected, posts: UsualPosts) -> Expected:
+    """What the detector expected of a stretch, and the usual number of posts a minute."""
+    return Expected(
+        negative_share=_band(expected.negative_soft),
+        valence=_band(expected.valence),
+        posts=posts.band(),
+    )
 
 
-_VALENCE_NOISE = 0.04
-"""Variance of one post's valence, as in tweets (standard deviation .2)."""
+def judged(minutes: Sequence[windows.Window]) -> float | None:
+    """The share negative as the detector judges it; None without a scored post.
+
+    The mean probability that a post is negative, authors and texts capped.
+    """
+    scored = sum(pane.scored for window in minutes for pane in window.panes)
+    if not scored:
+        return None
+    return sum(pane.soft for window in minutes for pane in window.panes) / scored
+
+
+def _band(value: windows.ExpectedValue | UnsetType) -> Band | None:
+    if isinstance(value, UnsetType):
+        return None
+    return Band(expected=value.expected, low=value.low, high=value.high)

@@ -4,12 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 from msgspec import UnsetType
 
 from monitor.detection import TrackDetector
 from monitor.live.alerts import Alerts
-from monitor.live.bands import TrackBands
+from monitor.live.bands import UsualPosts, expected_of, judged
 from monitor.live.lookup import Lookup
 from monitor.live.places import Places
 from monitor.mutes import in_force, is_over
@@ -43,7 +44,7 @@ from runtime.kafka.errors import KafkaFault
 from schemas.alert import Alert, AlertAction, Mute
 from schemas.window import Window
 
-NOW_MINUTES = 10
+NOW_MINUTES: Literal[10] = 10
 """What a track's figures of now are taken over."""
 
 
@@ -68,7 +69,7 @@ class Board:
         self._wall = wall
         self._order = {name: at for at, name in enumerate(configured)}
         self._history = History()
-        self._bands: dict[str, TrackBands] = {}
+        self._usual_posts: dict[str, UsualPosts] = {}
         self._recent: dict[str, deque[Window]] = {}
         self._posts: dict[str, int] = {}
         """Posts by track since the start, for the order of those that nobody named."""
@@ -99,7 +100,7 @@ class Board:
     def forget(self, track: str) -> None:
         """Drop a track that is watched no longer; its alerts are kept."""
         self._history.forget(track)
-        for kept in (self._bands, self._recent, self._posts):
+        for kept in (self._usual_posts, self._recent, self._posts):
             kept.pop(track, None)
 
     def alert_record(self, record: Alert | AlertAction) -> None:
@@ -220,14 +221,18 @@ class Board:
 
     def _keep(self, window: Window) -> Minute:
         track = window.track
-        bands = self._bands.setdefault(track, TrackBands())
+        usual = self._usual_posts.setdefault(track, UsualPosts())
         detector = self.detectors.get(track)
-        warm = detector is None or detector.warm
+        expected = window.expected
         minute = Minute(
-            window=window, expected=bands.expected(window.scored) if warm else Expected()
+            window=window,
+            negative_share=judged([window]),
+            expected=Expected()
+            if isinstance(expected, UnsetType)
+            else expected_of(expected, usual),
         )
         if detector is None or detector.alert_state not in {"firing", "stale"}:
-            bands.add(window)
+            usual.add(window.posts)
         self._history.add(minute)
         self._places.add(window)
         recent = self._recent.setdefault(track, deque(maxlen=NOW_MINUTES))
@@ -253,8 +258,10 @@ class Board:
         windows = [window for window in recent if window.start.timestamp() >= start]
         scored = sum(window.scored for window in windows)
         expected = Expected()
-        if detector is not None and detector.warm:
-            expected = self._bands[track].expected(scored)
+        if detector is not None and scored:
+            band = detector.minute_band(round(start), scored, minutes=NOW_MINUTES)
+            if band is not None:
+                expected = expected_of(band, self._usual_posts[track])
         return TrackState(
             track=track,
             condition=condition,
@@ -264,7 +271,7 @@ class Board:
             posts=sum(window.posts for window in windows),
             authors=_authors(windows),
             valence=_mean(windows, scored),
-            negative_share=sum(w.negative for w in windows) / scored if scored else None,
+            negative_share=judged(windows),
             expected=expected,
         )
 

@@ -41,6 +41,5 @@ class TrackGauges:
                 counts.put(m.NEGATIVE, track, value=state.negative_share)
             if state.valence is not None:
                 counts.put(m.VALENCE, track, value=state.valence)
-            detector = board.detectors.get(track)
-            if detector is not None and detector.warm:
-                counts.put(m.EXPECTED, track, value=detector.expected())
+            if state.expected.negative_share is not None:
+                counts.put(m.EXPECTED, track, value=state.expected.negative_share.expected)

@@ -114,7 +114,8 @@ def _figures(minute: Minute) -> Iterator[tuple[str, float]]:
     yield "posts", window.posts
     yield "authors", _number(window.authors)
     yield "valence", _number(window.valence_mean)
-    yield "negative_share", _number(window.negative_share)
+    share = minute.negative_share
+    yield "negative_share", _number(window.negative_share if share is None else share)
     for emotion in EMOTIONS:
         # An emotion that a window doesn't list was found in none of its posts, if any was asked.
         yield emotion, window.emotions.get(emotion, 0.0 if window.emotions else nan)

@@ -55,6 +55,9 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
     """One closed window of a track, and what was expected of it."""
 
     window: Window
+    negative_share: float | None = None
+    """As alerts measure it: the mean probability that a post is negative, authors and texts
+    capped. None for the window's own."""
     expected: Expected = Expected()
 
 
@@ -74,6 +77,7 @@ class TrackState(msgspec.Struct, frozen=True, kw_only=True):
     valence: float | None = None
     """Mean, 0 to 1; None without a scored post, like the next one."""
     negative_share: float | None = None
+    """As alerts measure it: see `Minute`."""
     expected: Expected = Expected()
     """For the same minutes; `posts` still a minute."""
 

@@ -48,13 +48,14 @@ FENCED = Declared(
 NEGATIVE = Declared(
     "emostream_track_negative_share",
     "gauge",
-    "Share of the track's scored posts of the last 10 minutes (event time) below valence 0.43.",
+    "Mean probability that a post of the track is negative, over the last 10 minutes of event time:"
+    " the share negative that alerts name.",
     ("track",),
 )
 EXPECTED = Declared(
     "emostream_track_expected_negative_share",
     "gauge",
-    "The share negative that the detector expects now, as a soft count; absent until it is warm.",
+    "What the detector expected of that; absent until it is warm.",
     ("track",),
 )
 VALENCE = Declared(

@@ -7,7 +7,7 @@ from msgspec import UNSET
 from monitor.windows.distinct import Distinct, hash64
 from monitor.windows.panes import WINDOW_S, TrackPane
 from monitor.windows.valence import BINS, NEGATIVE_BELOW, SOFT, quantile
-from schemas.window import OffsetRange, PaneSums, Quantiles, Window
+from schemas.window import Expected, OffsetRange, PaneSums, Quantiles, Window
 
 _VALUES = 64
 """Different models, sources, languages or emotions kept apart; more count in `other`."""
@@ -88,7 +88,17 @@ class Minute:
         if author in self._by_author or len(self._by_author) < _AUTHORS:
             self._by_author[author] = self._by_author.get(author, 0) + 1
 
-    def close(self, *, late: int = 0) -> Window:
+    @property
+    def start(self) -> int:
+        """Unix seconds."""
+        return self._start
+
+    @property
+    def scored(self) -> float:
+        """Posts with a valence, after the caps."""
+        return sum(pane.scored for pane in self._panes)
+
+    def close(self, *, late: int = 0, expected: Expected | None = None) -> Window:
         """Return the window. `late` events were counted since the window before it closed."""
         posts = self._posts
         scored = sum(self._histogram)
@@ -118,6 +128,7 @@ class Minute:
             opinions=_shares(self._opinions, posts),
             sources=_shares(self._sources, posts),
             langs=_shares(self._langs, posts),
+            expected=UNSET if expected is None else expected,
             offsets=tuple(
                 OffsetRange(partition=partition, first=first, last=last)
                 for partition, (first, last) in sorted(self._offsets.items())

