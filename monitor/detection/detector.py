@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from monitor.detection.baseline import STEP_S, Baseline, Forecast
+from monitor.detection.baseline import STEP_S, Baseline, Forecast, binary_variance
 from monitor.detection.instrument import Instrument, differs
 from monitor.detection.measures import MinuteSums, Volume, companions, feed
 from monitor.detection.scan import LONGEST, STRETCHES, evidence, expected_of
@@ -233,7 +233,8 @@ class TrackDetector:
             del state.readers[known]
 
     def _judge(self, pane: int) -> None:
-        threshold = self._settings.threshold(self._s.rate)
+        baseline, usual = self._s.baseline, self._s.forecasts[-1].mean
+        threshold = self._settings.threshold(self._s.rate, baseline.noise(usual))
         best, length, observed, expected = self._scan(pane, threshold - _DROPPED)
         measure: Measure = "negative_share"
         if self._s.unjudged:
@@ -278,7 +279,7 @@ class TrackDetector:
         last = len(posts) - 1
         all_posts, all_soft = posts[-1], soft[-1]
         first_forecast = forecasts[0].at // PANE_S
-        noise, wander = state.baseline.noise, state.baseline.wander
+        dispersion, wander = state.baseline.dispersion, state.baseline.wander
         end = (pane + 1) * PANE_S
         best, length, observed, usual = -1.0, 0, 0.0, 0.0
         before = 0.0
@@ -296,7 +297,10 @@ class TrackDetector:
             mean, variance = expected_of(forecasts[step], index, offset, end, wander)
             share = (all_soft - soft[last - panes]) / number
             excess = share - mean
-            if excess <= 0 or excess * excess < 2 * least * (noise / number + variance):
+            if excess <= 0:
+                continue
+            noise = dispersion * binary_variance(mean)
+            if excess * excess < 2 * least * (noise / number + variance):
                 continue
             speaks = evidence(number, share, mean, variance, noise)
             if speaks > best:
