@@ -1,5 +1,6 @@
 """`emostream evaluate`: from files to the tables of scores."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -114,8 +115,9 @@ async def test_the_small_model_is_run_in_this_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "give one file or folder"),
+        ([], "give files to be scored, or --bias"),
         (["{file}", "{file}"], "give one file or folder"),
+        (["{file}", "--bias"], "or --bias (with --report, if you like) and no files"),
         (["{file}", "--gold-scale", "5"], "must be LOW:HIGH"),
         (["{file}", "--gold-scale", "5:1"], "the first must be below"),
         (["{events}"], "name a file that has them with --gold"),
@@ -143,3 +145,34 @@ async def test_predictions_of_other_posts_are_told_not_scored(tmp_path: Path) ->
     )
     assert done.status == 1
     assert "nothing could be scored" in done.err
+
+
+async def test_bias_is_reported_beside_a_model_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a few sentences: what a fake model reads higher of women is in both reports."""
+    monkeypatch.setattr("training.evaluation.bias.sentences.STATES", {"joy": ("cheerful",)})
+    monkeypatch.setattr("training.evaluation.bias.sentences.SITUATIONS", {})
+    sides = ("my sister", "My sister", "my wife", "My wife", "my mother", "My mother")
+
+    def say(prompt: str) -> str:
+        if "contains emotions" in prompt:
+            return "joy."
+        level = 0.5 + sum(map(ord, prompt)) % 7 / 1_000
+        return str(round(level + 0.1 * any(side in prompt for side in sides), 3))
+
+    file = tmp_path / "bias.md"
+    async with serving(FakeTgi(say)) as tgi:
+        words = ["--bias", "--server", tgi.url, "--report", str(file), "--json"]
+        status = await asyncio.to_thread(evaluate, *words)
+    assert status == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = {(row["comparison"], row["measure"]): row for row in found["differences"]}
+    row = rows["women - men, nouns", "V-reg"]
+    assert row["significant"]
+    assert row["test"]["mean"] == pytest.approx(0.05, abs=0.005)
+    assert not rows["women - men, names", "V-reg"]["significant"]
+    report = file.read_text(encoding="utf-8")
+    assert report.startswith("## Bias\n")
+    assert "| women - men, nouns | V-reg | +0.0" in report
+    assert "E-c:joy" not in report
