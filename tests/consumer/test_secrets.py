@@ -18,8 +18,8 @@ from runtime.kafka.errors import KafkaFault
 from runtime.kafka.security import client_security
 from runtime.settings.section import Section
 from runtime.telemetry.logging import setup_logging
-from tests.consumer.tgi import FakeTgi, serving
 from tests.runtime.kafka.fake_kafka import FakeKafka
+from tests.tgi import FakeTgi
 
 MARK = "sekrit"
 
@@ -94,8 +94,7 @@ async def test_a_run_with_all_of_them_set_tells_none(out: io.StringIO) -> None:
     broker = FakeKafka({"posts": 1, "affect.events": 1, "affect.dlq": 1})
     post = {"id": "1", "text": "Hello there.", "author": "ann@x"}
     broker.produce("posts", [json.dumps(post).encode(), b"junk", None])
-    tgi = FakeTgi()
-    async with serving(tgi):
+    async with FakeTgi() as tgi:
         settings = whole(tgi.url)
         bounds = {"until": Until(max_records=3), "signals": False, "make_brokers": broker.brokers}
         assert await run(settings, **bounds) == 0  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from runtime.kafka.aiokafka_brokers import AiokafkaProducer
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.topic_log import StoredRecord, kafka_topic_log
 from schemas import AFFECT_EVENT, AffectEvent, dead_letter_headers
-from tests.e2e.model_server import FaultyModelServer
+from tests.tgi import FakeTgi, varied
 
 OF_EACH = 2
 NO_KEY = b""
@@ -46,16 +46,12 @@ async def test_each_bad_input_ends_as_the_table_says_and_nothing_else_with_it(
     bootstrap: str, names: TopicNames
 ) -> None:
     sent = await _send_the_table(bootstrap, names.posts)
-    model_server = FaultyModelServer()
-    await model_server.start()
-    try:
+    async with FakeTgi(varied) as tgi:
         status = await run(
-            _settings(bootstrap, names, model_server.url),
+            _settings(bootstrap, names, tgi.url),
             until=Until(max_records=len(sent) + 1),
             signals=False,
         )
-    finally:
-        await model_server.stop()
     assert status == 0
     events = await _records(bootstrap, names.events)
     letters = await _records(bootstrap, names.dead_letters)

@@ -3,9 +3,9 @@
 import msgspec
 
 from emollm.clients.transport import DeadlinePassed, NoAnswer, Response
-from tests.e2e.model_server import answer as right_answer
 from tests.hostile.draws import Draws
 from tests.hostile.texts import text
+from tests.tgi import varied
 
 CANONICAL = (
     *("0.734", "0", "1.0", "0.5", "0.123456789", "1", "2: moderate amount of {e} can be inferred"),
@@ -65,7 +65,7 @@ class Reply(msgspec.Struct, frozen=True):
         if self.kind == "too late":
             raise DeadlinePassed("no answer within 30 s")
         if self.kind == "the right answer":
-            return Response(200, self.content_type, _generated(right_answer(prompt)))
+            return Response(200, self.content_type, _generated(varied(prompt)))
         body = self.body
         if self.quote >= 0:
             begin = self.quote % max(1, len(prompt))

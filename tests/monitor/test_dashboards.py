@@ -1,6 +1,5 @@
 """docs/dashboards.md: the ten lines run as they stand."""
 
-import asyncio
 import re
 import sys
 from pathlib import Path
@@ -11,7 +10,8 @@ from monitor.live.journal import window_key
 from runtime.kafka.producing import kafka_producer
 from schemas.window import Window
 from tests.monitor.live.made import T0
-from tests.monitor.live.stage import WAIT_S, make_stage
+from tests.monitor.live.stage import make_stage
+from tests.process import Process
 
 PAGE = Path(__file__).parents[2] / "docs/dashboards.md"
 
@@ -35,12 +35,6 @@ async def test_ten_lines_of_python_read_the_windows_without_our_code(
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     assert "monitor" not in code
     code = code.replace("localhost:9092", bootstrap).replace("affect.windows", stage.names.windows)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-u", "-c", code), cwd=tmp_path, stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    async with asyncio.timeout(WAIT_S):
-        line = await process.stdout.readline()
-    process.kill()
-    await process.wait()
-    assert line.split() == [b"2026-03-02T08:00:00Z", b"trains", b"21", b"0.35"]
+    async with Process(sys.executable, "-u", "-c", code, cwd=tmp_path) as process:
+        line = await process.wait_for_line("trains")
+    assert line.split() == ["2026-03-02T08:00:00Z", "trains", "21", "0.35"]

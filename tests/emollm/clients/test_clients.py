@@ -33,7 +33,7 @@ from emollm.errors import (
     WrongRequest,
 )
 from emollm.protocol import GenerateParams, Generation, ModelClient, ServerInfo
-from tests.emollm.clients.stub import Connection, Request, StubServer, answering, http
+from tests.raw_http import Connection, RawServer, Request, answering, http
 
 PARAMS = GenerateParams(max_new_tokens=16)
 GRAMMAR = GenerateParams(max_new_tokens=16, grammar=r"0\.\d{3}")
@@ -394,7 +394,7 @@ async def test_a_call_ends_in_time_however_the_server_misbehaves(dialect: str) -
     for behave, kind in (
         (cut, Unavailable), (hang, TimedOut), (drip, TimedOut), (shut, Unavailable),
     ):  # fmt: skip
-        async with StubServer(behave) as server:
+        async with RawServer(behave) as server:
             client = CLIENTS[dialect](HttpTransport(ServerOptions(url=server.url)))
             # What ends by itself gets time enough, however busy the machine is.
             timeout_s = 0.05 if kind is TimedOut else 30.0
@@ -409,7 +409,7 @@ async def test_a_cancelled_prompt_frees_its_place_on_the_server(dialect: str) ->
         arrived.set()
         await connection.until_closed()
 
-    async with StubServer(behave) as server:
+    async with RawServer(behave) as server:
         client = CLIENTS[dialect](HttpTransport(ServerOptions(url=server.url)))
         task = asyncio.ensure_future(client.generate(POST, PARAMS, timeout_s=60.0))
         await arrived.wait()
@@ -421,7 +421,7 @@ async def test_a_cancelled_prompt_frees_its_place_on_the_server(dialect: str) ->
 
 
 async def test_a_server_that_is_gone_is_unavailable(dialect: str) -> None:
-    async with StubServer(answering(200)) as server:
+    async with RawServer(answering(200)) as server:
         url = server.url
     client = CLIENTS[dialect](HttpTransport(ServerOptions(url=url)))
     assert type(await client.generate(POST, PARAMS, timeout_s=5.0)) is Unavailable

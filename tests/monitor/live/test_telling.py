@@ -3,8 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from tests.monitor.live.stage import WAIT_S, make_stage, mood
+from tests.monitor.live.stage import ACTIVE, make_stage, mood
 from tests.monitor.notify.receiver import Receiver, receiving
+from tests.process import WAIT_S
 
 CALM = 4 * 3_600.0
 
@@ -23,7 +24,7 @@ async def test_a_webhook_is_told_of_the_alert_of_a_storm_and_of_its_end(
         stage.config.write_text(text.replace("idle_after_s = 0.2", "idle_after_s = 20"))
         await stage.write(mood(0, CALM, every_s=40, negative=0.3))
         async with stage.process() as monitor:
-            await monitor.active()
+            await monitor.wait_for_line(ACTIVE)
             await stage.write(mood(CALM, CALM + 900, every_s=4, negative=0.8))
             fired = (await stage.alerts_until("firing"))[-1]
             await told(receiver, fired.id, times=2)  # refused once, taken once

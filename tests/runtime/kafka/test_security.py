@@ -12,6 +12,7 @@ from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError
 
 from runtime.kafka.security import ClientCredentials, FileToken, client_security
 from runtime.settings import ConfigError, Kafka
+from tests.http_server import serving
 
 
 def kafka(**changes: Any) -> Kafka:
@@ -96,14 +97,9 @@ class Endpoint:
 @pytest.fixture
 async def endpoint() -> AsyncIterator[Endpoint]:
     found = Endpoint()
-    app = web.Application()
-    app.router.add_post("/token", found.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/token"
-    yield found
-    await runner.cleanup()
+    async with serving(("POST", "/token", found.answer)) as url:
+        found.url = f"{url}/token"
+        yield found
 
 
 def credentials(
