@@ -16,7 +16,7 @@ from bench.model.server import ModelServer
 from bench.options import Options
 from bench.process import MeasuredProcess
 from bench.report import Goal, Part, say
-from bench.stage import POSTS, Stage, consumer_env, letters_of, open_stage, records
+from bench.stage import POSTS, Stage, consumer_env, dead_letters_of, open_stage, records
 
 _TEXT_CHARS = 4_000
 _LIMIT_MB = 256
@@ -56,10 +56,13 @@ async def backlog(options: Options, folder: Path) -> Part:
                 status = await consumer.stop()
             prompts = server.stats().answered
         distinct = await _distinct(stage, events)
-        written, letters = await stage.count(events), await stage.count(letters_of(events))
-    if status != 0 or (written, distinct, letters) != (posts, posts, 0):
+        written, dead_letters = (
+            await stage.count(events),
+            await stage.count(dead_letters_of(events)),
+        )
+    if status != 0 or (written, distinct, dead_letters) != (posts, posts, 0):
         raise RuntimeError(
-            f"backlog: {written} events of {distinct} posts, {letters} dead letters, of {posts}"
+            f"backlog: {written} events of {distinct} posts, {dead_letters} dead letters, of {posts}"
             f" posts; exit status {status}"
         )
     return Part(
@@ -75,7 +78,7 @@ async def backlog(options: Options, folder: Path) -> Part:
             ("peak RSS MB", f"{costs.rss_mb:.0f}"),
             ("peak private writable MB", f"{max(s[2] for s in samples):.0f}"),
             ("events, each of another post", f"{distinct:,}"),
-            ("dead letters", f"{letters}"),
+            ("dead letters", f"{dead_letters}"),
         ),
         goals=(
             Goal(

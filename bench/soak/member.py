@@ -93,7 +93,7 @@ class Member:
             partitions=int(told["emostream_partitions"]),
         )
 
-    def said(self, event: str) -> Iterator[tuple[float, dict[str, Any]]]:
+    def logged(self, event: str) -> Iterator[tuple[float, dict[str, Any]]]:
         """Yield its log's lines of this event, with their time (Unix seconds)."""
         for line in self.log.read_bytes().splitlines():
             try:
@@ -104,7 +104,7 @@ class Member:
                 yield datetime.fromisoformat(fields["timestamp"]).timestamp(), fields
 
     def tracebacks(self) -> int:
-        """How many of them stand in its log."""
+        """How many are in its log."""
         words = self.log.read_text(encoding="utf-8", errors="replace")
         return words.count("Traceback") + words.count('"exception"')
 

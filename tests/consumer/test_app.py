@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -17,6 +16,7 @@ from consumer.settings import Settings
 from runtime.kafka.protocol import Partition
 from schemas.headers import ERRORS_PREFIX
 from tests.consumer.fakes import reach
+from tests.polling import until
 from tests.runtime.kafka.fake_kafka import FakeKafka
 from tests.tgi import FakeTgi
 
@@ -221,7 +221,7 @@ async def test_health_is_served_and_kafka_is_checked_before_a_model_server_has_a
                     make_brokers=broker.brokers,
                 )
             )
-            await reached(lambda: any(one["event"] == "waiting_for_model" for one in logs))
+            await until(lambda: any(one["event"] == "waiting_for_model" for one in logs))
         url = next(one["url"] for one in logs if one["event"] == "health_listens")
         async with aiohttp.ClientSession() as session:
             async with session.get(f"{url}/livez") as response:
@@ -260,7 +260,7 @@ async def test_a_partition_that_stopped_is_a_warning_in_readyz_which_stays_200()
             running = asyncio.ensure_future(
                 run(settings(tgi.url), on_ready=ready.set_result, make_brokers=broker.brokers)
             )
-            await reached(lambda: any(one["event"] == "partition_stopped" for one in logs))
+            await until(lambda: any(one["event"] == "partition_stopped" for one in logs))
         url = (await ready).split()[-1]
         async with aiohttp.ClientSession() as session:
             async with session.get(f"{url}/readyz") as response:
@@ -273,10 +273,3 @@ async def test_a_partition_that_stopped_is_a_warning_in_readyz_which_stays_200()
         assert 'emostream_paused{reason="bad_batch"} 1.0' in text
         os.kill(os.getpid(), signal.SIGTERM)
         assert await running == 0
-
-
-async def reached(condition: Callable[[], bool]) -> None:
-    """Wait for what sockets and timers bring about."""
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - a log has no event to wait for
-            await asyncio.sleep(0.02)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from pydantic import BaseModel
 
 from consumer.app import kafka_options, run, server_options
@@ -55,16 +54,12 @@ def whole(url: str) -> Settings:
 
 
 @pytest.fixture
-def out() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def out() -> io.StringIO:
+    """A log of everything, until the end of the test: `tests/conftest.py` puts logging back."""
     stream = io.StringIO()
     setup_logging("json", "debug", stream)
-    root.setLevel(logging.DEBUG)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    logging.getLogger().setLevel(logging.DEBUG)
+    return stream
 
 
 def test_all_secrets_are_known() -> None:

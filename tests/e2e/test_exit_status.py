@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from infra.kafka import TopicNames, create_topics, default_topics
+from infra.kafka import create_topics, default_topics
 from producer import Broker, LoadSettings, send_load
 from tests.process import emostream
 from tests.tgi import FakeTgi
+from tests.topics import topic_names
 
-NAMES = TopicNames(*(f"status.{part}" for part in ("posts", "events", "dlq", "windows", "alerts")))
+NAMES = topic_names("status")
 
 
 @pytest.fixture

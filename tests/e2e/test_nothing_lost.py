@@ -7,20 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from infra.kafka import TopicNames, create_topics, default_topics
+from infra.kafka import create_topics, default_topics
 from producer import BAD_INPUTS, Broker, LoadSettings, send_load
 from tests.e2e.topics import Contents, contents
 from tests.process import Process, emostream
 from tests.tgi import FakeTgi, varied
+from tests.topics import topic_names
 
 GROUP = "e2e"
-NAMES = TopicNames(
-    posts="e2e.posts",
-    events="e2e.events",
-    dead_letters="e2e.dlq",
-    windows="e2e.windows",
-    alerts="e2e.alerts",
-)
+NAMES = topic_names("e2e")
 STAGE = 500
 STAGES = 4
 

@@ -3,11 +3,10 @@
 import asyncio
 import io
 import json
-import secrets
 import time
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -21,9 +20,11 @@ from runtime.kafka.producing import kafka_producer
 from runtime.kafka.topic_log import kafka_topic_log
 from schemas.alert import Alert, AlertAction, Mute
 from tests import process
-from tests.monitor.live.made import T0, event
+from tests.monitor.alerts import make_alert
+from tests.monitor.live.made import event
 from tests.monitor.live.stage import mood
 from tests.process import Process
+from tests.topics import topic_names
 
 HOSTILE = "evil \x1b]0;title\x07 \u202egnp.exe\u202c \u2066x\nnew line 👩\u200d🚀"
 
@@ -70,9 +71,7 @@ class Command:
 
 @pytest.fixture
 async def emostream(bootstrap: str, tmp_path: Path) -> Command:
-    mark = secrets.token_hex(4)
-    parts = ("posts", "events", "dlq", "windows", "alerts", "mutes", "baselines")
-    names = TopicNames(*(f"{mark}.{part}" for part in parts))
+    names = topic_names()
     await create_topics({"bootstrap_servers": bootstrap}, default_topics(names))
     config = tmp_path / "emostream.toml"
     config.write_text(
@@ -85,24 +84,7 @@ async def emostream(bootstrap: str, tmp_path: Path) -> Command:
 
 
 def alert(transition: str, number: int = 0) -> Alert:
-    return msgspec.convert(
-        {
-            "version": 1,
-            "id": f"{transition}-{number}",
-            "alert_id": f"alert-{number}",
-            "track": "trains",
-            "transition": transition,
-            "measure": "negative_share",
-            "severity": "warning",
-            "observed": 0.61,
-            "expected": 0.3,
-            "started_at": T0,
-            "at": T0 + timedelta(minutes=5),
-            "posts": 213,
-            "authors": 90,
-        },
-        Alert,
-    )
+    return make_alert(transition, f"alert-{number}", observed=0.61, posts=213, authors=90)
 
 
 async def test_events_are_printed_whole_oldest_first_and_it_ends(emostream: Command) -> None:

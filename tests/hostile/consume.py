@@ -17,13 +17,14 @@ import psutil
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.plan import make_plan
 from consumer.settings import Tasks
-from infra.kafka import TopicNames, create_topics, default_topics
+from infra.kafka import create_topics, default_topics
 from producer import Broker
 from runtime.kafka.topic_log import kafka_topic_log
 from tests.hostile.topics import MARK, PARTITIONS, Verdict, judge, send
 from tests.process import Process, emostream
+from tests.topics import topic_names
 
-NAMES = TopicNames(*(f"hostile.{part}" for part in ("posts", "events", "dlq", "windows", "alerts")))
+NAMES = topic_names("hostile")
 GROUP = "hostile"
 _LOOK_S = 0.5
 _STUCK_S = 120.0

@@ -25,9 +25,8 @@ from emollm.clients import ServerOptions
 from emollm.clients.detect import make_client
 from emollm.clients.transport import Response
 from emollm.protocol import GenerateParams
-from infra.kafka import TopicNames, create_topics, default_topics
-from producer import Broker
-from runtime.kafka.topic_log import StoredRecord, kafka_topic_log
+from infra.kafka import create_topics, default_topics
+from runtime.kafka.topic_log import StoredRecord
 from runtime.settings import ConfigError
 from tests.hostile.secured import (
     BEARER,
@@ -41,6 +40,7 @@ from tests.hostile.secured import (
 from tests.http_server import serving
 from tests.process import Process, emostream
 from tests.tgi import FakeTgi, varied
+from tests.topics import stored_records, topic_names
 
 WORDS = "zq9wordsofapost"
 """In every post, in its author and in what is no post."""
@@ -199,7 +199,7 @@ class Run:
     def __init__(self, place: Place, log_format: str) -> None:
         self._place = place
         self._mark = uuid.uuid4().hex[:8]
-        self.names = TopicNames(*(f"{self._mark}.{n}" for n in ("p", "e", "d", "w", "a")))
+        self.names = topic_names(self._mark)
         sasl = {"mechanism": "PLAIN", "username": "ann"}
         if log_format == "console":
             url = f"{place.endpoint.url}/token"
@@ -262,10 +262,8 @@ class Run:
         async with asyncio.timeout(40):
             while len(found) < len(POSTS) - POSTS.count(None):
                 found = []
-                broker = Broker(bootstrap=self._place.kafka.plain)
                 for topic in (self.names.events, self.names.dead_letters):
-                    async with kafka_topic_log(topic, broker) as log:
-                        found += [record async for record in log.read(await log.spans())]
+                    found += await stored_records(topic, self._place.kafka.plain)
         return found
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from infra.kafka import TopicNames, create_topics, default_topics
+from infra.kafka import create_topics, default_topics
 from producer import Broker
 from runtime.kafka.topic_log import kafka_topic_log
 from tests.hostile.sockets import Sockets, sockets_of, traced
 from tests.process import Process
 from tests.tgi import FakeTgi
+from tests.topics import topic_names
 
 POSTS = 40
 STRACE = shutil.which("strace")
@@ -31,7 +32,7 @@ class Watched:
 
     def __init__(self, folder: Path, bootstrap: str, model_server: str) -> None:
         mark = uuid.uuid4().hex[:8]
-        self.names = TopicNames(*(f"{mark}.{part}" for part in ("p", "e", "d", "w", "a")))
+        self.names = topic_names(mark)
         self.bootstrap = bootstrap
         self.folder = folder
         self.config = folder / "emostream.toml"

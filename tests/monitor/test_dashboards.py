@@ -1,4 +1,4 @@
-"""docs/dashboards.md: the ten lines run as they stand."""
+"""docs/dashboards.md: the ten lines run as written."""
 
 import re
 import sys

@@ -108,7 +108,7 @@ async def test_what_is_off_is_neither_asked_nor_in_the_event() -> None:
     assert (event.emotions, event.intensity, event.intensity_class) == (UNSET, UNSET, UNSET)
 
 
-async def test_a_custom_tasks_result_stands_under_its_name() -> None:
+async def test_a_custom_tasks_result_is_under_its_name() -> None:
     stance = CustomTask(name="stance", wordings=("Which stance?",), choices=("for", "against"))
     pool = FakePool(lambda p: "against" if p.task == "stance" else canonical(p))
     event = await one(pool, custom=[stance.task()])
@@ -174,7 +174,7 @@ async def test_a_refusal_of_some_prompts_only_costs_their_values() -> None:
     assert event.intensity == {"joy": 0.6}
 
 
-async def test_outcomes_stand_in_the_records_order_with_dead_letters_among_them() -> None:
+async def test_outcomes_are_in_the_records_order_with_dead_letters_among_them() -> None:
     records = [record("a", 0), record("", 1), record("b", 2, value=b"junk"), record("c", 3)]
     outcomes = await make_analyzer(FakePool()).process(records)
     assert [type(outcome).__name__ for outcome in outcomes] == [
@@ -425,7 +425,7 @@ async def test_no_dead_letter_quotes_the_post() -> None:
         assert "sekrit" not in outcome.message
 
 
-async def test_a_repost_of_what_a_broken_server_answered_is_answered_once_it_is_mended() -> None:
+async def test_a_repost_of_what_a_broken_server_answered_is_answered_once_it_works_again() -> None:
     broken = True
     pool = FakePool(lambda p: "banana" if broken else canonical(p))
     analyzer = make_analyzer(pool)

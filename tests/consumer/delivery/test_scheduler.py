@@ -118,8 +118,8 @@ async def test_what_was_acknowledged_before_the_fuse_blew_is_committed_and_not_w
     again = Rig(rig.kafka, clock=rig.clock, service_limits=rig.service._limits)
     again.start()
     assert await again.end() == 3
-    letters = rig.kafka.values("affect.dlq")
-    assert letters == numbered(30, "poison")
+    dead_letters = rig.kafka.values("affect.dlq")
+    assert dead_letters == numbered(30, "poison")
     assert again.committed == 30
 
 

@@ -45,9 +45,9 @@ async def test_a_server_that_repeats_our_authorization_does_not_get_it_into_an_e
             error = await client.generate("x", GenerateParams(max_new_tokens=4), timeout_s=5.0)
             await client.aclose()
             assert isinstance(error, Unauthorized)
-            said = server.requests[-1].headers["authorization"].partition(" ")[2]
-            assert said
-            assert said not in str(error)
+            credentials = server.requests[-1].headers["authorization"].partition(" ")[2]
+            assert credentials
+            assert credentials not in str(error)
             assert "withheld" in str(error)
 
 

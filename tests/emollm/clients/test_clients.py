@@ -295,15 +295,15 @@ async def test_a_prompt_that_no_body_can_carry_is_refused_here(dialect: str) -> 
 
 
 async def test_no_error_repeats_the_prompt(dialect: str) -> None:
-    for said in (f"bad input: {POST!r}", f"[{{'input': '{POST}'}}]", POST):
-        for body in (json_of(said, "validation"), msgspec.json.encode({"message": said})):
+    for message in (f"bad input: {POST!r}", f"[{{'input': '{POST}'}}]", POST):
+        for body in (json_of(message, "validation"), msgspec.json.encode({"message": message})):
             client = CLIENTS[dialect](FakeTransport(Response(400, J, body)))
             error = await client.generate(f"Human: {POST}. Assistant:", PARAMS, timeout_s=1.0)
             assert isinstance(error, Refused)
             assert "Xanthippe" not in str(error)
 
 
-async def test_what_the_server_said_is_kept_but_not_all_of_it() -> None:
+async def test_the_servers_message_is_kept_but_not_all_of_it() -> None:
     client = TgiClient(FakeTransport(Response(424, J, json_of("shard " * 1000, "generation"))))
     error = await client.generate(POST, PARAMS, timeout_s=1.0)
     assert isinstance(error, GenerationFailed)

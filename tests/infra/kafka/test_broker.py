@@ -9,7 +9,6 @@ import secrets
 import signal
 import sys
 import textwrap
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from infra.kafka import (
     TopicSpec,
     create_topics,
 )
+from tests.polling import until
 from tests.process import Process
 
 
@@ -57,15 +57,6 @@ async def _consume(kafka: EmbeddedKafka, topic: str, count: int, partitions: int
         return sorted(values)
     finally:
         await consumer.stop()
-
-
-async def _until(fact: Callable[[], bool], within_s: float = 20) -> bool:
-    deadline = time.monotonic() + within_s
-    while not fact():
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(0.02)
-    return True
 
 
 def _alive(pid: int) -> bool:
@@ -184,9 +175,7 @@ async def test_a_parent_killed_with_9_leaves_no_java_and_no_folder() -> None:
         broker = json.loads((await parent.wait_for_line("broker: ")).removeprefix("broker: "))
         assert _alive(broker["pid"])
         await parent.kill()
-        assert await _until(
-            lambda: not _alive(broker["pid"]) and not Path(broker["folder"]).exists()
-        )
+        await until(lambda: not _alive(broker["pid"]) and not Path(broker["folder"]).exists())
 
 
 async def test_a_killed_guard_takes_java_along_and_is_told() -> None:
@@ -198,7 +187,7 @@ async def test_a_killed_guard_takes_java_along_and_is_told() -> None:
         assert kafka._launch is not None
         os.kill(kafka._launch._supervisor._process.pid, signal.SIGKILL)
         assert await asyncio.wait_for(kafka.wait(), 10) == -signal.SIGKILL
-        assert await _until(lambda: not _alive(pid))
+        await until(lambda: not _alive(pid))
         with pytest.raises(BrokerError, match="guard process was killed"):
             await kafka.restart()
     finally:

@@ -11,25 +11,19 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from infra.kafka import (
     EmbeddedKafka,
-    TopicNames,
     TopicsError,
     TopicSpec,
     TopicStatus,
     create_topics,
     default_topics,
 )
-
-
-def _names() -> TopicNames:
-    tag = secrets.token_hex(4)
-    parts = ("posts", "events", "dlq", "windows", "alerts", "mutes", "baselines")
-    return TopicNames(*(f"{tag}.{part}" for part in parts))
+from tests.topics import topic_names
 
 
 async def test_all_default_topics_are_made_once_and_then_found_as_they_are(
     kafka: EmbeddedKafka,
 ) -> None:
-    options, specs = {"bootstrap_servers": kafka.bootstrap}, default_topics(_names())
+    options, specs = {"bootstrap_servers": kafka.bootstrap}, default_topics(topic_names())
     first = await create_topics(options, specs)
     again = await create_topics(options, specs)
     assert [result.name for result in first] == [spec.name for spec in specs]
@@ -78,7 +72,7 @@ async def test_a_refused_topic_is_named_with_its_reason_and_the_others_are_made(
 async def test_whatever_fits_into_posts_fits_as_a_dead_letter_with_its_headers(
     kafka: EmbeddedKafka,
 ) -> None:
-    names = _names()
+    names = topic_names()
     await create_topics({"bootstrap_servers": kafka.bootstrap}, default_topics(names))
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka.bootstrap, max_request_size=16 * 1024 * 1024

@@ -25,6 +25,7 @@ from schemas.alert import Alert
 from schemas.window import Window
 from tests.monitor.live.made import T0, event
 from tests.process import WAIT_S, Process, emostream
+from tests.topics import topic_names
 
 ACTIVE = "emostream monitor is active"
 """In the line that the active monitor prints."""
@@ -135,8 +136,7 @@ class Stage:
 async def make_stage(bootstrap: str, folder: Path, more: str = "") -> Stage:
     """Topics under a mark of their own, and a configuration that names them."""
     mark = secrets.token_hex(4)
-    parts = ("posts", "events", "dlq", "windows", "alerts", "mutes", "baselines")
-    names = TopicNames(*(f"{mark}.{part}" for part in parts))
+    names = topic_names(mark)
     await create_topics({"bootstrap_servers": bootstrap}, default_topics(names))
     config = folder / f"{mark}.toml"
     config.write_text(

@@ -89,13 +89,13 @@ async def test_a_client_that_takes_no_record_ends_the_run() -> None:
     assert sends.failed == 1
 
 
-async def test_no_broker_is_said_with_its_address_and_what_to_do() -> None:
+async def test_no_broker_is_an_error_with_its_address_and_what_to_do() -> None:
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1 .*emostream broker"):
         async with kafka_producer(Broker(bootstrap="127.0.0.1:1")):
             pass
 
 
-async def test_a_broker_that_wants_credentials_is_not_said_to_be_missing_here() -> None:
+async def test_a_broker_that_wants_credentials_is_not_reported_as_missing() -> None:
     secured = Broker(
         bootstrap="127.0.0.1:1",
         security={

@@ -47,7 +47,7 @@ def port_of(server: asyncio.Server) -> int:
 
 
 def saying(*answers: bytes, hang_up: bool = False) -> Behaviour:
-    """Answer byte for byte, one after the other on each connection; the last one for ever."""
+    """Answer byte for byte, in turn on each connection; the last one again and again."""
 
     async def behave(_: Request, connection: Connection) -> None:
         await connection.write(answers[min(connection.served, len(answers) - 1)])
