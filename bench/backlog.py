@@ -21,7 +21,7 @@ from bench.stage import POSTS, Stage, consumer_env, dead_letters_of, open_stage,
 _TEXT_CHARS = 4_000
 _LIMIT_MB = 256
 """RLIMIT_DATA: all private writable memory, whether touched or not: heap, arenas, threads' stacks.
-About 10 MB more than is resident; above the bound, so that a miss is told and doesn't crash."""
+About 10 MB more than is resident; above the bound, so that a miss is reported and doesn't crash."""
 _RSS_BOUND_MB = 200
 _LOOK_S = 0.5
 _TELL_S = 20.0
@@ -62,8 +62,8 @@ async def backlog(options: Options, folder: Path) -> Part:
         )
     if status != 0 or (written, distinct, dead_letters) != (posts, posts, 0):
         raise RuntimeError(
-            f"backlog: {written} events of {distinct} posts, {dead_letters} dead letters, of {posts}"
-            f" posts; exit status {status}"
+            f"backlog: {written} events of {distinct} posts, {dead_letters} dead letters, "
+            f"of {posts} posts; exit status {status}"
         )
     return Part(
         name="backlog",
@@ -106,7 +106,7 @@ async def _work_off(
     stage: Stage, consumer: MeasuredProcess, events: str, posts: int
 ) -> tuple[float, list[tuple[float, int, float, float]]]:
     """Wait for all events and their commit; seconds from the first event, and how memory went."""
-    began = moved = told = time.monotonic()
+    began = moved = reported = time.monotonic()
     samples, count = [], 0
     while True:
         before, count = count, await stage.count(events)
@@ -120,8 +120,8 @@ async def _work_off(
             return moved - began, samples
         if now - moved > _STUCK_S:
             raise RuntimeError(f"backlog: no event for {_STUCK_S:g} s, after {count:,}")
-        if now - told > _TELL_S:
-            told = now
+        if now - reported > _TELL_S:
+            reported = now
             say(f"backlog: {count:,} events, peak RSS {costs.rss_mb:.0f} MB")
         await asyncio.sleep(_LOOK_S)
 

@@ -49,7 +49,7 @@ _SHARE = 0.5
 """Of the server's capacity."""
 _BACKLOG = 4_000
 """Posts that wait when the measured process starts, half a minute's work beside the others: with it
-the concurrency limit, and what hangs on it, has its full size before anything is measured."""
+the concurrency limit, and what depends on it, has its full size before anything is measured."""
 _CACHE_S = 150
 """Answers that the cache takes for each second of the warm-up, so that it is full by then: each
 second brings 200 at least. All texts differ: nothing is found in it."""

@@ -52,7 +52,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, tag="sample"):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, tag="change"):
-    """The second member starts, or is told to stop."""
+    """The second member starts, or gets SIGTERM."""
 
     at_s: float
     joins: bool
@@ -68,7 +68,7 @@ class Rebalance(msgspec.Struct, frozen=True, kw_only=True, tag="rebalance"):
     drained_s: float
     """Seconds it drained before it let its old ones go."""
     paused_s: float
-    """Seconds in which posts of some partition weren't fetched: from the drain's begin, or from
+    """Seconds in which posts of some partition weren't fetched: from the drain's start, or from
     the other member's SIGTERM, until the measured process had its new partitions."""
     abandoned: int
     """Posts that it let go unfinished."""

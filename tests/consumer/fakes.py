@@ -1,4 +1,4 @@
-"""A model that answers at once, as it is told to; and records to ask it about."""
+"""A model that answers at once with what a test chose; and records to ask it about."""
 
 import asyncio
 import json

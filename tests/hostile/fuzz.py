@@ -86,7 +86,7 @@ def run(count: int, first_seed: int, state: File | None, say: Callable[[str], No
 def _rounds(
     fuzz: Fuzz, count: int, first_seed: int, state: File | None, say: Callable[[str], None]
 ) -> None:
-    began, before, told = time.monotonic(), fuzz.inputs, 0.0
+    began, before, reported = time.monotonic(), fuzz.inputs, 0.0
     while fuzz.inputs < count:
         number = first_seed + fuzz.inputs // ROUND
         try:
@@ -96,8 +96,8 @@ def _rounds(
             raise
         _save(fuzz, state)
         now = time.monotonic()
-        if now - told > 15 or fuzz.inputs >= count:
-            told, rate = now, (fuzz.inputs - before) / (now - began)
+        if now - reported > 15 or fuzz.inputs >= count:
+            reported, rate = now, (fuzz.inputs - before) / (now - began)
             say(f"{fuzz.inputs:9,} of {count:,} inputs, {rate:,.0f} a second, no crash")
 
 

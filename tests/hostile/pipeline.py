@@ -71,7 +71,7 @@ _OF_KEY = Fields(id="@key", text="text", url="meta.x.0.y", meta="meta")
 
 
 class Transport:
-    """Answers as it is told, in turn."""
+    """Gives the replies of a test, in turn."""
 
     url = "http://gpu"
 

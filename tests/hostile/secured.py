@@ -87,7 +87,7 @@ async def secured_kafka(folder: Path) -> AsyncIterator[Secured]:
 
 
 class TokenEndpoint:
-    """An OAuth token endpoint that says what it was told: a client's credentials, at worst."""
+    """An OAuth token endpoint that repeats in its errors what it was sent: credentials."""
 
     def __init__(self) -> None:
         self.status = 200

@@ -328,7 +328,7 @@ STARTS: dict[str, tuple[dict[str, Any], int]] = {
     "wrong password": ({"kafka.sasl.password": "zq9-a-wrong-password"}, 3),
     "wrong key password": ({"kafka.tls.key_password": "zq9-a-wrong-password"}, 2),
     "token of a strange sign": ({"model.token": "zq9-a-wrong-password\u20ac"}, 2),
-    "no broker": ({"kafka.bootstrap": "127.0.0.1:1"}, 0),  # it waits for one, until told to stop
+    "no broker": ({"kafka.bootstrap": "127.0.0.1:1"}, 0),  # it waits for one, until it is stopped
     "no model server": ({"model.servers": ["http://127.0.0.1:1"]}, 1),
     "the model server refuses us": ({}, 3),
     "the token endpoint refuses us": ({}, 3),

@@ -1,4 +1,4 @@
-"""The consumer talks to its brokers and model servers, listens where it is told, and no more."""
+"""The consumer talks to its brokers and model servers, listens where configured, and no more."""
 
 import asyncio
 import json

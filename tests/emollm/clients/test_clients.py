@@ -237,7 +237,7 @@ async def test_a_server_without_grammars_is_asked_again_without_and_told_of_once
 
 
 @pytest.mark.parametrize(
-    ("told", "owner", "field"),
+    ("configured", "owner", "field"),
     [
         ("vllm", "", {"structured_outputs": {"regex": r"0\.\d{3}"}}),
         ("sglang", "", {"regex": r"0\.\d{3}"}),
@@ -248,12 +248,12 @@ async def test_a_server_without_grammars_is_asked_again_without_and_told_of_once
     ],
 )
 async def test_a_grammar_goes_where_each_server_looks_for_it(
-    told: str, owner: str, field: dict[str, object]
+    configured: str, owner: str, field: dict[str, object]
 ) -> None:
     card = {"id": "emo", "owned_by": owner, "max_model_len": 2048}
     models = Response(200, J, msgspec.json.encode({"object": "list", "data": [card]}))
     transport = FakeTransport(models, Response(200, J, ANSWERS["openai"]))
-    client = CompletionsClient(transport, dialect=told, grammar=True)
+    client = CompletionsClient(transport, dialect=configured, grammar=True)
     info = await client.info(timeout_s=1.0)
     assert info == ServerInfo(dialect="openai", model_id="emo", max_total_tokens=2048)
     await client.generate(POST, GRAMMAR, timeout_s=1.0)

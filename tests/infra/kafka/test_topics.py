@@ -31,13 +31,13 @@ async def test_all_default_topics_are_made_once_and_then_found_as_they_are(
     assert {result.status for result in again} == {TopicStatus.EXISTED}
 
 
-async def test_a_topic_that_differs_is_told_and_left_as_it_is(kafka: EmbeddedKafka) -> None:
+async def test_a_topic_that_differs_is_reported_and_left_as_it_is(kafka: EmbeddedKafka) -> None:
     options = {"bootstrap_servers": kafka.bootstrap}
     name = f"t-{secrets.token_hex(4)}"
     made = TopicSpec(name, 2, config={"retention.ms": "1000", "cleanup.policy": "delete"})
     await create_topics(options, [made])
     wanted = replace(made, partitions=3, config={"retention.ms": "2000"})
-    for _ in range(2):  # told again: nothing was changed
+    for _ in range(2):  # reported again: nothing was changed
         (result,) = await create_topics(options, [wanted])
         assert result.status is TopicStatus.DIFFERS
         assert result.differences == {

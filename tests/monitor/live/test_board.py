@@ -91,7 +91,7 @@ def board(written: Written) -> Board:
     return made
 
 
-async def told(board: Board, count: int) -> AsyncIterator[Change]:
+async def changes_of(board: Board, count: int) -> AsyncIterator[Change]:
     async with asyncio.timeout(10):
         changes = board.changes()
         waiting = asyncio.ensure_future(anext(changes))
@@ -102,8 +102,8 @@ async def told(board: Board, count: int) -> AsyncIterator[Change]:
             yield await anext(changes)
 
 
-async def test_what_is_told_is_shown_already(board: Board) -> None:
-    changes = told(board, 2)
+async def test_what_is_published_is_shown_already(board: Board) -> None:
+    changes = changes_of(board, 2)
     await anext(changes)
     board.closed([window(0)])
     first, second = [one async for one in changes]
@@ -190,7 +190,7 @@ async def test_what_is_unknown_or_unreadable_is_refused(board: Board, written: W
 async def test_a_mute_holds_until_it_is_over(board: Board) -> None:
     at = datetime.fromtimestamp(WALL, UTC)
     mute = Mute(version=1, id="m", track="trains", by="ann", at=at)
-    changes = told(board, 1)
+    changes = changes_of(board, 1)
     await anext(changes)
     board.mute_record("trains", mute)
     (change,) = [one async for one in changes]

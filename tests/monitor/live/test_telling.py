@@ -1,4 +1,4 @@
-"""Whoever is named in the configuration is told of an alert, once, by the running monitor."""
+"""The targets of the configuration are notified of an alert, once, by the running monitor."""
 
 import asyncio
 from pathlib import Path
@@ -27,15 +27,15 @@ async def test_a_webhook_is_told_of_the_alert_of_a_storm_and_of_its_end(
             await monitor.wait_for_line(ACTIVE)
             await stage.write(mood(CALM, CALM + 900, every_s=4, negative=0.8))
             fired = (await stage.alerts_until("firing"))[-1]
-            await told(receiver, fired.id, times=2)  # refused once, taken once
+            await notified(receiver, fired.id, times=2)  # refused once, taken once
             await stage.write(mood(CALM + 900, CALM + 3 * 3_600, every_s=40, negative=0.3))
             ended = (await stage.alerts_until("resolved"))[-1]
-            await told(receiver, ended.id, times=1)
+            await notified(receiver, ended.id, times=1)
     ids = [headers["webhook-id"] for headers in receiver.headers]
     assert sorted(ids) == sorted([fired.id, fired.id, ended.id])
 
 
-async def told(receiver: Receiver, id_: str, *, times: int) -> None:
+async def notified(receiver: Receiver, id_: str, *, times: int) -> None:
     """Wait until the receiver was asked so often to take this one."""
     async with asyncio.timeout(WAIT_S):
         while [headers["webhook-id"] for headers in receiver.headers].count(id_) < times:

@@ -1,4 +1,4 @@
-"""A local server that takes notifications, fails, stalls or redirects as it is told."""
+"""A local server that takes notifications, fails, stalls or redirects as a test wants."""
 
 import asyncio
 from collections import deque

@@ -18,7 +18,7 @@ _ANSWER_S = 60
 
 
 class BrowserError(Exception):
-    """The browser didn't do what it was told."""
+    """The browser didn't do what it was asked to."""
 
 
 def find() -> str | None:

@@ -79,7 +79,7 @@ async def test_a_token_file_is_read_again_each_time(tmp_path: Path) -> None:
 
 
 class Endpoint:
-    """A token endpoint that answers as it is told to."""
+    """A token endpoint that answers with `status` and `body`."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, Any]]] = []

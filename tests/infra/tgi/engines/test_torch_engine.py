@@ -69,9 +69,9 @@ def test_logprobs_and_the_prompts_own_are_the_models() -> None:
     assert [one.id for one in answer.tokens[0].top] == best.indices.tolist()
     assert [one.logprob for one in answer.tokens[0].top] == pytest.approx(best.values.tolist())
     assert answer.tokens[0].logprob == pytest.approx(float(best.values[0]), abs=1e-5)
-    told = [scores[at, ids[at + 1]].item() for at in range(3)]
+    logprobs = [scores[at, ids[at + 1]].item() for at in range(3)]
     assert answer.prefill[0].logprob is None
-    assert [one.logprob for one in answer.prefill[1:]] == pytest.approx(told, abs=1e-5)
+    assert [one.logprob for one in answer.prefill[1:]] == pytest.approx(logprobs, abs=1e-5)
 
 
 def test_a_seed_gives_the_same_answer_again_and_another_seed_another() -> None:
