@@ -66,6 +66,11 @@ def answering(status: int, body: bytes = b"", kind: str | None = "application/js
     return behave
 
 
+async def hanging(_: Request, connection: Connection) -> None:
+    """Never answer; wait until the client has gone."""
+    await connection.until_closed()
+
+
 class RawServer:
     """`async with RawServer(behaviour) as server`: then `server.url`."""
 
@@ -76,6 +81,8 @@ class RawServer:
         self.tls = tls
         self.behave = behave
         self.requests: deque[Request] = deque(maxlen=keep)
+        self.arrived = asyncio.Event()
+        """Set by each request."""
         self.connections: list[Connection] = []
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -117,6 +124,7 @@ class RawServer:
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 request = Request(method, path, headers, body)
                 self.requests.append(request)
+                self.arrived.set()
                 await self.behave(request, connection)
                 connection.served += 1
         except (asyncio.IncompleteReadError, OSError):

@@ -11,7 +11,7 @@ import pytest
 from msgspec import UNSET
 
 from consumer.analysis.event_ids import uuid5_of
-from consumer.records import Emit
+from consumer.records import Emit, Outcome
 from consumer.settings import Tasks
 from emollm.custom import CustomTask
 from emollm.errors import FailedAlone, ModelError, Refused, Unauthorized
@@ -250,14 +250,20 @@ async def test_equal_texts_of_concurrent_batches_are_asked_once_without_a_cache(
     assert all(event_of(batch[0]).emotions == ("joy", "optimism") for batch in outcomes)
 
 
-async def test_a_cancelled_leader_takes_nobody_with_it() -> None:
-    pool = FakePool()
+async def leader_and_follower(pool: FakePool) -> list[asyncio.Task[list[Outcome]]]:
+    """Two batches with the same text: the first one's prompts are asked, the second waits."""
     analyzer = make_analyzer(pool)
     pool.gate.clear()
     leader = asyncio.create_task(analyzer.process([record("Same.", 1)]))
     await reach(lambda: pool.waiting == 2)
     follower = asyncio.create_task(analyzer.process([record("Same.", 2)]))
     await asyncio.sleep(0)
+    return [leader, follower]
+
+
+async def test_a_cancelled_leader_takes_nobody_with_it() -> None:
+    pool = FakePool()
+    leader, follower = await leader_and_follower(pool)
     leader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leader
@@ -275,12 +281,7 @@ async def test_a_failed_leaders_questions_are_asked_by_who_waited() -> None:
         return canonical(prompt)
 
     pool = FakePool(say)
-    analyzer = make_analyzer(pool)
-    pool.gate.clear()
-    leader = asyncio.create_task(analyzer.process([record("Same.", 1)]))
-    await reach(lambda: pool.waiting == 2)
-    follower = asyncio.create_task(analyzer.process([record("Same.", 2)]))
-    await asyncio.sleep(0)
+    leader, follower = await leader_and_follower(pool)
     pool.gate.set()
     with pytest.raises(Unauthorized):
         await leader
@@ -290,12 +291,7 @@ async def test_a_failed_leaders_questions_are_asked_by_who_waited() -> None:
 
 async def test_a_cancelled_follower_leaves_the_leader_alone() -> None:
     pool = FakePool()
-    analyzer = make_analyzer(pool)
-    pool.gate.clear()
-    leader = asyncio.create_task(analyzer.process([record("Same.", 1)]))
-    await reach(lambda: pool.waiting == 2)
-    follower = asyncio.create_task(analyzer.process([record("Same.", 2)]))
-    await asyncio.sleep(0)
+    leader, follower = await leader_and_follower(pool)
     await asyncio.sleep(0)
     follower.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -33,7 +33,7 @@ from emollm.errors import (
     WrongRequest,
 )
 from emollm.protocol import GenerateParams, Generation, ModelClient, ServerInfo
-from tests.raw_http import Connection, RawServer, Request, answering, http
+from tests.raw_http import Connection, RawServer, Request, answering, hanging, http
 
 PARAMS = GenerateParams(max_new_tokens=16)
 GRAMMAR = GenerateParams(max_new_tokens=16, grammar=r"0\.\d{3}")
@@ -381,9 +381,6 @@ async def test_a_call_ends_in_time_however_the_server_misbehaves(dialect: str) -
         await connection.write(http(200, ANSWERS[dialect])[:-3])
         connection.close()
 
-    async def hang(_: Request, connection: Connection) -> None:
-        await connection.until_closed()
-
     async def drip(_: Request, connection: Connection) -> None:
         await connection.write(http(200, ANSWERS[dialect])[:40])
         await connection.until_closed()
@@ -392,7 +389,7 @@ async def test_a_call_ends_in_time_however_the_server_misbehaves(dialect: str) -
         connection.close()
 
     for behave, kind in (
-        (cut, Unavailable), (hang, TimedOut), (drip, TimedOut), (shut, Unavailable),
+        (cut, Unavailable), (hanging, TimedOut), (drip, TimedOut), (shut, Unavailable),
     ):  # fmt: skip
         async with RawServer(behave) as server:
             client = CLIENTS[dialect](HttpTransport(ServerOptions(url=server.url)))
@@ -403,16 +400,10 @@ async def test_a_call_ends_in_time_however_the_server_misbehaves(dialect: str) -
 
 
 async def test_a_cancelled_prompt_frees_its_place_on_the_server(dialect: str) -> None:
-    arrived = asyncio.Event()
-
-    async def behave(_: Request, connection: Connection) -> None:
-        arrived.set()
-        await connection.until_closed()
-
-    async with RawServer(behave) as server:
+    async with RawServer(hanging) as server:
         client = CLIENTS[dialect](HttpTransport(ServerOptions(url=server.url)))
         task = asyncio.ensure_future(client.generate(POST, PARAMS, timeout_s=60.0))
-        await arrived.wait()
+        await server.arrived.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -24,6 +24,7 @@ from tests.raw_http import (
     RawServer,
     Request,
     answering,
+    hanging,
     http,
 )
 
@@ -156,10 +157,7 @@ async def test_an_answer_that_began_is_not_asked_again(make: Make) -> None:
 
 
 async def test_a_server_that_hangs_costs_the_deadline_and_its_connection(make: Make) -> None:
-    async def behave(_: Request, connection: Connection) -> None:
-        await connection.until_closed()
-
-    async with RawServer(behave) as server:
+    async with RawServer(hanging) as server:
         transport = make(ServerOptions(url=server.url))
         with pytest.raises(DeadlinePassed):
             await transport.post("/generate", b"{}", 0.05)
@@ -181,16 +179,10 @@ async def test_the_deadline_holds_for_an_answer_that_drips(make: Make) -> None:
 
 
 async def test_cancelling_closes_the_connection(make: Make) -> None:
-    arrived = asyncio.Event()
-
-    async def behave(_: Request, connection: Connection) -> None:
-        arrived.set()
-        await connection.until_closed()
-
-    async with RawServer(behave) as server:
+    async with RawServer(hanging) as server:
         transport = make(ServerOptions(url=server.url))
         task = asyncio.ensure_future(transport.post("/generate", b"{}", 30.0))
-        await arrived.wait()
+        await server.arrived.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -291,16 +283,10 @@ async def test_as_many_connections_as_requests_at_once_and_no_more(make: Make) -
 
 
 async def test_closing_fails_what_is_in_flight(make: Make) -> None:
-    arrived = asyncio.Event()
-
-    async def behave(_: Request, connection: Connection) -> None:
-        arrived.set()
-        await connection.until_closed()
-
-    async with RawServer(behave) as server:
+    async with RawServer(hanging) as server:
         transport = make(ServerOptions(url=server.url))
         task = asyncio.ensure_future(transport.post("/generate", b"{}", 30.0))
-        await arrived.wait()
+        await server.arrived.wait()
         await transport.aclose()
         with pytest.raises(NoAnswer):
             await task
