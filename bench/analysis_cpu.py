@@ -12,22 +12,39 @@ from collections.abc import Sequence
 
 from consumer.analysis.analyzer import Analyzer
 from consumer.analysis.cache import AnswerCache
+from consumer.analysis.case import Answer
 from consumer.analysis.decoder import Decoder
 from consumer.analysis.event import EventBuilder
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.identifiers import Identifiers
-from consumer.analysis.inference import Answer, Inference
+from consumer.analysis.inference import Inference
 from consumer.analysis.plan import make_plan
 from consumer.records import Record
 from consumer.settings import Tasks
 from consumer.telemetry.meter import Meter
-from emollm.errors import ModelError
 from emollm.prompts import PromptBuilder
-from emollm.protocol import PoolAnswer, Prompt, ServerInfo
+from emollm.protocol import OnAnswer, OnError, PoolAnswer, Prompt, ServerInfo
 
 BATCH = 64
 WORDS = ("the", "of", "and", "that", "he", "was", "for", "with", "they", "one", "have", "this")
 ANSWERS = {"V-reg": "0.734", "E-c": "joy, optimism.", "EI-reg": "0.6"}
+
+
+class _InstantCall:
+    def __init__(self, pool: "_InstantPool", on_answer: OnAnswer) -> None:
+        self._pool = pool
+        self._on_answer = on_answer
+        self._sent = 0
+
+    def send(self, prompts: Sequence[Prompt]) -> None:
+        self._pool.prompts += len(prompts)
+        first, self._sent = self._sent, self._sent + len(prompts)
+        for index, prompt in enumerate(prompts, first):
+            answer = PoolAnswer(text=ANSWERS[prompt.task], server="http://gpu", attempts=1)
+            self._on_answer(index, answer)
+
+    def close(self) -> None:
+        """Nothing is under way."""
 
 
 class _InstantPool:
@@ -35,14 +52,14 @@ class _InstantPool:
     info = ServerInfo(dialect="tgi", model_id="Emollama-7b", model_revision="r1")
     prompts = 0
 
-    async def ask(
+    def open_call(
         self,
-        prompts: Sequence[Prompt],
+        on_answer: OnAnswer,
+        on_error: OnError,  # noqa: ARG002
         *,
         turn: int = 0,  # noqa: ARG002
-    ) -> list[PoolAnswer | ModelError]:
-        self.prompts += len(prompts)
-        return [PoolAnswer(text=ANSWERS[p.task], server="http://gpu", attempts=1) for p in prompts]
+    ) -> "_InstantCall":
+        return _InstantCall(self, on_answer)
 
     def suspect_model(self) -> None:
         """Nothing: it is asked no more than once."""

@@ -195,7 +195,9 @@ class _Announcing(Meter):
         self._on_ready = on_ready
         self._settings = settings
         self.listens_at: str | None = None
-        self.progress = Progress()
+        self.progress = Progress(
+            [server.shown for server in server_options(settings)], wait_s=settings.model.wait_s
+        )
 
     def dead_letter(self, stage: str, class_name: str) -> None:
         """Count it; the first of its class is news."""

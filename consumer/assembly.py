@@ -3,11 +3,12 @@
 from consumer.analysis.analyzer import Analyzer
 from consumer.analysis.cache import AnswerCache
 from consumer.analysis.canary import prover
+from consumer.analysis.case import Answer
 from consumer.analysis.decoder import Decoder
 from consumer.analysis.event import EventBuilder
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.identifiers import Identifiers
-from consumer.analysis.inference import Answer, Inference
+from consumer.analysis.inference import Inference
 from consumer.analysis.model import make_builder
 from consumer.analysis.plan import Plan
 from consumer.settings import Settings

@@ -41,20 +41,20 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
         `task` defaults to the built-in one of that name.
         """
         value = (task or TASKS[self.task]).read(answer, self.emotion)
-        said = f"{self.key} of {self.text!r} was answered {answer[:60]!r}"
+        asked = f"{self.key} of {self.text!r} was answered {answer[:60]!r}"
         if isinstance(value, Unreadable):
-            return f"{said}: {value.reason}"
+            return f"{asked}: {value.reason}"
         if isinstance(value, tuple):
             missing = self.any_of and not set(value) & set(self.any_of)
             wrong = sorted(set(value) & set(self.none_of))
             if missing:
-                return f"{said}: at least one of {', '.join(self.any_of)} is due"
-            return f"{said}: {', '.join(wrong)} can't be" if wrong else None
+                return f"{asked}: at least one of {', '.join(self.any_of)} is due"
+            return f"{asked}: {', '.join(wrong)} can't be" if wrong else None
         if isinstance(value, str):
             return None
         low = -float("inf") if self.minimum is None else self.minimum
         high = float("inf") if self.maximum is None else self.maximum
-        return None if low <= value <= high else f"{said}: {low:g} to {high:g} is plausible"
+        return None if low <= value <= high else f"{asked}: {low:g} to {high:g} is plausible"
 
 
 _JOYFUL: Final = "I am so happy today, best day of my life! I love you all so much!"

@@ -71,7 +71,7 @@ class CustomTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Make the task.
 
         Raises:
-            ValueError: the specification is wrong; the message says how to mend it.
+            ValueError: the specification is wrong; the message says how to correct it.
         """
         self._check_words()
         return Task(

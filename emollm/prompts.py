@@ -19,7 +19,7 @@ _SPARE_CHARS: Final = 4_096
 
 
 class Wrapper(Enum):
-    """What stands around an instruction; (before, after)."""
+    """What surrounds an instruction; (before, after)."""
 
     HUMAN = ("Human: \n", "\n\nAssistant:\n")
     """The authors' for their LLaMA, OPT and BLOOM models."""

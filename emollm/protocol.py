@@ -1,7 +1,7 @@
 """The narrow seam between prompts and model servers."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -25,7 +25,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     """The task's name, for grouping and metrics: `V-reg`, `EI-reg`, …"""
     post: str | None = None
-    """The post's text as it stands in the prompt. Prompts of one post share a verdict: once one of
+    """The post's text as it is in the prompt. Prompts of one post share a verdict: once one of
     them is condemned, the others aren't tried again."""
 
 
@@ -72,21 +72,46 @@ class ModelClient(Protocol):
         """Close all connections."""
 
 
+class PoolAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer, and what it took."""
+
+    text: str
+    server: str
+    """Base URL of the one that answered, without credentials."""
+    attempts: int
+    """Requests that were sent for it, the answered one included."""
+
+
+OnAnswer: TypeAlias = Callable[[int, PoolAnswer | ModelError], None]
+"""Called with a prompt's number and its answer. An error is Poison, nothing else. Quick; what it
+raises ends its call."""
+OnError: TypeAlias = Callable[[BaseException], None]
+"""Called once, when a call can't go on. Nothing more is called then. Quick; never raises."""
+
+
+class PromptCall(Protocol):
+    """Prompts that somebody asks, answered one by one, each as soon as it can be."""
+
+    def send(self, prompts: Sequence[Prompt]) -> None:
+        """Ask these. Prompts are numbered as they are sent, over all sends, from 0."""
+
+    def close(self) -> None:
+        """Ask nothing more, and abandon what isn't answered, on the servers, too."""
+
+
 class ModelPool(Protocol):
     """Several servers of one model as one: what the consumer asks."""
 
-    async def ask(
-        self, prompts: Sequence[Prompt], *, turn: int = 0
-    ) -> list["PoolAnswer | ModelError"]:
-        """Answer each prompt, in the prompts' order, retrying what can be retried.
+    def open_call(self, on_answer: OnAnswer, on_error: OnError, *, turn: int = 0) -> PromptCall:
+        """Begin to ask prompts; close the call when nothing more is wanted.
 
-        Prompts of calls with a lower `turn` go first, then those that came first.
+        Each prompt is answered on its own, retrying what can be retried. Prompts of calls with a
+        lower `turn` go first, then those that came first. While no server can take prompts they
+        wait (consumption pauses; nothing is refused for being unlucky). A prompt whose failures
+        repeat is asked alone before it counts as Poison (`FailedAlone`).
 
-        Errors in the list are Poison, nothing else. While no server can take prompts this waits
-        (consumption pauses; nothing is refused for being unlucky). A prompt whose failures
-        repeat is asked alone before it counts as Poison (`FailedAlone`). Cancelling the call
-        abandons its prompts, on the servers too. Raises Stop when no server can be used until a
-        human acts.
+        `on_error` gets a Stop when no server can be used until a human acts. If that is known
+        already, this raises it.
         """
 
     @property
@@ -99,13 +124,3 @@ class ModelPool(Protocol):
     @property
     def info(self) -> ServerInfo:
         """Of the model that all servers serve."""
-
-
-class PoolAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer, and what it took."""
-
-    text: str
-    server: str
-    """Base URL of the one that answered, without credentials."""
-    attempts: int
-    """Requests that were sent for it, the answered one included."""

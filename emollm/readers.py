@@ -54,7 +54,7 @@ class Reader(msgspec.Struct, frozen=True):
         raise NotImplementedError
 
     def read(self, answer: str, emotion: str | None = None) -> Value | Unreadable:
-        """Value of an answer. Never raises, whatever the model said."""
+        """Value of an answer. Never raises, whatever the model answered."""
         raise NotImplementedError
 
     def write(self, value: Value, emotion: str | None = None) -> str:

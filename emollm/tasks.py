@@ -69,7 +69,7 @@ class Task:
         return f"{self.name}:{emotion}" if emotion else self.name
 
     def frame(self, emotion: str | None = None, wording: int = 0) -> tuple[str, str]:
-        """Return what stands before and after the text.
+        """Return what comes before and after the text.
 
         Raises:
             ValueError: `emotion` is missing, not one of `emotions`, or given to a task without.

@@ -27,5 +27,5 @@ WORDINGS: Final[Mapping[str, TaskWordings]] = msgspec.json.decode(
     type=dict[str, TaskWordings],
 )
 """Task name → its wordings: EI-reg, EI-oc, V-reg, V-oc, E-c; V-T, Emobank, SST, SST5, TDT,
-GoEmotions (zero-shot; V-T stands for all of VADER's four sets, Emobank's three wordings ask
+GoEmotions (zero-shot; V-T means all of VADER's four sets, Emobank's three wordings ask
 valence, arousal and dominance)."""

@@ -19,13 +19,14 @@ _COMMANDS = {
     "monitor:app": "Watch the events: windows, alerts and the live page.",
     "events:events": "Print what was read in the posts, once or as it comes.",
     "alerts:app": "Alerts: print them, acknowledge, note, mute, report a false alarm.",
-    "doctor:doctor": "Check everything that the consumer needs; say what mends it.",
+    "doctor:doctor": "Check everything that the consumer needs; say what to change.",
     "topics:app": "Make emostream's topics, with sensible settings.",
     "offsets:app": "Get the consumer group past a batch that can't be read.",
     "dlq:app": "Dead letters: list them, look at one, send them back.",
     "produce:app": "Write posts into Kafka: a file's, made-up ones, rated tweets.",
     "serve:serve": "Serve an EmoLLM, or the small model, over TGI's HTTP contract.",
     "broker:broker": "Run a real Apache Kafka on this machine, without Docker or Java.",
+    "evaluate:evaluate": "Score a model's readings against people's, beside the paper's rows.",
     "models:models": "List the EmoLLMs, and which server can serve each.",
     "schemas:app": "The contracts as JSON Schema 2020-12 and AsyncAPI 3.",
 }
@@ -48,6 +49,9 @@ def make_app(*, overview: bool) -> App:
         name = target.split(":")[0]
         more = {"help": line} if overview else {}
         app.command(f"emostream.commands.{target}", name=name, **more)
+    app.register_install_completion_command(
+        help="Let the shell complete commands and options: bash, zsh or fish."
+    )
     return app
 
 

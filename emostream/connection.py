@@ -62,19 +62,19 @@ class Connection:
             return os.environ
         return {**os.environ, "EMOSTREAM_KAFKA__BOOTSTRAP": self.bootstrap}
 
-    def client_options(self) -> dict[str, Any]:
-        """Keyword arguments for any aiokafka client."""
+    def client_options(self, settings: "Settings | None" = None) -> dict[str, Any]:
+        """Keyword arguments for any aiokafka client; `settings` where they are read already."""
         from runtime.kafka.security import client_security
 
-        settings = self.settings()
+        settings = settings or self.settings()
         return {
             "bootstrap_servers": settings.kafka.bootstrap,
             **client_security(settings.kafka),
         }
 
-    def broker(self) -> "Broker":
+    def broker(self, settings: "Settings | None" = None) -> "Broker":
         """The same, as producers take it."""
         from producer import Broker
 
-        options = self.client_options()
+        options = self.client_options(settings)
         return Broker(bootstrap=options.pop("bootstrap_servers"), security=options)

@@ -19,6 +19,8 @@ _EXPLAINED: dict[str, int] = {
     "infra.kafka.errors.KafkaInfraError": FAILED,
     "infra.tgi.errors.StartError": WRONG_USAGE,
     "producer.errors.ProducerError": FAILED,
+    "training.evaluation.errors.DataError": WRONG_USAGE,
+    "emollm.models.UnknownModel": WRONG_USAGE,
     "emostream.exits.CommandError": FAILED,
     "aiokafka.errors.KafkaError": FAILED,
 }

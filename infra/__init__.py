@@ -1,1 +1,1 @@
-"""What it all stands on: Apache Kafka embedded, and the TGI-compatible server."""
+"""What it all runs on: Apache Kafka embedded, and the TGI-compatible server."""

@@ -156,6 +156,7 @@ class _Watchkeeper:
         except KafkaFault as error:
             raise Broken(str(error)) from error
         finally:
+            _log.info(log_events.STOPPING)
             self._health.enter("stopping")
             await lease.stop()
 

@@ -152,6 +152,11 @@ class Watch:
         """Return each track's baseline, to be kept with `closed_until`."""
         return {track: detector.snapshot() for track, detector in self._detectors.items()}
 
+    def forget(self, track: str) -> None:
+        """Drop all that is known of a track, between two windows; posts of it begin it again."""
+        self._detectors.pop(track, None)
+        self._recalls.pop(track, None)
+
     @property
     def closed_until(self) -> int | None:
         """Unix seconds: the end of the last closed window."""

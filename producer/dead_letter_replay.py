@@ -43,11 +43,11 @@ class DlqReplaySettings:
     topic: str = DEFAULT_TOPIC
     dead_letter_filter: DeadLetterFilter = field(default_factory=DeadLetterFilter)
     to_topic: str | None = None
-    """None: each letter to its original topic."""
+    """None: each dead letter to its original topic."""
     max_replays: int = 3
-    """A letter whose record was replayed this often already is refused: it would fail again."""
+    """A dead letter that was replayed this often already is refused: it would fail again."""
     limit: int | None = None
-    """At most so many letters."""
+    """At most so many dead letters."""
     rate: float | None = None
     """Letters per second; None for as fast as the broker takes them."""
     dry_run: bool = False
@@ -55,16 +55,16 @@ class DlqReplaySettings:
     group: str | None = None
     """Remember in this group's offsets what was replayed, and go on from there the next time.
 
-    Without one every call starts at the oldest letter. Committed is the prefix of each partition
-    that is done (acknowledged, refused, or no dead letter): a letter that the filter left out
-    holds it back, so that no letter is ever skipped; some may be replayed twice.
+    Without one every call starts at the oldest dead letter. Committed is the prefix of each
+    partition that is done (acknowledged, refused, or no dead letter): one that the filter left out
+    holds it back, so that none is ever skipped; some may be replayed twice.
     """
     delivery: Delivery = field(default_factory=Delivery)
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, with a ValueError."""
         if self.to_topic == self.topic:
-            raise ValueError(f"letters can't be replayed into their own topic {self.topic}")
+            raise ValueError(f"dead letters can't be replayed into their own topic {self.topic}")
         if self.max_replays < 1:
             raise ValueError("max_replays must be at least 1")
 
@@ -85,7 +85,7 @@ class DlqReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: int
     """Records on the topic that are no dead letters."""
     by_topic: dict[str, int]
-    """Topic to how many letters were sent there."""
+    """Topic to how many dead letters were sent there."""
     dry_run: bool
     seconds: float
     failure: str | None = None
@@ -132,15 +132,15 @@ async def replay_dead_letters(
         return await run.run(stop or asyncio.Event())
 
 
-def replayed_record(letter: StoredDeadLetter, topic: str) -> Outgoing:
-    """The record that a letter was, one replay older."""
-    dead = letter.dead
+def replayed_record(stored: StoredDeadLetter, topic: str) -> Outgoing:
+    """The record that a dead letter was, one replay older."""
+    dead = stored.dead
     headers = [header for header in dead.headers if header[0] != REPLAYS]
     return Outgoing(
         topic=topic,
         key=dead.key,
         value=dead.value,
-        headers=(*headers, (REPLAYS, str(letter.replays + 1).encode())),
+        headers=(*headers, (REPLAYS, str(stored.replays + 1).encode())),
         timestamp_ms=dead.timestamp_ms,
     )
 
@@ -168,7 +168,7 @@ class _Replay:
 
     async def run(self, stop: asyncio.Event) -> DlqReplayReport:
         wanted = self._settings.dead_letter_filter
-        # With a group every letter is looked at: one that is left out must hold the commit.
+        # With a group every dead letter is looked at: one that is left out must hold the commit.
         since = None if self._settings.group else wanted.since
         spans = await self._log.spans(since=since)
         self._to_read = sum(span.end - span.start for span in spans.values())
@@ -200,19 +200,19 @@ class _Replay:
             self._read += 1
             settle = done[record.partition].begin(record.offset)
             try:
-                letter = stored_dead_letter(record)
+                stored = stored_dead_letter(record)
             except NotADeadLetterError:
                 self._unreadable += 1
                 settle()
                 continue
-            if not settings.dead_letter_filter.admits(letter):
+            if not settings.dead_letter_filter.admits(stored):
                 continue
             self._matched += 1
-            target = settings.to_topic or letter.dead.topic
+            target = settings.to_topic or stored.dead.topic
             if (
-                letter.replays >= settings.max_replays
+                stored.replays >= settings.max_replays
                 or target == settings.topic
-                or letter.dead.withheld  # its value isn't there: it would go back as a tombstone
+                or stored.dead.withheld  # its value isn't there: it would go back as a tombstone
             ):
                 self._refused.append((record.partition, record.offset))
                 settle()
@@ -224,7 +224,7 @@ class _Replay:
             self._sent += 1
             self._by_topic[target] += 1
             if self._sends:
-                await self._sends.send(replayed_record(letter, target), on_ack=settle)
+                await self._sends.send(replayed_record(stored, target), on_ack=settle)
             self._observe()
             if settings.limit is not None and self._sent >= settings.limit:
                 return

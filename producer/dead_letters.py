@@ -1,8 +1,8 @@
 """Dead letters: list them, show one, send them back to where they came from.
 
 Read to the end that the topic has when a tool starts, without joining a group: no consumer is
-disturbed, and letters that arrive meanwhile wait for the next call. All topics' letters are
-left where they are; the broker's retention removes them.
+disturbed, and dead letters that arrive meanwhile wait for the next call. They are left where they
+are; the broker's retention removes them.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ DEFAULT_TOPIC = "affect.dlq"
 
 
 class StoredDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter and where it stands."""
+    """A dead letter and where it is."""
 
     partition: int
     offset: int
@@ -58,7 +58,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """What a dead-letter topic holds, by a filter."""
 
-    letters: tuple[Summary, ...]
+    dead_letters: tuple[Summary, ...]
     """The newest of those that match, over all partitions; oldest first."""
     by_class: dict[str, int]
     """Error class to how many match, most frequent first."""
@@ -71,7 +71,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetterFilter:
-    """Which letters; every condition that is set must hold."""
+    """Which dead letters; every condition that is set must hold."""
 
     class_names: frozenset[str] = frozenset()
     """Error classes; empty for any."""
@@ -83,14 +83,14 @@ class DeadLetterFilter:
     until: datetime | None = None
     """Written before then."""
 
-    def admits(self, letter: StoredDeadLetter) -> bool:
-        """Whether the letter is one of these."""
+    def admits(self, stored: StoredDeadLetter) -> bool:
+        """Whether it is one of these."""
         return (
-            (not self.class_names or letter.dead.class_name in self.class_names)
-            and (not self.topics or letter.dead.topic in self.topics)
-            and (not self.stages or letter.dead.stage in self.stages)
-            and (self.since is None or letter.written_at >= self.since)
-            and (self.until is None or letter.written_at < self.until)
+            (not self.class_names or stored.dead.class_name in self.class_names)
+            and (not self.topics or stored.dead.topic in self.topics)
+            and (not self.stages or stored.dead.stage in self.stages)
+            and (self.since is None or stored.written_at >= self.since)
+            and (self.until is None or stored.written_at < self.until)
         )
 
 
@@ -102,7 +102,7 @@ async def list_dead_letters(
     limit: int = 100,
     log: TopicLog | None = None,
 ) -> Listing:
-    """Count the letters that match, and give the newest `limit` of them.
+    """Count the dead letters that match, and give the newest `limit` of them.
 
     Raises:
         Unreachable, TopicMissing, ReadingStalled
@@ -115,18 +115,18 @@ async def list_dead_letters(
     async with AsyncExitStack() as stack:
         if log is None:
             log = await stack.enter_async_context(kafka_topic_log(topic, broker))
-        async for letter in read_dead_letters(log, await log.spans(since=wanted.since)):
-            if letter is None:
+        async for stored in read_dead_letters(log, await log.spans(since=wanted.since)):
+            if stored is None:
                 unreadable += 1
-            elif wanted.admits(letter):
-                by_class[letter.dead.class_name] += 1
-                by_topic[letter.dead.topic] += 1
-                one = summary_of(letter)
+            elif wanted.admits(stored):
+                by_class[stored.dead.class_name] += 1
+                by_topic[stored.dead.topic] += 1
+                one = summary_of(stored)
                 heappush(newest, (one.written_at, one.partition, one.offset, one))
                 if len(newest) > limit:
                     heappop(newest)
     return Listing(
-        letters=tuple(entry[-1] for entry in sorted(newest)),
+        dead_letters=tuple(entry[-1] for entry in sorted(newest)),
         by_class=dict(by_class.most_common()),
         by_topic=dict(by_topic.most_common()),
         matched=by_class.total(),
@@ -142,7 +142,7 @@ async def show_dead_letter(
     topic: str = DEFAULT_TOPIC,
     log: TopicLog | None = None,
 ) -> StoredDeadLetter:
-    """Give the letter at this place of the dead-letter topic, whole.
+    """Give the dead letter at this place of the dead-letter topic, whole.
 
     Raises:
         NoSuchDeadLetter: there is no record, or it is no dead letter.
@@ -160,32 +160,32 @@ async def show_dead_letter(
                     raise NoSuchDeadLetter(
                         f"{topic}/{partition}/{offset} is no dead letter: {error}"
                     ) from error
-    raise NoSuchDeadLetter(f"nothing stands at {topic}/{partition}/{offset}")
+    raise NoSuchDeadLetter(f"there is no record at {topic}/{partition}/{offset}")
 
 
-def describe(letter: StoredDeadLetter, *, with_value: bool = False) -> dict[str, Any]:
-    """A letter as JSON can say it: its summary and headers; key and value only `with_value`.
+def describe(stored: StoredDeadLetter, *, with_value: bool = False) -> dict[str, Any]:
+    """A dead letter as JSON can say it: its summary and headers; key and value only `with_value`.
 
     Bytes that are no UTF-8 are shown as Python would, by backslash, x and two digits.
     """
-    dead = letter.dead
-    said: dict[str, Any] = msgspec.to_builtins(summary_of(letter))
-    said["first_seen"] = dead.first_seen.isoformat()
-    said["timestamp_ms"] = dead.timestamp_ms
-    said["headers"] = [[name, _shown(value)] for name, value in dead.headers]
+    dead = stored.dead
+    shown: dict[str, Any] = msgspec.to_builtins(summary_of(stored))
+    shown["first_seen"] = dead.first_seen.isoformat()
+    shown["timestamp_ms"] = dead.timestamp_ms
+    shown["headers"] = [[name, _shown(value)] for name, value in dead.headers]
     if with_value:
-        said["key"], said["value"] = _shown(dead.key), _shown(dead.value)
-    return said
+        shown["key"], shown["value"] = _shown(dead.key), _shown(dead.value)
+    return shown
 
 
-def summary_of(letter: StoredDeadLetter) -> Summary:
-    """One line about a letter."""
-    dead = letter.dead
+def summary_of(stored: StoredDeadLetter) -> Summary:
+    """One line about a dead letter."""
+    dead = stored.dead
     return Summary(
-        partition=letter.partition,
-        offset=letter.offset,
-        written_at=letter.written_at,
-        replays=letter.replays,
+        partition=stored.partition,
+        offset=stored.offset,
+        written_at=stored.written_at,
+        replays=stored.replays,
         class_name=dead.class_name,
         stage=dead.stage,
         message=dead.message,
@@ -201,7 +201,7 @@ def summary_of(letter: StoredDeadLetter) -> Summary:
 async def read_dead_letters(
     log: TopicLog, spans: Mapping[int, Span]
 ) -> AsyncIterator[StoredDeadLetter | None]:
-    """Yield every letter of the spans; None for a record that is no dead letter."""
+    """Yield every dead letter of the spans; None for a record that is no dead letter."""
     async for record in log.read(spans):
         try:
             yield stored_dead_letter(record)
@@ -215,13 +215,13 @@ def stored_dead_letter(record: StoredRecord) -> StoredDeadLetter:
     Raises:
         NotADeadLetterError: it isn't one.
     """
-    letter = read_dead_letter(record.key, record.value, record.headers)
+    dead = read_dead_letter(record.key, record.value, record.headers)
     return StoredDeadLetter(
         partition=record.partition,
         offset=record.offset,
         written_at=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
-        replays=replays(letter.headers),
-        dead=letter,
+        replays=replays(dead.headers),
+        dead=dead,
     )
 
 

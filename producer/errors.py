@@ -13,7 +13,7 @@ class ProducerError(QuotableError):
 
 
 class NoSuchDeadLetter(ProducerError):  # noqa: N818
-    """No dead letter stands at this place."""
+    """There is no dead letter at this place."""
 
 
 class UnreadableFile(ProducerError):  # noqa: N818

@@ -60,7 +60,7 @@ class Feed:
         self._kinds: Counter[str] = Counter()
 
     async def run(self, source: Source) -> Report:
-        """Send all of the source. What goes wrong on the way stands in the report's `failure`."""
+        """Send all of the source. What goes wrong on the way is the report's `failure`."""
         self._started = self._observed = self._clock.monotonic()
         failure = None
         try:

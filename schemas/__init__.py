@@ -1,6 +1,7 @@
 """The contracts: what comes in on a topic, and what goes out."""
 
 from schemas.alert import Alert, AlertAction, Evidence, Mute, Term
+from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter, Headers
 from schemas.event import EMOTIONS, INTENSITY_EMOTIONS, AffectEvent, ModelRef, Sentiment
 from schemas.headers import (
@@ -21,6 +22,7 @@ __all__ = [
     "AffectEvent",
     "Alert",
     "AlertAction",
+    "Baseline",
     "DeadLetter",
     "EventType",
     "Evidence",

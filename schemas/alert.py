@@ -88,7 +88,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AlertAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a person said of an alert; on the alerts' topic, keyed by `alert_id` like the alert."""
+    """What a person did with an alert; on the alerts' topic, keyed by `alert_id` like the alert."""
 
     version: Literal[1]
     id: NotEmpty

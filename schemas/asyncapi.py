@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 """Of the contracts, not of the program: it moves when a message changes."""
 
 
@@ -33,6 +33,9 @@ def asyncapi_document(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
                 "affect.alerts", "Alerts, and what people say of them.", "Alert", "AlertAction"
             ),
             "mutes": _channel("affect.mutes", "Tracks that are not to notify.", "Mute"),
+            "baselines": _channel(
+                "affect.baselines", "What the monitor has learnt of each track.", "Baseline"
+            ),
         },
         "operations": {
             "receivePost": _operation("receive", "posts", "Post"),
@@ -42,6 +45,7 @@ def asyncapi_document(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             "sendAlert": _operation("send", "alerts", "Alert"),
             "sendAlertAction": _operation("send", "alerts", "AlertAction"),
             "sendMute": _operation("send", "mutes", "Mute"),
+            "sendBaseline": _operation("send", "baselines", "Baseline"),
         },
         "components": {
             "messages": {
@@ -69,12 +73,18 @@ def asyncapi_document(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
                 ),
                 "AlertAction": _message(
                     "AlertAction",
-                    "What a person said of an alert.",
+                    "What a person did with an alert.",
                     payload="AlertAction",
                     key="`alert_id`.",
                 ),
                 "Mute": _message(
                     "Mute", "No notification of a track.", payload="Mute", key="`track`."
+                ),
+                "Baseline": _message(
+                    "Baseline",
+                    "A track's detector at one moment: the monitor's own state.",
+                    payload="Baseline",
+                    key="`track`.",
                 ),
             },
             "schemas": _components(schemas),

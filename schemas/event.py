@@ -48,7 +48,7 @@ class Sentiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ModelRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which model said so, and where."""
+    """Which model answered, and on which server."""
 
     id: NotEmpty
     revision: str | None = None

@@ -18,6 +18,7 @@ import msgspec
 
 from schemas.alert import Alert, AlertAction, Evidence, Mute, Term
 from schemas.asyncapi import asyncapi_document
+from schemas.baseline import Baseline
 from schemas.event import AffectEvent, ModelRef, Sentiment
 from schemas.headers import AFFECT_EVENT, DEFAULT_SOURCE, ERRORS_PREFIX, REPLAYS
 from schemas.post import Post
@@ -30,17 +31,17 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     *(Post, AffectEvent, Sentiment, ModelRef),
     *(Window, PaneSums, Quantiles, OffsetRange),
-    *(Alert, Evidence, Term, AlertAction, Mute),
+    *(Alert, Evidence, Term, AlertAction, Mute, Baseline),
 )
 
 
 def post_schema() -> JsonSchema:
-    """JSON Schema of what stands on an input topic."""
+    """JSON Schema of a record on an input topic."""
     return _of_struct(Post, "urn:emostream:schema:post:v1")
 
 
 def affect_event_schema() -> JsonSchema:
-    """JSON Schema of what stands on the output topic."""
+    """JSON Schema of a record on the output topic."""
     return _of_struct(AffectEvent, AFFECT_EVENT.dataschema)
 
 
@@ -55,13 +56,18 @@ def alert_schema() -> JsonSchema:
 
 
 def alert_action_schema() -> JsonSchema:
-    """JSON Schema of what a person said of an alert."""
+    """JSON Schema of what a person did with an alert."""
     return _of_struct(AlertAction, "urn:emostream:schema:alert-action:v1")
 
 
 def mute_schema() -> JsonSchema:
     """JSON Schema of a track's mute."""
     return _of_struct(Mute, "urn:emostream:schema:mute:v1")
+
+
+def baseline_schema() -> JsonSchema:
+    """JSON Schema of what the monitor has learnt of a track."""
+    return _of_struct(Baseline, "urn:emostream:schema:baseline:v1")
 
 
 def event_headers_schema() -> JsonSchema:
@@ -138,6 +144,7 @@ def documents() -> dict[str, str]:
         "json/alert.v1.schema.json": alert_schema(),
         "json/alert_action.v1.schema.json": alert_action_schema(),
         "json/mute.v1.schema.json": mute_schema(),
+        "json/baseline.v1.schema.json": baseline_schema(),
     }
     whole = schemas | {"asyncapi.json": asyncapi_document(list(schemas.values()))}
     return {

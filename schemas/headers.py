@@ -75,7 +75,7 @@ def event_headers(
 def dead_letter_headers(letter: DeadLetter) -> Headers:
     """Headers of a dead letter: the record's own, then the reason.
 
-    A reason that the record brought along (someone copied a letter back by hand) is replaced.
+    A reason that the record brought along (someone copied a dead letter back by hand) is replaced.
     `__emostream.replays` is the record's own and stays: that is how a loop is found.
     """
     reason: list[tuple[str, bytes | None]] = [

@@ -7,7 +7,7 @@ import msgspec
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A social-media post as it stands on an input topic.
+    """A social-media post as it is on an input topic.
 
     Only `id` and `text` are required; unknown fields are ignored. A topic of another shape is
     read through the consumer's field mapping, which yields this.

@@ -9,7 +9,7 @@ _ACTION = msgspec.json.Decoder(AlertAction)
 
 
 def read_alert_record(value: bytes) -> Alert | AlertAction | None:
-    """What stands on the alerts' topic: a transition, or what a person said of one; else None."""
+    """A record of the alerts' topic: a transition, or what a person did with one; else None."""
     for decoder in (_ALERT, _ACTION):
         try:
             return decoder.decode(value)

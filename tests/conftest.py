@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, settings
 
 from infra.kafka import EmbeddedKafka
 
+# A busy machine makes examples slow, and nothing wrong: no test fails for its time.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 # For `make unit-light`, where a change is tried in seconds (`make test` draws a hundred), and for
 # `make coverage`, which slows an example down.
-settings.register_profile(
-    "light", max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+settings.register_profile("light", settings.get_profile("suite"), max_examples=10)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -25,7 +25,7 @@ from emollm.prompts import Wrapper
 from emollm.readers import Unreadable, Value
 from emollm.tasks import TASKS
 from training import data
-from training.score import f1, jaccard, pearson
+from training.evaluation.metrics import f1, jaccard, pearson
 
 Answerer = Callable[[Sequence[str]], list[str]]
 """Full prompts in, their answers in the same order."""

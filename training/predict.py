@@ -15,7 +15,7 @@ from transformers import BartForConditionalGeneration
 
 from training import vocabulary
 from training.data import Example
-from training.score import f1, jaccard, pearson
+from training.evaluation.metrics import f1, jaccard, pearson
 from training.targets import Encoder, Item
 
 _LONGEST_ANSWER = 13  # eleven labels, the full stop, the end

@@ -1,6 +1,6 @@
 """Lines that say how far a long run is.
 
-A module of its own, since workers are spawned: pickle doesn't find what stands in `__main__`.
+A module of its own, since workers are spawned: pickle doesn't find what is defined in `__main__`.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _endings() -> list[normalizers.Normalizer]:
     r"""Replace the question after the post by its marker.
 
     A prompt that is known by its beginning to ask for valence is dealt with first (`\K` keeps what
-    stands before out of the match): a post that ends in `Emotion E: anger.` would turn its ending
+    comes before out of the match): a post that ends in `Emotion E: anger.` would turn its ending
     into that of another question. No pattern begins with a run of spaces, which would take
     quadratic time in a post of many.
     """

@@ -27,7 +27,7 @@ ANSWER_SIGN: Final = "\ue000"
 """The private-use character that begins every answer token."""
 
 ANSWER_SPACE: Final = "\ue001"
-"""Stands for the space in an answer token, so that files of words keep them whole."""
+"""Written for the space in an answer token, so that files of words keep them whole."""
 
 TASK_MARKERS: Final[Mapping[str, str]] = {
     task: chr(_MARKER_BASE + number) for number, task in enumerate(TASKS)

@@ -1,26 +1,21 @@
 """The analysis of a batch: decode, plan, infer and read, put together."""
 
-import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from typing import Protocol
 
-import msgspec
-
+from consumer.analysis.case import Answer, Case
 from consumer.analysis.decoder import Decoded, Decoder
 from consumer.analysis.event import EventBuilder, ModelName
 from consumer.analysis.inference import (
     DIGEST_BYTES,
     AnalysisObserver,
-    Answer,
-    Answers,
-    Asked,
+    Asking,
     Inference,
     NullAnalysisObserver,
-    Wanted,
 )
 from consumer.analysis.plan import Plan, Question
 from consumer.analysis.reading import read
@@ -28,7 +23,7 @@ from consumer.dead_letters import Reason
 from consumer.processor import Done
 from consumer.records import Outcome, Record
 from emollm.errors import FailedAlone
-from emollm.prompts import PreparedText, PromptBuilder
+from emollm.prompts import PromptBuilder
 from emollm.protocol import ModelPool, ServerInfo
 from schemas import DeadLetter
 
@@ -47,20 +42,34 @@ class AvailablePool(ModelPool, Protocol):
         """Have every server pass the canary again; `available` is False until one has."""
 
 
-class _Case(msgspec.Struct, eq=False):
-    """One post on its way through."""
+class _Batch:
+    """One batch under way."""
 
-    record: Record
-    decoded: Decoded
-    text: PreparedText
-    digest: bytes
+    __slots__ = ("asked_again", "asking", "bugs", "done", "open", "posts", "prompts")
+
+    def __init__(self, done: Done, bugs: list[Exception]) -> None:
+        self.done = done
+        self.bugs = bugs
+        self.asking: Asking
+        self.open = 0
+        """Posts whose questions aren't all answered."""
+        self.asked_again = False
+        """Its posts are those that had no readable answer before the canary was passed again."""
+        self.posts = 0
+        self.prompts = 0
+
+    def finish(self, case: Case, outcome: Outcome) -> None:
+        """Pass a post's outcome on."""
+        self.posts += 1
+        self.done(case.record, outcome)
 
 
 class Analyzer:
     """Gives each record its outcome: an event, or a dead letter with the reason.
 
-    In two rounds, so that each answer costs as few prompts as it can: the gate (E-c) first, beside
-    it everything that depends on nothing; then the intensities of what the gate found.
+    Each answer costs as few prompts as it can: the gate (E-c) is asked first, beside it everything
+    that depends on nothing; then the intensities of what the gate found. Each post goes its own
+    way: it is finished as soon as its own questions are answered, whatever its batch waits for.
     """
 
     def __init__(
@@ -80,6 +89,8 @@ class Analyzer:
         """`model_name` and `model_revision`, where given, count instead of what the servers say."""
         self._pool = pool
         self._plan = plan
+        self._first = plan.always if plan.gate is None else (plan.gate, *plan.always)
+        """Asked of every post, whatever is answered."""
         self._decoder = decoder
         self._builder = builder
         self._inference = inference
@@ -115,7 +126,7 @@ class Analyzer:
             emollm.errors.Stop: no record can be analysed until a human acts.
         """
         self._look_at_model()
-        cases: list[_Case] = []
+        cases: list[Case] = []
         unreadable_times = 0
         bugs: list[Exception] = []
         for record in records:
@@ -130,122 +141,122 @@ class Analyzer:
                 bugs.append(error)
         if unreadable_times:
             self._observer.unreadable_times(unreadable_times)
-        unanswered = await self._analyse(cases, done, bugs) if cases else []
-        if unanswered:
-            await self._doubt_model()
-            again = [self._case(case.record, case.decoded) for case in unanswered]
-            await self._analyse(again, done, bugs, last=True)
+        batch = _Batch(done, bugs)
+        try:
+            while cases:
+                again = await self._analyse(batch, cases)
+                if again:
+                    await self._wait_for_model()
+                    batch.asked_again = True
+                cases = [self._case(case.record, case.decoded) for case in again]
+        finally:
+            if batch.posts or batch.prompts:
+                self._observer.analysed(batch.posts, batch.prompts)
         if bugs:
             raise bugs[0]
 
-    def _case(self, record: Record, decoded: Decoded) -> _Case:
+    def _case(self, record: Record, decoded: Decoded) -> Case:
         text = self._builder.prepare(decoded.post.text)
-        return _Case(record, decoded, text, self._digest(text.text))
+        return Case(record, decoded, text, self._digest(text.text))
 
-    async def _doubt_model(self) -> None:
+    async def _wait_for_model(self) -> None:
         """Wait until a server has passed the canary again.
 
         Raises:
             emollm.errors.Stop: none will: it is another model, say.
         """
-        self._unanswered_in_a_row = 0
-        self._pool.suspect_model()
         await self._pool.wait_available()
         self._look_at_model()
 
-    async def _infer(self, cases: list[_Case], answers: Answers) -> None:
-        plan = self._plan
-        ask = partial(self._inference.ask, answers=answers, turn=next(self._turns))
-        always = _wanted(cases, plan.always)
-        if plan.gate is None:
-            await ask(always)
-            return
-        gate = _wanted(cases, (plan.gate,))
-        beside = asyncio.ensure_future(ask(always)) if always else None
-        try:
-            await ask(gate)
-            depending: dict[bytes, tuple[Question, PreparedText]] = {}
-            for case in cases:
-                found = answers.found[case.digest + plan.gate.suffix]
-                for question in plan.after(found):
-                    key = case.digest + question.suffix
-                    if isinstance(found, FailedAlone):  # this post breaks servers: ask no more
-                        answers.found[key] = found
-                    else:
-                        depending[key] = question, case.text
-            if depending:
-                await ask(depending)
-            if beside is not None:
-                await beside
-        except BaseException:
-            if beside is not None:
-                beside.cancel()
-                await asyncio.gather(beside, return_exceptions=True)
-            raise
+    # ---- one batch
 
-    async def _analyse(
-        self, cases: list[_Case], done: Done, bugs: list[Exception], *, last: bool = False
-    ) -> list[_Case]:
-        """Ask the model about these posts, and finish them.
+    async def _analyse(self, batch: _Batch, cases: Sequence[Case]) -> list[Case]:
+        """Ask the model about these posts, and finish each as soon as it is answered.
 
-        Gives those that are left open since the model is to be doubted: as many posts in a row
-        have no readable answer. With `last` none is.
+        Gives those that are to be asked again, since the model is doubted and not they.
         """
-        answers = Answers()
-        await self._infer(cases, answers)
-        now = self._now()
-        total = 0
-        unanswered: list[tuple[_Case, Outcome]] = []
+        batch.open = len(cases)
+        turn = next(self._turns)
+        with self._inference.begin(partial(self._on_found, batch), turn=turn) as asking:
+            batch.asking = asking
+            for case in cases:
+                self._begin(asking, case)
+            await asking.wait()
+        del batch.asking  # it refers to the batch: a cycle is the garbage collector's work
+        return self._finish_unanswered(batch, cases)
+
+    def _finish_unanswered(self, batch: _Batch, cases: Sequence[Case]) -> list[Case]:
+        """Decide about the posts that have no readable answer: dead letters, or asked again.
+
+        As many in a row are the model's fault: it has to pass the canary, and they are asked
+        again once. While no server takes prompts, none becomes a dead letter.
+        """
+        in_a_row = self._unanswered_in_a_row
+        held: list[tuple[Case, Outcome]] = []
         for case in cases:
-            try:
-                findings, prompts, server = self._of(case, answers)
-                total += prompts
-                outcome = self._events.build(
-                    case.record,
-                    case.decoded,
-                    read(self._plan, findings),
-                    model=self._model,
-                    server=server,
-                    prompts=prompts,
-                    truncated=case.text.truncated,
-                    now=now,
-                )
-            except Exception as error:  # noqa: BLE001 - as above
-                bugs.append(error)
-                continue
-            if _is_unanswered(outcome):
-                self._unanswered_in_a_row += 1
-                unanswered.append((case, outcome))
+            if case.unanswered is None:
+                in_a_row = 0
             else:
-                self._unanswered_in_a_row = 0
-                done(case.record, outcome)
-        self._observer.analysed(len(cases), total)
-        if not last and self._unanswered_in_a_row >= _UNANSWERED_IN_A_ROW:
-            return [case for case, _ in unanswered]
-        for case, outcome in unanswered:
-            done(case.record, outcome)
+                in_a_row += not batch.asked_again
+                held.append((case, case.unanswered))
+        doubted = in_a_row >= _UNANSWERED_IN_A_ROW
+        self._unanswered_in_a_row = 0 if doubted else in_a_row
+        if doubted:
+            self._pool.suspect_model()
+        if held and (doubted or not self._pool.available):
+            return [case for case, _ in held]
+        for case, dead_letter in held:
+            batch.finish(case, dead_letter)
         return []
 
-    def _of(
-        self, case: _Case, answers: Answers
-    ) -> tuple[list[tuple[Question, Answer]], int, str | None]:
-        """Give this post's answers, and what they cost. Among equal texts the first one pays."""
-        plan = self._plan
-        found: list[tuple[Question, Answer]] = []
-        questions = plan.always
-        if plan.gate is not None:
-            labels = answers.found[case.digest + plan.gate.suffix]
-            questions = (plan.gate, *questions, *plan.after(labels))
-        prompts = 0
-        server: str | None = None
-        for question in questions:
-            key = case.digest + question.suffix
-            found.append((question, answers.found[key]))
-            paid: Asked | None = answers.asked.pop(key, None)
-            if paid is not None:
-                prompts += paid.prompts
-                server = paid.server or server
-        return found, prompts, server
+    def _begin(self, asking: Asking, case: Case) -> None:
+        case.open = len(self._first)
+        for question in self._first:
+            asking.want(case, question)
+
+    def _on_found(self, batch: _Batch, case: Case, question: Question, answer: Answer) -> None:
+        """Note an answer, ask what depends on it, and finish the post with its last one."""
+        case.found[question.rank] = answer
+        if question is self._plan.gate:
+            case.after = self._plan.after(answer)
+            if isinstance(answer, FailedAlone):  # this post breaks servers: ask no more
+                case.found.update((other.rank, answer) for other in case.after)
+            else:
+                case.open += len(case.after)
+                for other in case.after:
+                    batch.asking.want(case, other)
+        case.open -= 1
+        if case.open == 0:
+            self._finish(batch, case)
+
+    def _finish(self, batch: _Batch, case: Case) -> None:
+        batch.prompts += case.prompts
+        try:
+            outcome = self._events.build(
+                case.record,
+                case.decoded,
+                read(self._plan, self._answers(case)),
+                model=self._model,
+                server=case.server,
+                prompts=case.prompts,
+                truncated=case.text.truncated,
+                now=self._now(),
+            )
+        except Exception as error:  # noqa: BLE001 - as in `process`
+            batch.bugs.append(error)
+        else:
+            if _is_unanswered(outcome):
+                case.unanswered = outcome
+            else:
+                batch.finish(case, outcome)
+        batch.open -= 1
+        if batch.open == 0:
+            batch.asking.finish()
+
+    def _answers(self, case: Case) -> Iterator[tuple[Question, Answer]]:
+        """Give this post's answers in the plan's order."""
+        for question in (*self._first, *case.after):
+            yield question, case.found[question.rank]
 
     def _look_at_model(self) -> None:
         """Note what the servers say of the model: answers of another one are other answers."""
@@ -268,11 +279,3 @@ class Analyzer:
 
 def _is_unanswered(outcome: Outcome) -> bool:
     return isinstance(outcome, DeadLetter) and outcome.class_name == Reason.UNANSWERED
-
-
-def _wanted(cases: list[_Case], questions: Sequence[Question]) -> Wanted:
-    return {
-        case.digest + question.suffix: (question, case.text)
-        for question in questions
-        for case in cases
-    }

@@ -1,28 +1,25 @@
 """Answers to questions about texts, each asked once: the cache, what is in flight, the model.
 
 Identical texts are a large part of social media. A question about a text that was answered is not
-asked; one that is being asked, for this batch or another, is waited for.
+asked; one that is being asked, for this batch or another, is waited for. Each answer is given as
+soon as it is there: no post waits for the other posts of its batch.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Protocol, TypeAlias
-
-import msgspec
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self, TypeAlias
 
 from consumer.analysis.cache import AnswerCache
+from consumer.analysis.case import Answer, Case
 from consumer.analysis.plan import Question
 from emollm.errors import ModelError, Poison
-from emollm.prompts import PreparedText, PromptBuilder
-from emollm.protocol import ModelPool, PoolAnswer, Prompt
-from emollm.readers import Unreadable, Value
+from emollm.prompts import PromptBuilder
+from emollm.protocol import ModelPool, PoolAnswer, PromptCall
+from emollm.readers import Unreadable
 
-Answer: TypeAlias = Value | Unreadable | Poison
-"""What became of a question: a value, an answer that can't be read, or a refusal."""
-
-Wanted: TypeAlias = Mapping[bytes, tuple[Question, PreparedText]]
-"""Key of an answer (digest of the text, suffix of the question) to what is to ask."""
-
+OnFound: TypeAlias = Callable[[Case, Question, Answer], None]
+"""Called once with the answer to each question that was wanted. What it raises ends its batch."""
 
 DIGEST_BYTES = 16
 """Of a text: 128 bits, so that no two texts meet by chance."""
@@ -60,31 +57,23 @@ class NullAnalysisObserver:
         """Ignore."""
 
 
-class Asked(msgspec.Struct):
-    """What asking one question took."""
-
-    server: str | None
-    """Base URL of who answered; None where nobody did."""
-    prompts: int = 1
-
-
-class Answers(msgspec.Struct):
-    """What is known of some questions, by key."""
-
-    found: dict[bytes, Answer] = msgspec.field(default_factory=dict)
-    asked: dict[bytes, Asked] = msgspec.field(default_factory=dict)
-    """Of the questions that were asked on this call; the others cost nothing."""
-
-
 class _Flight:
-    """Questions that one call is asking, and that others may wait for."""
+    """One question about one text that is being asked. Whoever wants it, too, waits for it."""
 
-    __slots__ = ("done", "found")
+    __slots__ = ("asking", "case", "first", "key", "others", "question", "wording")
 
-    def __init__(self) -> None:
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the asking ended, well or not. Never holds an error."""
-        self.found: dict[bytes, Answer] = {}
+    def __init__(self, key: bytes, question: Question, asking: "Asking", case: Case) -> None:
+        self.key = key
+        self.question = question
+        self.asking = asking
+        """The batch that asks it."""
+        self.case = case
+        """The post for which it is asked."""
+        self.others: list[tuple[Asking, Case]] | None = None
+        """Who waits for it besides."""
+        self.wording = 0
+        self.first: Unreadable | None = None
+        """What came back in the first wording, while it is asked in another."""
 
 
 class Inference:
@@ -97,112 +86,181 @@ class Inference:
         cache: AnswerCache[Answer],
         observer: AnalysisObserver | None = None,
     ) -> None:
-        self._pool = pool
-        self._builder = builder
-        self._cache = cache
-        self._observer = observer or NullAnalysisObserver()
-        self._flights: dict[bytes, _Flight] = {}
+        self.pool = pool
+        self.build = builder.build
+        self.cache = cache
+        self.observer = observer or NullAnalysisObserver()
+        self.flights: dict[bytes, _Flight] = {}
 
-    async def ask(self, wanted: Wanted, answers: Answers, *, turn: int = 0) -> None:
-        """Put the answer to every wanted question into `answers`; lower turns are served first.
+    def begin(self, on_found: OnFound, *, turn: int = 0) -> "Asking":
+        """Ask a batch's questions, from within a `with`; lower turns are served first."""
+        return Asking(self, on_found, turn)
+
+
+class Asking:
+    """The questions of one batch. Each answer is told as soon as it is there.
+
+    Left by an exception or a cancellation, it abandons what it asks; whoever else waited for that
+    asks it himself: neither an error nor a cancellation is passed on.
+    """
+
+    def __init__(self, inference: Inference, on_found: OnFound, turn: int) -> None:
+        self._inference = inference
+        self._on_found = on_found
+        self._turn = turn
+        self._loop = asyncio.get_running_loop()
+        self._call: PromptCall | None = None
+        self._todo: list[_Flight] = []
+        """To be sent at the end of this turn of the event loop, together."""
+        self._sent: dict[int, _Flight] = {}
+        """By their prompts' numbers, until they are answered."""
+        self._prompts = 0
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._closed = False
+        self._cached = self._shared = self._asked = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closed = True
+        if self._call is not None:
+            self._call.close()
+        if self._done.done() and not self._done.cancelled():
+            self._done.exception()  # seen, or asyncio would complain that nobody did
+        for flight in (*self._sent.values(), *self._todo):
+            self._hand_over(flight)
+        self._inference.observer.answers(self._cached, self._shared, self._asked)
+
+    async def wait(self) -> None:
+        """Return once `finish` was called.
 
         Raises:
-            Stop: as the pool does. Whoever waited for a question that this call was asking, and
-                didn't get, asks it himself: neither an error nor a cancellation is passed on.
+            Stop, PoolBroken, PoolClosed: as the pool does.
+            Exception: what `on_found` raised, or reading an answer.
         """
-        missing = wanted
-        cached = shared = asked = 0
-        while missing:
-            lead: list[bytes] = []
-            follow: dict[bytes, _Flight] = {}
-            for key in missing:
-                known = self._cache.get(key)
-                if known is not None:
-                    answers.found[key] = known
-                    cached += 1
-                elif (flight := self._flights.get(key)) is not None:
-                    follow[key] = flight
-                else:
-                    lead.append(key)
-            if lead:
-                asked += len(lead)
-                await self._lead(lead, wanted, answers, turn)
-            if follow:
-                # Not `await flight.done`: our cancellation would cancel it for everyone.
-                await asyncio.wait({flight.done for flight in follow.values()})
-                for key, flight in follow.items():
-                    if key in flight.found:
-                        answers.found[key] = flight.found[key]
-                        shared += 1
-            missing = {key: wanted[key] for key in follow if key not in answers.found}
-        self._observer.answers(cached, shared, asked)
+        await self._done
 
-    async def _lead(self, keys: list[bytes], wanted: Wanted, answers: Answers, turn: int) -> None:
-        flight = _Flight()
-        self._flights.update(dict.fromkeys(keys, flight))
-        try:
-            await self._ask_model(keys, wanted, flight.found, answers.asked, turn)
-            for key, answer in flight.found.items():
-                # What a server refuses, or answers unreadably, may be the server's fault: once it
-                # is repaired, the next post with this text is answered.
-                if not isinstance(answer, Poison | Unreadable):
-                    self._cache.put(key, answer)
-            answers.found.update(flight.found)
-        finally:
-            for key in keys:
-                del self._flights[key]
-            flight.done.set_result(None)
+    def finish(self) -> None:
+        """Have `wait` return: nothing more is wanted."""
+        if not self._done.done():
+            self._done.set_result(None)
 
-    async def _ask_model(
-        self,
-        keys: list[bytes],
-        wanted: Wanted,
-        found: dict[bytes, Answer],
-        asked: dict[bytes, Asked],
-        turn: int,
-    ) -> None:
-        """Ask in the first wording; what comes back unreadable once more, in the next one.
-
-        An unreadable answer is `found` only once its second try has ended: others take what is
-        found, and would take it for the last word.
-        """
-        keys.sort(key=_suffix)  # by question: servers cache an instruction that repeats
-        build = self._builder.build
-        prompts = [
-            build(question.task, text, question.emotion)
-            for question, text in map(wanted.__getitem__, keys)
-        ]
-        again: dict[bytes, Answer] = {}
-        repairs: list[Prompt] = []
-        for key, answer in zip(keys, await self._pool.ask(prompts, turn=turn), strict=True):
-            question, text = wanted[key]
-            value = _read(question, answer)
-            asked[key] = Asked(answer.server)
-            if isinstance(value, Unreadable):
-                wording = question.task.next_wording(0)
-                if wording is not None:
-                    again[key] = value
-                    repairs.append(build(question.task, text, question.emotion, wording))
-                    continue
-                self._observer.unreadable(question.task.name, 0, 1)
-            found[key] = value
-        if not again:
+    def want(self, case: Case, question: Question) -> None:
+        """Have a question answered. What is known is told at once, from within this call."""
+        inference = self._inference
+        key = case.digest + question.suffix
+        known = inference.cache.get(key)
+        if known is not None:
+            self._cached += 1
+            self._on_found(case, question, known)
             return
-        answered = await self._pool.ask(repairs, turn=turn)
-        for (key, first), answer in zip(again.items(), answered, strict=True):
-            question = wanted[key][0]
-            value = _read(question, answer)
-            asked[key].prompts += 1
+        flight = inference.flights.get(key)
+        if flight is not None:
+            self._shared += 1
+            if flight.others is None:
+                flight.others = []
+            flight.others.append((self, case))
+            return
+        self._asked += 1
+        flight = inference.flights[key] = _Flight(key, question, self, case)
+        self._ask(flight)
+
+    def _ask(self, flight: _Flight) -> None:
+        if not self._todo:
+            self._loop.call_soon(self._send)
+        self._todo.append(flight)
+
+    def _send(self) -> None:
+        if self._closed:
+            return
+        todo, self._todo = self._todo, []
+        if len(todo) > 1:
+            todo.sort(key=_rank)  # by question: servers cache an instruction that repeats
+        self._sent.update(enumerate(todo, self._prompts))
+        self._prompts += len(todo)
+        build = self._inference.build
+        try:
+            prompts = [
+                build(one.question.task, one.case.text, one.question.emotion, one.wording)
+                for one in todo
+            ]
+            if self._call is None:
+                pool = self._inference.pool
+                self._call = pool.open_call(self._on_answer, self._fail, turn=self._turn)
+            self._call.send(prompts)
+        except Exception as error:  # noqa: BLE001 - raised where the batch waits
+            self._fail(error)
+
+    def _on_answer(self, index: int, answer: PoolAnswer | ModelError) -> None:
+        """Read an answer. What can't be read is asked once more, in the next wording.
+
+        Nobody is told an unreadable answer before its second try has ended: they would take it
+        for the last word.
+        """
+        flight = self._sent[index]
+        question = flight.question
+        value = _read(question, answer)
+        flight.case.prompts += 1
+        if answer.server:
+            flight.case.server = answer.server
+        first = flight.first
+        if first is not None:
             readable = not isinstance(value, Unreadable | Poison)
-            found[key] = value if readable else first
-            if readable:
-                asked[key].server = answer.server
-            self._observer.unreadable(question.task.name, int(readable), int(not readable))
+            self._inference.observer.unreadable(
+                question.task.name, int(readable), int(not readable)
+            )
+            if not readable:
+                value = first
+        elif isinstance(value, Unreadable):
+            wording = question.task.next_wording(0)
+            if wording is not None:
+                del self._sent[index]
+                flight.first = value
+                flight.wording = wording
+                self._ask(flight)
+                return
+            self._inference.observer.unreadable(question.task.name, 0, 1)
+        del self._sent[index]
+        self._settle(flight, value)
+
+    def _settle(self, flight: _Flight, value: Answer) -> None:
+        del self._inference.flights[flight.key]
+        # What a server refuses, or answers unreadably, may be the server's fault: once it is
+        # repaired, the next post with this text is answered.
+        if not isinstance(value, Poison | Unreadable):
+            self._inference.cache.put(flight.key, value)
+        self._tell(flight.case, flight.question, value)
+        for asking, case in flight.others or ():
+            asking._tell(case, flight.question, value)  # noqa: SLF001 - its own class
+
+    def _tell(self, case: Case, question: Question, value: Answer) -> None:
+        if self._closed:
+            return
+        try:
+            self._on_found(case, question, value)
+        except Exception as error:  # noqa: BLE001 - one batch's bug is not another's
+            self._fail(error)
+
+    def _hand_over(self, flight: _Flight) -> None:
+        """Leave a question to the others who wait for it."""
+        del self._inference.flights[flight.key]
+        for asking, case in flight.others or ():
+            if not asking._closed:  # noqa: SLF001 - its own class
+                asking.want(case, flight.question)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._done.done():
+            self._done.set_exception(error)
 
 
-def _suffix(key: bytes) -> bytes:
-    """The question's part of a key; they sort as in the plan."""
-    return key[DIGEST_BYTES:]
+def _rank(flight: _Flight) -> int:
+    return flight.question.rank
 
 
 def _read(question: Question, answer: PoolAnswer | ModelError) -> Answer:

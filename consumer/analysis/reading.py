@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from consumer.analysis.inference import Answer
+from consumer.analysis.case import Answer
 from consumer.analysis.plan import Plan, Question
 from emollm.bands import intensity_class, valence_class
 from emollm.errors import Poison

@@ -3,8 +3,10 @@
 from collections.abc import Collection
 
 from runtime.errors import AccessDenied, Misconfigured
+from runtime.kafka.errors import GroupRefused
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import KafkaConsumer
+from runtime.spelling import closest
 
 _WITHIN_S = 10.0
 
@@ -51,7 +53,25 @@ def check_topics(options: KafkaOptions, existing: Collection[str]) -> None:
     wanted = [*options.input_topics, options.output_topic, options.dlq_topic]
     missing = [topic for topic in wanted if topic not in existing]
     if missing:
+        others = sorted(set(existing) - set(wanted))
+        shown = ((topic, closest(topic, others)) for topic in missing)
+        words = ", ".join(t if near is None else f"{t} (did you mean {near}?)" for t, near in shown)
         raise Misconfigured(
-            f"missing topics on {options.bootstrap}: {', '.join(missing)}. "
-            "`emostream topics create` makes them"
+            f"missing topics on {options.bootstrap}: {words}. `emostream topics create` makes them"
         )
+
+
+def not_taken(options: KafkaOptions, error: GroupRefused) -> str:
+    """Say why the group doesn't take this member, and what to change."""
+    group = f"the group {options.group_id}"
+    if "InconsistentGroupProtocol" in str(error):
+        return (
+            f"{group} is another program's: its members share the partitions by another assignor."
+            " Give input.group_id a name of its own, or stop that program"
+        )
+    if "InvalidSessionTimeout" in str(error):
+        return (
+            f"the brokers don't allow kafka.session_timeout_s = {options.session_timeout_s:g}: stay"
+            " between their group.min.session.timeout.ms and group.max.session.timeout.ms"
+        )
+    return f"{group} is refused ({error}): give input.group_id another name"

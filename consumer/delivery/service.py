@@ -28,6 +28,7 @@ from consumer.processor import RecordProcessor
 from consumer.telemetry import log_events
 from consumer.telemetry.observer import NullObserver, Observer
 from consumer.telemetry.state import PartitionState, Phase, Snapshot
+from consumer.telemetry.waiting import Waiting
 from runtime.clock import Clock, SystemClock, sleep, wait_all
 from runtime.errors import AccessDenied, Broken, QuotableError, ServiceError
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
@@ -41,6 +42,8 @@ _log = structlog.get_logger("consumer")
 
 _START_S = 60.0
 """For brokers that start at the same time as we do; then exit 1, to be started again."""
+_SAY_S = 10.0
+"""Brokers are tried each second; what is wrong with them is logged so often."""
 _DISCONNECT_S = 3.0
 """After the last commit, for consumer and producer together. With the drain's 20 s, the last
 acknowledgements and the commit it makes 29 s, below Kubernetes' 30."""
@@ -224,8 +227,6 @@ class Service:
         await watch.look()
         if self._before_joining is not None:
             self._phase = "waiting"
-            if not self._processor.available:
-                _log.info(log_events.WAITING_FOR_MODEL)
             await self._before_joining()
         source = self._source = Source(
             self._options,
@@ -260,21 +261,21 @@ class Service:
             Broken: no broker answers.
         """
         until = self._clock.monotonic() + _START_S
+        waiting = Waiting(log_events.KAFKA_UNREACHABLE, self._clock, every_s=_SAY_S)
         while True:
             try:
                 consumer = await self._connect()
                 await self._publisher.start()
             except Denied as error:
-                raise AccessDenied(
-                    f"the brokers refuse us: {error}; correct the credentials"
-                ) from error
+                advice = "" if "kafka.sasl" in str(error) else "; correct the credentials"
+                raise AccessDenied(f"the brokers refuse us: {error}{advice}") from error
             except KafkaFault as error:
                 if self._clock.monotonic() >= until:
                     raise Broken(f"no connection to {self._options.bootstrap}: {error}") from error
-                _log.warning(
-                    log_events.KAFKA_UNREACHABLE,
+                waiting.still(
                     bootstrap=self._options.bootstrap,
-                    error=str(error),
+                    reason=str(error),
+                    gives_up_in_s=round(until - self._clock.monotonic()),
                 )
                 if self._consumer is not None:
                     await self._consumer.stop(timeout_s=_DISCONNECT_S)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from consumer.delivery.batcher import Batcher
+from consumer.delivery.checks import not_taken
 from consumer.delivery.in_flight import InFlight
 from consumer.delivery.offsets import Ledger, OffsetTracker
 from consumer.options import InFlightLimits
@@ -15,7 +16,7 @@ from consumer.telemetry.observer import Observer
 from consumer.telemetry.state import Held, Paused
 from runtime.clock import Clock, sleep
 from runtime.errors import AccessDenied, Misconfigured
-from runtime.kafka.errors import Denied, KafkaFault, NoOffset
+from runtime.kafka.errors import Denied, GroupRefused, KafkaFault, NoOffset
 from runtime.kafka.options import FETCH_WAIT_S, KafkaOptions
 from runtime.kafka.protocol import BadBatch, ConsumedRecord, KafkaConsumer, Partition
 
@@ -103,6 +104,8 @@ class Source:
                     f"the brokers refuse to let us read: {error}; grant READ on the input topics "
                     f"and the group {options.group_id}, or correct the credentials"
                 ) from error
+            except GroupRefused as error:
+                raise Misconfigured(not_taken(options, error)) from error
             except NoOffset as error:
                 raise Misconfigured(
                     f"no offset to begin from ({error}), and auto_offset_reset is `none`: set it "

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from consumer.telemetry import log_events
+from consumer.telemetry.waiting import Waiting
 from runtime.clock import Clock, sleep
 from runtime.errors import Misconfigured
 from runtime.kafka.errors import KafkaFault
@@ -36,6 +37,8 @@ class TopicWatch:
         on_created_again: Callable[[str], None],
     ) -> None:
         """`on_created_again` is called with the name of each input topic that has another id."""
+        self._bootstrap = options.bootstrap
+        self._lost = Waiting(log_events.KAFKA_UNREACHABLE, clock)
         self._outputs = (options.output_topic, options.dlq_topic)
         self._inputs = options.input_topics
         self._clock = clock
@@ -66,8 +69,11 @@ class TopicWatch:
         inputs = {*self._inputs, *(topic for topic, _ in consumer.assignment())}
         try:
             facts = await consumer.topic_facts({*inputs, *self._outputs}, timeout_s=_WITHIN_S)
-        except KafkaFault:
-            return  # brokers that don't answer are another trouble, which ends by itself
+        except KafkaFault as error:
+            self._lost.still(bootstrap=self._bootstrap, reason=str(error))
+            return  # which ends by itself
+        if self._lost.over():
+            _log.info(log_events.KAFKA_REACHABLE, bootstrap=self._bootstrap)
         if not facts:
             return  # too old to tell, or all are gone: which fetching and publishing notice
         for topic in sorted(inputs & facts.keys()):

@@ -12,6 +12,7 @@ from emollm.clients.address import refuse_plain_token
 from emollm.custom import PRESETS, CustomTask
 from emollm.tasks import Task
 from runtime.settings.section import Section
+from runtime.settings.wording import plain_msgspec
 
 
 class Model(Section):
@@ -120,7 +121,8 @@ def _custom_task(table: dict[str, Any]) -> Task:
     try:
         return msgspec.convert(table, CustomTask).task()
     except msgspec.ValidationError as error:
-        raise ValueError(f"custom task {table.get('name', '')!r}: {error}") from None
+        why = plain_msgspec(str(error), CustomTask.__struct_fields__)
+        raise ValueError(f"custom task {table.get('name', '')!r}: {why}") from None
 
 
 class Cache(Section):

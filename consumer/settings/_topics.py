@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from runtime.kafka.options import Compression
 from runtime.settings.section import Section, is_set
@@ -15,7 +15,24 @@ TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 _MIN_KEY_BYTES = 16  # 128 bits: below that a pseudonym can be guessed by trying keys
 
-DottedPath = Annotated[str, Field(pattern=r"^([^.]+(\.[^.]+)*)?$")]
+
+def _topic(name: str) -> str:
+    if not TOPIC_NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is no topic's name: letters, digits, '.', '_' and '-', 249 at most"
+        )
+    return name
+
+
+def _dotted(path: str) -> str:
+    if path and not all(path.split(".")):
+        raise ValueError(f"{path!r} is no path: names with a dot between them, as in a.b.0.c")
+    return path
+
+
+TopicName = Annotated[str, AfterValidator(_topic)]
+TopicNames = Annotated[tuple[str, ...], AfterValidator(lambda names: tuple(map(_topic, names)))]
+DottedPath = Annotated[str, AfterValidator(_dotted)]
 
 
 class Fields(Section):
@@ -54,7 +71,7 @@ class Fields(Section):
 class Input(Section):
     """Which posts come in."""
 
-    topics: tuple[str, ...] = ("posts",)
+    topics: TopicNames = ("posts",)
     """Topics to consume."""
     pattern: str = ""
     """Regular expression of topics to consume, instead of `topics`; it must match whole names."""
@@ -101,9 +118,6 @@ class Input(Section):
     def _something_to_read(self) -> Self:
         if not self.pattern and not self.topics:
             raise ValueError("nothing to consume: name topics or a pattern")
-        for topic in self.topics:
-            if not TOPIC_NAME.fullmatch(topic):
-                raise ValueError(f"topics: {topic!r} is no topic's name")
         return self
 
     def reads(self, topic: str) -> bool:
@@ -128,9 +142,9 @@ def _conditions(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 class Output(Section):
     """Where the events go, and what they carry."""
 
-    events_topic: Annotated[str, Field(pattern=TOPIC_NAME.pattern)] = "affect.events"
+    events_topic: TopicName = "affect.events"
     """Topic of the affect events."""
-    dlq_topic: Annotated[str, Field(pattern=TOPIC_NAME.pattern)] = "affect.dlq"
+    dlq_topic: TopicName = "affect.dlq"
     """Topic of the dead letters."""
     compression: Compression = "lz4"
     """Compression of what is produced."""

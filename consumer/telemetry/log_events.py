@@ -19,16 +19,22 @@ MODEL_READY = _event(
 )
 NOT_STARTED = _event("not_started", "It can't start; `reason` says what to do.")
 WAITING_FOR_MODEL = _event(
-    "waiting_for_model", "Kafka is connected and checked; a model server is waited for."
+    "waiting_for_model",
+    "No model server takes prompts `since` then: posts wait in Kafka. At once, then each minute.",
 )
-KAFKA_UNREACHABLE = _event("kafka_unreachable", "No broker answers at start; tried again.")
+KAFKA_UNREACHABLE = _event(
+    "kafka_unreachable",
+    "No broker answers `since` then: `reason` names the key to change. At start each 10 s, for a"
+    " minute in all; later each minute, without end.",
+)
+KAFKA_REACHABLE = _event("kafka_reachable", "The brokers answer again.")
 STARTED = _event("started", "The group is joined; posts are read as partitions come.")
 
 # ---- while it runs
 
 PROGRESS = _event(
     "progress",
-    "Each minute: posts a second, lag over all partitions, dead letters by class.",
+    "Each minute: posts a second, lag over all partitions, dead letters of this minute by class.",
 )
 FIRST_DEAD_LETTER = _event(
     "first_dead_letter", "The first dead letter of this `class`; `emostream dlq list` shows it."

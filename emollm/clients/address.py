@@ -11,6 +11,10 @@ DIALECTS = ("auto", "tgi", "openai", "vllm", "sglang", "llamacpp")
 grammar goes. `auto` asks the server."""
 
 
+_ROUTES = ("/generate", "/generate_stream", "/v1/completions", "/v1/chat/completions", "/v1/models")
+"""What is asked below the base URL, and gets copied into it."""
+
+
 class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """One model server, as the configuration names it. Its repr shows neither token nor userinfo.
 
@@ -45,6 +49,12 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"a model server's URL ends at its path (at {url.host}): give a key as token"
             )
+        for route in _ROUTES:
+            if url.path.rstrip("/").endswith(route):
+                raise ValueError(
+                    f"a model server's URL ends before {route}, which is added to it: write"
+                    f" {self.shown.removesuffix(route)}"
+                )
         if self.dialect not in DIALECTS:
             raise ValueError(f"dialect {self.dialect!r} is none of {', '.join(DIALECTS)}")
         if self.token is not None and (not self.token.isprintable() or not self.token.isascii()):

@@ -1,4 +1,4 @@
-"""Request bodies: what stands around the prompt is written once, not for each prompt."""
+"""Request bodies: what surrounds the prompt is written once, not for each prompt."""
 
 from collections.abc import Callable
 
@@ -38,5 +38,5 @@ class Bodies:
         return body
 
     def forget(self) -> None:
-        """Write anew: what `write` gives has changed."""
+        """Write them again: what `write` gives has changed."""
         self._around.clear()

@@ -8,9 +8,10 @@ from emollm.clients.address import ServerOptions
 from emollm.clients.answers import error_of, no_answer
 from emollm.clients.completions import CompletionsClient
 from emollm.clients.http_transport import HttpTransport
+from emollm.clients.scheme import other_scheme
 from emollm.clients.tgi import TgiClient
 from emollm.clients.transport import Transport, TransportError
-from emollm.errors import ModelError, WrongRequest
+from emollm.errors import ModelError, Refused, Unavailable, WrongRequest
 from emollm.protocol import ModelClient
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ async def detect(
 
     A server whose `/info` reads like TGI's is TGI, one that has `/v1/models` speaks OpenAI's
     completions. Each question has its own deadline of `timeout_s`. An error is returned, not
-    raised, and means that the server can't be told yet; the transport is closed then.
+    raised, and means that the server can't be told yet; the transport is closed then. One that
+    speaks the other of http and https is a `WrongRequest`, unless a `transport` is given.
 
     Raises OSError for a CA file that can't be read.
     """
+    real = transport is None
     transport = transport or HttpTransport(options)
     made = make_client(options, transport)
     if made is not None:
@@ -43,6 +46,9 @@ async def detect(
     found: ModelClient | ModelError | None = None
     try:
         found = await _found(options, transport, timeout_s)
+        if real and isinstance(found, Unavailable | Refused | WrongRequest):
+            words = await other_scheme(options)
+            found = found if words is None else WrongRequest(words, server=transport.url)
     finally:  # cancelled while waiting, too: nobody else knows of the transport yet
         if found is None or isinstance(found, ModelError):
             await transport.aclose()

@@ -178,6 +178,8 @@ def _tls(options: ServerOptions) -> ssl.SSLContext | None:
 
 def _cause(error: Exception) -> str:
     """The class and the system's own words, nothing else."""
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        return "it speaks no TLS: is it http:// instead of https://?"
     words = error.strerror if isinstance(error, OSError) and error.errno else None
     name = type(error).__name__
     return f"{name}: {words}" if words else name

@@ -28,7 +28,15 @@ from emollm.pool.queue import Call, Pending, PromptQueue, retry_delay
 from emollm.pool.second_server import SecondServers
 from emollm.pool.trials import Trials
 from emollm.pool.upstream import NOT_ASKING, ServerState, Upstream, Worker
-from emollm.protocol import Generation, ModelClient, PoolAnswer, Prompt, ServerInfo
+from emollm.protocol import (
+    Generation,
+    ModelClient,
+    OnAnswer,
+    OnError,
+    PoolAnswer,
+    Prompt,
+    ServerInfo,
+)
 from runtime.clock import Clock, SystemClock, Timer, sleep, wait_all
 
 Connect = Callable[[], Awaitable[ModelClient | ModelError]]
@@ -148,25 +156,41 @@ class Pool:
             PoolBroken: the pool can't go on; the program should end with its exit status.
             PoolClosed: the pool was closed meanwhile.
         """
-        if self._life.ended:
-            raise self._life.why()
-        if not prompts:
-            return []
+        answers: list[PoolAnswer | ModelError | None] = [None] * len(prompts)
         done = asyncio.get_running_loop().create_future()
-        call = Call(prompts, done, turn=turn, padded=self._options.padded)
-        self._calls.add(call)
-        self._queue.add(call)
-        self._fill()
+
+        def on_answer(index: int, answer: PoolAnswer | ModelError) -> None:
+            answers[index] = answer
+            if not call.left and not done.done():
+                done.set_result(None)
+
+        def on_error(error: BaseException) -> None:
+            if not done.done():
+                done.set_exception(error)
+
+        call = self.open_call(on_answer, on_error, turn=turn)
         try:
-            await done
+            if prompts:
+                call.send(prompts)
+                await done
         except asyncio.CancelledError:
-            self._forget(call)
             if done.done() and not done.cancelled():
                 done.exception()  # seen, or asyncio would complain that nobody did
             raise
         finally:
-            self._calls.discard(call)
-        return cast("list[PoolAnswer | ModelError]", call.answers)
+            call.close()
+        return cast("list[PoolAnswer | ModelError]", answers)
+
+    def open_call(self, on_answer: OnAnswer, on_error: OnError, *, turn: int = 0) -> Call:
+        """Ask prompts whose answers are wanted one by one. See `emollm.protocol.ModelPool`.
+
+        Raises what `ask` raises, if the pool has ended already.
+        """
+        if self._life.ended:
+            raise self._life.why()
+        call = Call(self, on_answer, on_error, turn=turn, padded=self._options.padded)
+        self._calls.add(call)
+        return call
 
     @property
     def available(self) -> bool:
@@ -462,19 +486,28 @@ class Pool:
             _log.error(events.STOPPED, error=type(problem).__name__, reason=str(problem))
             self._end(problem)
 
-    def _forget(self, call: Call) -> None:
-        """Drop a cancelled `ask`: what waits, and what is in flight."""
-        call.closed = True
+    def enqueue(self, call: Call, prompts: list[Pending]) -> None:
+        """Send these when it is their turn: called by the call."""
+        self._queue.add(call, prompts)
+        self._fill()
+
+    def forget(self, call: Call) -> None:
+        """Drop a closed call, what waits and what is in flight: called by the call."""
+        self._calls.discard(call)
+        if not call.left or self._life.ended:
+            return
         self._queue.remove(call)
         for upstream in self._upstreams:
             for worker in upstream.workers:
-                if worker.pending is not None and worker.pending.call is call:
+                pending = worker.pending
+                # One that is settled is over: its worker is about to take the next prompt.
+                if pending is not None and pending.call is call and not pending.settled:
                     worker.call_off()
         self._trials.forget(call)
         self.send()
 
     def _end(self, error: BaseException) -> None:
-        """End every `ask`, now and from now on."""
+        """End every call, now and from now on."""
         self._life.end(error)
         for call in tuple(self._calls):
             self._queue.remove(call)

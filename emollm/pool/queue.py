@@ -1,15 +1,14 @@
 """Prompts that wait for a server: by turn, then first come, first served."""
 
-import asyncio
 import heapq
 import itertools
 from bisect import insort_left, insort_right
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from emollm.errors import ModelError
-from emollm.protocol import PoolAnswer, Prompt
+from emollm.protocol import OnAnswer, OnError, PoolAnswer, Prompt
 
 if TYPE_CHECKING:
     from emollm.pool.quarantine import Evidence
@@ -24,13 +23,15 @@ class Pending:
     """One prompt of one call, and what happened to it so far."""
 
     __slots__ = (
-        "attempts", "call", "evidence", "extra", "failures", "index", "prompt", "racing",
+        "attempts", "call", "evidence", "extra", "failures", "index", "prompt", "racing", "settled",
     )  # fmt: skip
 
     def __init__(self, call: "Call", index: int, prompt: Prompt) -> None:
         self.call = call
         self.index = index
         self.prompt = prompt
+        self.settled = False
+        """Whether its answer was given."""
         self.attempts = 0
         """Requests that were sent for it."""
         self.failures = 0
@@ -43,45 +44,81 @@ class Pending:
         """Whether it was ever given to a second server: once is all it gets."""
 
 
-class Call:
-    """The prompts of one `ask`: one list of answers, and one future for all of them."""
+class Sender(Protocol):
+    """Who sends a call's prompts: the pool."""
 
-    __slots__ = ("answers", "closed", "done", "left", "queue", "queued", "turn")
+    def enqueue(self, call: "Call", prompts: list[Pending]) -> None:
+        """Send these when it is their turn."""
+
+    def forget(self, call: "Call") -> None:
+        """Drop a closed call: what waits, and what is in flight."""
+
+
+class Call:
+    """Prompts of one turn, answered one by one. An `emollm.protocol.PromptCall`."""
+
+    __slots__ = (
+        "_on_answer", "_on_error", "_padded", "_sender", "_sent", "closed", "left", "queue",
+        "queued", "turn",
+    )  # fmt: skip
 
     def __init__(
-        self, prompts: Sequence[Prompt], done: "asyncio.Future[None]", *, turn: int, padded: bool
+        self,
+        sender: Sender,
+        on_answer: OnAnswer,
+        on_error: OnError,
+        *,
+        turn: int = 0,
+        padded: bool = False,
     ) -> None:
+        self._sender = sender
+        self._on_answer = on_answer
+        self._on_error = on_error
+        self._padded = padded
+        self._sent = 0
         self.turn = turn
         """Lower ones go first."""
-        self.answers: list[PoolAnswer | ModelError | None] = [None] * len(prompts)
-        self.left = len(prompts)
-        self.done = done
+        self.left = 0
+        """Prompts that aren't answered."""
         self.closed = False
         """Nobody waits for it any more: its late answers are dropped."""
+        self.queue: deque[Pending] = deque()
         self.queued = False
-        pending = [Pending(self, index, prompt) for index, prompt in enumerate(prompts)]
-        if padded:
-            pending.sort(key=lambda one: (one.prompt.task, len(one.prompt.text)))
-        else:
-            pending.sort(key=lambda one: one.prompt.task)
-        self.queue = deque(pending)
+        """Whether it is in line."""
+
+    def send(self, prompts: Sequence[Prompt]) -> None:
+        """Ask these, too. Those of one task go together, and by length for padded models."""
+        if self.closed:
+            return
+        pending = [Pending(self, index, one) for index, one in enumerate(prompts, self._sent)]
+        self._sent += len(pending)
+        self.left += len(pending)
+        if len(pending) > 1:
+            pending.sort(key=_task_and_length if self._padded else _task)
+        self._sender.enqueue(self, pending)
+
+    def close(self) -> None:
+        """Abandon what isn't answered."""
+        self.closed = True
+        self._sender.forget(self)
 
     def settle(self, pending: Pending, answer: PoolAnswer | ModelError) -> None:
-        """Put an answer into its place; the last one wakes the `ask`."""
-        if self.closed or self.answers[pending.index] is not None:
+        """Give a prompt's answer, the first one that comes."""
+        if self.closed or pending.settled:
             return
-        self.answers[pending.index] = answer
+        pending.settled = True
         self.left -= 1
-        if self.left == 0:
-            self.closed = True
-            if not self.done.done():
-                self.done.set_result(None)
+        try:
+            self._on_answer(pending.index, answer)
+        except Exception as error:  # noqa: BLE001 - a fault of who asks is not the pool's
+            self.fail(error)
+            self.close()
 
     def fail(self, error: BaseException) -> None:
-        """End the `ask` with an exception."""
-        self.closed = True
-        if not self.done.done():
-            self.done.set_exception(error)
+        """End it with an exception."""
+        if not self.closed:
+            self.closed = True
+            self._on_error(error)
 
 
 class _Tail:
@@ -121,10 +158,11 @@ class PromptQueue:
         """When the next delay is over, on the caller's clock; infinity without any."""
         return self._later[0][0] if self._later else float("inf")
 
-    def add(self, call: Call) -> None:
-        """Queue a call behind those of its turn."""
-        if call.queue:
-            self._waiting += len(call.queue)
+    def add(self, call: Call, prompts: list[Pending]) -> None:
+        """Queue a call's prompts, behind its own and behind the calls of its turn."""
+        call.queue.extend(prompts)
+        self._waiting += len(prompts)
+        if call.queue and not call.queued:
             call.queued = True
             insort_right(self._line, call, key=_turn)
 
@@ -186,3 +224,11 @@ def retry_delay(failures: int, jitter: float) -> float:
 
 def _turn(entry: Call | _Tail) -> int:
     return entry.turn
+
+
+def _task(pending: Pending) -> str:
+    return pending.prompt.task
+
+
+def _task_and_length(pending: Pending) -> tuple[str, int]:
+    return pending.prompt.task, len(pending.prompt.text)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runtime.kafka.topic_log import StoredRecord
     from schemas.alert import Alert, AlertAction
 
-_HELP = """Print the alerts' transitions and what people said of them, oldest first.
+_HELP = """Print the alerts' transitions and what people did with them, oldest first.
 
 **Examples**
 
@@ -47,14 +47,14 @@ def list_(
     track: Names = (),
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
-    """Print the alerts' transitions and what people said of them, oldest first.
+    """Print the alerts' transitions and what people did with them, oldest first.
 
     Args:
         topic: Topic of the alerts. [default: the configuration's]
         follow: Go on with what is written from now on, until Ctrl-C.
         last: So many, the newest.
         since: Written then or later (your time zone, unless it says another).
-        track: Of this track only, and nothing of what people said.
+        track: Of this track only, without what people did.
         json_: The records as they are stored, one a line.
     """
     quiet_logs()
@@ -259,8 +259,8 @@ def line(record: "StoredRecord") -> "Text":
     when = (f"{read.at.astimezone():%m-%d %H:%M:%S} ", "dim")
     name = (f"{visible(read.alert_id):8.8} ", "dim")
     if not isinstance(read, Alert):
-        said = f": {visible(read.note)}" if read.note else ""
-        return Text.assemble(when, name, f"{read.action} by {visible(read.by)}{said}")
+        note = f": {visible(read.note)}" if read.note else ""
+        return Text.assemble(when, name, f"{read.action} by {visible(read.by)}{note}")
     authors = f", {read.authors} authors" if isinstance(read.authors, int) else ""
     return Text.assemble(
         when,

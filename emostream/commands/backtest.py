@@ -22,7 +22,9 @@ def backtest(
     json_: Annotated[bool, Parameter(name="--json")] = False,
     scores: Path | None = None,
 ) -> None:
-    """Say what the live monitor would have said of a file, without Kafka, or of a topic.
+    """Print the alerts that the live monitor would have raised on a file or a topic.
+
+    A file needs no Kafka.
 
     FILE.jsonl has affect events, one a line in order of arrival, as `emostream events --json`
     writes them. FILE.csv has `timestamp,value`: a series of volumes.

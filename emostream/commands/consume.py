@@ -1,5 +1,6 @@
 """`emostream consume`: the service."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -50,6 +51,8 @@ def consume(
 
     settings = load(config_file(config), os.environ)
     setup_logging(settings.log.format, settings.log.level)
+    if settings.log.level != "debug":  # it logs each try; what came of them, we say
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if exit_with_parent:
         stop_with_parent()
 

@@ -4,12 +4,15 @@ import asyncio
 import json
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
 from cyclopts import App, Parameter, validators
 
+from consumer.dead_letters import Reason, Stage
 from emostream.connection import Connection
 from emostream.exits import FAILED, WRONG_USAGE, CommandError, wrong_usage
 from emostream.logs import quiet_logs
@@ -21,6 +24,7 @@ from producer import (
     replay_dead_letters,
     show_dead_letter,
 )
+from runtime.spelling import did_you_mean
 
 app = App(name="dlq", help="Dead letters: list them, look at one, send them back.")
 
@@ -52,20 +56,21 @@ def list_(
 
     Args:
         topic: Dead-letter topic. [default: the configuration's]
-        class_: Error classes only, such as NotJson.
-        from_topic: Letters from these input topics only.
+        class_: Error classes only, such as NotJson; docs/delivery.md has them all.
+        from_topic: Dead letters from these input topics only.
         stage: Stages only: decode, plan, infer, read, publish.
         since: Written then or later: a time (your time zone), or how long ago (90s, 30m, 2h, 7d).
         until: Written before, likewise.
-        limit: Letters to list; all are counted.
+        limit: Dead letters to list; all are counted.
         json_: One JSON object.
     """
     quiet_logs()
     chosen = _filter(class_, from_topic, stage, since, until)
+    settings = connection.settings()
     listing = asyncio.run(
         list_dead_letters(
-            connection.broker(),
-            topic=topic or connection.settings().output.dlq_topic,
+            connection.broker(settings),
+            topic=topic or settings.output.dlq_topic,
             dead_letter_filter=chosen,
             limit=limit,
         )
@@ -73,11 +78,11 @@ def list_(
     if json_:
         _write_json(listing)
         return
-    for letter in listing.letters:
+    for entry in listing.dead_letters:
         sys.stdout.write(
-            f"{letter.partition}/{letter.offset}  {letter.written_at:%Y-%m-%d %H:%M:%S}"
-            f"  {letter.stage}:{letter.class_name}  {letter.from_topic}/{letter.from_partition}"
-            f"/{letter.from_offset}  {letter.value_bytes} B  {letter.message}\n"
+            f"{entry.partition}/{entry.offset}  {entry.written_at:%Y-%m-%d %H:%M:%S}"
+            f"  {entry.stage}:{entry.class_name}  {entry.from_topic}/{entry.from_partition}"
+            f"/{entry.from_offset}  {entry.value_bytes} B  {entry.message}\n"
         )
     counts = ", ".join(f"{name} {count}" for name, count in listing.by_class.items())
     sys.stdout.write(
@@ -116,15 +121,16 @@ def show(
     except ValueError:
         message = "PLACE is PARTITION/OFFSET, such as 2/17"
         raise CommandError(message, status=WRONG_USAGE) from None
-    letter = asyncio.run(
+    settings = connection.settings()
+    stored = asyncio.run(
         show_dead_letter(
-            connection.broker(),
+            connection.broker(settings),
             partition,
             offset,
-            topic=topic or connection.settings().output.dlq_topic,
+            topic=topic or settings.output.dlq_topic,
         )
     )
-    sys.stdout.write(json.dumps(describe(letter, with_value=value), indent=2, default=str) + "\n")
+    sys.stdout.write(json.dumps(describe(stored, with_value=value), indent=2, default=str) + "\n")
 
 
 @app.command
@@ -145,10 +151,10 @@ def replay(
     dry_run: bool = False,
     json_: AsJson = False,
 ) -> int:
-    """Send dead letters back to where they came from, after the fault is mended.
+    """Send dead letters back to where they came from, after its cause is corrected.
 
     Each record carries a count of its replays; one that came back too often is refused, so that
-    it can't go round for ever. Exit status 1 when one was refused or not written.
+    it can't go round endlessly. Exit status 1 when one was refused or not written.
 
     **Examples**
 
@@ -159,24 +165,24 @@ def replay(
 
     Args:
         topic: Dead-letter topic. [default: the configuration's]
-        to: Topic to send to. [default: each letter's own]
+        to: Topic to send to. [default: each one's own]
         class_: Error classes only.
-        from_topic: Letters from these input topics only.
+        from_topic: Dead letters from these input topics only.
         stage: Stages only.
         since: Written then or later: a time (your time zone), or how long ago (90s, 30m, 2h, 7d).
         until: Written before, likewise.
         limit: At most so many.
-        rate: Letters a second.
+        rate: Dead letters a second.
         max_replays: Refuse a record that was replayed this often.
         group: Remember under this name what was replayed; else each call starts at the oldest.
         dry_run: Count only.
         json_: The report as one JSON object.
     """
     quiet_logs()
-    topic = topic or connection.settings().output.dlq_topic
+    settings = connection.settings()
     with wrong_usage():
-        settings = DlqReplaySettings(
-            topic=topic,
+        chosen = DlqReplaySettings(
+            topic=topic or settings.output.dlq_topic,
             dead_letter_filter=_filter(class_, from_topic, stage, since, until),
             to_topic=to,
             max_replays=max_replays,
@@ -185,12 +191,12 @@ def replay(
             dry_run=dry_run,
             group=group,
         )
-    report = asyncio.run(replay_dead_letters(settings, connection.broker()))
+    report = asyncio.run(replay_dead_letters(chosen, connection.broker(settings)))
     if json_:
         _write_json(report)
     else:
         verb = "would be replayed" if dry_run else "replayed"
-        sys.stdout.write(f"{report.replayed:,} of {report.matched:,} letters {verb}\n")
+        sys.stdout.write(f"{report.replayed:,} of {report.matched:,} dead letters {verb}\n")
         if report.refused:
             samples = ", ".join(f"{p}/{o}" for p, o in report.refused_samples)
             sys.stdout.write(
@@ -210,12 +216,27 @@ def _filter(
     until: str | None,
 ) -> DeadLetterFilter:
     return DeadLetterFilter(
-        class_names=frozenset(classes),
+        class_names=frozenset(known("--class", classes, Reason)),
         topics=frozenset(topics),
-        stages=frozenset(stages),
+        stages=frozenset(known("--stage", stages, Stage)),
         since=moment(since, datetime.now(UTC)) if since else None,
         until=moment(until, datetime.now(UTC)) if until else None,
     )
+
+
+def known(option: str, names: Iterable[str], kind: type[StrEnum]) -> Iterator[str]:
+    """Give each name as it is written in dead letters, whatever its case.
+
+    Raises:
+        CommandError: there is no such name, status 2; the message has the closest, and all.
+    """
+    spelt = {str(one).lower(): str(one) for one in kind}
+    for name in names:
+        if name.lower() not in spelt:
+            message = f"{option} {name}: there is none{did_you_mean(name, spelt.values())}"
+            every = f" ({', '.join(spelt.values())})"
+            raise CommandError(message + every, status=WRONG_USAGE)
+        yield spelt[name.lower()]
 
 
 def moment(text: str, now: datetime) -> datetime:

@@ -17,7 +17,9 @@ def doctor(
     connection: Connection = Connection(),
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
-    """Check configuration, broker, topics, model servers and canary; a line each with the mend.
+    """Check configuration, broker, topics, model servers and canary: a line for each.
+
+    Where something is wrong, the line says what to change.
 
     Changes nothing and joins no group. Exit status 0 when all is well, 1 when something isn't, 2
     when the configuration can't be used.
@@ -36,7 +38,7 @@ def doctor(
     from rich.console import Console
     from rich.text import Text
 
-    from emostream.checkup import Finding, examine
+    from emostream.diagnosis import Finding, diagnose
     from runtime.settings import ConfigError
 
     console = Console(highlight=False, soft_wrap=True)
@@ -47,22 +49,22 @@ def doctor(
         findings.append(finding)
         if not json_:
             lines = [
-                Text.assemble(marks[finding.state], (finding.part, "bold"), f"  {finding.said}")
+                Text.assemble(marks[finding.state], (finding.part, "bold"), f"  {finding.message}")
             ]
             console.print(*lines)
 
     async def look() -> None:
-        async for finding in examine(settings):
+        async for finding in diagnose(settings):
             tell(finding)
 
     status = 0
     try:
         settings = connection.settings()
         source = str(connection.file) if connection.file else "defaults and EMOSTREAM_… variables"
-        tell(Finding(part="configuration", state="ok", said=source))
+        tell(Finding(part="configuration", state="ok", message=source))
         asyncio.run(look())
     except ConfigError as error:
-        tell(Finding(part="configuration", state="bad", said=str(error)))
+        tell(Finding(part="configuration", state="bad", message=str(error)))
         status = WRONG_USAGE
     if json_:
         sys.stdout.write(msgspec.json.encode(findings).decode() + "\n")

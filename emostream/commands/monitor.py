@@ -110,6 +110,6 @@ def notify(
         if json_:
             sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
         else:
-            said = "took it" if outcome.delivered else f"did not take it: {outcome.reason}"
-            sys.stdout.write(f"{outcome.target} ({outcome.kind}) {said}\n")
+            answer = "took it" if outcome.delivered else f"did not take it: {outcome.reason}"
+            sys.stdout.write(f"{outcome.target} ({outcome.kind}) {answer}\n")
     return 0 if all(outcome.delivered for outcome in outcomes) else FAILED

@@ -52,7 +52,7 @@ def skip(
         raise CommandError(message, status=WRONG_USAGE)
     found = asyncio.run(
         skip_bad_batches(
-            connection.broker(), settings.input.group_id, topics, only=only, dry_run=dry_run
+            connection.broker(settings), settings.input.group_id, topics, only=only, dry_run=dry_run
         )
     )
     if json_:

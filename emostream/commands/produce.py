@@ -8,8 +8,8 @@ from cyclopts import App, Parameter, validators
 
 from emostream.connection import Connection
 from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
-from emostream.feeding import feed
 from emostream.logs import quiet_logs
+from emostream.producer_runner import run_producer
 from producer import (
     LoadSettings,
     Observer,
@@ -68,7 +68,7 @@ def replay(
         file: Gzipped if it ends in .gz; - for standard input.
         topic: Topic to write to.
         format_: How to read it. [default: by the file's name, else JSON lines]
-        field: Where a post's field stands in a record, by a dotted path: --field.text payload.body
+        field: Where a post's field is in a record, by a dotted path: --field.text payload.body
         rate: Posts a second. [default: as fast as Kafka takes them]
         limit: At most so many posts.
         loop: Start again at the end; ids are made unique with ~2, ~3, …
@@ -100,7 +100,7 @@ def replay(
     def run(observer: Observer, stop: asyncio.Event) -> Awaitable[Report]:
         return replay_file(settings, broker, observer=observer, stop=stop)
 
-    return feed(run, total=limit, as_json=json_)
+    return run_producer(run, total=limit, as_json=json_)
 
 
 @app.command
@@ -162,7 +162,7 @@ def load(
     def run(observer: Observer, stop: asyncio.Event) -> Awaitable[Report]:
         return send_load(settings, broker, observer=observer, stop=stop)
 
-    return feed(run, total=count, as_json=json_)
+    return run_producer(run, total=count, as_json=json_)
 
 
 @app.command
@@ -200,4 +200,4 @@ def tweets(
     def run(observer: Observer, stop: asyncio.Event) -> Awaitable[Report]:
         return send_tweets(settings, broker, observer=observer, stop=stop)
 
-    return feed(run, total=count or 4200, as_json=json_)
+    return run_producer(run, total=count or 4200, as_json=json_)

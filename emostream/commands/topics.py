@@ -49,6 +49,7 @@ def create(
     from aiokafka.errors import KafkaConnectionError
 
     from infra.kafka import TopicNames, create_topics, default_topics
+    from runtime.kafka.connection import unreachable
 
     settings, monitor = connection.settings(), connection.monitor_settings().monitor
     names = [
@@ -70,11 +71,11 @@ def create(
         if spec.name != _NONE
     }
     try:
-        results = asyncio.run(create_topics(connection.client_options(), list(specs.values())))
-    except KafkaConnectionError:
-        where = settings.kafka.bootstrap
-        message = f"no Kafka broker at {where}; start one here with: emostream broker"
-        raise CommandError(message) from None
+        options = connection.client_options(settings)
+        results = asyncio.run(create_topics(options, list(specs.values())))
+    except KafkaConnectionError as error:
+        why = asyncio.run(unreachable(connection.broker(settings), error))
+        raise CommandError(str(why)) from None
     if json_:
         rows = [
             {"topic": r.name, "status": r.status, "differences": dict(r.differences)}

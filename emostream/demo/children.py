@@ -65,7 +65,7 @@ class Child:
         raise CommandError(self._last_words("did not become ready"))
 
     async def failed(self) -> str:
-        """Wait until it ends; what it said last."""
+        """Wait until it ends; its last output."""
         await self._process.wait()
         return self._last_words("ended")
 

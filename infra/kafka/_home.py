@@ -69,7 +69,7 @@ class BrokerHome:
 
     @property
     def log(self) -> Path:
-        """What Kafka and Java have said, over all starts."""
+        """What Kafka and Java have printed, over all starts."""
         return self.folder / "kafka.log"
 
     @property

@@ -47,19 +47,19 @@ def verify_jars(lock: KafkaLock, folder: Path) -> list[LockedJar]:
     for jar in lock.jars:
         path = folder / jar.filename
         try:
-            _check(jar, path, f"delete the folder {folder}, and the next start fetches it anew")
+            _check(jar, path, f"delete the folder {folder}, and the next start fetches it again")
         except FileNotFoundError:
             missing.append(jar)
     return missing
 
 
-def _check(jar: LockedJar, path: Path, mend: str) -> None:
+def _check(jar: LockedJar, path: Path, remedy: str) -> None:
     size = path.stat().st_size
     found = sha256_of(path) if size == jar.size else f"another size, {size} bytes"
     if found != jar.sha256:
         raise BrokerIntegrityError(
             f"{path} is not {jar.coordinate}: SHA-256 {jar.sha256} is locked, found {found}; "
-            f"it is not started; {mend}",
+            f"it is not started; {remedy}",
         )
 
 

@@ -21,7 +21,7 @@ _FLAGS = (
     # No hsperfdata file in the temporary folder: after kill -9 it would stay.
     "-XX:-UsePerfData",
     # Java 25 mixes up some of the adapters in its own archive, says so in the log, and makes them
-    # anew: left out of the archive.
+    # again: left out of the archive.
     "-XX:+UnlockDiagnosticVMOptions",
     "-XX:-AOTAdapterCaching",
     # Kafka and zstd do what Java 25 warns of; the log is for what matters.

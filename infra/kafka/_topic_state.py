@@ -48,8 +48,8 @@ async def read_topics(
     for response in await admin.describe_configs(resources):
         for code, reason, _, name, entries in response.resources:
             if code:
-                said = reason or for_code(code).__name__
-                _log.warning(BrokerEvent.TOPIC_UNREADABLE, topic=name, reason=said)
+                why = reason or for_code(code).__name__
+                _log.warning(BrokerEvent.TOPIC_UNREADABLE, topic=name, reason=why)
                 continue
             found[name].update((entry[0], entry[1]) for entry in entries if entry[1] is not None)
     return found

@@ -1,4 +1,4 @@
-"""Write the lock file anew: `python -m infra.kafka.relock [VERSION]`.
+"""Write the lock file again: `python -m infra.kafka.relock [VERSION]`.
 
 Resolves the newest (or the named) Kafka with jgo into a throw-away folder. Kafka is resolved by
 itself: with a second coordinate beside it, jgo takes the versions of both for a common

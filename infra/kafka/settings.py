@@ -33,7 +33,7 @@ class BrokerSettings:
         properties: further lines of server.properties, which win over ours.
 
     Raises:
-        BrokerError: a value that can't work, with the sentence that mends it.
+        BrokerError: a value that can't work, with the sentence that says what to change.
     """
 
     data_dir: Path | None = None

@@ -25,7 +25,7 @@ _MIB = 1024 * 1024
 _POLL_S = 0.05
 _COPIES = 3  # what survives the loss of one broker and still takes acknowledged writes
 _EXISTS = 36  # TOPIC_ALREADY_EXISTS in Kafka's protocol
-_MENDS: Mapping[int, str] = MappingProxyType(
+_REMEDIES: Mapping[int, str] = MappingProxyType(
     {
         17: "Kafka allows letters, digits, '.', '_' and '-' in a name, 249 of them at most",
         29: "ask the cluster's owner for the CREATE right on it, or to make it for you",
@@ -126,7 +126,7 @@ def default_topics(
         # A week to catch up after an outage. 4 MiB: a post is a few hundred bytes, but what isn't
         # a post must arrive to become a dead letter, instead of failing at somebody's producer.
         spec(names.posts, partitions, retention_ms=7 * _DAY_MS, max_message_bytes=4 * _MIB),
-        # The product: a month, so that windows can be made anew from it.
+        # The product: a month, so that windows can be made from it again.
         spec(names.events, partitions, retention_ms=30 * _DAY_MS, max_message_bytes=4 * _MIB),
         # Twice the posts' size: a dead letter is the post's bytes plus headers that say why, and
         # may be compressed less well. A month, counted from the death and not from the post's
@@ -242,9 +242,9 @@ async def _create(
 
 def _explain(code: int, message: str | None) -> str:
     error: type[KafkaError] = for_code(code)
-    mend = _MENDS.get(code)
-    said = message or getattr(error, "description", "") or "no reason given"
-    return f"{error.__name__}: {said}" + (f" ({mend})" if mend else "")
+    remedy = _REMEDIES.get(code)
+    why = message or getattr(error, "description", "") or "no reason given"
+    return f"{error.__name__}: {why}" + (f" ({remedy})" if remedy else "")
 
 
 async def _await_leaders(admin: AIOKafkaAdminClient, names: Sequence[str], deadline: float) -> None:

@@ -70,7 +70,7 @@ def make_alert(
         top_authors=_shares([post.event.author for post in negative]) if spike else {},
         same_hour_yesterday=UNSET if yesterday is None else round(yesterday, _DECIMALS),
         same_hour_last_week=UNSET if last_week is None else round(last_week, _DECIMALS),
-        examples=_examples(negative) if spike else (),
+        examples=_examples(negative) if spike and has_texts else (),
         late=sum(1 for time in recall.late if time >= transition.started_at),
         note=_note(transition.note, has_authors=has_authors, has_texts=has_texts),
     )

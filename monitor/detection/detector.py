@@ -94,6 +94,11 @@ class TrackDetector:
         return self._s.pane
 
     @property
+    def last_post(self) -> int:
+        """Unix seconds: the end of the last pane with posts, or of the start without any."""
+        return (self._s.last_post + 1) * PANE_S
+
+    @property
     def alert_state(self) -> AlertState | None:
         """State of the open alert; None where none is open."""
         return self._s.open.state if self._s.open else None

@@ -96,6 +96,12 @@ class Board:
             states = tuple(one for one in self.tracks() if one.track in changed)
             self._tell(TracksChanged(tracks=states))
 
+    def forget(self, track: str) -> None:
+        """Drop a track that is watched no longer; its alerts are kept."""
+        self._history.forget(track)
+        for kept in (self._bands, self._recent, self._posts):
+            kept.pop(track, None)
+
     def alert_record(self, record: Alert | AlertAction) -> None:
         """Take what was read from the alerts' topic."""
         view = self.alerts_kept.take(record)

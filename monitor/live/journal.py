@@ -53,11 +53,13 @@ class Journal:
         baselines: Iterable[Baseline] = (),
         *,
         closed_until: int | None = None,
+        gone: Iterable[str] = (),
     ) -> None:
         """Write all of it and commit the offsets of the events' topic; one transaction.
 
         `closed_until` (Unix seconds of event time) is noted beside the offsets: the newest window
-        may be older, where no watched track had posts since.
+        may be older, where no watched track had posts since. `gone` are tracks whose baselines are
+        deleted.
 
         Raises:
             Fenced: another monitor has become active; nothing was written.
@@ -76,6 +78,9 @@ class Journal:
         for baseline in baselines:
             key, value = baseline.track.encode(), msgspec.json.encode(baseline)
             records.append((Outgoing(topic=names.baselines_topic, key=key, value=value), None))
+        for track in gone:
+            key = track.encode()
+            records.append((Outgoing(topic=names.baselines_topic, key=key, value=None), None))
         topic = self._settings.output.events_topic
         note = "" if closed_until is None else str(closed_until)
         committed = {TopicPartition(topic, number): (at, note) for number, at in offsets.items()}

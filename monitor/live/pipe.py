@@ -1,6 +1,7 @@
 """How the whole pipe is doing, asked of the brokers every few seconds."""
 
 import asyncio
+import re
 from collections import deque
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from monitor.live.board import Board
+from monitor.live.gauges import TrackGauges
 from monitor.live.intake import Intake
 from monitor.live.telling import Telling
 from monitor.live.term import Term
@@ -28,7 +30,7 @@ _EVERY_S = 5.0
 _ASK_S = 10.0
 _MINUTE_S, _HOUR_S = 60.0, 3_600.0
 _LOOK_EVERY = 12
-"""Rounds between looks at the events' topic itself."""
+"""Rounds between looks at what of the events' topic has expired."""
 _ASK_EVERY = 3
 """Rounds between questions to the brokers about others' topics."""
 TESTED_LANGS = frozenset({"en"})
@@ -48,6 +50,7 @@ class PipeWatch:
         clock: Clock,
         telling: Telling,
         intake: Intake,
+        gauges: TrackGauges,
         log: KafkaTopicLog,
     ) -> None:
         self._settings = settings
@@ -57,6 +60,7 @@ class PipeWatch:
         self._clock = clock
         self._telling = telling
         self._intake = intake
+        self._gauges = gauges
         self._log = log
         self._expired: dict[int, int] = {}
         self._tallied_at = clock.monotonic()
@@ -75,7 +79,10 @@ class PipeWatch:
         while True:
             if rounds % _ASK_EVERY == 0:
                 await self._ask()
-            if rounds % _LOOK_EVERY == 1 and await self._grown():
+            if rounds % _LOOK_EVERY == 1:
+                await self._look_for_expired()
+            # Each round: what comes to a new partition meanwhile waits, and must not become late.
+            if await self._grown():
                 return
             rounds += 1
             self._tell(term)
@@ -94,6 +101,7 @@ class PipeWatch:
             self._tallied_at = now
             term.by_lang.clear()
             term.by_model.clear()
+        self._gauges.put()
         lag = term.lag
         for partition, behind in lag.items():
             self._counts.put(m.LAG, str(partition), value=behind)
@@ -119,23 +127,31 @@ class PipeWatch:
             )
         )
 
-    async def _grown(self) -> bool:
-        """Look at the events' topic: what of it expired unread, and whether it has grown."""
+    async def _look_for_expired(self) -> None:
+        """Count what retention took from the events' topic before it was read."""
         try:
             async with asyncio.timeout(_ASK_S):
                 held = await self._log.held()
-                grown = await self._log.grown()
         except (KafkaFault, KafkaError, TimeoutError, OSError):
-            return False
+            return
         for partition, position in self._intake.positions().items():
             lost = held[partition].start - max(position, self._expired.get(partition, 0))
             if lost > 0:
                 self._expired[partition] = held[partition].start
                 self._counts.add(m.LOST, by=lost)
                 _log.error(log_events.OFFSETS_GONE, partition=partition, events=lost)
-        if grown:
-            _log.warning(log_events.PARTITIONS_GROWN, partitions=len(held))
-        return grown
+
+    async def _grown(self) -> bool:
+        """Whether the events' topic has more partitions than are read."""
+        try:
+            async with asyncio.timeout(_ASK_S):
+                partitions = await self._log.partitions()
+        except (KafkaFault, KafkaError, TimeoutError, OSError):
+            return False
+        read = len(self._intake.positions())
+        if partitions > read:
+            _log.warning(log_events.PARTITIONS_GROWN, partitions=partitions, before=read)
+        return partitions > read
 
     async def _ask(self) -> None:
         try:
@@ -152,18 +168,22 @@ class PipeWatch:
     async def _consumer_lag(self) -> int | None:
         """Posts that the consumer's group has not settled; None where that isn't known."""
         source = self._settings.input
-        if source.pattern:
-            return None
+        topics = source.topics
         admin = AIOKafkaAdminClient(
             bootstrap_servers=self._broker.bootstrap, **self._broker.security
         )
         await admin.start()
         try:
             committed = await admin.list_consumer_group_offsets(source.group_id)
+            if source.pattern:
+                there = await admin.list_topics()
+                topics = tuple(one for one in there if re.fullmatch(source.pattern, one))
         finally:
             await admin.close()
+        if not topics:
+            return None
         lag = 0
-        for topic in source.topics:
+        for topic in topics:
             async with kafka_topic_log(topic, self._broker) as log:
                 for number, span in (await log.spans()).items():
                     done = [at.offset for tp, at in committed.items() if tp == (topic, number)]

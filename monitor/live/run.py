@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from monitor.live.board import Board
 from monitor.live.control import Control
+from monitor.live.gauges import TrackGauges
 from monitor.live.intake import Intake
 from monitor.live.journal import Journal
 from monitor.live.lookup import Lookup
@@ -166,6 +167,7 @@ async def _run(
         monotonic=clock.monotonic,
     )
     telling = Telling(settings, options, board, clock, counts)
+    gauges = TrackGauges(board, matcher, counts)
     pipe = PipeWatch(
         settings,
         broker,
@@ -174,12 +176,14 @@ async def _run(
         clock=clock,
         telling=telling,
         intake=intake,
+        gauges=gauges,
         log=log,
     )
     term = Term(
         settings,
         watch=watch,
         matcher=matcher,
+        gauges=gauges,
         intake=intake,
         journal=journal,
         board=board,
@@ -198,6 +202,7 @@ async def _run(
         log_events.ACTIVE,
         tracks=len(watch.detectors),
         windows=len(stored.windows),
+        open_alerts=sum(board.alerts_kept.is_open(view.alert.alert_id) for view in board.alerts()),
         offsets=[starts[number] for number in sorted(starts)],
     )
     if on_ready is not None:

@@ -8,8 +8,10 @@ import structlog
 from monitor.events import Reading
 from monitor.live.alerts import Raising
 from monitor.live.board import Board
+from monitor.live.gauges import TrackGauges
 from monitor.live.intake import Arrived, Intake
 from monitor.live.journal import Journal
+from monitor.live.lacking import Lacking
 from monitor.live.places import Tombstones
 from monitor.settings import Settings
 from monitor.telemetry import log_events
@@ -43,6 +45,7 @@ class Term:
         *,
         watch: Watch,
         matcher: TrackMatcher,
+        gauges: TrackGauges,
         intake: Intake,
         journal: Journal,
         board: Board,
@@ -56,6 +59,7 @@ class Term:
         self._settings = settings.monitor
         self._watch = watch
         self._matcher = matcher
+        self._gauges = gauges
         self._intake = intake
         self._journal = journal
         self._board = board
@@ -74,7 +78,7 @@ class Term:
         self._caught_up = False
         self._blank: list[str] = []
         """Tracks that were warmed and had no posts."""
-        self._refused = 0
+        self._lacking = Lacking(texts=settings.output.include_text)
         self.events = 0
         """Records read."""
         self.unanswered = 0
@@ -116,6 +120,7 @@ class Term:
         event = one.event
         fate = self._watch.feed(event, one.partition, one.offset, one.at)
         self._counts.add(m.EVENTS, fate.value)
+        self._lacking.see(event)
         if fate is not Fate.DUPLICATE:
             _tally(self.by_lang, event.lang)
             _tally(self.by_model, _model(event))
@@ -161,9 +166,11 @@ class Term:
         offsets = self._safe_offsets()
         closed_until = self._watch.closed_until
         baselines = []
+        gone: list[str] = []
         now = self._clock.monotonic()
         if snapshots and closed_until is not None:
             wall = self._clock.wall()
+            gone = self._release(closed_until)
             baselines = [
                 self._journal.baseline(track, state, closed_until=closed_until, at=wall)
                 for track, state in self._watch.snapshots().items()
@@ -174,7 +181,9 @@ class Term:
             ]
             self._blank = []
             self._snapshot_at = now
-        await self._journal.write(windows, alerts, offsets, baselines, closed_until=closed_until)
+        await self._journal.write(
+            windows, alerts, offsets, baselines, closed_until=closed_until, gone=gone
+        )
         self._written_at = self._committed_at = now
         self._committed = offsets
         self._counts.add(m.WINDOWS, by=len(windows))
@@ -191,7 +200,24 @@ class Term:
                 severity=alert.severity,
             )
         self._board.closed(windows)
-        self._gauges()
+        for track in gone:
+            self._board.forget(track)
+        self._gauges.put()
+
+    def _release(self, closed_until: int) -> list[str]:
+        """Let automatic tracks that fell silent give their places to others; give their names."""
+        silent = []
+        for track in self._matcher.automatic:
+            detector = self._watch.detectors.get(track)
+            if detector is None or detector.alert_state is not None:
+                continue
+            if closed_until - detector.last_post >= _SILENT_S:
+                self._watch.forget(track)
+                self._matcher.release(track)
+                silent.append(track)
+        if silent:
+            _log.info(log_events.TRACKS_RELEASED, tracks=len(silent))
+        return silent
 
     def _safe_offsets(self) -> dict[int, int]:
         """What no open window needs any more, past what is no event and past markers."""
@@ -203,28 +229,6 @@ class Term:
             done = lowest >= self._fed.get(partition, position) or partition not in safe
             offsets[partition] = position if done else lowest
         return offsets
-
-    def _gauges(self) -> None:
-        counts = self._counts
-        refused = self._matcher.refused
-        counts.add(m.REFUSED, by=refused - self._refused)
-        self._refused = refused
-        for metric in (m.NEGATIVE, m.VALENCE, m.POSTS, m.ALERT_STATE, m.MUTED, m.EXPECTED):
-            counts.clear(metric)
-        states = self._board.tracks()
-        counts.put(m.TRACKS, value=len(states))
-        for state in states:
-            track = state.track
-            counts.put(m.POSTS, track, value=state.posts)
-            counts.put(m.ALERT_STATE, track, value=_STATES.get(state.condition, 0))
-            counts.put(m.MUTED, track, value=self._board.muted(track))
-            if state.negative_share is not None:
-                counts.put(m.NEGATIVE, track, value=state.negative_share)
-            if state.valence is not None:
-                counts.put(m.VALENCE, track, value=state.valence)
-            detector = self._watch.detectors.get(track)
-            if detector is not None and detector.warm:
-                counts.put(m.EXPECTED, track, value=detector.expected())
 
     @property
     def lag(self) -> dict[int, int]:
@@ -242,12 +246,14 @@ class Term:
         return self._watch.fates[Fate.LATE]
 
 
-_STATES = {"pending": 1, "firing": 2, "stale": 3}
 _QUIET_S = 60.0
 """The consumer has nothing to read for this long, before time passes without posts."""
 _PRESENT_S = 2 * 3600.0
 _SLACK_S = 120.0
 """How long posts take from their authors to Kafka, at most: later ones count as late."""
+_SILENT_S = 8 * 86_400
+"""Event time without posts after which a track that nobody named is released: its last weekday and
+hour are no comparison any more."""
 _MOST_VALUES = 100
 
 

@@ -17,9 +17,9 @@ from monitor.page.handlers import MAX_BODY, Handlers, explain
 from monitor.page.hub import GATHER_S, Hub
 from monitor.page.settings import PageError, PageSettings
 from monitor.page.source import Source
+from runtime.http_listener import HttpListener
 
 _STOP_S = 1.0  # streams end at once; a look-up isn't waited for
-_FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -56,8 +56,7 @@ class PageServer:
             source, wall=wall, actions=settings.actions, problems=problems, gather_s=gather_s
         )
         self._guard = Guard(settings, wall)
-        self._runner: web.AppRunner | None = None
-        self._listener: asyncio.Server | None = None
+        self._listener: HttpListener | None = None
         self._changes: asyncio.Task[None] | None = None
         self.url = ""
         """Where it listens, once started."""
@@ -77,29 +76,23 @@ class PageServer:
         app.router.add_routes(
             Handlers(self._settings, self._source, self._hub, self._guard).routes()
         )
-        runner = web.AppRunner(
+        settings = self._settings
+        listener = HttpListener(
             app,
-            access_log=None,
-            handle_signals=False,
+            max_connections=settings.max_connections,
             handler_cancellation=True,  # a look-up ends when its browser turns away
             shutdown_timeout=_STOP_S,
         )
-        await runner.setup()
-        settings = self._settings
         try:
-            self._listener = await asyncio.get_running_loop().create_server(
-                _capped(runner, settings.max_connections), settings.host or None, settings.port
-            )
+            await listener.start(settings.host, settings.port)
         except OSError as error:
-            await runner.cleanup()
             raise PageError(
                 f"can't listen on monitor.page.host {settings.host}, monitor.page.port"
                 f" {settings.port}: {error.strerror or error}; name another, or set"
                 " monitor.page.enabled = false"
             ) from None
-        self._runner = runner
-        host, port = self._listener.sockets[0].getsockname()[:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._listener = listener
+        self.url = listener.url
         self._changes = asyncio.create_task(self._hub.run())
         _log.info(log_events.PAGE_LISTENS, url=self.url)
 
@@ -121,16 +114,15 @@ class PageServer:
         """End all streams and stop listening."""
         if self._listener is not None:
             self._listener.close()
-            self._listener = None
         if self._changes is not None:
             self._changes.cancel()
             with suppress(asyncio.CancelledError, Exception):  # `watch` is who raises it
                 await self._changes
             self._changes = None
         self._hub.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._listener is not None:
+            await self._listener.stop()
+            self._listener = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -143,26 +135,3 @@ class PageServer:
         trace: TracebackType | None,
     ) -> None:
         await self.stop()
-
-
-class _Full(asyncio.Protocol):
-    """A connection too many: told so, and closed."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        transport.write(_FULL)
-        transport.close()
-
-
-def _capped(runner: web.AppRunner, limit: int) -> Callable[[], asyncio.Protocol]:
-    """Protocols for `limit` connections at once.
-
-    Counted before a request is read: a connection that sends nothing counts, too.
-    """
-    server = runner.server
-    assert server is not None
-
-    def protocol() -> asyncio.Protocol:
-        return server() if len(server.connections) < limit else _Full()
-
-    return protocol

@@ -32,6 +32,9 @@ BASELINES_REFUSED = _event(
     "baselines_refused", "Baselines of another version or damaged: learnt again from windows."
 )
 TRACKS_WARMED = _event("tracks_warmed", "New tracks were warmed from the events kept.")
+TRACKS_RELEASED = _event(
+    "tracks_released", "Tracks by tag, source or language without posts for days: forgotten."
+)
 REMEMBERED = _event("posts_remembered", "Posts of closed windows were read again, for reposts.")
 CAUGHT_UP = _event("caught_up", "All events are read; windows close as time passes.")
 WINDOWS_WRITTEN = _event("windows_written", "Closed windows and their offsets are acknowledged.")
@@ -43,4 +46,12 @@ ACTION_READ = _event("action_read", "Someone said something of an alert, or mute
 PAGE_UNAVAILABLE = _event("page_unavailable", "The page can't be served; `reason` says why.")
 NO_TEXT = _event(
     "no_text", "Events carry no text: alerts have no terms, and keyword tracks can't be used."
+)
+NO_AUTHORS = _event(
+    "no_authors",
+    "Events carry no author: only identical texts are capped, and one writer can look like many.",
+)
+TEXTS_MISSING = _event(
+    "texts_missing",
+    "Events carry no text though `output.include_text` is on here: it is off at the consumer.",
 )

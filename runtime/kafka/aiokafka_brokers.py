@@ -14,9 +14,11 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 
 from runtime.kafka import record_batches
 from runtime.kafka.access import cluster_id, refusal
+from runtime.kafka.diagnosis import diagnose
 from runtime.kafka.errors import (
     Denied,
     Fenced,
+    GroupRefused,
     KafkaFault,
     NoOffset,
     ProducerLost,
@@ -100,6 +102,14 @@ _FAULTS: tuple[tuple[tuple[type[BaseException], ...], type[KafkaFault]], ...] = 
         ),
         Denied,
     ),
+    (
+        (
+            errors.InconsistentGroupProtocolError,
+            errors.InvalidGroupIdError,
+            errors.InvalidSessionTimeoutError,
+        ),
+        GroupRefused,
+    ),
     ((errors.NoOffsetForPartitionError, errors.OffsetOutOfRangeError), NoOffset),
     ((errors.UnknownTopicOrPartitionError, errors.InvalidTopicError), TopicMissing),
     (
@@ -139,6 +149,9 @@ async def _show_token(options: KafkaOptions) -> None:
 async def _kept_out(options: KafkaOptions, error: errors.KafkaError) -> KafkaFault:
     """Why a client can't start: of all that bootstrapping may meet aiokafka tells nothing."""
     if isinstance(error, errors.KafkaConnectionError):
+        found = await diagnose(options.bootstrap, options.security)
+        if found is not None:
+            return Denied(found.words) if found.credentials else Unreachable(found.words)
         why = await refusal(options.bootstrap, options.security)
         if why is not None:
             return read_fault(why)

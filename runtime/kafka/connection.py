@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.kafka.diagnosis import diagnose
 from runtime.kafka.errors import Unreachable
 
 
@@ -17,10 +18,10 @@ class Broker:
     """aiokafka's own arguments: `security_protocol`, `sasl_…`, `ssl_context`. Never printed."""
 
 
-def unreachable(broker: Broker, error: Exception) -> Unreachable:
-    """Say that no broker lets us in, and what to look at."""
-    if broker.security.get("security_protocol", "PLAINTEXT") == "PLAINTEXT":
-        advice = "start one with: emostream broker"
-    else:
-        advice = "is it up, and are kafka.tls and kafka.sasl right? see: emostream doctor"
+async def unreachable(broker: Broker, error: Exception) -> Unreachable:
+    """Say why no broker lets us in, and what to change."""
+    found = await diagnose(broker.bootstrap, broker.security)
+    if found is not None:
+        return Unreachable(f"no connection to Kafka: {found.words}")
+    advice = "are kafka.tls and kafka.sasl right? see: emostream doctor"
     return Unreachable(f"no Kafka broker at {broker.bootstrap} ({type(error).__name__}); {advice}")

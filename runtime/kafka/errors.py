@@ -5,6 +5,7 @@ KafkaFault
 │   └── RecordTooLarge
 ├── Fenced             the partitions moved: their new owner does the work
 ├── Denied             credentials or rights
+├── GroupRefused       the group doesn't take this member, now or later
 ├── NoOffset           there is no offset to begin from, and no reset is allowed
 ├── TopicMissing       the topic doesn't exist and the broker doesn't create it
 ├── ProducerLost       this producer can't go on, a new one can
@@ -34,6 +35,10 @@ class Fenced(KafkaFault):
 
 class Denied(KafkaFault):
     """Authentication or authorization failed."""
+
+
+class GroupRefused(KafkaFault):
+    """The group doesn't take this member: another program's, or a timeout the brokers forbid."""
 
 
 class NoOffset(KafkaFault):

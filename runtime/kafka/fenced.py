@@ -81,7 +81,7 @@ class FencedProducer:
     ) -> list[int]:
         """Write records (each with its partition, None for the key's) and commit the offsets.
 
-        Each offset has a note, which stands beside it in the group (Kafka's metadata).
+        Each offset has a note, which is kept beside it in the group (Kafka's metadata).
 
         Returns the records' offsets.
 

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import DeliveryStalled, TopicMissing
 from runtime.kafka.protocol import Headers
+from runtime.spelling import closest
 
 _MAX_REQUEST_BYTES = 16 * 1024 * 1024
 """Of one record before compression. The broker has its own limit, on what is left after it."""
@@ -208,7 +209,7 @@ async def _start(producer: AIOKafkaProducer, broker: Broker) -> None:
         async with asyncio.timeout(_METADATA_S):
             await producer.start()
     except (KafkaError, TimeoutError, OSError) as error:
-        raise unreachable(broker, error) from error
+        raise await unreachable(broker, error) from error
 
 
 async def _require(producer: AIOKafkaProducer, topic: str) -> None:
@@ -216,6 +217,17 @@ async def _require(producer: AIOKafkaProducer, topic: str) -> None:
         async with asyncio.timeout(_METADATA_S):
             await producer.partitions_for(topic)
     except (KafkaError, TimeoutError) as error:
+        near = closest(topic, await _topics(producer))
         raise TopicMissing(
-            f"there is no topic {topic}; create it with: emostream topics create"
+            f"there is no topic {topic}{f' (did you mean {near}?)' if near else ''};"
+            " create it with: emostream topics create"
         ) from error
+
+
+async def _topics(producer: AIOKafkaProducer) -> set[str]:
+    """Names of the topics that may be seen; none where they can't be told."""
+    try:
+        async with asyncio.timeout(_STOP_S):
+            return set((await producer.client.fetch_all_metadata()).topics())
+    except (KafkaError, TimeoutError):
+        return set()

@@ -53,7 +53,7 @@ class BadBatchError(CorruptRecordException):  # type: ignore[misc]
 
 
 class CheckedRecords:
-    """What was fetched of one partition; stands in for aiokafka's `MemoryRecords`."""
+    """What was fetched of one partition; used in place of aiokafka's `MemoryRecords`."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

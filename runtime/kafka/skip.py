@@ -97,7 +97,7 @@ async def _consumer(broker: Broker, group: str) -> AsyncIterator[AIOKafkaConsume
             async with asyncio.timeout(_START_S):
                 await consumer.start()
         except (KafkaError, TimeoutError, OSError) as error:
-            raise unreachable(broker, error) from error
+            raise await unreachable(broker, error) from error
         yield consumer
     finally:
         with suppress(TimeoutError):

@@ -15,6 +15,7 @@ from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import ReadingStalled, TopicMissing
 from runtime.kafka.ordered import OrderedReader
 from runtime.kafka.protocol import Headers
+from runtime.spelling import did_you_mean
 
 _T = TypeVar("_T")
 
@@ -110,12 +111,10 @@ class KafkaTopicLog:
         ends = await self._consumer.end_offsets(self._partitions)
         return {tp.partition: at.offset if at else ends[tp] for tp, at in found.items()}
 
-    async def grown(self) -> bool:
-        """Whether the topic has partitions that weren't there when it was opened."""
+    async def partitions(self) -> int:
+        """How many partitions the topic has by now; those read were there when it was opened."""
         cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001 - as above
-        return len(cluster.partitions_for_topic(self._partitions[0].topic) or ()) > len(
-            self._partitions
-        )
+        return len(cluster.partitions_for_topic(self._partitions[0].topic) or ())
 
     def reader(
         self, starts: Mapping[int, int], decode: Callable[[Any], tuple[float, _T]]
@@ -224,10 +223,10 @@ async def kafka_topic_log(
                 # Public are only the names of all topics, or partitions of subscribed ones.
                 cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001
         except (KafkaError, TimeoutError, OSError) as error:
-            raise unreachable(broker, error) from error
+            raise await unreachable(broker, error) from error
         numbers = cluster.partitions_for_topic(topic)
         if not numbers:
-            raise TopicMissing(f"there is no topic {topic}")
+            raise TopicMissing(f"there is no topic {topic}{did_you_mean(topic, cluster.topics())}")
         partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
         consumer.assign(partitions)
         yield KafkaTopicLog(consumer, partitions)

@@ -52,7 +52,7 @@ class Sasl(Section):
     password_file: str = ""
     """File to read `password` from."""
     token_file: str = ""
-    """OAUTHBEARER: file that holds the access token, read anew at each connection."""
+    """OAUTHBEARER: file that holds the access token, read again at each connection."""
     token_url: str = ""
     """OAUTHBEARER: token endpoint, for the client-credentials grant."""
     client_id: str = ""

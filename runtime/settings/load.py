@@ -1,9 +1,8 @@
-"""Read the file, lay the environment over it, and say what is wrong in words that mend it."""
+"""Read the file, lay the environment over it, and say what is wrong and how to correct it."""
 
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
@@ -11,6 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from runtime.errors import QuotableError
 from runtime.settings.section import Document, PartOfSection, Section
+from runtime.settings.wording import plain
+from runtime.spelling import did_you_mean
 
 _Path = tuple[str, ...]
 _Settings = TypeVar("_Settings", bound=Document)
@@ -24,11 +25,11 @@ _OTHERS = frozenset(
 
 
 class ConfigError(QuotableError):
-    """The configuration can't be used (exit code 2). One line for each thing to mend."""
+    """The configuration can't be used (exit code 2). One line for each thing to correct."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
-        """Each names where the value stands (file or variable), the key, and the mend."""
+        """Each names where the value is set (file or variable), the key, and what to change."""
         super().__init__("\n".join(self.problems))
 
 
@@ -84,7 +85,7 @@ def _variables(
             continue
         elif name.startswith(ENV_PREFIX) and ("__" in name or name.startswith(sections)):
             why = _removed(settings, tuple(name.removeprefix(ENV_PREFIX).lower().split("__")))
-            problems.append(f"{name}: {why or f'sets no key{_suggest(name, known)}'}")
+            problems.append(f"{name}: {why or f'sets no key{did_you_mean(name, known)}'}")
 
 
 def _left_alone(settings: type[BaseModel]) -> Iterator[str]:
@@ -138,10 +139,10 @@ def _say(settings: type[BaseModel], error: Any, where: str, origins: Mapping[_Pa
     path = tuple(str(part) for part in error["loc"])
     origin = next((origins[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origins), None)
     key = ".".join(path)
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = plain(error["type"], str(error["msg"]), error.get("ctx", {}))
     if error["type"] == "extra_forbidden":
         siblings = [k[len(path) - 1] for k in keys(settings) if k[: len(path) - 1] == path[:-1]]
-        message = _removed(settings, path) or f"unknown key{_suggest(path[-1], siblings)}"
+        message = _removed(settings, path) or f"unknown key{did_you_mean(path[-1], siblings)}"
     return ": ".join(part for part in (origin or where, key, message) if part)
 
 
@@ -157,8 +158,3 @@ def _removed(settings: type[BaseModel], path: _Path) -> str | None:
         section = field.annotation
     why = section.removed.get(path[-1])
     return None if why is None else f"is gone: {why}"
-
-
-def _suggest(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(dict.fromkeys(known)), n=1)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -7,7 +7,11 @@ import msgspec
 from aiohttp import web
 
 from runtime.errors import Misconfigured
+from runtime.http_listener import HttpListener
 from runtime.settings.telemetry import Http
+
+_MAX_CONNECTIONS = 100
+"""Probes and scrapes need a handful."""
 
 
 class HealthChecks(Protocol):
@@ -43,7 +47,7 @@ class HealthServer:
         self._options = options
         self._health = health
         self._metrics_source = metrics
-        self._runner: web.AppRunner | None = None
+        self._listener: HttpListener | None = None
         self.url: str | None = None
         """Where it listens, once started."""
 
@@ -57,26 +61,23 @@ class HealthServer:
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False)
-        await runner.setup()
         options = self._options
+        listener = HttpListener(app, max_connections=_MAX_CONNECTIONS)
         try:
-            await web.TCPSite(runner, options.host, options.port).start()
+            await listener.start(options.host, options.port)
         except OSError as error:
-            await runner.cleanup()
             raise Misconfigured(
                 f"can't listen on http.host {options.host}, http.port {options.port}:"
                 f" {error.strerror or error}; name another; port 0 takes a free one"
             ) from None
-        self._runner = runner
-        host, port = runner.addresses[0][:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._listener = listener
+        self.url = listener.url
 
     async def stop(self) -> None:
         """Stop listening."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._listener is not None:
+            await self._listener.stop()
+            self._listener = None
 
     async def _livez(self, _: web.Request) -> web.Response:
         problems = self._health.not_alive()

@@ -4,6 +4,7 @@ Libraries' own records (aiokafka, aiohttp) go the same way as ours, from `warnin
 """
 
 import logging
+import os
 import re
 import sys
 import traceback
@@ -47,7 +48,7 @@ def setup_logging(format: str = "auto", level: str = "info", stream: TextIO | No
         _in_order,
     ]
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer(colors=out.isatty())
+        structlog.dev.ConsoleRenderer(colors=out.isatty() and not os.environ.get("NO_COLOR"))
         if human
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
@@ -55,7 +56,7 @@ def setup_logging(format: str = "auto", level: str = "info", stream: TextIO | No
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(out),
-        cache_logger_on_first_use=False,  # tests and the demo configure it anew
+        cache_logger_on_first_use=False,  # tests and the demo configure it again
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(

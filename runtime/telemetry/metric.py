@@ -46,7 +46,7 @@ class Counts(Collector):
         self._values[metric.name].clear()
 
     def value(self, metric: Declared, *labels: str) -> float:
-        """What it stands at; 0 where it was never counted."""
+        """Its value; 0 where it was never counted."""
         return self._values[metric.name].get(labels, 0.0)
 
     def collect(self) -> Iterator[Family]:

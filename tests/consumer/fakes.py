@@ -4,24 +4,25 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import pytest
 
 from consumer.analysis.analyzer import Analyzer
 from consumer.analysis.cache import AnswerCache
+from consumer.analysis.case import Answer
 from consumer.analysis.decoder import Decoder
 from consumer.analysis.event import EventBuilder
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.identifiers import Identifiers
-from consumer.analysis.inference import AnalysisObserver, Answer, Inference
+from consumer.analysis.inference import AnalysisObserver, Inference
 from consumer.analysis.plan import make_plan
 from consumer.records import Emit, Outcome, Record
 from consumer.settings import Tasks
 from emollm.errors import ModelError
 from emollm.prompts import PromptBuilder
-from emollm.protocol import PoolAnswer, Prompt, ServerInfo
+from emollm.protocol import OnAnswer, OnError, PoolAnswer, Prompt, ServerInfo
 from emollm.tasks import Task
 from schemas import AffectEvent
 from tests.consumer.records import make_record
@@ -42,6 +43,44 @@ def canonical(prompt: Prompt) -> str:
         emotion = prompt.text.rsplit("Emotion E: ", 1)[1].split(".")[0]
         return f"2: moderate amount of {emotion} can be inferred"
     return CANONICAL[prompt.task]
+
+
+class FakeCall:
+    """A call that asks what has an `ask`: the prompts of one send are answered together."""
+
+    def __init__(self, asker: "Asker", on_answer: OnAnswer, on_error: OnError, turn: int) -> None:
+        self._asker = asker
+        self._on_answer = on_answer
+        self._on_error = on_error
+        self._turn = turn
+        self._sent = 0
+        self._asking: set[asyncio.Task[None]] = set()
+
+    def send(self, prompts: Sequence[Prompt]) -> None:
+        task = asyncio.get_running_loop().create_task(self._ask(prompts, self._sent))
+        self._sent += len(prompts)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _ask(self, prompts: Sequence[Prompt], first: int) -> None:
+        try:
+            answers = await self._asker.ask(prompts, turn=self._turn)
+            for index, answer in enumerate(answers, first):
+                self._on_answer(index, answer)
+        except Exception as error:  # noqa: BLE001 - as the pool: whatever it is, it is told
+            self._on_error(error)
+
+    def close(self) -> None:
+        for task in self._asking:
+            task.cancel()
+
+
+class Asker(Protocol):
+    """What answers prompts: the part of a fake pool that tests replace."""
+
+    async def ask(
+        self, prompts: Sequence[Prompt], *, turn: int = 0
+    ) -> list[PoolAnswer | ModelError]: ...
 
 
 class FakePool:
@@ -67,6 +106,9 @@ class FakePool:
     @property
     def by_task(self) -> Counter[str]:
         return Counter(prompt.task for prompt in self.asked)
+
+    def open_call(self, on_answer: OnAnswer, on_error: OnError, *, turn: int = 0) -> FakeCall:
+        return FakeCall(self, on_answer, on_error, turn)
 
     async def ask(
         self, prompts: Sequence[Prompt], *, turn: int = 0

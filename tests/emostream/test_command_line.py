@@ -14,7 +14,7 @@ from emostream.__main__ import make_app
 
 COMMANDS = [
     *("demo", "consume", "monitor", "events", "alerts", "doctor", "topics", "dlq", "produce"),
-    *("offsets", "serve", "broker", "models", "schemas"),
+    *("offsets", "serve", "broker", "models", "schemas", "evaluate"),
 ]
 
 
@@ -49,6 +49,7 @@ def test_the_overview_has_a_line_for_each_command() -> None:
             "serve",
             "broker",
             "models",
+            "evaluate",
             "topics create",
         ),
         *("dlq list", "dlq show", "dlq replay", "offsets skip"),

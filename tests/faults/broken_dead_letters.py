@@ -2,6 +2,7 @@
 
 import asyncio
 
+from runtime.errors import Misconfigured
 from tests.faults.breakage import Breakage, World
 from tests.faults.cluster import NAMES
 from tests.faults.plan import Fault
@@ -20,13 +21,13 @@ class DeadLettersTooLarge(Breakage):
 
     async def run(self, world: World, fault: Fault) -> None:
         crew = world.crew
-        crew.forgive(2, 60, "Misconfigured")
+        crew.forgive(2, 60, Misconfigured)
         crew.resting = True
         await world.cluster.limit(NAMES.dead_letters, _TOO_SMALL)
         await asyncio.sleep(2 + fault.seconds)
         await world.cluster.limit(NAMES.dead_letters, _MENDED)
         crew.resting = False
-        crew.repaired(2, "Misconfigured")
+        crew.repaired(2, Misconfigured)
 
 
 class DeadLettersMissing(Breakage):
@@ -43,11 +44,11 @@ class DeadLettersMissing(Breakage):
         await asyncio.gather(*(crew.empty(slot) for slot in crew.up()))
         await world.before_deletion()
         await world.cluster.delete(NAMES.dead_letters)
-        crew.forgive(2, 60, "Misconfigured")
+        crew.forgive(2, 60, Misconfigured)
         crew.resting = False
         await asyncio.sleep(3 + fault.seconds)
         await world.cluster.make_topics()
-        crew.repaired(2, "Misconfigured")
+        crew.repaired(2, Misconfigured)
 
 
 class DeadLettersDeleted(Breakage):
@@ -62,7 +63,7 @@ class DeadLettersDeleted(Breakage):
 
     async def run(self, world: World, fault: Fault) -> None:
         crew, proxies = world.crew, world.cluster.proxies
-        crew.forgive(2, 60, "Misconfigured")
+        crew.forgive(2, 60, Misconfigured)
         for proxy in proxies:
             proxy.hold(up=True, down=False)
         try:
@@ -75,4 +76,4 @@ class DeadLettersDeleted(Breakage):
         # At times for longer than the members' `request_timeout_s`.
         await asyncio.sleep(fault.seconds * (4 if fault.strength > 0.6 else 1))
         await world.cluster.make_topics()
-        crew.repaired(2, "Misconfigured")
+        crew.repaired(2, Misconfigured)

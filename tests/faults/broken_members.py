@@ -3,6 +3,7 @@
 import asyncio
 import signal
 
+from runtime.errors import Misconfigured
 from tests.faults.breakage import SESSION_S, Breakage, World
 from tests.faults.plan import Fault
 
@@ -74,7 +75,7 @@ class ZombieReplaced(Breakage):
             old.signal(signal.SIGCONT)
             await asyncio.sleep(2.0 + 10.0 * fault.strength)
             # Two static ones throw each other out, until one of them stops and says why.
-            crew.forgive(2, 10, "Misconfigured")
+            crew.forgive(2, 10, Misconfigured)
             if old.running:
                 await crew.stop(old)
             else:

@@ -2,12 +2,17 @@
 
 import asyncio
 
+from consumer.errors import FuseBlown
+from emollm.errors import Unauthorized, WrongModel
 from tests.faults.breakage import Breakage, World
 from tests.faults.plan import Fault
 
 _OUT_S = 75.0
 """A model server that refused the key is tried again after 60 s (`emollm.pool.health`)."""
-_STOPS = {"401": ("Unauthorized",), "unreadable": ("WrongModel", "FuseBlown")}
+_STOPS: dict[str, tuple[type[Exception], ...]] = {
+    "401": (Unauthorized,),
+    "unreadable": (WrongModel, FuseBlown),
+}
 """Ways that may stop a consumer with exit 3, and the error that its log names then."""
 
 
@@ -32,6 +37,20 @@ class Model(Breakage):
         for server in servers:
             server.misbehave(self.mode, share)
         await asyncio.sleep(fault.seconds)
+        for server in servers:
+            server.behave()
+
+
+class ModelFrozen(Breakage):
+    """One server, at times both, answers nothing for up to 25 s, whatever it is asked."""
+
+    families = ("model",)
+
+    async def run(self, world: World, fault: Fault) -> None:
+        servers = world.servers if fault.strength > 0.8 else [world.server(fault)]
+        for server in servers:
+            server.misbehave("frozen", 1.0)
+        await asyncio.sleep(10.0 + 15.0 * fault.strength)
         for server in servers:
             server.behave()
 

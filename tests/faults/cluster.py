@@ -1,7 +1,8 @@
 """The real broker of a run: a listener behind a proxy for each consumer, and the topics."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from infra.kafka import BrokerSettings, EmbeddedKafka, TopicNames, create_topics, default_topics
-from infra.kafka._ports import free_port
+from infra.kafka import (
+    BrokerSettings,
+    EmbeddedKafka,
+    TopicNames,
+    TopicSpec,
+    create_topics,
+    default_topics,
+)
+from tests.faults.ports import HOST, Ports
 from tests.faults.proxy import Proxy
 
 NAMES = TopicNames(
@@ -21,30 +29,18 @@ NAMES = TopicNames(
     windows="faults.windows",
     alerts="faults.alerts",
 )
+REMADE = "faults.remade"
+"""A second input topic, which is deleted and created again."""
 GROUP = "faults"
 CLUSTER_ID = "faults"
 """As it is configured: part of every event's id."""
-HOST = "127.0.0.1"
-
-
-class Ports:
-    """Free ports, each given once."""
-
-    def __init__(self) -> None:
-        self._given: set[int] = set()
-
-    def take(self) -> int:
-        while (port := free_port(HOST)) in self._given:
-            pass
-        self._given.add(port)
-        return port
 
 
 class Cluster:
     """One embedded broker and its proxies."""
 
     def __init__(self, folder: Path, ports: Ports, *, proxies: int, partitions: int) -> None:
-        self._partitions = partitions
+        self.partitions = partitions
         clients, controller = ports.take(), ports.take()
         self.proxies = [Proxy(ports.take(), ports.take()) for _ in range(proxies)]
         inside = {f"MEMBER{n}": proxy._to_port for n, proxy in enumerate(self.proxies)}
@@ -86,9 +82,11 @@ class Cluster:
             replace(spec, config={**spec.config, "message.timestamp.type": "LogAppendTime"})
             if spec.name in stamped
             else spec
-            for spec in default_topics(NAMES, partitions=self._partitions, replication_factor=1)
+            for spec in default_topics(NAMES, partitions=self.partitions, replication_factor=1)
         ]
-        await create_topics({"bootstrap_servers": self.bootstrap}, specs)
+        await create_topics(
+            {"bootstrap_servers": self.bootstrap}, [*specs, TopicSpec(REMADE, 1, 1)]
+        )
 
     async def limit(self, topic: str, max_message_bytes: int) -> None:
         """Let a topic refuse what is larger."""
@@ -103,13 +101,26 @@ class Cluster:
             while topic in await admin.list_topics():  # noqa: ASYNC110 - the broker's state
                 await asyncio.sleep(0.1)
 
-    async def committed(self) -> int | None:
-        """Records that the group has committed; None while the broker doesn't say."""
+    async def committed(self) -> dict[tuple[str, int], int]:
+        """The group's offsets by topic and partition; empty while the broker doesn't say."""
         with suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(5), self._admin() as admin:
                 offsets = await admin.list_consumer_group_offsets(GROUP)
-                return sum(max(0, int(one.offset)) for one in offsets.values())
-        return None
+                return {
+                    (where.topic, where.partition): max(0, int(one.offset))
+                    for where, one in offsets.items()
+                }
+        return {}
+
+    async def past(self, ends: Mapping[tuple[str, int], int], within_s: float) -> bool:
+        """Wait until the group has committed these offsets; False: it hasn't within that time."""
+        until = time.monotonic() + within_s
+        while time.monotonic() < until:
+            committed = await self.committed()
+            if all(committed.get(where, 0) >= end for where, end in ends.items()):
+                return True
+            await asyncio.sleep(0.5)  # the broker's state: nothing tells of a commit
+        return False
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from tests.faults.proxy import Proxy
 from tests.faults.slots import Member, Slot, configure
 
@@ -51,15 +53,16 @@ class Crew:
         self.resting = False
         """Nothing is started again: what stops them isn't repaired yet."""
 
-    def forgive(self, status: int, seconds: float, *errors: str) -> None:
+    def forgive(self, status: int, seconds: float, *errors: type[Exception]) -> None:
         """Ends with this status and one of these errors are explained from now on for so long."""
         until = time.monotonic() + seconds
         for error in errors:
-            self._forgiven[status, error] = max(self._forgiven.get((status, error), 0.0), until)
+            name = error.__name__
+            self._forgiven[status, name] = max(self._forgiven.get((status, name), 0.0), until)
 
-    def repaired(self, status: int, error: str) -> None:
+    def repaired(self, status: int, error: type[Exception]) -> None:
         """What explained such ends is repaired: only a member that is about to end may end so."""
-        self._forgiven[status, error] = time.monotonic() + _LAST_BREATH_S
+        self._forgiven[status, error.__name__] = time.monotonic() + _LAST_BREATH_S
 
     def up(self) -> list[Slot]:
         return [s for s in self.slots if s.member is not None and s.member.running and not s.held]
@@ -180,6 +183,16 @@ class Crew:
             member.log.read_text(encoding="utf-8", errors="replace").count(words)
             for member in self.started
         )
+
+    def logged(self, event: str, **fields: object) -> bool:
+        """Whether a member's log has this event with these fields."""
+        for member in self.started:
+            for line in member.log.read_text(encoding="utf-8", errors="replace").splitlines():
+                if f'"{event}"' in line and line.endswith("}"):
+                    said = msgspec.json.decode(line)
+                    if said.get("event") == event and fields.items() <= said.items():
+                        return True
+        return False
 
     def note_end(self, member: Member, *, by: str = "by itself") -> None:
         """Count a member that ended without being told to, and see whether a fault explains it."""

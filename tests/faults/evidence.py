@@ -12,12 +12,13 @@ from producer.load import load_records
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas import AffectEvent
 from schemas.headers import read_dead_letter
-from tests.faults.cluster import CLUSTER_ID, GROUP, NAMES
+from tests.faults.cluster import CLUSTER_ID, GROUP, NAMES, REMADE
+from tests.faults.extras import Due, Extras
 from tests.faults.unread import PLAN, QUESTIONS
 from tests.faults.verdict import UNANSWERED, Commit, Input, Output, Position
 
 _OFFSETS = "__consumer_offsets"
-_DEAD_LETTER = {bad.kind: bad.dead_letter for bad in BAD_INPUTS}
+_BAD = {bad.kind: bad for bad in BAD_INPUTS}
 _MINE = ("version", "processed_at", "cached", "prompts", "model")
 """Fields of an event that may differ between two of one record."""
 _ALL = frozenset(question.name for question in QUESTIONS)
@@ -26,16 +27,17 @@ _ALL = frozenset(question.name for question in QUESTIONS)
 class Evidence:
     """Reads the broker. Dead letters are kept over the topic's deletions."""
 
-    def __init__(self, bootstrap: str, load: LoadSettings) -> None:
+    def __init__(self, bootstrap: str, load: LoadSettings, extras: Extras) -> None:
         self._broker = Broker(bootstrap=bootstrap)
         self._load = load
+        self._extras = extras
         self._letters: list[Output] = []
         self._ids: dict[str, Position] = {}
         self.texts: dict[Position, str] = {}
         """Of every record that is a post, once `inputs` has read them."""
 
     async def inputs(self) -> dict[Position, Input]:
-        """Every record on the posts' topic, with what must become of it."""
+        """Every record on the input topics, with what must become of it."""
         assert self._load.count is not None
         kinds = {
             record.key: record.kind
@@ -44,19 +46,28 @@ class Evidence:
         found: dict[Position, Input] = {}
         ids = EventIds(PLAN.signature, cluster_id=CLUSTER_ID)
         async for record in self._read(NAMES.posts):
-            kind = kinds[record.key]
-            dead_letter = _DEAD_LETTER.get(kind or "")
+            due = self._extras.due.get(record.key or b"")
+            if due is None:
+                bad = _BAD.get(kinds[record.key] or "")
+                due = Due() if bad is None else Due(bad.dead_letter, skipped=bad.skipped)
             position = (record.partition, record.offset)
-            found[position] = Input(record.key, dead_letter, record.timestamp_ms)
-            if dead_letter is None:
+            found[position] = _input(record.key, due, record.timestamp_ms)
+            if due.dead_letter is None and not due.skipped:
                 self.texts[position] = msgspec.json.decode(record.value or b"", type=_Text).text
             id_ = ids.of(NAMES.posts, record.partition, record.offset, record.value)
             self._ids[id_] = position
+        for key in self._extras.kinds["remade"]:
+            sent = self._extras.sent.get(key)
+            if sent is not None:
+                position = (sent.log, sent.offset)
+                found[position] = _input(key, self._extras.due[key], sent.at)
+                self.texts[position] = msgspec.json.decode(sent.value, type=_Text).text
+                self._ids[ids.of(REMADE, 0, sent.offset, sent.value)] = position
         return found
 
     async def keep_letters(self) -> None:
         """Read the dead letters now: their topic is about to be deleted."""
-        self._letters += [_letter(record) async for record in self._read(NAMES.dead_letters)]
+        self._letters += [self._letter(record) async for record in self._read(NAMES.dead_letters)]
 
     async def outputs(self) -> list[Output]:
         """Every event and every dead letter; `inputs` comes first."""
@@ -69,8 +80,11 @@ class Evidence:
         found = []
         async for record in self._read(_OFFSETS):
             commit = read_commit(record.key, record.value)
-            if commit is not None and commit[:2] == (GROUP, NAMES.posts):
-                found.append(Commit(*commit[2:]))
+            if commit is None or commit[0] != GROUP:
+                continue
+            _, topic, partition, offset, at = commit
+            log = partition if topic == NAMES.posts else self._extras.log_at(at)
+            found.append(Commit(log, offset, at))
         return found
 
     def _event(self, record: StoredRecord) -> Output:
@@ -90,18 +104,24 @@ class Evidence:
             async for record in log.read(spans):
                 yield record
 
+    def _letter(self, record: StoredRecord) -> Output:
+        letter = read_dead_letter(record.key, record.value, record.headers)
+        log = letter.partition
+        if letter.topic == REMADE:
+            log = self._extras.sent[record.key or b""].log
+        at = record.timestamp_ms
+        name = letter.class_name
+        unanswered = _ALL if name == UNANSWERED else frozenset[str]()
+        position = (log, letter.offset)
+        return Output(position, name, record.key, record.partition, letter.message, at, unanswered)
+
 
 class _Text(msgspec.Struct):
     text: str
 
 
-def _letter(record: StoredRecord) -> Output:
-    letter = read_dead_letter(record.key, record.value, record.headers)
-    position = (letter.partition, letter.offset)
-    at = record.timestamp_ms
-    name = letter.class_name
-    unanswered = _ALL if name == UNANSWERED else frozenset[str]()
-    return Output(position, name, record.key, record.partition, letter.message, at, unanswered)
+def _input(key: bytes | None, due: Due, at: float) -> Input:
+    return Input(key, due.dead_letter, at, skipped=due.skipped, may_wait=due.may_wait)
 
 
 def read_commit(key: bytes | None, value: bytes | None) -> tuple[str, str, int, int, float] | None:

@@ -24,8 +24,10 @@ from tests.faults.broken_members import (
     Zombie,
     ZombieReplaced,
 )
-from tests.faults.broken_model import Model, ModelGone, ModelRestart
-from tests.faults.model_server import MODES
+from tests.faults.broken_model import Model, ModelFrozen, ModelGone, ModelRestart
+from tests.faults.broken_prompts import Poison
+from tests.faults.broken_topics import CorruptBatch, TopicRemade
+from tests.faults.model_server import MODES, POISON
 
 FAULTS: dict[str, Breakage] = {
     "consumer: kill -9": Kill9(),
@@ -44,6 +46,10 @@ FAULTS: dict[str, Breakage] = {
     **{f"model: {mode}": Model(mode) for mode in MODES},
     "model: one of two gone": ModelGone(),
     "model: both restarted": ModelRestart(),
+    "model: frozen for long": ModelFrozen(),
+    **{f"prompt: always {way}": Poison(way) for way in POISON},
+    "posts: corrupt batch on the disk": CorruptBatch(),
+    "posts: a topic deleted and created again": TopicRemade(),
     "dead letters: refused as too large": DeadLettersTooLarge(),
     "dead letters: topic missing": DeadLettersMissing(),
     "dead letters: topic deleted under them": DeadLettersDeleted(),

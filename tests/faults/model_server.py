@@ -48,6 +48,10 @@ MODES = (
     "closed_idle",
 )
 """How it can misbehave while it listens."""
+POISON = ("429", "424", "hang")
+"""What always becomes of a prompt, on any server, while others are answered."""
+_HANG_S = 60.0
+"""Longer than anybody waits."""
 NONSENSE = (
     "",
     "banana banana banana",
@@ -75,6 +79,8 @@ class ModelServer:
         self.failed: Counter[str] = Counter()
         self.misanswered: set[str] = set()
         """Prompts that were answered unreadably, at least once."""
+        self.poisoned: Counter[str] = Counter()
+        """Requests with a prompt that is never answered."""
         self._batch: list[asyncio.Future[bool]] = []
 
     async def start(self) -> None:
@@ -127,6 +133,11 @@ class ModelServer:
         prompt = (await request.json())["inputs"]
         self.asked += 1
         await asyncio.sleep(self._random.uniform(*_LATENCY_S))
+        if (way := next((way for way in POISON if poisonous(way) in prompt), None)) is not None:
+            self.poisoned[way] += 1
+            if way == "hang":
+                await asyncio.sleep(_HANG_S)
+            return await self._fail(request, "429" if way == "hang" else way, prompt)
         if self._mode == "424_batch" and not await self._fails_with_its_batch():
             return web.Response(body=answer_body(prompt), content_type="application/json")
         if self._mode and self._random.random() < self._share:
@@ -197,6 +208,11 @@ class ModelServer:
                 await response.write(bytes((byte,)))
                 await asyncio.sleep(0.5)
         return response
+
+
+def poisonous(way: str) -> str:
+    """Words of a post that is always answered so."""
+    return f"this prompt is poison {way}"
 
 
 def answer_body(prompt: str) -> bytes:

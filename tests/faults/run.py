@@ -5,28 +5,30 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from producer import BAD_INPUTS, Broker, LoadSettings, send_load
 from producer.report import Report as Sent
 from runtime.kafka.producing import Delivery
+from tests.faults import peace
 from tests.faults.breakage import World
-from tests.faults.cluster import NAMES, Cluster, Ports
+from tests.faults.cluster import NAMES, Cluster
 from tests.faults.crew import RSS_LIMIT_MB, Crew
 from tests.faults.evidence import Evidence
+from tests.faults.extras import Extras
 from tests.faults.faults import FAULTS
 from tests.faults.model_server import INFO, ModelServer
 from tests.faults.plan import Fault, Log, Plan
+from tests.faults.ports import Ports
 from tests.faults.report import Done, Report, by_kind
 from tests.faults.unread import Unreadable
 from tests.faults.verdict import Verdict, judge
 
 _SLOTS = 4
-_CATCH_UP_S = 240.0
-"""For the lag to return to zero after the last fault: a server that was refused its key is tried
-again after a minute, a frozen group member is missed after six seconds."""
+_STUCK_S = 240.0
+"""For a fault to be injected and healed: longer than any takes that waits for the consumers."""
 _GROWTH_LIMIT_MB = 40.0
 _PROGRESS_S = 15.0
 
@@ -44,7 +46,7 @@ class Run:
         self._done: list[Done] = []
         self._broken: dict[str, list[str]] = defaultdict(list)
         self._under_way: set[str] = set()
-        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._starts: Sequence[peace.Start] = ()
 
     async def __call__(self) -> Report:
         """Carry it out, however it goes; nothing is left running."""
@@ -52,9 +54,10 @@ class Run:
         folder = Path(tempfile.mkdtemp(prefix="emostream-faults-"))
         self._say(f"seed {plan.seed}: {len(plan.faults)} faults, {plan.posts} posts in {folder}")
         self._log.write("plan", plan=plan, folder=str(folder), mutant=self._mutant)
-        ports = Ports()
         began = time.monotonic()
         async with AsyncExitStack() as stack:
+            ports = Ports()
+            stack.callback(ports.close)
             cluster = Cluster(folder / "kafka", ports, proxies=_SLOTS, partitions=plan.partitions)
             stack.push_async_callback(cluster.stop)
             await cluster.start()
@@ -76,24 +79,33 @@ class Run:
                 count=plan.posts,
                 duplicates=0.1,
                 bad_input=0.03,
-                bad_kinds=tuple(bad.kind for bad in BAD_INPUTS if not bad.skipped),
+                bad_kinds=tuple(bad.kind for bad in BAD_INPUTS),
                 seed=plan.seed,
                 # Longer than any fault keeps the broker away.
                 delivery=Delivery(timeout_s=180),
             )
-            evidence = Evidence(cluster.bootstrap, load)
-            world = World(cluster, crew, servers, evidence.keep_letters)
+            extras = Extras(cluster.bootstrap, plan.seed)
+            stack.push_async_callback(extras.stop)
+            await extras.start()
+            evidence = Evidence(cluster.bootstrap, load, extras)
+            world = World(cluster, crew, servers, extras, evidence.keep_letters)
             caught_up_s = await self._break_things(world, load)
             self._say("reading every topic whole")
             unreadable = Unreadable(INFO, set().union(*(one.misanswered for one in servers)))
+            inputs = await evidence.inputs()
             verdict = judge(
-                await evidence.inputs(),
+                inputs,
                 await evidence.outputs(),
                 await evidence.commits(),
                 finished=True,
                 unread=lambda position: unreadable.of(evidence.texts.get(position)),
             )
-            report = self._report(verdict, crew, caught_up_s, time.monotonic() - began)
+            fairness = peace.fairness(extras, inputs, verdict)
+            if fairness is not None and fairness.breach is not None:
+                self._broken["unfair"].append(fairness.breach)
+            self._broken["fuse"] += peace.fuse_breaches(extras, self._starts, verdict)
+            took_s = time.monotonic() - began
+            report = self._report(verdict, world, caught_up_s, took_s, fairness)
         if report.ok:  # else its logs and topics are worth a look
             shutil.rmtree(folder)
         return report
@@ -115,7 +127,15 @@ class Run:
                 self._broken["posts not written"].append(f"{sent.acked} of {self._plan.posts}")
             if not any(slot.wanted for slot in crew.slots):
                 crew.want(1)
-            caught_up_s = await self._catch_up(world, sent.acked, max(healed, time.monotonic()))
+            since = max(healed, time.monotonic())
+            caught_up_s = None
+            if await peace.last_posts(world):
+                caught_up_s = time.monotonic() - since
+            self._say("peace: a backlog beside a few posts, then the fuse")
+            self._under_way.add("peace")
+            slot = await peace.keep_one(world)
+            await peace.backlog(world)
+            self._starts = await peace.blow_the_fuse(world, slot)
         finally:
             tell.cancel()
             watch.cancel()
@@ -128,14 +148,12 @@ class Run:
     async def _fault(self, world: World, fault: Fault) -> None:
         await asyncio.sleep(fault.at)
         breakage = FAULTS[fault.kind]
-        async with AsyncExitStack() as stack:
-            for family in sorted(breakage.families):
-                await stack.enter_async_context(self._locks[family])
+        async with world.alone(breakage.families):
             began = time.time()
             self._under_way.add(fault.kind)
             self._log.write("begin", number=fault.number, kind=fault.kind, at=began)
             try:
-                async with asyncio.timeout(120):
+                async with asyncio.timeout(_STUCK_S):
                     await breakage.run(world, fault)
             except TimeoutError:
                 self._broken["fault stuck"].append(fault.kind)
@@ -145,30 +163,29 @@ class Run:
             self._done.append(Done(kind=fault.kind, began=began, healed=healed))
             self._log.write("healed", number=fault.number, kind=fault.kind, at=healed)
 
-    async def _catch_up(self, world: World, posts: int, since: float) -> float | None:
-        while time.monotonic() - since < _CATCH_UP_S:
-            if await world.cluster.committed() == posts:
-                return time.monotonic() - since
-            await asyncio.sleep(0.5)
-        return None
-
     async def _tell(self, world: World) -> None:
         began = time.monotonic()
         while True:
             await asyncio.sleep(_PROGRESS_S)
-            committed = await world.cluster.committed()
+            committed = sum((await world.cluster.committed()).values())
             self._say(
                 f"{time.monotonic() - began:5.0f} s: {len(self._done)} faults healed, "
-                f"{committed if committed is not None else '?'} posts committed, "
+                f"{committed or '?'} posts committed, "
                 f"{len(world.crew.up())} members, "
                 f"now: {', '.join(sorted(self._under_way)) or 'peace'}"
             )
 
     def _report(
-        self, verdict: Verdict, crew: Crew, caught_up_s: float | None, took_s: float
+        self,
+        verdict: Verdict,
+        world: World,
+        caught_up_s: float | None,
+        took_s: float,
+        fairness: peace.Fairness | None,
     ) -> Report:
+        crew = world.crew
         if caught_up_s is None:
-            self._broken["lag stays"].append(f"not zero after {_CATCH_UP_S:.0f} s")
+            self._broken["lag stays"].append("not zero long after the last fault")
         peak, growth = crew.rss()
         if peak > RSS_LIMIT_MB or growth > _GROWTH_LIMIT_MB:
             self._broken["memory grows"].append(f"{peak:.0f} MB, {growth:+.0f} MB")
@@ -176,20 +193,24 @@ class Run:
         tracebacks = crew.said("Traceback")
         if tracebacks:
             self._broken["traceback in a log"].append(f"{tracebacks} times, see {crew.folder}")
-        if crew.said(f"load-{self._plan.seed}-"):
+        if crew.said(f"load-{self._plan.seed}-") or crew.said(world.extras.prefix):
             self._broken["post in a log"].append(f"see {crew.folder}")
         counts = dict(verdict.counts)
         counts |= {promise: len(found) for promise, found in self._broken.items() if found}
         examples = {promise: found[:10] for promise, found in self._broken.items() if found}
         pauses = [(to - from_) / 1000 for from_, to in verdict.pauses]
         return Report(
-            seed=self._plan.seed,
+            seeds=(self._plan.seed,),
             faults=len(self._done),
             posts=verdict.posts,
-            partitions=self._plan.partitions,
+            partitions=(self._plan.partitions,),
             took_s=round(took_s, 1),
             events=verdict.events,
             dead_letters=verdict.letters,
+            skipped=verdict.skipped,
+            uncommitted=verdict.uncommitted,
+            fairness=() if fairness is None else (fairness,),
+            notes=dict(world.notes),
             redelivered=verdict.redelivered,
             unanswered=verdict.unanswered,
             commits=verdict.commits,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.faults.cluster import CLUSTER_ID, GROUP, NAMES
+from tests.faults.cluster import CLUSTER_ID, GROUP, NAMES, REMADE
 from tests.faults.proxy import Proxy
 
 _MB = 1024 * 1024
@@ -88,7 +88,7 @@ rebalance_timeout_s = 20
 request_timeout_s = 12
 
 [input]
-topics = ["{NAMES.posts}"]
+topics = ["{NAMES.posts}", "{REMADE}"]
 group_id = "{GROUP}"
 {instance}
 

@@ -6,15 +6,21 @@ from pathlib import Path
 import pytest
 
 from consumer.analysis.model import make_builder
+from consumer.dead_letters import Reason
 from consumer.settings import Model
 from emollm import readers
 from emollm.tasks import V_REG
+from producer import BAD_INPUTS
 from tests.faults.evidence import read_commit
+from tests.faults.extras import Due, Extras
 from tests.faults.faults import FAULTS
 from tests.faults.model_server import INFO, NONSENSE
 from tests.faults.mutants import MUTANTS
+from tests.faults.peace import Fairness, Start, fairness, fuse_breaches
 from tests.faults.plan import Log, draw, read_plan
+from tests.faults.ports import Ports
 from tests.faults.rehearsal import Rehearsal
+from tests.faults.report import Kind, Report, add, as_json, read_report
 from tests.faults.unread import PLAN, QUESTIONS, Unreadable
 from tests.faults.verdict import Commit, Input, Output, Unread, judge
 
@@ -148,3 +154,146 @@ def test_a_log_replays_its_plan(tmp_path: Path) -> None:
     assert read_plan(path) == plan
     assert plan == draw(seed=3, faults=40, posts=100, pace_s=1, kinds=FAULTS)
     assert {fault.kind for fault in plan.faults} == set(FAULTS)
+
+
+@pytest.mark.parametrize(
+    ("due", "outputs", "committed", "promise"),
+    [
+        (Due(skipped=True), [], 1, None),
+        (Due(skipped=True), [], 0, "left behind"),
+        (Due(skipped=True), [_event(0, 1)], 1, "wrong fate"),
+        (Due(may_wait=True), [], 0, None),
+        (Due(may_wait=True), [_event(0, 1)], 0, None),
+        (Due(may_wait=True), [], 1, "lost"),
+        (Due(dead_letter="FailedAlone"), [_event(0, 1)], 1, "wrong fate"),
+    ],
+)
+def test_what_is_skipped_or_may_wait_is_held_to_that(
+    due: Due, outputs: list[Output], committed: int, promise: str | None
+) -> None:
+    post = Input(b"key", due.dead_letter, 0, skipped=due.skipped, may_wait=due.may_wait)
+    commits = [Commit(0, committed, 9)] if committed else []
+    verdict = judge({(0, 0): post}, outputs, commits, finished=True)
+    assert promise in verdict.counts if promise else verdict.ok
+    assert verdict.skipped == (due.skipped and committed)
+    assert verdict.uncommitted == (due.may_wait and not committed and not outputs)
+
+
+def _extras(kind: str, log: int, count: int) -> Extras:
+    extras = Extras("nowhere:1", seed=1)
+    keys = [extras.make(kind, "text")[0] for _ in range(count)]
+    extras.note(log, [(key, offset) for offset, key in enumerate(keys)])
+    return extras
+
+
+@pytest.mark.parametrize(("wait_s", "fair"), [(1.0, True), (4.0, False)])
+def test_a_few_posts_that_wait_for_a_backlog_are_reported(wait_s: float, fair: bool) -> None:
+    extras = _extras("backlog", 0, 10)
+    few, _ = extras.make("few", "text")
+    extras.note(1, [(few, 0)])
+    inputs = {(0, offset): _post() for offset in range(10)} | {(1, 0): _post()}
+    outputs = [_event(offset, 1_000.0 * (offset + 1)) for offset in range(10)]
+    outputs.append(Output((1, 0), None, b"key", 0, "joy", 1_000 * wait_s))
+    found = fairness(extras, inputs, judge(inputs, outputs, [], finished=False))
+    assert found is not None
+    assert (found.backlog_s, found.few_longest_s) == (10.0, wait_s)
+    assert (found.breach is None) == fair
+
+
+def _starts(*committed: int) -> list[Start]:
+    return [Start(status=3, error="FuseBlown", committed=one) for one in committed]
+
+
+@pytest.mark.parametrize(
+    ("letters", "starts", "breach"),
+    [
+        ([0, 1, 2, 3], _starts(2, 4), None),
+        ([0, 1, 2, 3], _starts(2, 2), "start 2 committed nothing"),
+        ([0, 1, 2, 3, 4], _starts(2, 4), "5 letters are acknowledged, 4 posts are committed"),
+        ([0, 1, 1, 2, 3], _starts(2, 4), "1 letters were written again"),
+        ([0, 1], [Start(status=1, error="Stuck", committed=2)], "exit 1 with Stuck"),
+    ],
+)
+def test_a_fuse_that_forgets_what_it_wrote_is_reported(
+    letters: list[int], starts: list[Start], breach: str | None
+) -> None:
+    extras = _extras("fuse", 0, 6)
+    inputs = {(0, offset): _post("NotJson")._replace(may_wait=True) for offset in range(6)}
+    outputs = [_letter(offset, at) for at, offset in enumerate(letters)]
+    found = fuse_breaches(extras, starts, judge(inputs, outputs, [], finished=False))
+    assert (breach or "") in " ".join(found)
+    assert bool(found) == bool(breach)
+
+
+def _report(seed: int, *pauses_s: float, **breaches: int) -> Report:
+    return Report(
+        seeds=(seed,),
+        faults=len(pauses_s),
+        posts=100,
+        partitions=(4 + seed,),
+        took_s=60.0,
+        events=90,
+        dead_letters=4,
+        skipped=3,
+        uncommitted=3,
+        redelivered=7,
+        unanswered=0,
+        commits=12,
+        commits_back=0,
+        lost=breaches.get("lost", 0),
+        breaches=breaches,
+        examples={promise: [f"{promise} {seed}"] for promise in breaches},
+        longest_pause_s=max(pauses_s),
+        longest_stop_s=1.0 * seed,
+        caught_up_s=2.0 * seed,
+        rss_peak_mb=90.0,
+        rss_growth_mb=1.0,
+        processes=5,
+        ends={"kill -9": seed},
+        tracebacks=0,
+        fairness=(Fairness(backlog_s=20.0, few_median_s=1.0 * seed, few_longest_s=3.0),),
+        notes={"corrupt batch: injected": 1},
+        by_kind={"broker: frozen": Kind(pauses_s=pauses_s)},
+    )
+
+
+def test_the_tables_of_slices_add_up(tmp_path: Path) -> None:
+    parts = [_report(1, 1.0, 5.0), _report(2, 2.0, 3.0, 9.0, lost=2)]
+    paths = [tmp_path / f"{number}.json" for number in range(2)]
+    for path, part in zip(paths, parts, strict=True):
+        path.write_text(as_json(part), encoding="utf-8")
+    whole = add([read_report(path) for path in paths])
+    assert (whole.posts, whole.faults, whole.lost, whole.ok) == (200, 5, 2, False)
+    assert whole.by_kind["broker: frozen"].usual_pause_s == 3.0
+    assert (whole.longest_pause_s, whole.caught_up_s, whole.ends) == (9.0, 4.0, {"kill -9": 3})
+    text = whole.text()
+    assert "| broker: frozen | 5 | 3.0 | 9.0 |" in text
+    assert "| faults | 5, seed 1 to 2 |" in text
+    assert "| corrupt batch: injected | 2 |" in text
+    assert "lost: seed 2: lost 2" in text
+    with pytest.raises(ValueError, match="a seed twice"):
+        add([parts[0], parts[0]])
+
+
+def test_runs_side_by_side_have_ports_of_their_own() -> None:
+    first, second = Ports(), Ports()
+    try:
+        ours = {first.take() for _ in range(20)}
+        assert ours.isdisjoint(second.take() for _ in range(20))
+    finally:
+        first.close()
+        second.close()
+
+
+def test_a_commit_is_of_the_life_that_its_topic_had_then() -> None:
+    extras = Extras("nowhere:1", seed=1)
+    first = extras.lives[-1].log
+    extras.life_ends()
+    extras.life_begins()
+    second = extras.lives[-1]
+    assert extras.log_at(second.began - 1) == first
+    assert extras.log_at(second.began + 1) == second.log != first
+
+
+def test_the_dead_letters_that_bad_input_is_due_are_ones_that_there_are() -> None:
+    assert {bad.dead_letter for bad in BAD_INPUTS if bad.dead_letter} <= set(Reason)

@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-Position = tuple[int, int]
-"""Partition and offset of an input record."""
+from consumer.dead_letters import Reason
 
-UNANSWERED = "Unanswered"
+Position = tuple[int, int]
+"""Log and offset of an input record. A log is a partition; of a topic that was created again each
+life has its own."""
+
+UNANSWERED: str = Reason.UNANSWERED
 """Class of the dead letter of a post about which no answer could be read."""
 
 _KEPT = 5
@@ -30,6 +33,10 @@ class Input(NamedTuple):
     dead_letter: str | None
     """Class of the dead letter that it must become; None where it must become an event."""
     at: float
+    skipped: bool = False
+    """It must leave nothing, and be passed: no post, or in a batch that was skipped."""
+    may_wait: bool = False
+    """It may stay uncommitted: its topic was deleted, or the fuse has blown."""
 
 
 class Output(NamedTuple):
@@ -72,6 +79,9 @@ class Verdict:
     posts: int = 0
     events: int = 0
     letters: int = 0
+    skipped: int = 0
+    uncommitted: int = 0
+    """Inputs that nobody finished, where that is right."""
     unanswered: int = 0
     """Inputs with a question that the model answered unreadably in both wordings: events that
     say so, and dead letters where it was so with all of them."""
@@ -86,6 +96,12 @@ class Verdict:
     """Promise that was broken → how often."""
     pauses: list[tuple[float, float]] = field(default_factory=list)
     """Stretches in which something waited and nothing came out: from, to."""
+    first: dict[Position, float] = field(default_factory=dict)
+    """When each input's first output was written."""
+    copies: Counter[Position] = field(default_factory=Counter)
+    """Outputs of each input."""
+    last_commits: dict[int, int] = field(default_factory=dict)
+    """By log."""
 
     @property
     def ok(self) -> bool:
@@ -125,15 +141,21 @@ def judge(
             by_position[output.position].append(output)
     for position, found in by_position.items():
         _judge_outputs(verdict, position, inputs[position], found, unread)
-    first = {
+    verdict.first = first = {
         position: min(output.at for output in found) for position, found in by_position.items()
     }
-    committed = _judge_commits(verdict, inputs, first, commits)
-    for position in inputs:
+    verdict.copies.update({position: len(found) for position, found in by_position.items()})
+    committed = verdict.last_commits = _judge_commits(verdict, inputs, first, commits)
+    for position, post in inputs.items():
         done = position[1] < committed.get(position[0], 0)
-        if position not in first and (done or finished):
+        verdict.skipped += done and post.skipped
+        verdict.uncommitted += post.may_wait and not done and position not in first
+        if post.skipped and position in first:
+            verdict.breach("wrong fate", f"{position}: skipped, and yet it has an output")
+        due = finished and not post.may_wait
+        if position not in first and not post.skipped and (done or due):
             verdict.breach("lost", f"{position} is neither event nor dead letter")
-        if finished and not done:
+        if due and not done:
             verdict.breach("left behind", f"{position} is not committed")
     verdict.pauses = _pauses(inputs, first)
     return verdict
@@ -189,11 +211,14 @@ def _judge_commits(
     offsets: dict[int, list[int]] = defaultdict(list)
     for partition, offset in sorted(inputs):
         offsets[partition].append(offset)
+
+    def finished_at(position: Position) -> float:
+        never = -float("inf") if inputs[position].skipped else float("inf")
+        return first.get(position, never)
+
     # When everything up to the n-th record of a partition had an output.
     done_by = {
-        partition: _running_max(
-            first.get((partition, offset), float("inf")) for offset in in_partition
-        )
+        partition: _running_max(finished_at((partition, offset)) for offset in in_partition)
         for partition, in_partition in offsets.items()
     }
     last: dict[int, int] = {}
@@ -204,9 +229,7 @@ def _judge_commits(
         records = bisect_left(offsets[partition], offset)
         if records and done_by[partition][records - 1] > at:
             passed = next(
-                one
-                for one in offsets[partition][:records]
-                if first.get((partition, one), float("inf")) > at
+                one for one in offsets[partition][:records] if finished_at((partition, one)) > at
             )
             verdict.breach(
                 "passed", f"commit {offset} of partition {partition} passes {passed}, unfinished"

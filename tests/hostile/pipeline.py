@@ -8,11 +8,12 @@ import msgspec
 
 from consumer.analysis.analyzer import Analyzer
 from consumer.analysis.cache import AnswerCache
+from consumer.analysis.case import Answer
 from consumer.analysis.decoder import Decoder
 from consumer.analysis.event import EventBuilder
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.identifiers import Identifiers
-from consumer.analysis.inference import Answer, Inference
+from consumer.analysis.inference import Inference
 from consumer.analysis.plan import make_plan
 from consumer.records import Outcome, Record
 from consumer.settings import Fields, Tasks
@@ -22,7 +23,16 @@ from emollm.clients.tgi import TgiClient
 from emollm.clients.transport import Response
 from emollm.errors import FailedAlone, ModelError, Poison
 from emollm.prompts import PromptBuilder, Wrapper
-from emollm.protocol import Generation, ModelClient, PoolAnswer, Prompt, ServerInfo
+from emollm.protocol import (
+    Generation,
+    ModelClient,
+    OnAnswer,
+    OnError,
+    PoolAnswer,
+    Prompt,
+    ServerInfo,
+)
+from tests.consumer.fakes import FakeCall
 from tests.consumer.records import make_record
 from tests.hostile.inputs import Input
 from tests.hostile.replies import Reply
@@ -110,6 +120,9 @@ class OneTry:
 
     async def wait_available(self) -> None:
         return
+
+    def open_call(self, on_answer: OnAnswer, on_error: OnError, *, turn: int = 0) -> FakeCall:
+        return FakeCall(self, on_answer, on_error, turn)
 
     async def ask(
         self, prompts: Sequence[Prompt], *, turn: int = 0

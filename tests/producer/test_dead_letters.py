@@ -82,7 +82,7 @@ async def test_a_listing_counts_by_class_and_topic() -> None:
     assert listing.by_class == {"NotUtf8": 4, "EmptyText": 1}
     assert listing.by_topic == {"posts": 4, "other": 1}
     assert (listing.matched, listing.unreadable) == (5, 1)
-    assert [letter.replays for letter in listing.letters] == [0, 0, 0, 3, 1]
+    assert [letter.replays for letter in listing.dead_letters] == [0, 0, 0, 3, 1]
 
 
 @pytest.mark.parametrize(
@@ -99,12 +99,12 @@ async def test_a_listing_counts_by_class_and_topic() -> None:
 async def test_a_filter_leaves_what_meets_every_condition(
     conditions: dict[str, Any], offsets: list[int]
 ) -> None:
-    assert [letter.offset for letter in (await listed(**conditions)).letters] == offsets
+    assert [letter.offset for letter in (await listed(**conditions)).dead_letters] == offsets
 
 
 async def test_a_limit_keeps_the_newest_and_still_counts_all() -> None:
     listing = await listed(limit=2)
-    assert [letter.offset for letter in listing.letters] == [7, 5]
+    assert [letter.offset for letter in listing.dead_letters] == [7, 5]
     assert listing.matched == 5
 
 
@@ -114,7 +114,7 @@ async def test_the_newest_are_those_of_all_partitions_in_the_order_of_time() -> 
         + [stored(n, partition=0, minutes=n) for n in (0, 1, 2)]
     )
     listing = await list_dead_letters(BROKER, limit=3, log=store)
-    places = [(letter.partition, letter.offset) for letter in listing.letters]
+    places = [(letter.partition, letter.offset) for letter in listing.dead_letters]
     assert places == [(0, 2), (1, 1), (1, 0)]
 
 

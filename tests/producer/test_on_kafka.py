@@ -106,7 +106,7 @@ async def test_letters_are_listed_shown_and_sent_back_to_where_they_came_from(
     listing = await list_dead_letters(broker, topic=dlq)
     assert listing.by_class == {"NotJson": 6, "EmptyText": 3}
     assert listing.by_topic == {posts: 9}
-    one = listing.letters[0]
+    one = listing.dead_letters[0]
     shown = await show_dead_letter(broker, one.partition, one.offset, topic=dlq)
     assert shown.dead.headers == (("own", b"1"), ("null", None))
 

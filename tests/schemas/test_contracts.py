@@ -173,6 +173,7 @@ def test_asyncapi_names_the_topics_and_every_reference_leads_somewhere() -> None
         "affect.windows",
         "affect.alerts",
         "affect.mutes",
+        "affect.baselines",
     ]
     references = set(_references(document))
     assert len(references) > 10

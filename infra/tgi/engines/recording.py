@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from emollm.canary import CANARIES, Canary
-from emollm.prompts import Wrapper
+from emollm.instructions import parse, unwrapped
 from emollm.readers import Value
 from emollm.sanitize import Sanitizer
 from emollm.tasks import TASKS
-from emollm.wordings import WORDINGS
 from infra.tgi.errors import StartError
 from infra.tgi.events import ServerEvent
 
@@ -34,14 +31,6 @@ class _Line(msgspec.Struct):
 
     instruction: str
     pred: dict[str, str]
-
-
-class _Asked(NamedTuple):
-    """What a prompt asks. Several `questions` where its wording doesn't tell which it is."""
-
-    questions: tuple[str, ...]
-    emotion: str | None
-    text: str
 
 
 class Recording:
@@ -87,24 +76,24 @@ class Recording:
 
     def add(self, instruction: str, answer: str) -> bool:
         """Keep an answer, the first one to a question; False where no task asks in this way."""
-        asked = _parse(instruction)
-        if asked is None or len(asked.questions) != 1:
+        asked = parse(instruction)
+        if asked is None or len(asked.tasks) != 1:
             return False
-        key = asked.questions[0], asked.emotion, _folded(asked.text)
+        key = asked.tasks[0], asked.emotion, _folded(asked.text)
         self._answers.setdefault(key, answer)
         return True
 
     def answer(self, prompt: str) -> str | None:
         """The recorded answer to a prompt, with its model's wrapper or without; else None."""
-        instruction = _unwrapped(prompt)
-        asked = _parse(instruction)
+        instruction = unwrapped(prompt)
+        asked = parse(instruction)
         if asked is None:
             return HARMLESS.get(instruction.strip())
         text = _folded(asked.text)
         found = [
             answer
-            for question in asked.questions
-            if (answer := self._answers.get((question, asked.emotion, text))) is not None
+            for task in asked.tasks
+            if (answer := self._answers.get((task, asked.emotion, text))) is not None
         ]
         # Two answers: the wording is unknown, and the recording has answers to several questions.
         return found[0] if len(found) == 1 else None
@@ -127,73 +116,6 @@ def _lines(file: Path) -> list[_Line]:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StartError(f"{file}, line {number}, is no recorded answer: {error}") from error
     return lines
-
-
-def _unwrapped(prompt: str) -> str:
-    for wrapper in Wrapper:
-        before, after = wrapper.value
-        if before and prompt.startswith(before) and prompt.endswith(after):
-            return prompt[len(before) : len(prompt) - len(after)]
-    return prompt
-
-
-def _question(task: str, wording: int) -> str:
-    """What a task asks in a wording. Emobank's three ask three things, those of others the same."""
-    return f"{task}:{wording}" if task == "Emobank" else task
-
-
-def _known() -> Iterator[tuple[str, re.Pattern[str], str]]:
-    """What comes before the text in each known wording, a pattern of what comes after, question."""
-    for task, source in WORDINGS.items():
-        before, _, after = source.layout.partition("{text}")
-        for index, wording in enumerate(source.wordings):
-            start = before.replace("{wording}", wording)
-            yield (
-                start,
-                re.compile(f"(?P<text>.*){_pattern(after)}", re.DOTALL),
-                _question(task, index),
-            )
-
-
-def _free() -> Iterator[tuple[re.Pattern[str], tuple[str, ...]]]:
-    """For each layout a pattern with any wording, and the questions that it may be."""
-    by_layout: dict[str, list[str]] = {}
-    for task, source in WORDINGS.items():
-        questions = (_question(task, index) for index in range(len(source.wordings)))
-        by_layout.setdefault(source.layout, []).extend(dict.fromkeys(questions))
-    for layout, found in by_layout.items():
-        before, _, after = layout.partition("{text}")
-        start = re.escape(before).replace(re.escape("{wording}"), ".*?")
-        pattern = f"{start}(?P<text>.*){_pattern(after)}"
-        yield re.compile(pattern, re.DOTALL), tuple(found)
-
-
-def _pattern(after: str) -> str:
-    pattern = re.escape(after.rstrip()).replace(re.escape("{emotion}"), r"(?P<emotion>\w+)")
-    return rf"{pattern}\s*"
-
-
-# Layouts with an emotion first: the others would take it for a part of the text.
-_KNOWN = sorted(_known(), key=lambda one: "emotion" not in one[1].groupindex)
-_FREE = sorted(_free(), key=lambda one: "emotion" not in one[0].groupindex)
-
-
-def _parse(instruction: str) -> _Asked | None:
-    for start, pattern, question in _KNOWN:
-        if instruction.startswith(start):
-            match = pattern.fullmatch(instruction, len(start))
-            if match is not None:
-                return _asked(match, (question,))
-    for pattern, questions in _FREE:
-        match = pattern.fullmatch(instruction)
-        if match is not None:
-            return _asked(match, questions)
-    return None
-
-
-def _asked(match: re.Match[str], questions: tuple[str, ...]) -> _Asked:
-    groups = match.groupdict()
-    return _Asked(questions, groups.get("emotion"), groups["text"])
 
 
 _SANITIZER = Sanitizer()

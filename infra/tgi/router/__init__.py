@@ -1,4 +1,4 @@
 """The HTTP half: the contract of TGI's router. It knows nothing of models.
 
-What answers stands behind one protocol, `infra.tgi.engine.Engine`.
+What answers is behind one protocol, `infra.tgi.engine.Engine`.
 """

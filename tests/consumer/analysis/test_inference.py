@@ -8,16 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.analysis.cache import AnswerCache
-from consumer.analysis.inference import Answer, Answers, Inference
+from consumer.analysis.case import Answer, Case
+from consumer.analysis.decoder import Decoded
+from consumer.analysis.inference import Inference
 from consumer.analysis.plan import Question
 from emollm.errors import ModelError, Unavailable
 from emollm.prompts import PreparedText, PromptBuilder
 from emollm.protocol import PoolAnswer, Prompt
 from emollm.tasks import V_REG
-from tests.consumer.fakes import FakePool, reach
+from schemas import Post
+from tests.consumer.fakes import FakePool, reach, record
 
 QUESTION = Question(task=V_REG, emotion=None, name="V-reg", rank=0, suffix=b"\0\0")
 BUILDER = PromptBuilder([V_REG])
+DECODED = Decoded(Post(id="p", text="x"), time_from_record=False)
 
 
 class MoodyPool(FakePool):
@@ -46,11 +50,21 @@ class MoodyPool(FakePool):
 async def ask(inference: Inference, numbers: list[int], delay: int) -> dict[int, Answer]:
     for _ in range(delay):
         await asyncio.sleep(0)
-    wanted = {b"%016d\0\0" % n: (QUESTION, PreparedText(f"Number {n}.")) for n in numbers}
-    answers = Answers()
-    await inference.ask(wanted, answers)
-    assert answers.asked.keys() <= answers.found.keys()
-    return {n: answers.found[b"%016d\0\0" % n] for n in numbers}
+    found: dict[int, Answer] = {}
+
+    def on_found(case: Case, _: Question, answer: Answer) -> None:
+        assert case.record.offset not in found, "told twice"
+        found[case.record.offset] = answer
+        if len(found) == len(numbers):
+            asking.finish()
+
+    with inference.begin(on_found) as asking:
+        for n in numbers:
+            asking.want(
+                Case(record("", n), DECODED, PreparedText(f"Number {n}."), b"%016d" % n), QUESTION
+            )
+        await asking.wait()
+    return found
 
 
 CALLS = st.lists(
@@ -89,7 +103,7 @@ async def test_whoever_is_neither_cancelled_nor_failed_gets_every_answer(
             assert cancel_at is not None
         elif not isinstance(result, Unavailable):
             assert result == {n: n / 10 for n in numbers}
-    assert not inference._flights
+    assert not inference.flights
     if calm and entries == 100:
         assert all(count == 1 for count in pool.answered.values())
 

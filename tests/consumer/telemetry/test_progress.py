@@ -44,8 +44,8 @@ async def test_each_minute_it_says_posts_a_second_lag_and_dead_letters_by_class(
         for class_name in ("NotJson", "NotJson", "EmptyText"):
             progress.dead_letter("decode", class_name)
         state[0] = msgspec.structs.replace(SNAPSHOT, consumed=600)
-        await clock.advance(60)
-        await clock.advance(60)
+        for _ in range(120):
+            await clock.advance(1)
         task.cancel()
     first, second = (log for log in logs if log["event"] == "progress")
     assert (first["posts_per_s"], first["lag"], first["partitions"]) == (10.0, 40, 3)
@@ -62,3 +62,32 @@ def test_only_the_first_dead_letter_of_a_class_is_news() -> None:
         ("warning", "NotJson"),
         ("warning", "EmptyText"),
     ]
+
+
+async def test_a_model_that_is_waited_for_is_logged_each_minute_with_since_and_the_keys() -> None:
+    clock, progress = FakeClock(), Progress(["http://tgi:80"], wait_s=600)
+    lost = msgspec.structs.replace(SNAPSHOT, phase="waiting", available=False)
+    with capture_logs() as logs:
+        task = asyncio.ensure_future(progress.report(lambda: lost, clock))
+        await settle()
+        for _ in range(125):
+            await clock.advance(1)
+        task.cancel()
+    logged = [log for log in logs if log["event"] == "waiting_for_model"]
+    assert len(logged) == 3
+    assert len({log["since"] for log in logged}) == 1
+    assert logged[0]["servers"] == ("http://tgi:80",)
+    assert "model.servers" in logged[0]["advice"]
+    assert logged[0]["gives_up"] == "after 600 s (model.wait_s)"
+
+
+async def test_a_model_that_comes_and_goes_is_logged_once_a_minute_at_most() -> None:
+    clock, progress, state = FakeClock(), Progress(), [SNAPSHOT]
+    with capture_logs() as logs:
+        task = asyncio.ensure_future(progress.report(lambda: state[0], clock))
+        await settle()
+        for second in range(59):
+            state[0] = msgspec.structs.replace(SNAPSHOT, available=second % 2 == 0)
+            await clock.advance(1)
+        task.cancel()
+    assert len([log for log in logs if log["event"] == "waiting_for_model"]) == 1

@@ -52,6 +52,16 @@ async def test_a_server_that_repeats_our_authorization_does_not_get_it_into_an_e
 
 
 @pytest.mark.parametrize(
+    "route", ["/generate", "/generate/", "/v1/completions", "/v1/chat/completions", "/v1/models"]
+)
+def test_a_route_that_is_added_anyway_is_refused_with_the_url_to_write(route: str) -> None:
+    with pytest.raises(ValueError, match=r"ends before /\S+, which is added to it") as refused:
+        ServerOptions(url=f"http://me:hush@gpu:8080/tgi{route}")
+    assert str(refused.value).endswith("write http://gpu:8080/tgi")
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("url", "refused"),
     [
         ("http://gpu-1:8080", True),

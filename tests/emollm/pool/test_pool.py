@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -229,6 +230,77 @@ async def test_cancelling_an_ask_frees_its_places_and_nothing_else() -> None:
         assert sum(text.startswith("gone") for text in server.asked) == 4
         assert pool.servers()[0].in_flight == 0
         assert texts_of(await pool.ask(prompts("after"))) == expected("after")
+
+
+class Caller:
+    """Who opened a call, and what it was told."""
+
+    def __init__(self) -> None:
+        self.answers: dict[int, str] = {}
+        self.errors: list[BaseException] = []
+        self.then: Callable[[int], None] = lambda _: None
+
+    def on_answer(self, index: int, answer: PoolAnswer | ModelError) -> None:
+        assert isinstance(answer, PoolAnswer)
+        self.answers[index] = answer.text
+        self.then(index)
+
+
+@simulated
+async def test_each_prompt_of_a_call_is_answered_while_others_of_it_wait() -> None:
+    server = FakeServer(lambda text: HANG if text == "stuck" else echo(text))
+    async with Started(server) as pool:
+        caller = Caller()
+        call = pool.open_call(caller.on_answer, caller.errors.append)
+        call.send(prompts("stuck", "a", "b"))
+        await until(lambda: len(caller.answers) == 2)
+        call.send(prompts("c"))
+        await until(lambda: len(caller.answers) == 3)
+        assert caller.answers == {1: "re: a", 2: "re: b", 3: "re: c"}
+        call.close()
+        await until(lambda: server.cancelled == ["stuck"])
+        call.send(prompts("late"))
+        assert texts_of(await pool.ask(prompts("after"))) == expected("after")
+    assert "late" not in server.asked
+    assert caller.errors == []
+
+
+@simulated
+async def test_what_a_caller_raises_at_an_answer_ends_its_call_and_no_other() -> None:
+    server = FakeServer(info=ServerInfo(dialect="tgi", model_id="m", max_concurrent_requests=8))
+    async with Started(server) as pool:
+        caller, closing = Caller(), Caller()
+        asking = asyncio.ensure_future(pool.ask(prompts(*TEXTS)))
+
+        def bug(_: int) -> None:
+            raise KeyError("a bug")
+
+        caller.then = bug
+        pool.open_call(caller.on_answer, caller.errors.append).send(prompts(*TEXTS[:50]))
+        closed = pool.open_call(closing.on_answer, closing.errors.append)
+        closing.then = lambda _: closed.close()
+        closed.send(prompts(*TEXTS[:50]))
+        assert texts_of(await asking) == expected(*TEXTS)
+        assert texts_of(await pool.ask(prompts(*TEXTS))) == expected(*TEXTS)
+        assert [type(error) for error in caller.errors] == [KeyError]
+        assert len(caller.answers) == len(closing.answers) == 1
+        assert closing.errors == []
+        assert not pool._calls
+
+
+@simulated
+async def test_a_call_is_told_why_the_pool_ended() -> None:
+    server = FakeServer()
+    async with Started(server) as pool:
+        caller = Caller()
+        server.gate.clear()
+        call = pool.open_call(caller.on_answer, caller.errors.append)
+        call.send(prompts("a"))
+        await pool.aclose()
+        assert [type(error) for error in caller.errors] == [PoolClosed]
+        call.close()
+        with pytest.raises(PoolClosed):
+            pool.open_call(caller.on_answer, caller.errors.append)
 
 
 @pytest.mark.parametrize(("text", "times"), [("endless", 4), (PROBE_TEXT, 1), ("endless", 5)])

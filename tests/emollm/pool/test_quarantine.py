@@ -1,7 +1,6 @@
 """Evidence against a prompt, and who is asked alone next."""
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -76,16 +75,24 @@ def test_the_share_of_failures_is_estimated_carefully_at_first_and_well_later() 
     assert failures_to_exclude_luck(rate.share, 1e-6) == 3
 
 
+class Waiting:
+    """A sender that sends nothing."""
+
+    def enqueue(self, call: Call, prompts: list[Pending]) -> None:
+        call.queue.extend(prompts)
+
+    def forget(self, call: Call) -> None:
+        call.queue.clear()
+
+
 @pytest.fixture
-def pending() -> Iterator[Callable[..., Pending]]:
-    loop = asyncio.new_event_loop()
-
+def pending() -> Callable[..., Pending]:
     def make(post: str, number: int = 0) -> Pending:
-        asked = prompts(f"{post} {number}", post=post)
-        return Call(asked, loop.create_future(), turn=0, padded=False).queue[0]
+        call = Call(Waiting(), lambda _index, _answer: None, lambda _error: None)
+        call.send(prompts(f"{post} {number}", post=post))
+        return call.queue[0]
 
-    yield make
-    loop.close()
+    return make
 
 
 def test_one_prompt_of_a_post_is_tried_at_a_time_and_what_was_begun_goes_first(

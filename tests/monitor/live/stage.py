@@ -2,13 +2,15 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra.kafka import TopicNames, create_topics, default_topics
 from monitor.app import run
@@ -50,12 +52,18 @@ class Stage:
         return emostream("monitor", "--config", str(self.config))
 
     @asynccontextmanager
-    async def running(self, **more: object) -> AsyncIterator[str]:
-        """The monitor in this process, until the end of the block; give the line it prints."""
+    async def running(
+        self, *, output: Mapping[str, object] = MappingProxyType({}), **more: object
+    ) -> AsyncIterator[str]:
+        """The monitor in this process, until the end of the block; give the line it prints.
+
+        `more` changes settings of `[monitor]`, `output` those of `[output]`.
+        """
         lines: asyncio.Queue[str] = asyncio.Queue()
         stop = asyncio.Event()
         values = msgspec.json.decode(self.settings.model_dump_json())
         values["monitor"] |= more
+        values["output"] |= output
         settings = Settings.model_validate(values)
         monitor = asyncio.create_task(
             run(settings, signals=False, stop=stop, on_ready=lines.put_nowait)
@@ -79,9 +87,26 @@ class Stage:
             await asyncio.gather(*reports)
 
     async def everything(self, topic: str) -> list[StoredRecord]:
-        """All that a topic holds."""
+        """All that a topic holds, a transaction that is being committed included.
+
+        Kafka answers the end of a transaction before its records can be read: what is committed
+        ends before them for a moment, the log doesn't.
+        """
         async with kafka_topic_log(topic, self.broker) as log:
-            return [record async for record in log.in_order(await log.spans())]
+            starts = await log.spans()
+            ends = await self._log_ends(topic, starts)
+            spans = {number: Span(one.start, ends[number]) for number, one in starts.items()}
+            return [record async for record in log.in_order(spans)]
+
+    async def _log_ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Where each partition's log ends, whether or not what it holds is committed."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.bootstrap)
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets([TopicPartition(topic, one) for one in partitions])
+            return {partition.partition: end for partition, end in ends.items()}
+        finally:
+            await consumer.stop()
 
     async def windows_until(self, keys: Iterable[bytes]) -> list[StoredRecord]:
         """The records of the windows' topic, as soon as each of these keys has come."""
@@ -122,13 +147,15 @@ class Stage:
     async def one_pass(self) -> Closed:
         """The windows and the alerts of one pass over everything that was written."""
         watch = make_watch(self.settings, make_matcher(self.settings))
-        for partition in range(4):
+        records = await self.everything(self.names.events)
+        partitions = {0, 1, 2, 3} | {record.partition for record in records}
+        for partition in partitions:
             watch.watermark.assign(partition)
-        for record in await self.everything(self.names.events):
+        for record in records:
             if record.value is not None:
                 at = record.timestamp_ms / 1000
                 watch.feed(decode(record.value), record.partition, record.offset, at)
-        for partition in range(4):
+        for partition in partitions:
             watch.watermark.idle(partition)
         return watch.advance()
 

@@ -19,18 +19,41 @@ async def _topic(bootstrap: str, partitions: int) -> str:
 
 
 async def _write(bootstrap: str, topic: str, times: dict[int, list[int]]) -> None:
-    """One transaction for each partition: its log ends in a marker, which is never handed out."""
+    """One transaction for each partition: its log ends in a marker, which is never handed out.
+
+    Returns when a reader of what is committed can see it: Kafka answers the end of a transaction
+    before it has written the marker.
+    """
+    last: dict[TopicPartition, int] = {}
     for partition, stamps in times.items():
         producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap, transactional_id=f"{topic}-{partition}"
         )
         await producer.start()
+        sent = None
         async with producer.transaction():
             for stamp in stamps:
-                await producer.send(
+                sent = await producer.send(
                     topic, value=b"%d" % stamp, partition=partition, timestamp_ms=stamp
                 )
         await producer.stop()
+        if sent is not None:
+            last[TopicPartition(topic, partition)] = (await sent).offset
+    await _readable(bootstrap, last)
+
+
+async def _readable(bootstrap: str, offsets: dict[TopicPartition, int]) -> None:
+    """Wait until the records at these offsets are handed to a reader of what is committed."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(20):
+            for partition, offset in offsets.items():
+                consumer.assign([partition])
+                consumer.seek(partition, offset)
+                await consumer.getone()
+    finally:
+        await consumer.stop()
 
 
 async def test_partitions_are_merged_by_time_however_far_apart_they_are(bootstrap: str) -> None:

@@ -19,7 +19,7 @@ _SHOWN_BAD_LINES = 10
 Run = Callable[[Observer, asyncio.Event], Awaitable[Report]]
 
 
-def feed(run: Run, *, total: int | None, as_json: bool) -> int:
+def run_producer(run: Run, *, total: int | None, as_json: bool) -> int:
     """Run a producer to its end or to Ctrl-C, and report; the exit status.
 
     On Ctrl-C what was sent is waited for. A progress bar is drawn on a terminal only, on standard

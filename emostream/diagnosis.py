@@ -32,11 +32,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     part: str
     state: Literal["ok", "bad", "skipped"]
-    said: str
-    """What was found; where it is bad, what mends it."""
+    message: str
+    """What was found; where it is bad, what to change."""
 
 
-async def examine(settings: Settings) -> AsyncIterator[Finding]:
+async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
     """Look at everything the consumer needs, in the order in which it needs it."""
     existing: set[str] | None = None
     try:
@@ -124,13 +124,13 @@ async def _server(settings: Settings, server: ServerOptions) -> AsyncIterator[Fi
         await client.aclose()
 
 
-def _ok(part: str, said: str) -> Finding:
-    return Finding(part=part, state="ok", said=said)
+def _ok(part: str, message: str) -> Finding:
+    return Finding(part=part, state="ok", message=message)
 
 
-def _bad(part: str, said: str) -> Finding:
-    return Finding(part=part, state="bad", said=said)
+def _bad(part: str, message: str) -> Finding:
+    return Finding(part=part, state="bad", message=message)
 
 
-def _skipped(part: str, said: str) -> Finding:
-    return Finding(part=part, state="skipped", said=said)
+def _skipped(part: str, message: str) -> Finding:
+    return Finding(part=part, state="skipped", message=message)

@@ -1,0 +1,1 @@
+"""Asking a model about files: batch inference, and gold labels to be scored."""

@@ -1,0 +1,157 @@
+"""`emostream evaluate`: how well a model's readings agree with people's."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter, validators
+
+from emostream.connection import Connection
+from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
+from emostream.logs import quiet_logs
+
+if TYPE_CHECKING:
+    from training.evaluation.readings import Predictions, Reading
+    from training.evaluation.scores import TaskScores
+
+
+def evaluate(
+    *files: Path,
+    gold: Path | None = None,
+    part: Literal["train", "dev", "test"] | None = None,
+    text_column: str = "text",
+    gold_scale: str | None = None,
+    unreadable: Literal["leave-out", "middle"] = "leave-out",
+    server: str | None = None,
+    model_id: str | None = None,
+    config: Path | None = None,
+    wording: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Score predictions against gold labels, beside what the EmoLLMs' paper published.
+
+    With --gold, FILES are predictions already made. Without, FILES is one file of gold labels:
+    the predictions beside them are scored (`pred` of EmoLLMs' lines), else the model is asked.
+
+    Gold labels: a folder or a file of SemEval-2018 task 1; the EmoLLMs' JSON lines (`instruction`,
+    `output`); a CSV, TSV or JSON lines of your own with a text and a column named as each question
+    (`V-reg`, `EI-reg:anger`, `E-c`, `V-T`, …). Predictions: all of these, what `emostream predict`
+    writes, and events as `emostream events --json` prints them. Files may be gzipped JSON lines.
+
+    **Examples**
+
+    ```
+    emostream evaluate answers.jsonl.gz
+    emostream evaluate SemEval2018-Task1/ --part dev --server http://localhost:3000
+    emostream evaluate labels.csv --model-id small --json
+    emostream evaluate events.jsonl --gold labels.csv
+    ```
+
+    Args:
+        files: Predictions, or one file or folder of gold labels.
+        gold: Gold labels that FILES are scored against.
+        part: Of a SemEval folder that has several parts.
+        text_column: Column or key of the text, in files of your own.
+        gold_scale: LOW:HIGH, what the gold scores are on where that isn't the task's own scale;
+            they are brought to 0..1, as the models answer.
+        unreadable: Unreadable answers are left out (and counted), or count as the middle of their
+            scale, as SemEval's own script has it.
+        server: Base URL of the model server to ask. [default: the configuration's]
+        model_id: A model's folder, its name on the hub, or `small`, to be run by this command.
+        config: Configuration (TOML), as for `emostream consume`.
+        wording: Which of a task's wordings to ask in, from 0; lines with an instruction keep it.
+        json_: One JSON object: models, tasks, metrics, counts, and the published rows.
+    """
+    quiet_logs("error")
+    from training.evaluation import sources
+    from training.evaluation.readings import matched
+    from training.evaluation.scores import score
+
+    if not files or (gold is None and len(files) > 1):
+        raise CommandError(
+            "give one file or folder of gold labels, or predictions and --gold FILE",
+            status=WRONG_USAGE,
+        )
+    if gold is None and sources.holds_events(files[0]):
+        raise CommandError(
+            "events have no gold labels: name a file that has them with --gold", status=WRONG_USAGE
+        )
+    with wrong_usage():
+        scale = _scale(gold_scale)
+    labels = sources.gold(gold or files[0], part=part, text_column=text_column, scale=scale)
+    if gold is not None:
+        predicted = sources.predictions(files, text_column=text_column)
+    else:
+        asked = server is not None or model_id is not None
+        predicted = {} if asked else sources.own_predictions(files[0])
+        if not predicted:
+            predicted = _ask(labels, server, model_id, config, wording)
+    scores = {
+        model: score(matched(labels, readings), unreadable=unreadable)
+        for model, readings in predicted.items()
+    }
+    if not any(one.scored for of_model in scores.values() for one in of_model.values()):
+        raise CommandError(
+            "nothing could be scored: no prediction belongs to a post with a gold label (they are"
+            " matched by id, else by text), or none can be read"
+        )
+    _print(scores, as_json=json_)
+    return 0
+
+
+def _scale(words: str | None) -> tuple[float, float] | None:
+    if words is None:
+        return None
+    low, _, high = words.partition(":")
+    try:
+        scale = float(low), float(high)
+    except ValueError:
+        raise ValueError(f"--gold-scale {words}: must be LOW:HIGH, as 1:5 or -4:4") from None
+    if not scale[0] < scale[1]:
+        raise ValueError(f"--gold-scale {words}: the first must be below the second")
+    return scale
+
+
+def _ask(
+    gold: "list[Reading]",
+    server: str | None,
+    model_id: str | None,
+    config: Path | None,
+    wording: int,
+) -> "Predictions":
+    from emostream.bar import Bar
+    from emostream.batch.gold import ask_gold, asked_task
+    from emostream.batch.model import open_batch_model
+
+    settings = Connection(config=config).settings(
+        {"EMOSTREAM_MODEL__SERVERS": server} if server else {}
+    )
+    tasks = list(dict.fromkeys(map(asked_task, gold)))
+
+    async def ask() -> "Predictions":
+        async with open_batch_model(settings, tasks, model_id=model_id) as model:
+            with Bar("answers", len(gold)) as bar:
+                found = await ask_gold(
+                    model, gold, wording=wording, progress=lambda done: bar.update(done, done)
+                )
+            return {model.name: found}
+
+    return asyncio.run(ask())
+
+
+def _print(scores: "dict[str, dict[str, TaskScores]]", *, as_json: bool) -> None:
+    from emostream import scoring
+
+    if as_json:
+        sys.stdout.write(json.dumps(scoring.as_json(scores)) + "\n")
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if (benchmark := scoring.benchmark_table(scores)) is not None:
+        console.print(benchmark)
+    for model, of_model in scores.items():
+        for table in scoring.detail_tables(model, of_model):
+            console.print(table)

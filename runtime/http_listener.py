@@ -1,0 +1,112 @@
+"""A web application on an address, within bounds on what its clients can hold.
+
+aiohttp accepts connections without end and waits an hour for a request on each: a client that
+connects and sends nothing takes a connection, and some hundreds of them leave no file descriptor
+for anybody else.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+class HttpListener:
+    """Serves `app` from `start` to `stop`.
+
+    One connection more than `max_connections` is answered 503, whatever it sends. A connection is
+    closed when its first request's head isn't there after `head_s` seconds, and when it was idle
+    for `idle_s` seconds after a request.
+    """
+
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        max_connections: int,
+        head_s: float = 10.0,
+        idle_s: float = 75.0,
+        **runner_options: Any,
+    ) -> None:
+        """`runner_options` go to aiohttp's `AppRunner`. The app must not be running yet."""
+        app.middlewares.insert(0, self._head_received)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=idle_s,
+            **runner_options,
+        )
+        self._max_connections = max_connections
+        self._head_s = head_s
+        self._head_due: dict[asyncio.Protocol, asyncio.TimerHandle] = {}
+        self._listener: asyncio.Server | None = None
+        self.url = ""
+        """Where it listens, once started."""
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; port 0 takes a free one, an empty host all addresses.
+
+        Raises:
+            OSError: the address can't be listened on.
+        """
+        await self._runner.setup()
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(
+                self._bounded(), host or None, port
+            )
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def close(self) -> None:
+        """Accept no more connections; those that are open go on."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    async def stop(self) -> None:
+        """Accept no more connections, and end those that are open."""
+        self.close()
+        await self._runner.cleanup()
+
+    def _bounded(self) -> Callable[[], asyncio.Protocol]:
+        server = self._runner.server
+        assert server is not None
+        loop = asyncio.get_running_loop()
+
+        def protocol() -> asyncio.Protocol:
+            # Counted before a request is read: a connection that sends nothing counts, too.
+            if len(server.connections) >= self._max_connections:
+                return _Full()
+            connection = server()
+            self._head_due[connection] = loop.call_later(self._head_s, self._too_late, connection)
+            return connection
+
+        return protocol
+
+    def _too_late(self, connection: web.RequestHandler) -> None:
+        del self._head_due[connection]
+        connection.force_close()
+
+    @web.middleware
+    async def _head_received(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        due = self._head_due.pop(request.protocol, None)
+        if due is not None:
+            due.cancel()
+        return await handler(request)
+
+
+class _Full(asyncio.Protocol):
+    """A connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(_FULL)
+        transport.close()

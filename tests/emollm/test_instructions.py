@@ -1,0 +1,35 @@
+"""Instructions are taken apart as they were put together."""
+
+import pytest
+
+from emollm.instructions import KNOWN_TASKS, Instruction, parse, unwrapped
+from emollm.prompts import Wrapper
+from emollm.tasks import EI_REG, V_REG
+
+
+@pytest.mark.parametrize("name", KNOWN_TASKS)
+def test_every_task_in_every_wording_is_known_again(name: str) -> None:
+    task = KNOWN_TASKS[name]
+    for emotion in task.emotions or (None,):
+        for wording in range(len(task.wordings)):
+            instruction = task.instruction("What? A Text: day.", emotion, wording)
+            assert parse(instruction) == Instruction((name,), emotion, "What? A Text: day.")
+
+
+def test_a_wording_of_ones_own_is_known_by_its_layout() -> None:
+    asked = parse("Task: How angry is it? Tweet: Grr. Emotion E: anger. Intensity Score: ")
+    assert asked == Instruction((EI_REG.name,), "anger", "Grr.")
+    asked = parse("Task: Which is it? Text: Grr. Intensity Score: ")
+    assert asked is not None
+    assert len(asked.tasks) > 1
+
+
+def test_what_no_task_asks_is_nothing() -> None:
+    assert parse("Write a poem.") is None
+
+
+@pytest.mark.parametrize("wrapper", Wrapper)
+def test_a_wrapper_is_taken_off(wrapper: Wrapper) -> None:
+    before, after = wrapper.value
+    instruction = V_REG.instruction("Grr.")
+    assert unwrapped(f"{before}{instruction}{after}") == instruction

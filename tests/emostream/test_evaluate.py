@@ -1,0 +1,145 @@
+"""`emostream evaluate`: from files to the tables of scores."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emollm.tasks import E_C, V_REG
+from emostream.__main__ import make_app
+from tests.emostream.command import run_command
+from tests.tgi import FakeTgi
+
+TEXTS = {"Fine.": 0.7, "Bad.": 0.2, "Well.": 0.5}
+
+
+def lines(path: Path, pred: dict[str, str] | None = None) -> Path:
+    rows: list[dict[str, Any]] = [
+        {"instruction": V_REG.instruction(text), "input": "", "output": str(value)}
+        for text, value in TEXTS.items()
+    ]
+    for row in rows:
+        if pred is not None:
+            row["pred"] = {"mine": row["output"], **pred}
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def evaluate(*words: str) -> int:
+    status = make_app(overview=False)(["evaluate", *words], exit_on_error=False)
+    assert isinstance(status, int)
+    return status
+
+
+def test_recorded_answers_are_scored_beside_the_papers_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(str(lines(tmp_path / "a.jsonl", {"other": "48: disgust"}))) == 0
+    shown = capsys.readouterr().out
+    assert "mine" in shown
+    assert "1.000" in shown
+    assert "Emollama-chat-13b" in shown
+    assert ".537/.696/.545" in shown
+
+
+def test_json_has_metrics_counts_and_published_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(str(lines(tmp_path / "a.jsonl", {"other": "48: disgust"})), "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["models"]["mine"]["V-reg"]["metrics"]["pearson"] == pytest.approx(1)
+    assert found["models"]["other"]["V-reg"] == {
+        "items": 3,
+        "scored": 0,
+        "unreadable": 3,
+        "missing": 0,
+        "metrics": {},
+    }
+    assert {row["model"] for row in found["published"]} >= {"Emobart-large", "GPT-4 (zero-shot)"}
+
+
+def test_predictions_are_scored_against_labels_of_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("text,V-T\nFine,3\nBad,-3\n", encoding="utf-8")
+    predicted = tmp_path / "pred.jsonl"
+    predicted.write_text(
+        '{"text": "Fine.", "model": "m", "values": {"V-reg": 1.0}}\n'
+        '{"text": "Bad.", "model": "m", "values": {"V-reg": 0.25}}\n'
+    )
+    evaluate(str(predicted), "--gold", str(labels), "--json")
+    found = json.loads(capsys.readouterr().out)["models"]["m"]["V-T"]
+    assert found["metrics"]["mae"] == pytest.approx(1)
+
+
+async def test_a_server_is_asked_what_people_were_asked(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("text,V-reg,E-c\nWhat a day,0.7,joy\nOh no,0.1,sadness\n", encoding="utf-8")
+    async with FakeTgi() as tgi:
+        done = await run_command("evaluate", str(file), "--server", tgi.url, "--json")
+    assert done.status == 0, done.err
+    found = json.loads(done.out)["models"]["Emollama-chat-7b"]
+    assert found["V-reg"]["metrics"]["mae"] == pytest.approx((0.034 + 0.634) / 2)
+    assert found["E-c"]["metrics"]["jaccard"] == pytest.approx((1 / 2 + 0) / 2)
+    texts = [
+        f"Human: \n{task.instruction(text)}\n\nAssistant:\n"
+        for task in (E_C, V_REG)
+        for text in ("What a day.", "Oh no.")
+    ]
+    assert sorted(prompt for prompt in tgi.prompts if "Task:" in prompt) == sorted(texts)
+
+
+async def test_lines_are_asked_as_they_are_and_unreadable_answers_counted(tmp_path: Path) -> None:
+    file = lines(tmp_path / "a.jsonl", {})
+    async with FakeTgi(lambda prompt: "none" if "Bad." in prompt else "0.5") as tgi:
+        done = await run_command("evaluate", str(file), "--server", tgi.url, "--json")
+    found = json.loads(done.out)["models"]["Emollama-chat-7b"]["V-reg"]
+    assert (found["scored"], found["unreadable"]) == (2, 1)
+
+
+async def test_the_small_model_is_run_in_this_process(tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2")
+    file = tmp_path / "mine.csv"
+    file.write_text(
+        "text,V-T\nI love this wonderful day!,3\nI hate it. Horrible.,-3\nIt is Monday.,0\n",
+        encoding="utf-8",
+    )
+    done = await run_command("evaluate", str(file), "--model-id", "small", "--json")
+    found = json.loads(done.out)["models"]["emostream-small"]["V-T"]
+    assert found["metrics"]["pearson"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give one file or folder"),
+        (["{file}", "{file}"], "give one file or folder"),
+        (["{file}", "--gold-scale", "5"], "must be LOW:HIGH"),
+        (["{file}", "--gold-scale", "5:1"], "the first must be below"),
+        (["{events}"], "name a file that has them with --gold"),
+        (["{folder}/nothing.csv"], "doesn't exist"),
+    ],
+)
+async def test_wrong_usage_is_status_2_and_a_sentence(
+    tmp_path: Path, words: list[str], message: str
+) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_text('{"version": 1, "post_id": "1", "model": {"id": "m"}, "processed_at": ""}\n')
+    file = lines(tmp_path / "a.jsonl", {})
+    filled = [word.format(file=file, events=events, folder=tmp_path) for word in words]
+    done = await run_command("evaluate", *filled)
+    assert done.status == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+async def test_predictions_of_other_posts_are_reported_not_scored(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("text,V-reg\nSomething else,0.5\n", encoding="utf-8")
+    done = await run_command(
+        "evaluate", str(lines(tmp_path / "a.jsonl", {})), "--gold", str(labels)
+    )
+    assert done.status == 1
+    assert "nothing could be scored" in done.err

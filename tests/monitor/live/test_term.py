@@ -1,0 +1,184 @@
+"""A term: silence, late and early posts, tracks that fall silent, all in bounded memory."""
+
+import gc
+from types import FunctionType, ModuleType
+
+import msgspec
+import pytest
+
+from monitor.detection import recall
+from monitor.live import places
+from monitor.settings import Settings
+from monitor.telemetry import metrics as m
+from monitor.tracks import matcher
+from monitor.windows import caps, distinct, reposts
+from schemas import AffectEvent
+from tests.monitor.live.made import T0, event
+from tests.monitor.live.rig import TermRig
+from tests.monitor.live.stage import mood
+
+HOUR, MINUTE = 3_600.0, 60.0
+CALM = 4 * HOUR
+NOW = T0.timestamp()
+
+
+def settings(**monitor: object) -> Settings:
+    return Settings.model_validate({"monitor": {"warm_s": 7_200, **monitor}})
+
+
+async def in_a_storm() -> TermRig:
+    """A term whose track `trains` is in the middle of a storm."""
+    rig = TermRig(settings(), NOW + CALM + 1_200)
+    await rig.read(*mood(0, CALM, every_s=40, negative=0.3))
+    await rig.read(*mood(CALM, CALM + 1_200, every_s=4, negative=0.8))
+    assert rig.transitions[-1] == "firing"
+    return rig
+
+
+async def silence(rig: TermRig, seconds: float) -> None:
+    """All partitions are read to their ends, and the consumer has nothing either."""
+    rig.intake.all_idle = True
+    rig.quiet_since = rig.quiet_since or rig.clock.now
+    for _ in range(round(seconds / MINUTE)):
+        rig.clock.now += MINUTE
+        await rig.round()
+
+
+async def test_total_silence_makes_an_alert_stale_and_never_resolves_it() -> None:
+    rig = await in_a_storm()
+    await silence(rig, 2 * HOUR)
+    assert rig.transitions.count("stale") == 1
+    assert rig.transitions[-1] == "stale"
+    rig.gauges.put()
+    assert rig.counts.value(m.ALERT_STATE, "trains") == 3
+
+
+async def test_a_stale_alert_comes_back_with_its_posts_under_the_same_id() -> None:
+    rig = await in_a_storm()
+    await silence(rig, HOUR)
+    again = rig.clock.now - NOW
+    rig.intake.all_idle, rig.quiet_since = False, None
+    await rig.read(*mood(again, again + 600, every_s=4, negative=0.8))
+    assert rig.transitions[-2:] == ["stale", "firing"]
+    await rig.read(*mood(again + 600, again + 3 * HOUR, every_s=20, negative=0.3))
+    assert rig.transitions[-1] == "resolved"
+    assert len({one.alert_id for one in rig.journal.alerts}) == 1
+    assert len({one.id for one in rig.journal.alerts}) == len(rig.journal.alerts)
+
+
+async def test_no_time_passes_while_posts_wait_for_the_consumer() -> None:
+    """Silence on the events' topic is no silence of people where the consumer is away."""
+    rig = await in_a_storm()
+    before = rig.term.watermark
+    rig.intake.all_idle = True
+    for _ in range(120):
+        rig.clock.now += MINUTE
+        await rig.round()
+    assert rig.transitions[-1] == "firing"
+    assert rig.term.watermark <= before + 30
+
+
+async def test_silence_in_one_track_beside_others_makes_its_alert_stale() -> None:
+    rig = await in_a_storm()
+    for minute in range(60):
+        at_s = CALM + 1_200 + minute * MINUTE
+        await rig.read(*(event(minute * 2 + n, at_s=at_s, topic="planes") for n in range(2)))
+    assert rig.transitions[-1] == "stale"
+
+
+async def test_late_early_and_repeated_events_are_counted_by_what_became_of_them() -> None:
+    rig = TermRig(settings(), NOW + 600)
+    posts = [event(number) for number in range(600)]
+    await rig.read(*posts)
+    again = msgspec.structs.replace(
+        posts[-1],
+        id="another-reading",
+        model=msgspec.structs.replace(posts[-1].model, revision="b"),
+    )
+    ahead = event(1_000, at_s=86_400.0)
+    await rig.read(posts[-1], again, event(1_001, at_s=5), ahead, arrived=NOW + 600)
+    assert rig.term.watermark == NOW + 599 - 30
+    await rig.read(*(event(number) for number in range(600, 800)))
+    fates = {
+        fate: rig.counts.value(m.EVENTS, fate)
+        for fate in ("counted", "duplicate", "late", "future")
+    }
+    assert fates == {"counted": 800, "duplicate": 2, "late": 1, "future": 1}
+    assert sum(window.late for window in rig.journal.windows if window.track == "trains") == 1
+    (last,) = (one for one in rig.journal.windows if one.track == "trains" and one.start == AT_9)
+    assert last.posts == 60
+
+
+AT_9 = msgspec.convert("2026-03-02T08:09:00Z", type(T0))
+
+
+async def test_a_track_by_tag_that_falls_silent_gives_its_place_to_another() -> None:
+    rig = TermRig(settings(max_tracks=1), NOW)
+    await rig.read(*(event(number, topic="dead") for number in range(300)))
+    assert set(rig.watch.detectors) == {"dead", "other"}
+    days = 9 * 86_400
+    rig.clock.now += days
+    await rig.read(*(event(9_000 + n, at_s=days + n, topic="new") for n in range(300)))
+    assert rig.journal.baselines["dead"] is None  # deleted from its topic
+    assert set(rig.watch.detectors) == {"other"}
+    await rig.read(*(event(9_500 + n, at_s=days + 500 + n, topic="new") for n in range(300)))
+    assert set(rig.watch.detectors) == {"new", "other"}
+    assert "dead" not in {one.track for one in rig.board.tracks()}
+
+
+async def test_memory_is_bounded_whatever_the_number_of_tags_authors_and_texts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bounds made small, so that all of them are reached; then nothing grows any more."""
+    for module, bound, small in (
+        (reposts, "_LIMIT", 500),
+        (caps, "_KEYS", 500),
+        (recall, "_ALL_POSTS", 500),
+        (recall, "_ALL_USUAL_TEXTS", 200),
+        (matcher, "_COUNTED", 200),
+        (places, "_MINUTES", 60),
+        (distinct, "KEPT", 64),
+    ):
+        monkeypatch.setattr(module, bound, small)
+    rig = TermRig(settings(max_tracks=10), NOW)
+    counts: list[int] = []
+    number = 0
+    for hour in range(8):
+        for minute in range(0, 60, 5):
+            at_s = hour * HOUR + minute * MINUTE
+            rig.clock.now = NOW + at_s
+            number += 120
+            await rig.read(*(stranger(number + n, at_s + n / 2) for n in range(120)))
+        rig.journal.windows.clear()
+        counts.append(reachable(rig.term))
+    assert len(rig.watch.detectors) == 11
+    # One object kept of each post would be 5,760 more in the second half.
+    assert max(counts[4:]) < 1.1 * max(counts[:4]), counts
+
+
+def reachable(root: object) -> int:
+    """How many objects hang on this one, modules and classes aside."""
+    seen: dict[int, object] = {}
+    todo = [root]
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType | FunctionType):
+            continue
+        seen[id(one)] = one
+        todo += gc.get_referents(one)
+    return len(seen)
+
+
+def stranger(number: int, at_s: float) -> AffectEvent:
+    """Another author, tag, source, language, model and text each time."""
+    return event(
+        number,
+        at_s=at_s,
+        topic=f"tag {number // 24 if number % 2 else number}",
+        author=f"author {number}",
+        source=f"source {number}",
+        lang=f"l{number}",
+        text=f"never written before {number} " + "x" * (number % 300),
+        emotions=(f"emotion {number}",),
+        model={"id": f"model {number}"},
+    )

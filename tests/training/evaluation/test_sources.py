@@ -1,0 +1,210 @@
+"""Reading labels and predictions in each format; all files are made up."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emollm.readers import Unreadable
+from emollm.tasks import E_C, EI_OC, V_REG
+from training.evaluation.errors import DataError
+from training.evaluation.sources import gold, holds_events, own_predictions, predictions
+
+EVENT = {
+    "version": 1,
+    "id": "0",
+    "post_id": "7",
+    "created_at": "2026-01-01T00:00:00Z",
+    "processed_at": "2026-01-01T00:00:00Z",
+    "text": "What a day",
+    "sentiment": {"valence": 0.8, "class": 3},
+    "emotions": [],
+    "intensity": {"joy": 0.7},
+    "intensity_class": {"joy": 3},
+    "unanswered": {"EI-reg:fear": "not a number"},
+    "model": {"id": "Emollama-chat-7b"},
+}
+
+
+def write(path: Path, *lines: dict[str, Any] | str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    path.write_text("\n".join(whole) + "\n", encoding="utf-8")
+    return path
+
+
+def semeval(folder: Path) -> Path:
+    """A folder as the organisers' archive has it, with two parts and their names of files."""
+    head = "ID\tTweet\tAffect Dimension\tIntensity"
+    write(
+        folder / "EI-reg" / "development" / "2018-EI-reg-En-fear-dev.txt",
+        head,
+        '2018-En-1\t"quoted\tfear\t0.25',
+    )
+    write(
+        folder / "V-oc" / "2018-Valence-oc-En-dev.txt",
+        head,
+        "2018-En-2\tso\tvalence\t-2: moderately negative emotional state can be inferred",
+    )
+    flags = "\t".join("01000000001")
+    write(folder / "E-c" / "2018-E-c-En-dev.txt", "ID\tTweet\t…", f"2018-En-3\twell\t{flags}")
+    write(
+        folder / "V-reg" / "2018-Valence-reg-En-test-gold.txt",
+        head,
+        "2018-En-4\tx\tvalence\t0.5",
+        "2018-mystery-05\tx\tmystery\t0.5",
+        "2018-En-6\tx\tvalence\tNONE",
+    )
+    return folder
+
+
+def test_a_semeval_folder_is_read_in_the_organisers_names(tmp_path: Path) -> None:
+    found = {one.question: one for one in gold(semeval(tmp_path), part="dev")}
+    assert found["EI-reg:fear"].value == 0.25
+    assert found["EI-reg:fear"].text == '"quoted'
+    assert found["V-oc"].value == -2
+    assert found["E-c"].value == ("anticipation", "trust")
+    assert found["E-c"].id == "2018-En-3"
+
+
+def test_sentences_without_gold_labels_are_left_out(tmp_path: Path) -> None:
+    (only,) = gold(semeval(tmp_path), part="test")
+    assert (only.task, only.value) == ("V-reg", 0.5)
+
+
+def test_a_folder_with_several_parts_wants_one_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="it has dev, test: choose one with --part"):
+        gold(semeval(tmp_path))
+    with pytest.raises(DataError, match="it has no train"):
+        gold(tmp_path, part="train")
+
+
+def test_a_submission_may_hold_what_is_no_value(tmp_path: Path) -> None:
+    file = write(tmp_path / "EI-oc_en_fear_pred.txt", "h", "1\tx\tfear\t4: severe", "2\tx\tfear\t2")
+    first, second = predictions([file])["EI-oc_en_fear_pred.txt"]
+    assert isinstance(first.value, Unreadable)
+    assert second.value == 2
+
+
+def test_the_emollms_lines_have_gold_and_the_answers_of_models(tmp_path: Path) -> None:
+    instruction = EI_OC.instruction("I shake.", "fear", 3)
+    file = tmp_path / "aeb.jsonl.gz"
+    line = {
+        "instruction": instruction,
+        "input": "",
+        "output": EI_OC.write(2, "fear"),
+        "pred": {"a": "2: moderate amount of fear can be inferred", "b": "48: disgust"},
+    }
+    file.write_bytes(gzip.compress(json.dumps(line).encode()))
+    (label,) = gold(file)
+    assert (label.question, label.value, label.text) == ("EI-oc:fear", 2, "I shake.")
+    assert label.instruction == instruction
+    found = own_predictions(file)
+    assert found["a"][0].value == 2
+    assert isinstance(found["b"][0].value, Unreadable)
+
+
+def test_an_instruction_in_the_models_wrapper_is_the_same(tmp_path: Path) -> None:
+    wrapped = f"Human: \n{V_REG.instruction('So.')}\n\nAssistant:\n"
+    (label,) = gold(write(tmp_path / "a.jsonl", {"instruction": wrapped, "output": "0.5"}))
+    assert label.instruction == V_REG.instruction("So.")
+
+
+def test_a_csv_of_ones_own_has_a_column_for_each_question(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "mine.csv",
+        "id,message,v-reg,EI-reg:joy,E-c,V-T,other",
+        '1,"a, b",0.5,,"joy, love",-2,x',
+        "2,c,,0.25,neutral or no emotion,4,x",
+    )
+    found = gold(file, text_column="message")
+    assert [(one.id, one.text, one.question, one.value) for one in found] == [
+        ("1", "a, b", "V-reg", 0.5),
+        ("1", "a, b", "E-c", ("joy", "love")),
+        ("1", "a, b", "V-T", -2.0),
+        ("2", "c", "EI-reg:joy", 0.25),
+        ("2", "c", "E-c", ()),
+        ("2", "c", "V-T", 4.0),
+    ]
+
+
+def test_json_lines_of_ones_own_have_numbers_and_lists(tmp_path: Path) -> None:
+    line = {"id": 9, "text": "a", "V-oc": -3.0, "E-c": ["joy"], "EI-reg:joy": 1e-05}
+    found = gold(write(tmp_path / "a.jsonl", line))
+    assert [(one.question, one.value) for one in found] == [
+        ("V-oc", -3),
+        ("E-c", ("joy",)),
+        ("EI-reg:joy", 1e-05),
+    ]
+
+
+def test_scores_of_another_scale_are_brought_to_0_to_1(tmp_path: Path) -> None:
+    file = write(tmp_path / "mine.csv", "text,V-reg,V-oc", "a,-1,-1", "b,1,3")
+    found = gold(file, scale=(-1, 1))
+    assert [one.value for one in found] == [0.0, -1, 1.0, 3]
+    with pytest.raises(DataError, match=r"line 3: .*outside -1 to 0\.5"):
+        gold(file, scale=(-1, 0.5))
+
+
+def test_events_are_read_with_what_they_could_not_answer(tmp_path: Path) -> None:
+    file = write(tmp_path / "events.jsonl", EVENT)
+    assert holds_events(file)
+    (readings,) = predictions([file]).values()
+    found = {one.question: one for one in readings}
+    assert {name: one.value for name, one in found.items() if name != "EI-reg:fear"} == {
+        "V-reg": 0.8,
+        "V-oc": 3,
+        "E-c": (),
+        "EI-reg:joy": 0.7,
+        "EI-oc:joy": 3,
+    }
+    assert found["EI-reg:fear"].value == Unreadable("not a number")
+    assert found["V-reg"].id == "7"
+    assert found["V-reg"].text == "What a day"
+
+
+def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
+    line = {"text": "x", "model": "m", "values": {"V-reg": 0.5}, "unreadable": {"E-c": "empty"}}
+    (readings,) = predictions([write(tmp_path / "a.jsonl", line)]).values()
+    assert [(one.question, one.value) for one in readings] == [
+        ("V-reg", 0.5),
+        ("E-c", Unreadable("empty")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", "{", "line 1: no JSON object"),
+        ("a.jsonl", '{"instruction": "Say something."}', "line 1: an instruction of none of the"),
+        ("a.jsonl", '{"text": "a"}', "line 1: neither an instruction nor a key"),
+        ("a.jsonl", json.dumps({"instruction": E_C.instruction("a")}), "gold `output` can't be"),
+        ("a.jsonl.gz", "\x1f\x8bno", "can't be unpacked"),
+        ("a.csv", "text,score\na,1\n", "no column is named as a question: one of EI-reg:anger"),
+        ("a.csv", "post,V-reg\na,1\n", "no column 'text': name the text's with --text-column"),
+        ("a.csv", "text,V-reg\na,2\n", "line 2: the label in 'V-reg' can't be read"),
+        ("a.csv", "text,V-reg\na,\n", "holds no labels"),
+        ("a.parquet", "", "of a format that isn't known"),
+        ("EI-reg-En-joy-dev.txt", "h\n1\ttext\n", "line 2: too few columns"),
+        ("EI-reg-En-joy-dev.txt", "h\n1\ttext\tjoy\t7\n", "a gold label of EI-reg can't be read"),
+    ],
+)
+def test_a_file_that_cant_be_scored_is_refused_with_its_line(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content.encode("latin-1"))
+    with pytest.raises(DataError, match=message):
+        gold(file)
+
+
+def test_a_file_that_is_not_there_or_holds_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="doesn't exist"):
+        gold(tmp_path / "no.csv")
+    with pytest.raises(DataError, match="no English file of SemEval"):
+        gold(tmp_path)
+    line = {"instruction": V_REG.instruction("a"), "output": "0.5"}
+    with pytest.raises(DataError, match="holds no predictions"):
+        predictions([write(tmp_path / "a.jsonl", line)])

@@ -1,0 +1,172 @@
+"""JSON lines, gzipped or not: the EmoLLMs' own, what `emostream predict` writes, and events."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from emollm.instructions import KNOWN_TASKS, parse, unwrapped
+from emollm.readers import Unreadable
+from training.evaluation import labels, tables
+from training.evaluation.errors import DataError
+from training.evaluation.readings import Predictions, Reading
+
+_GZIP = b"\x1f\x8b"
+Line = dict[str, Any]
+
+
+def objects(path: Path) -> Iterator[tuple[int, Line]]:
+    """Yield the JSON objects of a file with their line numbers; blank lines are left out.
+
+    Raises:
+        DataError: a line is no JSON object.
+    """
+    with path.open("rb") as plain:
+        zipped = plain.read(2) == _GZIP
+    decoder = msgspec.json.Decoder(Line)
+    try:
+        with gzip.open(path) if zipped else path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    try:
+                        yield number, decoder.decode(line)
+                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                        raise DataError(path, f"no JSON object: {error}", line=number) from error
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise DataError(path, f"it can't be unpacked: {error}") from error
+
+
+def is_event(line: Line) -> bool:
+    """Whether a line is an affect event, as `emostream events --json` prints it."""
+    return line.keys() >= {"version", "post_id", "model", "processed_at"}
+
+
+def gold(
+    path: Path, *, text_column: str = "text", scale: labels.Scale | None = None
+) -> Iterator[Reading]:
+    """Read the gold labels: `output` of an instruction, or keys named as questions.
+
+    Raises:
+        DataError: a line holds no labels, or one that can't be read.
+    """
+    for number, line in objects(path):
+        if "instruction" not in line:
+            found = list(
+                tables.row_labels(
+                    line, path=path, line=number, text_column=text_column, scale=scale
+                )
+            )
+            if not found:
+                raise DataError(
+                    path, "neither an instruction nor a key named as a question", line=number
+                )
+            yield from found
+            continue
+        asked = _instruction(path, number, line)
+        task = KNOWN_TASKS[asked.task]
+        value = labels.scaled_value(line.get("output"), task, asked.emotion, scale)
+        if isinstance(value, Unreadable):
+            raise DataError(path, f"the gold `output` can't be read: {value.reason}", line=number)
+        yield msgspec.structs.replace(asked, value=value)
+
+
+def predictions(path: Path, *, text_column: str = "text") -> Predictions:
+    """Read what models answered, by model; empty where the lines have gold labels only.
+
+    Raises:
+        DataError: a line can't be read.
+    """
+    found: Predictions = {}
+    for number, line in objects(path):
+        if is_event(line):
+            model, readings = _event(line)
+            found.setdefault(model, []).extend(readings)
+        elif "instruction" in line:
+            answers = line.get("pred")
+            if isinstance(answers, str):
+                answers = {path.name: answers}
+            if not isinstance(answers, dict):
+                continue
+            asked = _instruction(path, number, line)
+            task = KNOWN_TASKS[asked.task]
+            for model, answer in answers.items():
+                value = (
+                    task.read(answer, asked.emotion)
+                    if isinstance(answer, str)
+                    else Unreadable("no answer")
+                )
+                one = msgspec.structs.replace(asked, value=value)
+                found.setdefault(model, []).append(one)
+        elif "values" in line and isinstance(line.get("model"), str):
+            found.setdefault(line["model"], []).extend(_values(line, text_column))
+    return found
+
+
+def _instruction(path: Path, number: int, line: Line) -> Reading:
+    instruction = line["instruction"]
+    asked = parse(unwrapped(instruction)) if isinstance(instruction, str) else None
+    if asked is None or len(asked.tasks) != 1:
+        raise DataError(path, "an instruction of none of the EmoLLMs' tasks", line=number)
+    task = KNOWN_TASKS[asked.tasks[0]]
+    if (asked.emotion or None) not in (task.emotions or (None,)):
+        raise DataError(path, f"an emotion that {task.name} isn't asked for", line=number)
+    return Reading(
+        task=task.name,
+        emotion=asked.emotion,
+        text=asked.text,
+        id=str(line.get("id") or ""),
+        instruction=unwrapped(instruction),
+        value=Unreadable("no label"),
+    )
+
+
+def _values(line: Line, text_column: str) -> Iterator[Reading]:
+    """Readings of a post as `emostream predict` writes them."""
+    text = line.get(text_column)
+    id_ = str(line.get("id") or "")
+    unreadable = line.get("unreadable") or {}
+    for name, label in [*line["values"].items(), *unreadable.items()]:
+        asked = labels.question(name)
+        if asked is not None:
+            task, emotion = asked
+            value = (
+                Unreadable(str(label))
+                if name in unreadable
+                else labels.value_of(label, task, emotion)
+            )
+            yield Reading(
+                task=task.name,
+                emotion=emotion,
+                value=value,
+                id=id_,
+                text=text if isinstance(text, str) else "",
+            )
+
+
+def _event(line: Line) -> tuple[str, list[Reading]]:
+    """The readings of an affect event; what had no readable answer is `Unreadable`."""
+    found: dict[str, object] = {}
+    sentiment = line.get("sentiment") or {}
+    if "valence" in sentiment:
+        found["V-reg"] = sentiment["valence"]
+    if "class" in sentiment:
+        found["V-oc"] = sentiment["class"]
+    if "emotions" in line:
+        found["E-c"] = line["emotions"]
+    for field, task_name in (("intensity", "EI-reg"), ("intensity_class", "EI-oc")):
+        for emotion, label in (line.get(field) or {}).items():
+            found[f"{task_name}:{emotion}"] = label
+    found |= {
+        name: label for name, label in (line.get("custom") or {}).items() if labels.question(name)
+    }
+    whole = {
+        "id": line["post_id"],
+        "text": line.get("text"),
+        "values": found,
+        "unreadable": line.get("unanswered"),
+    }
+    return str(line["model"].get("id")), list(_values(whole, "text"))

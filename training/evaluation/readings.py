@@ -1,0 +1,75 @@
+"""One label or one prediction of one post, and how two sides of them are matched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from emollm.readers import Unreadable, Value
+from emollm.sanitize import Sanitizer
+from training.evaluation.zero_shot import UNIT_SCALES, UNIT_TASK, mapped
+
+_SANITIZER: Final = Sanitizer()
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody read in a post: people (a gold label) or a model (a prediction)."""
+
+    task: str
+    """A name of `emollm.instructions.KNOWN_TASKS`."""
+    emotion: str | None = None
+    value: Value | Unreadable
+    id: str = ""
+    """The post's; empty where the source has none."""
+    text: str = ""
+    """The post's; empty where the source has none."""
+    instruction: str = ""
+    """The whole instruction where the source has it: it is asked as it is."""
+
+    @property
+    def question(self) -> str:
+        """Name of what was asked: `V-reg`, `EI-reg:anger`."""
+        return f"{self.task}:{self.emotion}" if self.emotion else self.task
+
+
+Predictions = dict[str, list[Reading]]
+"""The predictions of each model, by its name."""
+
+Pair = tuple[Reading, Value | Unreadable | None]
+"""A gold label and what was predicted; None where nothing was."""
+
+
+def folded(text: str) -> str:
+    """A text as it is compared: cleaned as prompts are, without its last full stop."""
+    return _SANITIZER.clean(text)[0].strip().removesuffix(".").rstrip()
+
+
+def matched(gold: Sequence[Reading], predicted: Sequence[Reading]) -> list[Pair]:
+    """Find each gold label's prediction: of the post with the same id, else with the same text.
+
+    Of several predictions for one post the first counts. A zero-shot set that has none of its own
+    takes V-reg's, mapped from 0..1 to its scale.
+    """
+    by_id: dict[tuple[str, str], Value | Unreadable] = {}
+    by_text: dict[tuple[str, str], Value | Unreadable] = {}
+    for one in predicted:
+        if one.id:
+            by_id.setdefault((one.question, one.id), one.value)
+        if one.text:
+            by_text.setdefault((one.question, folded(one.text)), one.value)
+
+    def of(question: str, one: Reading) -> Value | Unreadable | None:
+        found = by_id.get((question, one.id)) if one.id else None
+        if found is None and one.text:
+            found = by_text.get((question, folded(one.text)))
+        return found
+
+    pairs: list[Pair] = []
+    for one in gold:
+        value = of(one.question, one)
+        if value is None and one.task in UNIT_SCALES:
+            value = mapped(of(UNIT_TASK.name, one), one.task)
+        pairs.append((one, value))
+    return pairs

@@ -1,0 +1,114 @@
+"""A path to its labels or predictions, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from emollm.readers import Unreadable
+from training.evaluation import labels, lines, semeval, tables
+from training.evaluation.errors import DataError
+from training.evaluation.readings import Predictions, Reading
+
+_JSON: Final = (".jsonl", ".json", ".gz")
+_TABLES: Final = (".csv", ".tsv")
+
+
+def gold(
+    path: Path,
+    *,
+    part: str | None = None,
+    text_column: str = "text",
+    scale: labels.Scale | None = None,
+) -> list[Reading]:
+    """Read gold labels: a SemEval-2018 folder or file, JSON lines, a CSV or TSV of one's own.
+
+    Args:
+        path: Where they are.
+        part: `train`, `dev` or `test` of a folder that has several.
+        text_column: Column or key of the text, in files of one's own.
+        scale: What scores are on, where that isn't the task's scale.
+
+    Raises:
+        DataError: the file can't be read, or says nothing.
+    """
+    _check(path)
+    if path.is_dir() or semeval.is_semeval(path):
+        found = _semeval(path, part)
+        if wrong := [one for one in found if isinstance(one.value, Unreadable)]:
+            raise DataError(path, f"a gold label of {wrong[0].task} can't be read")
+    elif path.suffix in _TABLES:
+        found = list(tables.read(path, text_column=text_column, scale=scale))
+    elif path.suffix in _JSON:
+        found = list(lines.gold(path, text_column=text_column, scale=scale))
+    else:
+        raise _unknown(path)
+    if not found:
+        raise DataError(path, "it holds no labels")
+    return found
+
+
+def predictions(paths: Sequence[Path], *, text_column: str = "text") -> Predictions:
+    """Read predictions already made, by model; of a file without models by the path's name.
+
+    SemEval submissions, `emostream predict`'s lines, events, EmoLLMs' lines with `pred`, CSV.
+
+    Raises:
+        DataError: a file can't be read, or holds no predictions.
+    """
+    found: Predictions = {}
+    for path in paths:
+        _check(path)
+        if path.is_dir() or semeval.is_semeval(path):
+            mine = {path.name: _semeval(path, None)}
+        elif path.suffix in _TABLES:
+            mine = {path.name: list(tables.read(path, text_column=text_column))}
+        elif path.suffix in _JSON:
+            mine = lines.predictions(path, text_column=text_column)
+        else:
+            raise _unknown(path)
+        if not any(mine.values()):
+            raise DataError(path, "it holds no predictions")
+        for model, readings in mine.items():
+            found.setdefault(model, []).extend(readings)
+    return found
+
+
+def own_predictions(path: Path) -> Predictions:
+    """Read the predictions that lie beside the gold labels of JSON lines; empty where none do.
+
+    Raises:
+        DataError: a line can't be read.
+    """
+    return lines.predictions(path) if path.is_file() and path.suffix in _JSON else {}
+
+
+def holds_events(path: Path) -> bool:
+    """Whether the first line is an affect event, which has no gold label.
+
+    Raises:
+        DataError: it is no JSON object.
+    """
+    if not path.is_file() or path.suffix not in _JSON:
+        return False
+    first = next(lines.objects(path), None)
+    return first is not None and lines.is_event(first[1])
+
+
+def _semeval(path: Path, part: str | None) -> list[Reading]:
+    files = semeval.files(path, part) if path.is_dir() else [path]
+    return [one for file in files for one in semeval.read(file)]
+
+
+def _check(path: Path) -> None:
+    if not path.exists():
+        raise DataError(path, "it doesn't exist")
+
+
+def _unknown(path: Path) -> DataError:
+    return DataError(
+        path,
+        "of a format that isn't known: a folder or file of SemEval-2018 task 1, .jsonl (.gz), .csv"
+        " or .tsv",
+    )

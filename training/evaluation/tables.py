@@ -1,0 +1,79 @@
+"""Labels of one's own: a CSV or TSV file with a text column and a column for each question."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from emollm.readers import Unreadable
+from training.evaluation import labels
+from training.evaluation.errors import DataError
+from training.evaluation.readings import Reading
+
+_ID_COLUMNS = ("id", "post_id", "ID")
+
+
+def read(
+    path: Path, *, text_column: str = "text", scale: labels.Scale | None = None
+) -> Iterator[Reading]:
+    """Read the labels of a file; a column is named as its question, an empty cell is no label.
+
+    With `scale`, scores stand on that scale instead of the task's, and are brought to 0..1.
+
+    Raises:
+        DataError: no column of text or of labels, or a cell that is no label; names its line.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        dialect = "excel-tab" if path.suffix == ".tsv" else "excel"
+        rows = csv.DictReader(lines, dialect=dialect)
+        try:
+            names = rows.fieldnames or ()
+            _check(path, names, text_column)
+            for row in rows:
+                yield from row_labels(
+                    row, path=path, line=rows.line_num, text_column=text_column, scale=scale
+                )
+        except UnicodeDecodeError as error:
+            raise DataError(path, "it isn't UTF-8") from error
+        except csv.Error as error:
+            raise DataError(path, str(error), line=rows.line_num) from error
+
+
+def row_labels(
+    row: Mapping[str, Any],
+    *,
+    path: Path,
+    line: int,
+    text_column: str = "text",
+    scale: labels.Scale | None = None,
+) -> Iterator[Reading]:
+    """Read the labels of one row, or of one JSON object.
+
+    Raises:
+        DataError: a cell is no label of its question.
+    """
+    text = row.get(text_column)
+    id_ = next((str(row[name]) for name in _ID_COLUMNS if row.get(name)), "")
+    for name, cell in row.items():
+        asked = labels.question(name) if isinstance(name, str) else None
+        if asked is None or cell is None or cell == "":
+            continue
+        task, emotion = asked
+        value = labels.scaled_value(cell, task, emotion, scale)
+        if isinstance(value, Unreadable):
+            raise DataError(path, f"the label in {name!r} can't be read: {value.reason}", line=line)
+        text = text if isinstance(text, str) else ""
+        yield Reading(task=task.name, emotion=emotion, value=value, id=id_, text=text)
+
+
+def _check(path: Path, names: object, text_column: str) -> None:
+    assert isinstance(names, list | tuple)
+    known = [name for name in names if labels.question(name)]
+    if not known:
+        raise DataError(
+            path, f"no column is named as a question: one of {', '.join(labels.QUESTIONS)}"
+        )
+    if text_column not in names and not set(_ID_COLUMNS) & set(names):
+        raise DataError(path, f"no column {text_column!r}: name the text's with --text-column")
