@@ -112,7 +112,7 @@ class FakeTgi:
         routes = (
             ("GET", "/info", self._info),
             ("GET", "/health", self._health),
-            ("POST", "/generate", self._generate),
+            ("POST", "/generate", self.generate),
         )
         self.url = await self._served.enter_async_context(serving(*routes, port=self._port))
 
@@ -131,7 +131,8 @@ class FakeTgi:
         response = await self._failure(request)
         return web.Response() if response is None else response
 
-    async def _generate(self, request: web.Request) -> web.StreamResponse:
+    async def generate(self, request: web.Request) -> web.StreamResponse:
+        """Answer a prompt."""
         self.authorization.add(request.headers.get("Authorization"))
         if (response := await self._failure(request)) is not None:
             return response
