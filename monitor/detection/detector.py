@@ -147,7 +147,9 @@ class TrackDetector:
         (valence,) = (one for one in self._s.companions if one.measure == "valence")
         usual = valence.band(posts)
         return Expected(
-            negative_soft=_within(min(0.98, max(0.02, mean)), variance + baseline.noise / posts),
+            negative_soft=_within(
+                min(0.98, max(0.02, mean)), variance + baseline.noise(mean) / posts
+            ),
             # Companions look for rises: they hold the valence upside down.
             valence=UNSET if usual is None else _within(1 - usual[0], usual[1]),
         )

@@ -14,8 +14,8 @@ from emostream.diagnosis import Finding, diagnose
 from emostream.recent_records import RECENT, describe, healthy, recent_records, sample
 from infra.kafka import TopicNames, create_topics, default_topics
 from producer import Broker, LoadSettings, send_load
-from tests.consumer.tgi import FakeTgi, serving
 from tests.runtime.kafka.guarded import Guarded
+from tests.tgi import FakeTgi
 
 
 def record(value: Any, *, offset: int = 0) -> Record:
@@ -100,7 +100,7 @@ async def names(bootstrap: str) -> TopicNames:
 
 @pytest.fixture
 async def tgi() -> AsyncIterator[FakeTgi]:
-    async with serving(FakeTgi()) as found:
+    async with FakeTgi() as found:
         yield found
 
 
@@ -140,8 +140,8 @@ async def test_an_empty_topic_is_no_fault(bootstrap: str, names: TopicNames, tgi
 async def test_each_custom_task_is_asked_once_and_told_where_the_model_can_not(
     bootstrap: str, names: TopicNames, tgi: FakeTgi
 ) -> None:
-    ordinary = tgi.say
-    tgi.say = lambda prompt: (
+    ordinary = tgi.answer
+    tgi.answer = lambda prompt: (
         "sarcastic"
         if "sarcastic" in prompt
         else "Sure! Happy to help."

@@ -12,8 +12,9 @@ from aiohttp import web
 
 from emollm.tasks import V_REG
 from infra.tgi.engines.recording import Recording
-from tests.consumer.tgi import FakeTgi, serving
-from tests.emostream.command import finished, run_command, start_command
+from tests.emostream.command import run_command
+from tests.process import emostream
+from tests.tgi import FakeTgi
 from training.evaluation.sources import own_predictions
 
 MODEL = "Emollama-chat-7b"
@@ -45,7 +46,7 @@ class Reversed(FakeTgi):
         super().__init__()
         self._waiting: list[asyncio.Future[None]] = []
 
-    async def generate(self, request: web.Request) -> web.Response:
+    async def generate(self, request: web.Request) -> web.StreamResponse:
         prompt = (await request.json())["inputs"]
         if "Post" in prompt:
             self._waiting.append(asyncio.get_running_loop().create_future())
@@ -61,7 +62,7 @@ class Reversed(FakeTgi):
 
 async def test_the_order_is_the_inputs_whatever_comes_back_first(tmp_path: Path) -> None:
     file, out = instructions(tmp_path / "test.json"), tmp_path / "out.jsonl"
-    async with serving(Reversed()) as tgi:
+    async with Reversed() as tgi:
         done = await run_command("predict", str(file), "--out", str(out), "--server", tgi.url)
     assert done.status == 0, done.err
     assert [row["value"] for row in read(out)] == [n / 10 for n in range(8)]
@@ -77,7 +78,7 @@ async def test_the_order_is_the_inputs_whatever_comes_back_first(tmp_path: Path)
 
 async def test_an_unreadable_answer_keeps_its_text(tmp_path: Path) -> None:
     file, out = instructions(tmp_path / "a.jsonl", 1), tmp_path / "out.jsonl"
-    async with serving(FakeTgi(lambda prompt: "48: disgust")) as tgi:
+    async with FakeTgi(lambda prompt: "48: disgust") as tgi:
         words = ("predict", str(file), "--out", str(out), "--server", tgi.url, "--skip-canary")
         done = await run_command(*words)
     assert done.status == 0, done.err
@@ -90,7 +91,7 @@ async def test_an_unreadable_answer_keeps_its_text(tmp_path: Path) -> None:
 async def test_posts_are_asked_what_the_configuration_says(tmp_path: Path) -> None:
     file, out = tmp_path / "posts.csv", tmp_path / "out.jsonl"
     file.write_text("id,message\n7,What a day\n8,\n", encoding="utf-8")
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         words = ("predict", str(file), "--text-column", "message", "--out", str(out))
         done = await run_command(*words, "--server", tgi.url)
     assert done.status == 1
@@ -113,7 +114,7 @@ async def test_posts_are_asked_what_the_configuration_says(tmp_path: Path) -> No
 
 
 async def test_without_an_output_lines_go_to_standard_output(tmp_path: Path) -> None:
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         file = instructions(tmp_path / "a.jsonl", 2)
         done = await run_command("predict", str(file), "--server", tgi.url)
     assert [json.loads(line)["value"] for line in done.out.splitlines()] == [0.734, 0.734]
@@ -128,7 +129,7 @@ class Stalling(FakeTgi):
         self.stalls_after = stalls_after
         self.stalled = asyncio.Event()
 
-    async def generate(self, request: web.Request) -> web.Response:
+    async def generate(self, request: web.Request) -> web.StreamResponse:
         prompt = (await request.json())["inputs"]
         if "Post" in prompt:
             self.posts[number(prompt)] += 1
@@ -145,16 +146,17 @@ async def test_a_run_that_was_ended_is_continued_without_asking_twice(
     """One prompt at a time: when the 6th has come, the answers before the 5th's are kept."""
     file, out = instructions(tmp_path / "a.jsonl"), tmp_path / "out.jsonl"
     tgi = Stalling(stalls_after=5)
-    async with serving(tgi):
+    async with tgi:
         words = ("predict", str(file), "--out", str(out), "--server", tgi.url, "--skip-canary")
-        process = await start_command(*words, EMOSTREAM_MODEL__MAX_CONCURRENCY="1")
-        await tgi.stalled.wait()
-        process.send_signal(number_)
-        done = await finished(process)
+        environment = {"EMOSTREAM_MODEL__MAX_CONCURRENCY": "1"}
+        async with emostream(*words, environment=environment) as process:
+            await tgi.stalled.wait()
+            process.signal(number_)
+            status = await process.wait()
         if number_ is signal.SIGINT:
-            assert done.status == 130
-            assert "the same command goes on where this one ended" in done.err
-        assert "Traceback" not in done.err
+            assert status == 130
+            assert "the same command goes on where this one ended" in process.output
+        assert "Traceback" not in process.output
         tgi.stalls_after = 1_000
         done = await run_command(*words, EMOSTREAM_MODEL__MAX_CONCURRENCY="1")
     assert done.status == 0, done.err
@@ -165,7 +167,7 @@ async def test_a_run_that_was_ended_is_continued_without_asking_twice(
 
 
 async def test_a_model_that_is_none_is_refused_by_the_canary(tmp_path: Path) -> None:
-    async with serving(FakeTgi(lambda prompt: "0.5")) as tgi:
+    async with FakeTgi(lambda prompt: "0.5") as tgi:
         file = instructions(tmp_path / "a.jsonl")
         done = await run_command("predict", str(file), "--server", tgi.url)
     assert done.status == 3
@@ -175,14 +177,14 @@ async def test_a_model_that_is_none_is_refused_by_the_canary(tmp_path: Path) -> 
 
 async def test_a_refused_prompt_is_an_error_of_its_row(tmp_path: Path) -> None:
     class Refusing(FakeTgi):
-        async def generate(self, request: web.Request) -> web.Response:
+        async def generate(self, request: web.Request) -> web.StreamResponse:
             if "Post 1." in (await request.json())["inputs"]:
                 body = {"error": "too long", "error_type": "validation"}
                 return web.json_response(body, status=422)
             return await super().generate(request)
 
     file, out = instructions(tmp_path / "a.jsonl", 3), tmp_path / "out.jsonl"
-    async with serving(Refusing()) as tgi:
+    async with Refusing() as tgi:
         done = await run_command("predict", str(file), "--out", str(out), "--server", tgi.url)
     assert done.status == 1
     rows = read(out)
@@ -192,7 +194,7 @@ async def test_a_refused_prompt_is_an_error_of_its_row(tmp_path: Path) -> None:
 
 async def test_what_it_writes_is_scored_and_replayed(tmp_path: Path) -> None:
     file, out = instructions(tmp_path / "a.jsonl", 3), tmp_path / "out.jsonl"
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         await run_command("predict", str(file), "--out", str(out), "--server", tgi.url)
     assert [one.value for one in own_predictions(out)[MODEL]] == [0.734] * 3
     recording = Recording.load([out], None)
@@ -202,7 +204,7 @@ async def test_what_it_writes_is_scored_and_replayed(tmp_path: Path) -> None:
 async def test_an_instruction_of_ones_own_has_an_answer_and_no_value(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text('{"instruction": "Say Intensity Score"}\n')
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         done = await run_command("predict", str(file), "--server", tgi.url)
     line = {"instruction": "Say Intensity Score", "pred": {MODEL: "0.734"}}
     assert json.loads(done.out) == line

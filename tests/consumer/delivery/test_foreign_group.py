@@ -15,7 +15,7 @@ from infra.kafka import TopicNames, create_topics, default_topics
 from runtime.errors import Misconfigured
 from runtime.kafka.errors import GroupRefused
 from runtime.kafka.options import KafkaOptions
-from tests.consumer.tgi import FakeTgi, serving
+from tests.tgi import FakeTgi
 
 OPTIONS = KafkaOptions(bootstrap="kafka:9092", group_id="g", input_topics=("mastodon.publik",))
 
@@ -34,7 +34,7 @@ async def test_another_assignor_ends_it_with_the_key_to_change(
     )
     await other.start()
     try:
-        async with serving(FakeTgi()) as tgi:
+        async with FakeTgi() as tgi:
             settings = Settings.model_validate(
                 {
                     "kafka": {"bootstrap": bootstrap},

@@ -125,7 +125,7 @@ async def test_it_ends_when_the_topic_has_grown_and_not_when_it_cannot_be_asked(
     assert stage.running.done()
 
 
-async def test_what_retention_takes_unread_is_counted_once_and_said() -> None:
+async def test_what_retention_takes_unread_is_counted_once_and_logged() -> None:
     stage = Stage()
     stage.rig.intake.at = {0: 40, 1: 10}
     with capture_logs() as logs:

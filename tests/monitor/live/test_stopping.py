@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.kafka import EmbeddedKafka
-from tests.monitor.live.stage import make_stage, mood
+from tests.monitor.live.stage import ACTIVE, make_stage, mood
 
 _WITHIN_S = 30.0
 """What Kubernetes gives a pod by default: after it comes SIGKILL."""
@@ -21,7 +21,7 @@ async def test_it_stops_within_kubernetes_grace_without_a_broker(
     async with EmbeddedKafka() as kafka:
         stage = await make_stage(kafka.bootstrap, tmp_path)
         async with stage.process() as monitor:
-            await monitor.active()
+            await monitor.wait_for_line(ACTIVE)
             await stage.write(mood(0, 300, every_s=10, negative=0.3))
             pid = kafka.pid
             assert pid is not None
@@ -30,11 +30,10 @@ async def test_it_stops_within_kubernetes_grace_without_a_broker(
             else:
                 os.kill(pid, signal.SIGSTOP)
             try:
-                monitor.process.send_signal(signal.SIGTERM)
                 async with asyncio.timeout(_WITHIN_S):
-                    assert await monitor.process.wait() == 0
+                    assert await monitor.stop() == 0
             finally:
                 if fault == "frozen":
                     os.kill(pid, signal.SIGCONT)
-        assert not any("Traceback" in line for line in monitor.log)
-        assert len(monitor.log) < 30  # not each of the client's tries
+    assert "Traceback" not in monitor.output
+    assert len(monitor.stderr) < 30  # not each of the client's tries

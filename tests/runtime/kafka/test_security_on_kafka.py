@@ -81,7 +81,7 @@ def unsigned_token(subject: str, age_s: float = 0) -> str:
 
 
 async def topics_seen(bootstrap: str, ca_file: Path | None, **sasl: Any) -> set[str]:
-    """What the consumer's own client is told, set up as the service sets it up."""
+    """The topics that the consumer's own client sees, set up as the service sets it up."""
     return await seen_with(bootstrap, tls(ca_file) if ca_file else {}, sasl)
 
 
