@@ -1,4 +1,4 @@
-"""A connection to the group's coordinator that died unseen stops commits for seconds, not longer."""
+"""A dead connection to the coordinator, closed by nobody, stops commits for seconds only."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ def deafen(service: Service) -> None:
 
 
 async def test_commits_go_on_when_the_coordinators_connection_is_dead(bootstrap: str) -> None:
-    """aiokafka would wait for `request_timeout_s`: 40 s by default."""
+    """Without our doing they would wait for `request_timeout_s`: 40 s by default."""
     options: KafkaOptions = made_options(bootstrap)
     await make_topics(options)
     service = Service(options, Echo(), limits=LIMITS)
