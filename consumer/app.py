@@ -75,7 +75,11 @@ async def run(
         The exit status: 0 done, 1 broken (start it again), 2 wrong configuration, 3 stopped by
         the fuse, the canary or refused credentials. Why is in the log.
     """
-    meter = _Announcing(on_ready, settings)
+    try:
+        servers = [one.shown for one in server_options(settings)]
+    except (ConfigError, ValueError, OSError) as error:  # a key that no header can carry
+        return _failed(error, EXIT_MISCONFIGURED)
+    meter = _Announcing(on_ready, settings, servers)
     health = Health(stuck_after_s=settings.http.stuck_after_s, meter=meter)
     server = HealthServer(settings.http, health, meter, warnings=health.warnings)
     try:
@@ -194,14 +198,14 @@ class _Analysis:
 class _Announcing(Meter):
     """Says once that the group has given this member its partitions, and how it goes."""
 
-    def __init__(self, on_ready: Callable[[str], None] | None, settings: Settings) -> None:
+    def __init__(
+        self, on_ready: Callable[[str], None] | None, settings: Settings, servers: list[str]
+    ) -> None:
         super().__init__()
         self._on_ready = on_ready
         self._settings = settings
         self.listens_at: str | None = None
-        self.progress = Progress(
-            [server.shown for server in server_options(settings)], wait_s=settings.model.wait_s
-        )
+        self.progress = Progress(servers, wait_s=settings.model.wait_s)
 
     def dead_letter(self, stage: str, class_name: str) -> None:
         """Count it; the first of its class is news."""

@@ -7,7 +7,7 @@ from consumer.options import FuseLimits
 
 
 class Fuse:
-    """Looks at the last outcomes, batch by batch, before any of a batch is published."""
+    """Looks at the last outcomes, batch by batch, before a batch's dead letters are published."""
 
     def __init__(self, limits: FuseLimits) -> None:
         self._limits = limits
@@ -20,7 +20,7 @@ class Fuse:
 
         Raises:
             FuseBlown: of at least the last `window` records, the share of dead letters is too
-                high. The batch must be neither published nor committed.
+                high. The batch's dead letters must be neither published nor committed.
         """
         self._seen.append((records, poison))
         self._records += records

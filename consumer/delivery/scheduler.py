@@ -31,7 +31,16 @@ within the budget is not done again. An acknowledgement takes milliseconds."""
 class _Run:
     """One batch under way."""
 
-    __slots__ = ("batch", "epochs", "isolation", "open", "started")
+    __slots__ = (
+        "batch",
+        "epochs",
+        "isolation",
+        "open",
+        "poison",
+        "skipped",
+        "started",
+        "unfinished",
+    )
 
     def __init__(self, batch: Batch, started: float) -> None:
         self.batch = batch
@@ -39,6 +48,11 @@ class _Run:
         self.started = started
         self.open = len(batch.records)
         """Records of it whose outcome isn't acknowledged."""
+        self.unfinished = self.open
+        """Records of it that have no outcome yet."""
+        self.poison: list[_Item] = []
+        """Dead letters that count for the fuse: they wait for the rest of their batch."""
+        self.skipped = 0
         self.isolation: Isolation | None = None
 
 
@@ -86,6 +100,8 @@ class Scheduler:
         self._analysing: dict[asyncio.Task[None], _Run] = {}
         self._ready: list[_Item] = []
         """Outcomes of this turn of the loop."""
+        self._judged: list[tuple[int, int]] = []
+        """Batches that are whole in this turn: how many records, and how many of them poison."""
         self._publishing: dict[asyncio.Task[None], list[_Item]] = {}
         self._cancelled: set[asyncio.Task[None]] = set()
         """Cancelled by us: any other task that ends so is a failure."""
@@ -187,14 +203,33 @@ class Scheduler:
 
     def _done(self, run: _Run, record: Record, outcome: Outcome) -> None:
         """A record has its outcome. What has in this turn of the loop is published together."""
-        if not self._ready:
+        item = _Item(run, record, outcome)
+        run.unfinished -= 1
+        if isinstance(outcome, DeadLetter) and counts_for_fuse(outcome):
+            # A record that can't be decoded is done at once, its neighbours once a model has
+            # answered: counted as they end, a few bad records would look like a whole bad topic.
+            run.poison.append(item)
+        else:
+            run.skipped += isinstance(outcome, Skip)
+            self._add(item)
+        if not run.unfinished:
+            self._judged.append((len(run.batch.records) - run.skipped, len(run.poison)))
+            self._release(run)
+
+    def _add(self, *items: _Item) -> None:
+        if items and not self._ready:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._ready.append(_Item(run, record, outcome))
+        self._ready.extend(items)
+
+    def _release(self, run: _Run) -> None:
+        poison, run.poison = run.poison, []
+        self._add(*poison)
 
     def _analysed(self, task: asyncio.Task[None]) -> None:
         run = self._analysing.pop(task)
         assert run.isolation is not None
         self._let_go(run.isolation.left)
+        self._release(run)  # of a batch that was cut short: too little to judge by
         self._ended(task)
 
     # Publishing.
@@ -205,12 +240,11 @@ class Scheduler:
             return
         self.last_finish = self._clock.monotonic()
         items = [item for item in ready if not isinstance(item.outcome, Skip)]
-        poison = sum(
-            isinstance(item.outcome, DeadLetter) and counts_for_fuse(item.outcome) for item in items
-        )
+        judged, self._judged = self._judged, []
         if not self._failed:
             try:
-                self._fuse.add(len(items), poison)
+                for records, poison in judged:
+                    self._fuse.add(records, poison)
             except Exception as error:  # noqa: BLE001 - FuseBlown; anything else ends it as well
                 self._fail(error)
         if self._failed:  # neither published nor committed: it comes again

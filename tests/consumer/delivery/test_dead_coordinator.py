@@ -1,4 +1,4 @@
-"""A dead connection to the coordinator, closed by nobody, stops commits for seconds only."""
+"""A connection to the coordinator that died unseen stops commits for seconds, not longer."""
 
 import asyncio
 
@@ -12,9 +12,9 @@ from tests.consumer.delivery.test_on_real_kafka import (
     Echo,
     made_options,
     make_topics,
-    until_true,
 )
 from tests.consumer.delivery.test_topics_on_real_kafka import produce
+from tests.polling import until
 
 LIMITS = ServiceLimits(
     batch=BatchLimits(max_posts=64, max_wait_s=0.01),
@@ -33,18 +33,18 @@ def deafen(service: Service) -> None:
 
 
 async def test_commits_go_on_when_the_coordinators_connection_is_dead(bootstrap: str) -> None:
-    """Without our doing they would wait for `request_timeout_s`: 40 s by default."""
+    """Aiokafka would wait for `request_timeout_s`: 40 s by default."""
     options: KafkaOptions = made_options(bootstrap)
     await make_topics(options)
     service = Service(options, Echo(), limits=LIMITS)
     running = asyncio.create_task(service.run(signals=False))
     try:
         await produce(options, [b"first-%d" % number for number in range(40)])
-        await until_true(lambda: service.snapshot().committed == 40)
+        await until(lambda: service.snapshot().committed == 40)
         deafen(service)
         await produce(options, [b"then-%d" % number for number in range(40)])
         async with asyncio.timeout(15):
-            await until_true(lambda: service.snapshot().committed == 80)
+            await until(lambda: service.snapshot().committed == 80)
     finally:
         service.stop()
         assert await running == 0
