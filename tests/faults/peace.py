@@ -21,9 +21,9 @@ consumer takes some 25 s for the backlog: the others must come into the middle o
 _FEW_EVERY_S = 0.5
 _FAIR = 1 / 3
 """Of the time that the backlog takes. What is under way already (512 posts at most) goes first."""
-_SETTLED_S = 240.0
-"""For all that is written to be committed: a server that was refused its key is tried again after
-a minute, a frozen group member is missed after six seconds."""
+_SETTLED_S = 180.0
+"""Without a commit, while there is something to commit: a server that was refused its key is tried
+again after a minute, a frozen group member is missed after six seconds."""
 _STARTS, _POISON = 3, 25
 """Posts that nobody can decode, of one write: a few, so that letters are acknowledged before the
 fuse has seen enough of them; all at once it would blow before the first one."""

@@ -21,6 +21,7 @@ from tests.faults.plan import Log, draw, read_plan
 from tests.faults.ports import Ports
 from tests.faults.rehearsal import Rehearsal
 from tests.faults.report import Kind, Report, add, as_json, read_report
+from tests.faults.slices import run_slices
 from tests.faults.unread import PLAN, QUESTIONS, Unreadable
 from tests.faults.verdict import Commit, Input, Output, Unread, judge
 
@@ -297,3 +298,21 @@ def test_a_commit_is_of_the_life_that_its_topic_had_then() -> None:
 
 def test_the_dead_letters_that_bad_input_is_due_are_ones_that_there_are() -> None:
     assert {bad.dead_letter for bad in BAD_INPUTS if bad.dead_letter} <= set(Reason)
+
+
+async def test_slices_run_one_by_one_and_add_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slice is a process: here one that writes the report which it finds under its seed."""
+    for seed in (1, 2):
+        (tmp_path / f"{seed}.made").write_text(as_json(_report(seed, 1.0)), encoding="utf-8")
+    stand_in = tmp_path / "python"
+    stand_in.write_text(
+        '#!/bin/sh\nshift 2\nwhile [ "$1" != --json ]; do shift; done\ncp "${2%.json}.made" "$2"\n'
+    )
+    stand_in.chmod(0o755)
+    monkeypatch.setattr("tests.faults.slices.sys.executable", str(stand_in))
+    whole = await run_slices(tmp_path, range(1, 3), 5, 50, ["--pace", "1"], at_once=1)
+    assert (whole.seeds, whole.posts) == ((1, 2), 200)
+    with pytest.raises(RuntimeError, match="1 slices ended without a report"):
+        await run_slices(tmp_path, range(2, 4), 5, 50, [], at_once=2)
