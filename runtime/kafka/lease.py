@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from runtime.kafka.aiokafka_brokers import read_fault
 from runtime.kafka.options import KafkaOptions
+from runtime.kafka.stopping import stop_client
 
 _POLL_S = 1.0
 """How often the group's client is called, for it to know that this member is alive."""
@@ -40,6 +41,8 @@ class Lease:
         self.lost = asyncio.Event()
         """Set while another holds it, or nobody yet."""
         self.lost.set()
+        self.joined = asyncio.Event()
+        """Set once the group has told who holds it."""
         self.members_changed = 0
         """Rebalances so far."""
 
@@ -86,9 +89,7 @@ class Lease:
                 await self._polling
             self._polling = None
         if self._consumer is not None:
-            with suppress(TimeoutError, KafkaError):
-                async with asyncio.timeout(_STOP_S):
-                    await self._consumer.stop()
+            await stop_client(self._consumer, within_s=_STOP_S)
             self._consumer = None
         self.held.clear()
         self.lost.set()
@@ -113,6 +114,7 @@ class Lease:
         else:
             self.held.clear()
             self.lost.set()
+        self.joined.set()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -15,6 +15,7 @@ from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import ReadingStalled, TopicMissing
 from runtime.kafka.ordered import OrderedReader
 from runtime.kafka.protocol import Headers
+from runtime.kafka.stopping import stop_client
 from runtime.spelling import did_you_mean
 
 _T = TypeVar("_T")
@@ -231,9 +232,7 @@ async def kafka_topic_log(
         consumer.assign(partitions)
         yield KafkaTopicLog(consumer, partitions)
     finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_STOP_S):
-                await consumer.stop()
+        await stop_client(consumer, within_s=_STOP_S)
 
 
 def _stored(record: Any) -> StoredRecord:
