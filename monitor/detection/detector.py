@@ -379,6 +379,9 @@ class TrackDetector:
         if opened.state == "stale":
             opened.state = opened.before_stale
             self._say(opened, opened.state, pane, note="posts come again")
+            if opened.state == "pending":
+                self._judge(pane)
+                return
         usual = self.expected()
         opened.scored += sums.scored
         opened.soft += sums.soft
