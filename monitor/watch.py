@@ -101,7 +101,11 @@ class Watch:
         """
         time = event.created_at.timestamp()
         self._next[partition] = offset + 1
-        made = arrived if arrived is not None else event.processed_at.timestamp()
+        made = arrived
+        if made is None:
+            made = time
+            if event.processed_at < event.created_at:  # rarely: converting is slow
+                made = event.processed_at.timestamp()
         if not self.watermark.observe(partition, time, made):
             self.fates[Fate.FUTURE] += 1
             return Fate.FUTURE

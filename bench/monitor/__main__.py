@@ -8,11 +8,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.monitor.judge import Tally, alarms, tally, told_alarms
-from bench.monitor.world import KINDS, Kind, simulate
+from bench.monitor.judge import Tally, alarms, line, tally, told_alarms
+from bench.monitor.world import KINDS, RATES, Kind, simulate
 from monitor.detection import DetectionSettings
 
-RATES = tuple(0.5 * 32 ** (step / 11) for step in range(12))
 TOLD = (7.0, 9.0, 11.0, 13.0)
 
 
@@ -30,16 +29,6 @@ def run(
             for threshold, into in told.items():
                 tally(track, told_alarms(track, threshold), into)
     return ours, told
-
-
-def line(name: str, result: Tally) -> str:
-    """Return one row of the table."""
-    low, high = result.interval()
-    return (
-        f"{name:32s} {result.false_a_week():5.2f} [{low:.2f} {high:.2f}] "
-        f"{result.found(big=True):5.2f} {result.delay():5.0f} {result.found():5.2f} "
-        f"{result.in_surges:3d} {result.in_gaps:3d}  {result.weeks:.0f} weeks\n"
-    )
 
 
 def main() -> None:

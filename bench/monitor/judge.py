@@ -81,8 +81,8 @@ def told_alarms(track: Track, threshold: float, *, jump: float = 0.2) -> list[fl
     return fired
 
 
-def tally(track: Track, fired: Sequence[float], into: Tally, *, days: int = 10) -> None:
-    """Add a track's alarms to the counts. The first two days don't count."""
+def tally(track: Track, fired: Sequence[float], into: Tally, *, days: int = 10) -> set[float]:
+    """Add a track's alarms to the counts, the first two days' not; return those in storms."""
     into.weeks += (days - FIRST_DAYS) / 7
     hits: set[float] = set()
     for storm in track.storms:
@@ -97,3 +97,14 @@ def tally(track: Track, fired: Sequence[float], into: Tally, *, days: int = 10) 
         into.false += 1
         into.in_surges += any(begin <= at <= begin + 3600 for begin in track.surges)
         into.in_gaps += any(begin <= at <= begin + 7200 for begin in track.gaps)
+    return hits
+
+
+def line(name: str, result: Tally) -> str:
+    """Return one row of the table."""
+    low, high = result.interval()
+    return (
+        f"{name:32s} {result.false_a_week():5.2f} [{low:.2f} {high:.2f}] "
+        f"{result.found(big=True):5.2f} {result.delay():5.0f} {result.found():5.2f} "
+        f"{result.in_surges:3d} {result.in_gaps:3d}  {result.weeks:.0f} weeks\n"
+    )

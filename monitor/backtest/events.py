@@ -9,7 +9,6 @@ from monitor.detection import DetectionSettings
 from monitor.events import decode
 from monitor.tracks import TrackMatcher
 from monitor.watch import Watch
-from monitor.windows import Fate
 from schemas.alert import Alert
 from schemas.window import PaneSums
 
@@ -42,7 +41,6 @@ def backtest(
     watch = Watch(matcher, settings, windows=False, on_pane=on_pane)
     watch.watermark.assign(0)
     read = number = 0
-    latest = float("-inf")
     for number, line in enumerate(lines, start=1):
         read += len(line)
         if not line.strip():
@@ -51,14 +49,13 @@ def backtest(
             event = decode(line)
         except msgspec.DecodeError as error:
             raise EventFileError(f"line {number} is no affect event: {error}") from None
-        if watch.feed(event, 0, number) is not Fate.FUTURE:
-            latest = max(latest, event.created_at.timestamp())
+        watch.feed(event, 0, number)
         if number % _BATCH == 0:
             yield from watch.advance().alerts
             if number % (_BATCH * 16) == 0:
                 progress(number, read)
     watch.watermark.idle(0)
-    yield from watch.advance(at_least=latest + settings.lateness_s).alerts
+    yield from watch.advance(at_least=watch.watermark.latest + settings.lateness_s).alerts
     progress(number, read)
 
 

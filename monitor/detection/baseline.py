@@ -12,13 +12,13 @@ WANDER_S = 1800.0
 """Time constant of the mood's own wandering (a first-order autoregression), seconds."""
 _KEEP = exp(-STEP_S / WANDER_S)
 
-LEVEL_DRIFT = 0.015**2 / 3600
-"""Variance that the level gains a second: 0.015 of the share negative in an hour, .07 in a day."""
+LEVEL_DRIFT = 0.007**2 / 3600
+"""Variance that the level gains a second: 0.007 of the share negative in an hour, .034 in a day."""
 _RHYTHM_DRIFT = 0.01**2 / 86400 * STEP_S
 _DAY = 2 * pi / 86400
 
-_FIRST_WANDER = 0.03**2
-_LEAST_WANDER, _MOST_WANDER = 0.01**2, 0.15**2
+_FIRST_WANDER = 0.02**2
+_LEAST_WANDER, _MOST_WANDER = 0.006**2, 0.15**2
 _PRIOR_KNOWLEDGE = 20.0
 """What `_FIRST_WANDER` is worth: Fisher information on a log scale, times two."""
 _KNOWLEDGE_KEPT = 0.9998
@@ -65,12 +65,12 @@ class Baseline(msgspec.Struct):
     """Stationary variance of the wandering."""
     slow: float = 0.3
     """The level, following by six hours: what a short while of better mood doesn't lower."""
-    noise: float = 0.12
-    """Variance of one post's soft count."""
+    dispersion: float = 0.7
+    """Variance of one post's soft count, relative to that of a yes or no with the same mean."""
     knowledge: float = 0.0
     """What has been learnt of `wander`, in the same measure as `_PRIOR_KNOWLEDGE`."""
     weight: float = 0.0
-    """Posts that `noise` was learnt from, at most 5,000."""
+    """Posts that `dispersion` was learnt from, at most 5,000."""
 
     def __post_init__(self) -> None:
         """Start from what is usual: a third negative, give or take."""
@@ -91,12 +91,14 @@ class Baseline(msgspec.Struct):
         self.weight = min(5000.0, self.weight + posts)
         gain = posts / max(100.0, self.weight)
         if gain < 0.5:
-            self.noise = max(0.01, self.noise + gain * (missed / posts - self.noise))
+            seen = missed / posts / binary_variance(level)
+            self.dispersion = max(0.05, self.dispersion + gain * (seen - self.dispersion))
         design = _design(self.at - STEP_S / 2)
         rows = self.spread
         toward = [sum(map(mul, row, design)) for row in rows]
-        variance = sum(map(mul, design, toward)) + self.noise / posts
-        error = soft / posts - sum(map(mul, design, self.state))
+        foreseen = sum(map(mul, design, self.state))
+        variance = sum(map(mul, design, toward)) + self.noise(foreseen) / posts
+        error = soft / posts - foreseen
         surprise = error * error / variance
         self._learn_wander(surprise, rows[1][1] / variance)
         pull = error if surprise <= _OUTLIER**2 else error * _OUTLIER / sqrt(surprise)
@@ -105,6 +107,10 @@ class Baseline(msgspec.Struct):
             [c - t * u / variance for c, u in zip(row, toward, strict=True)]
             for row, t in zip(rows, toward, strict=True)
         ]
+
+    def noise(self, mean: float) -> float:
+        """Return the variance of one post's soft count where `mean` is usual."""
+        return self.dispersion * binary_variance(mean)
 
     def step(self) -> None:
         """Go on by one step without an observation."""
@@ -176,6 +182,12 @@ class Baseline(msgspec.Struct):
         self.knowledge = self.knowledge * _KNOWLEDGE_KEPT + share * share
         step = (min(surprise, 6.0) * 1.04 - 1.0) * share / (_PRIOR_KNOWLEDGE + self.knowledge)
         self.wander = min(_MOST_WANDER, max(_LEAST_WANDER, exp(log(self.wander) + step)))
+
+
+def binary_variance(share: float) -> float:
+    """Return the variance of a yes or no of this share; of .02 and .98 at the edges."""
+    within = min(0.98, max(0.02, share))
+    return within * (1 - within)
 
 
 def _design(at: float) -> list[float]:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from monitor.detection.baseline import STEP_S, Baseline, Forecast
+from monitor.detection.baseline import STEP_S, Baseline, Forecast, binary_variance
 from monitor.detection.instrument import Instrument, differs
 from monitor.detection.measures import MinuteSums, Volume, companions, feed
 from monitor.detection.scan import LONGEST, STRETCHES, evidence, expected_of
@@ -62,6 +62,8 @@ class TrackDetector:
             volume=Volume(),
         )
         self._found: list[Transition] = []
+        self._lowest = 1.0
+        """At most what any forecast still in use expects."""
 
     @classmethod
     def restore(cls, snapshot: bytes, settings: DetectionSettings | None = None) -> "TrackDetector":
@@ -78,6 +80,7 @@ class TrackDetector:
             raise SnapshotError(f"baseline of version {state.version}, this is {VERSION}")
         detector = cls(state.track, state.first, settings)
         detector._s = state
+        detector._lowest = _lowest(state.forecasts)
         return detector
 
     def snapshot(self) -> bytes:
@@ -141,10 +144,11 @@ class TrackDetector:
         baseline = self._s.baseline
         end = start + minutes * STEP_S
         mean, variance = expected_of(forecasts[step], stretch, 0, end, baseline.wander)
+        mean = min(0.98, max(0.02, mean))
         (valence,) = (one for one in self._s.companions if one.measure == "valence")
         usual = valence.band(posts)
         return Expected(
-            negative_soft=_within(min(0.98, max(0.02, mean)), variance + baseline.noise / posts),
+            negative_soft=_within(mean, variance + baseline.noise(mean) / posts),
             # Companions look for rises: they hold the valence upside down.
             valence=UNSET if usual is None else _within(1 - usual[0], usual[1]),
         )
@@ -238,6 +242,7 @@ class TrackDetector:
                 state.unjudged = True
         forecast = baseline.forecast()
         state.forecasts.append(forecast)
+        self._lowest = min(self._lowest, _lowest([forecast]))
         if len(state.posts) > 2 * _KEPT_PANES:
             self._forget()
         span_s = min(WEEK_S, max(3600, (pane - state.first) * PANE_S))
@@ -248,6 +253,7 @@ class TrackDetector:
             minute = max(0, len(state.posts) - 1 - PANES_IN_WINDOW)
             state.rate += (state.posts[-1] - state.posts[minute] - state.rate) * 60 / span_s
         if pane * PANE_S % 3600 == 0:
+            self._lowest = _lowest(state.forecasts)
             self._watch_level(pane)
 
     def _forget(self) -> None:
@@ -265,7 +271,8 @@ class TrackDetector:
             del state.readers[known]
 
     def _judge(self, pane: int) -> None:
-        threshold = self._settings.threshold(self._s.rate)
+        baseline, usual = self._s.baseline, self._s.forecasts[-1].mean
+        threshold = self._settings.threshold(self._s.rate, baseline.noise(usual))
         best, length, observed, expected = self._scan(pane, threshold - _DROPPED)
         measure: Measure = "negative_share"
         if self._s.unjudged:
@@ -307,28 +314,34 @@ class TrackDetector:
         """Return the strongest stretch that ends with this pane: evidence, panes, shares."""
         state = self._s
         posts, soft, forecasts = state.posts, state.soft, state.forecasts
-        last = len(posts) - 1
         all_posts, all_soft = posts[-1], soft[-1]
-        first_forecast = forecasts[0].at // PANE_S
-        noise, wander = state.baseline.noise, state.baseline.wander
-        end = (pane + 1) * PANE_S
+        dispersion, wander = state.baseline.dispersion, state.baseline.wander
         best, length, observed, usual = -1.0, 0, 0.0, 0.0
-        before = 0.0
+        last, before, end = len(posts) - 1, 0.0, (pane + 1) * PANE_S
+        room = min(last, pane + 1 - max(state.floor, forecasts[0].at // PANE_S))
+        # Most stretches are dismissed by the least that any forecast expects of them.
+        lowest, twice = self._lowest, 2 * least
+        lowest_variance = binary_variance(lowest)
         for index, panes in enumerate(STRETCHES):
-            begin = pane + 1 - panes
-            if begin < state.floor or panes > last:
+            if panes > room:
                 break
             number = all_posts - posts[last - panes]
             if number == before:
                 continue
             before = number
-            step, offset = divmod(begin - first_forecast, PANES_IN_WINDOW)
-            if step < 0:
-                break
-            mean, variance = expected_of(forecasts[step], index, offset, end, wander)
             share = (all_soft - soft[last - panes]) / number
+            excess = share - lowest
+            if excess <= 0:
+                continue
+            # A yes or no varies least at the ends, and what is expected lies between these two.
+            variance = min(lowest_variance, binary_variance(share))
+            if excess * excess * number < twice * dispersion * variance:
+                continue
+            step, offset = divmod(pane + 1 - panes - forecasts[0].at // PANE_S, PANES_IN_WINDOW)
+            mean, variance = expected_of(forecasts[step], index, offset, end, wander)
             excess = share - mean
-            if excess <= 0 or excess * excess < 2 * least * (noise / number + variance):
+            noise = dispersion * binary_variance(mean)
+            if excess <= 0 or excess * excess < twice * (noise / number + variance):
                 continue
             speaks = evidence(number, share, mean, variance, noise)
             if speaks > best:
@@ -570,6 +583,12 @@ def _within(mean: float, variance: float) -> ExpectedValue:
 def _next_minute(pane: int) -> int:
     """Return the first pane of the next minute: its forecast is the first to know of a change."""
     return (pane // PANES_IN_WINDOW + 1) * PANES_IN_WINDOW
+
+
+def _lowest(forecasts: list[Forecast]) -> float:
+    """Return the least that these forecasts expect of any stretch, by their means and slopes."""
+    half = LONGEST * PANE_S / 2
+    return min([f.mean + min(0.0, f.slope) * half for f in forecasts], default=1.0)
 
 
 def _speaks_for_calm(sums: PaneSums, usual: float, rise: float) -> float:

@@ -34,10 +34,12 @@ class Recall:
         posts.extend(entries)
         oldest = entries[-1].time - HOUR_S
         while posts[0].time < oldest:
-            self._settle(posts.popleft(), tracks)
+            if (post := posts.popleft()).offset % _SAMPLED == 0:
+                self._settle(post, tracks)
         room = max(50, min(_MOST_POSTS, _ALL_POSTS // max(1, tracks)))
         while len(posts) > room:
-            self._settle(posts.popleft(), tracks)
+            if (post := posts.popleft()).offset % _SAMPLED == 0:
+                self._settle(post, tracks)
 
     def since(self, time: float) -> list[Entry]:
         """Return the posts from a time (Unix seconds) on, oldest first."""
@@ -54,8 +56,6 @@ class Recall:
         return {name: count / self._labelled for name, count in self._emotions.items()}
 
     def _settle(self, post: Entry, tracks: int) -> None:
-        if post.offset % _SAMPLED:
-            return
         event = post.event
         if event.emotions is not None:
             if self._labelled > 2000:

@@ -29,18 +29,24 @@ class DetectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     lateness_s: float = 30.0
     """Allowed lateness of the watermark, which closes a pane this long after its end."""
 
-    def threshold(self, rate: float) -> float:
-        """Return the evidence (nats) from which an alert fires, for a track of `rate` posts/min.
+    def threshold(self, rate: float, noise: float) -> float:
+        """Return the evidence (nats) from which an alert fires.
 
-        A busier track is judged more often in independent ways, so the threshold grows with the
-        logarithm of its rate, and of the knob. The constant was set on simulated tracks of many
-        kinds (`docs/monitor.md`), where half a false alarm a week came out of it.
+        The track has `rate` posts a minute, each with a soft count of variance `noise`. What
+        grows by chance to a given evidence does so the more often the more is learnt in a minute:
+        so the threshold grows with the logarithm of the posts over their noise, and of the knob.
+        The constant was set on simulated tracks of many kinds (`docs/monitor.md`), where half a
+        false alarm a week came out of it.
         """
-        return _AT_ONE_POST + _SLOPE * log(_AT_KNOB / self.false_alarms) + log(max(0.2, rate))
+        known = _BY_RATE * log(max(0.2, rate)) + log(_USUAL_NOISE / max(0.005, noise))
+        return _AT_ONE_POST + _SLOPE * log(_AT_KNOB / self.false_alarms) + known
 
 
-_AT_ONE_POST = 5.4
-"""Nats, for a track of one post a minute."""
+_AT_ONE_POST = 5.9
+"""Nats, for a track of one post a minute with the usual noise."""
+_USUAL_NOISE = 0.12
+_BY_RATE = 1.25
+"""Theory says 1; busy tracks see more of the mood's wandering, too. Measured."""
 _AT_KNOB = 0.5
 _SLOPE = 0.8
 """Nats that divide the false alarms by e, measured; for a known mood the theory says 1."""

@@ -9,7 +9,7 @@ from monitor.detection.instrument import Instrument
 from monitor.detection.measures import Companion, MinuteSums, Volume
 from schemas.alert import Measure
 
-VERSION = 1
+VERSION = 2
 """Of the snapshot: another version is refused and the track warms again."""
 
 

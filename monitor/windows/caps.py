@@ -1,6 +1,5 @@
 """One author, or one text, isn't a crowd: how many of its posts count within the hour."""
 
-from monitor.windows.distinct import hash64
 from monitor.windows.text import repost_key
 
 SPAN_S = 1800
@@ -97,6 +96,9 @@ class _TrackCaps:
 
 
 def text_hash(text: str | None) -> int | None:
-    """Return 64 bits that reposts of one text share; None for no text or too short a one."""
+    """Return 64 bits that reposts of one text share; None for no text or too short a one.
+
+    They are this process's own (Python's SipHash): they are compared, never kept or published.
+    """
     key = repost_key(text) if text else None
-    return None if key is None else hash64(key)
+    return None if key is None else hash(key)

@@ -25,6 +25,11 @@ class Watermark:
         """Unix seconds; minus infinity until every assigned partition has a record or is idle."""
         return self._value
 
+    @property
+    def latest(self) -> float:
+        """The latest event time seen; minus infinity before the first event."""
+        return max(self._latest.values(), default=float("-inf"))
+
     def assign(self, partition: int) -> None:
         """Wait for this partition's events before event time moves."""
         self._latest.setdefault(partition, float("-inf"))

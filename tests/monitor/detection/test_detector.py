@@ -170,8 +170,9 @@ def test_memory_is_bounded_by_the_longest_stretch() -> None:
 
 def test_the_knob_lowers_the_threshold_and_a_busy_track_raises_it() -> None:
     strict, loose = DetectionSettings(false_alarms=0.1), DetectionSettings(false_alarms=2)
-    assert strict.threshold(1) > loose.threshold(1)
-    assert loose.threshold(10) > loose.threshold(1)
+    assert strict.threshold(1, 0.1) > loose.threshold(1, 0.1)
+    assert loose.threshold(10, 0.1) > loose.threshold(1, 0.1)
+    assert loose.threshold(1, 0.05) > loose.threshold(1, 0.1)
 
 
 def test_storms_of_a_simulated_track_are_found_and_little_else() -> None:
