@@ -92,7 +92,12 @@ async def run(
         _log.info(shared_events.HEALTH_LISTENS, url=server.url)
         if not settings.output.include_text:
             _log.warning(log_events.NO_TEXT)
-        with caught_signals(lambda _: stop.set()) if signals else nullcontext():
+
+        def end(_: object) -> None:
+            _log.info(log_events.STOPPING)
+            stop.set()
+
+        with caught_signals(end) if signals else nullcontext():
             keeper = _Watchkeeper(
                 settings,
                 health=health,
@@ -141,7 +146,10 @@ class _Watchkeeper:
             failures, terms = 0, 0
             while not self._stop.is_set():
                 self._health.enter("standing by")
-                if not lease.held.is_set():
+                if not lease.joined.is_set():
+                    _log.info(log_events.JOINING, group=self._options.group_id)
+                    await _first(lease.joined, self._stop, watched=lease)
+                if not lease.held.is_set() and not self._stop.is_set():
                     _log.info(log_events.STANDING_BY, group=self._options.group_id)
                 await _first(lease.held, self._stop, watched=lease)
                 if self._stop.is_set():
@@ -164,7 +172,6 @@ class _Watchkeeper:
         except KafkaFault as error:
             raise Broken(str(error)) from error
         finally:
-            _log.info(log_events.STOPPING)
             self._health.enter("stopping")
             await lease.stop()
 

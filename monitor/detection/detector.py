@@ -144,12 +144,11 @@ class TrackDetector:
         baseline = self._s.baseline
         end = start + minutes * STEP_S
         mean, variance = expected_of(forecasts[step], stretch, 0, end, baseline.wander)
+        mean = min(0.98, max(0.02, mean))
         (valence,) = (one for one in self._s.companions if one.measure == "valence")
         usual = valence.band(posts)
         return Expected(
-            negative_soft=_within(
-                min(0.98, max(0.02, mean)), variance + baseline.noise(mean) / posts
-            ),
+            negative_soft=_within(mean, variance + baseline.noise(mean) / posts),
             # Companions look for rises: they hold the valence upside down.
             valence=UNSET if usual is None else _within(1 - usual[0], usual[1]),
         )
@@ -393,6 +392,9 @@ class TrackDetector:
         if opened.state == "stale":
             opened.state = opened.before_stale
             self._say(opened, opened.state, pane, note="posts come again")
+            if opened.state == "pending":
+                self._judge(pane)
+                return
         usual = self.expected()
         opened.scored += sums.scored
         opened.soft += sums.soft

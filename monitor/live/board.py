@@ -131,6 +131,12 @@ class Board:
         if events:
             self._tell(PostsDeleted(events=tuple(events)))
 
+    @property
+    def open_alerts(self) -> int:
+        """Alerts that are pending, firing or stale."""
+        kept = self.alerts_kept
+        return sum(kept.is_open(view.alert.alert_id) for view in kept.shown())
+
     def muted(self, track: str, at: datetime | None = None) -> bool:
         """Whether nobody is to be notified of this track, now or at that time (wall clock)."""
         mute = self._mutes.get(track)

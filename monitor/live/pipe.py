@@ -18,6 +18,7 @@ from monitor.page.source import Pipe
 from monitor.settings import Settings
 from monitor.telemetry import log_events
 from monitor.telemetry import metrics as m
+from monitor.telemetry.health import Health
 from runtime.clock import Clock, sleep
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import KafkaFault
@@ -32,7 +33,7 @@ _EVERY_S = 5.0
 _ASK_S = 10.0
 _MINUTE_S, _HOUR_S = 60.0, 3_600.0
 _LOOK_EVERY = 12
-"""Rounds between looks at what of the events' topic has expired."""
+"""Rounds, a minute: looks at what of the events' topic has expired, and lines about progress."""
 _ASK_EVERY = 3
 """Rounds between questions to the brokers about others' topics."""
 TESTED_LANGS = frozenset({"en"})
@@ -53,6 +54,7 @@ class PipeWatch:
         telling: Telling,
         intake: Intake,
         gauges: TrackGauges,
+        health: Health,
         log: KafkaTopicLog,
     ) -> None:
         self._settings = settings
@@ -63,6 +65,9 @@ class PipeWatch:
         self._telling = telling
         self._intake = intake
         self._gauges = gauges
+        self._health = health
+        self._told = (0, 0.0)
+        """Events and windows at the last line about progress."""
         self._log = log
         self._expired: dict[int, int] = {}
         self._tallied_at = clock.monotonic()
@@ -89,6 +94,8 @@ class PipeWatch:
                 return
             rounds += 1
             self._tell(term)
+            if rounds % _LOOK_EVERY == 0:
+                self._say_progress(term)
             await sleep(self._clock, _EVERY_S)
 
     def _tell(self, term: Term) -> None:
@@ -150,15 +157,37 @@ class PipeWatch:
             async with asyncio.timeout(_ASK_S):
                 partitions = await self._log.partitions()
         except (KafkaFault, KafkaError, TimeoutError, OSError) as error:
-            reason = str(await unreachable(self._broker, error))
-            self._lost.still(bootstrap=self._broker.bootstrap, reason=reason)
+            await self._answered(error)
             return False
-        if self._lost.over():
-            _log.info(shared_events.KAFKA_REACHABLE, bootstrap=self._broker.bootstrap)
+        await self._answered(None)
         read = len(self._intake.positions())
         if partitions > read:
             _log.warning(log_events.PARTITIONS_GROWN, partitions=partitions, before=read)
         return partitions > read
+
+    async def _answered(self, error: Exception | None) -> None:
+        """Say that the brokers are away, each minute, and once that they are back."""
+        self._health.kafka_answers(answers=error is None)
+        if error is not None:
+            reason = str(await unreachable(self._broker, error))
+            self._lost.still(bootstrap=self._broker.bootstrap, reason=reason)
+        elif self._lost.over():
+            _log.info(shared_events.KAFKA_REACHABLE, bootstrap=self._broker.bootstrap)
+
+    def _say_progress(self, term: Term) -> None:
+        events, windows = self._told
+        self._told = term.events, self._counts.value(m.WINDOWS)
+        age = self._clock.wall() - term.watermark
+        _log.info(
+            log_events.PROGRESS,
+            events=term.events - events,
+            windows=round(self._counts.value(m.WINDOWS) - windows),
+            lag=sum(term.lag.values()),
+            late=term.late,
+            event_time_age_s=round(age) if term.watermark > 0 else None,
+            tracks=round(self._counts.value(m.TRACKS)),
+            open_alerts=self._board.open_alerts,
+        )
 
     async def _ask(self) -> None:
         try:

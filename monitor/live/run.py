@@ -177,6 +177,7 @@ async def _run(
         telling=telling,
         intake=intake,
         gauges=gauges,
+        health=health,
         log=log,
     )
     term = Term(
@@ -202,7 +203,7 @@ async def _run(
         log_events.ACTIVE,
         tracks=len(watch.detectors),
         windows=len(stored.windows),
-        open_alerts=sum(board.alerts_kept.is_open(view.alert.alert_id) for view in board.alerts()),
+        open_alerts=board.open_alerts,
         offsets=[starts[number] for number in sorted(starts)],
     )
     if on_ready is not None:

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Literal
 
+AWAY_S = 30.0
+"""Above a new leader or a broker's restart: those are no reason to take anything out."""
+
 Phase = Literal["starting", "standing by", "reading back", "active", "stopping"]
 
 
@@ -13,11 +16,22 @@ class Health:
         self._stuck_after_s = stuck_after_s
         self._monotonic = monotonic
         self._beat = monotonic()
+        self._away_since: float | None = None
         self.phase: Phase = "starting"
 
     def beat(self) -> None:
         """The service came round: it read, or waited for records as it should."""
         self._beat = self._monotonic()
+
+    def kafka_answers(self, *, answers: bool) -> float:
+        """Kafka was asked: whether it answered. Gives for how long it didn't before, in seconds."""
+        now = self._monotonic()
+        away = 0.0 if self._away_since is None else now - self._away_since
+        if answers:
+            self._away_since = None
+        elif self._away_since is None:
+            self._away_since = now
+        return away
 
     def enter(self, phase: Phase) -> None:
         """Another phase begins."""
@@ -35,6 +49,10 @@ class Health:
 
     def not_ready(self) -> list[str]:
         """Why no windows are made here; a standby isn't ready, and that is no fault."""
-        if self.phase == "active":
-            return []
-        return [f"the monitor is {self.phase}"]
+        if self.phase != "active":
+            return [f"the monitor is {self.phase}"]
+        if self._away_since is not None:
+            away_s = self._monotonic() - self._away_since
+            if away_s >= AWAY_S:
+                return [f"Kafka hasn't answered for {away_s:.0f} s"]
+        return []

@@ -8,6 +8,10 @@ EVENTS: Final = LogEvents()
 _event = EVENTS.declare
 
 NOT_STARTED = _event("monitor_not_started", "It can't start or go on; `reason` says what to do.")
+JOINING = _event(
+    "joining_group",
+    "Asks its group who is active; after a crash of that one this takes its session timeout.",
+)
 STANDING_BY = _event("standing_by", "Another monitor of the group is active; this one waits.")
 TAKING_OVER = _event("taking_over", "This monitor became the active one of its group.")
 ACTIVE = _event(
@@ -15,6 +19,14 @@ ACTIVE = _event(
 )
 FENCED = _event("fenced", "Another monitor took over; what this one had not written is dropped.")
 TERM_ENDED = _event("term_ended", "Kafka gave an error; the topics are read again, `attempt`.")
+PROGRESS = _event(
+    "monitor_progress",
+    "How it goes, once a minute: events and windows since the last, `lag`, `late`, open alerts.",
+)
+LAST_WRITE_GIVEN_UP = _event(
+    "last_write_given_up",
+    "Told to stop while the brokers were away: the next monitor writes these windows again.",
+)
 STOPPING = _event("monitor_stopping", "Told to stop: what is closed is written first.")
 STOP_CUT_SHORT = _event(
     "stop_cut_short",

@@ -86,7 +86,8 @@ TRACKS = Declared("emostream_monitor_tracks", "gauge", "Tracks that are watched.
 REFUSED = Declared(
     "emostream_monitor_refused_names_total",
     "counter",
-    "Tags that became no track of their own: too long, unprintable, or too many; see `other`.",
+    "Posts counted in `other` as their tag is no track: too few posts yet, too long, unprintable,"
+    " or too many tags.",
 )
 
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, Declared))

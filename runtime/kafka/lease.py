@@ -45,6 +45,8 @@ class Lease:
         self.lost = asyncio.Event()
         """Set while another holds it, or nobody yet."""
         self.lost.set()
+        self.joined = asyncio.Event()
+        """Set once the group has told who holds it."""
         self.members_changed = 0
         """Rebalances so far."""
 
@@ -119,6 +121,7 @@ class Lease:
         else:
             self.held.clear()
             self.lost.set()
+        self.joined.set()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -14,6 +14,7 @@ from monitor.live.pipe import PipeWatch
 from monitor.live.telling import Telling
 from monitor.settings import Settings
 from monitor.telemetry import metrics as m
+from monitor.telemetry.health import AWAY_S, Health
 from runtime.kafka.connection import Broker
 from runtime.kafka.errors import Unreachable
 from runtime.kafka.producing import kafka_producer
@@ -56,6 +57,8 @@ class Stage:
         self.clock, self.log = FakeClock(), Log()
         self.rig = TermRig(Settings(), self.clock.wall())
         self.counts: Counts = self.rig.counts
+        self.health = Health(stuck_after_s=60, monotonic=self.clock.monotonic)
+        self.health.enter("active")
         self.pipe = Looking(
             Settings(),
             Broker(bootstrap="127.0.0.1:1", security={}),
@@ -65,6 +68,7 @@ class Stage:
             telling=cast("Telling", Nobody()),
             intake=cast("Intake", self.rig.intake),
             gauges=self.rig.gauges,
+            health=self.health,
             log=cast("KafkaTopicLog", self.log),
         )
         self.running: asyncio.Task[None] | None = None
@@ -133,7 +137,44 @@ async def test_what_retention_takes_unread_is_counted_once_and_logged() -> None:
         stage.log.start = 30
         await stage.pass_time(180)
     assert stage.counts.value(m.LOST) == 20
-    assert [(one["event"], one["partition"]) for one in logs] == [("committed_offsets_gone", 1)]
+    gone = [one for one in logs if one["event"] == "committed_offsets_gone"]
+    assert [(one["partition"], one["events"]) for one in gone] == [(1, 20)]
+    await stage.end()
+
+
+async def test_brokers_that_are_away_are_said_once_and_then_it_is_not_ready() -> None:
+    stage = Stage()
+    with capture_logs() as logs:
+        await stage.pass_time(0)
+        stage.log.away = True
+        await stage.pass_time(AWAY_S - 5)
+        assert stage.health.not_ready() == []  # as long as a new leader may take
+        await stage.pass_time(10)
+        assert stage.health.not_ready() == ["Kafka hasn't answered for 30 s"]
+        assert stage.health.not_alive() == []  # a restart would change nothing
+        stage.log.away = False
+        await stage.pass_time(5)
+    assert stage.health.not_ready() == []
+    assert [(one["event"], one.get("error"), one.get("seconds")) for one in logs] == [
+        ("kafka_away", "Unreachable", None),
+        ("kafka_back", None, 35),
+    ]
+    await stage.end()
+
+
+async def test_each_minute_a_line_says_how_it_goes() -> None:
+    stage = Stage()
+    with capture_logs() as logs:
+        await stage.pass_time(0)
+        stage.rig.term.events = 40
+        await stage.pass_time(60)
+        stage.rig.term.events = 42
+        await stage.pass_time(60)
+    lines = [one for one in logs if one["event"] == "monitor_progress"]
+    assert [(one["events"], one["lag"], one["open_alerts"]) for one in lines] == [
+        (40, 0, 0),
+        (2, 0, 0),
+    ]
     await stage.end()
 
 
@@ -158,6 +199,7 @@ async def test_the_consumers_lag_is_what_its_group_has_not_settled(
         telling=cast("Telling", None),
         intake=cast("Intake", None),
         gauges=TermRig(Settings(), 0.0).gauges,
+        health=Health(stuck_after_s=60, monotonic=FakeClock().monotonic),
         log=cast("KafkaTopicLog", None),
     )
     assert await pipe._consumer_lag() == 10
