@@ -28,9 +28,10 @@ async def test_the_small_model_gives_both_the_same_score(plain: str, html: str) 
 
 async def test_the_markup_read_as_text_would_have_scored_otherwise() -> None:
     """So the test above can fail: it is the reading of HTML that makes them equal."""
+    happy, markup = "What a day, I am so happy!", "<p>What a day, I am so <b>happy</b>!</p>"
     async with TgiServer(ServerSettings(port=0)) as server:
         settings = Settings.model_validate({"model": {"servers": [server.url], "wait_s": 60}})
-        plain = await read_one(settings, PLAIN)
-        # A word before it, and a text isn't taken for HTML.
-        marked = await read_one(settings, f"x {HTML}")
+        plain = await read_one(settings, happy)
+        marked = await read_one(settings, f"x {markup}")  # so it isn't taken for HTML
+    assert marked.text == f"x {markup}"
     assert marked.sentiment != plain.sentiment
