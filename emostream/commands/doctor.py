@@ -60,6 +60,7 @@ def doctor(
     status = 0
     try:
         settings = connection.settings()
+        connection.monitor_settings()  # of the same file; the monitor itself isn't looked at
         source = str(connection.file) if connection.file else "defaults and EMOSTREAM_… variables"
         tell(Finding(part="configuration", state="ok", message=source))
         asyncio.run(look())

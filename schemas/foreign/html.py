@@ -6,6 +6,8 @@ span.invisible          left out: Mastodon hides a link's scheme and tail in the
 span.ellipsis           followed by "…", as its stylesheet does
 p.quote-inline          left out: it repeats the link of a quoted post
 script, style, …        left out
+
+Some 200 µs a status, most of it the walk through the nodes (`python -m bench.html_posts`).
 """
 
 import re

@@ -55,6 +55,11 @@ class Terminal:
         return cls(process, master)
 
     @property
+    def pid(self) -> int:
+        """Of the command, which leads a process group."""
+        return self._process.pid
+
+    @property
     def text(self) -> str:
         """All that was shown, without colours and cursor movements."""
         return _ESCAPES.sub(b"", bytes(self._raw)).decode(errors="replace")
