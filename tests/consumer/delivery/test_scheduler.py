@@ -98,6 +98,24 @@ async def test_what_blows_the_fuse_is_not_on_the_dead_letter_topic() -> None:
     assert rig.kafka.values("affect.dlq") == numbered(15, "poison")
 
 
+async def test_bad_records_that_are_done_before_their_neighbours_do_not_blow_the_fuse() -> None:
+    """A slow model at the start of a backlog, of which a fifth can't be decoded."""
+    batch = BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=500)
+    rig = Rig(service_limits=limits(batch=batch, fuse=FUSE))
+    rig.processor.slow_down(b"post")
+    values: list[bytes | None] = []
+    for number in range(80):
+        values += [b"poison-%d" % number, *numbered(4, f"post-{number}")]
+    rig.kafka.produce("posts", values)
+    async with running(rig):
+        await rig.turn(2)
+        rig.processor.release()
+        await rig.turn(4)
+        assert len(rig.events()) == 320
+        assert len(rig.kafka.values("affect.dlq")) == 80
+        assert rig.committed == 400
+
+
 async def test_what_was_acknowledged_before_the_fuse_blew_is_committed_and_not_written_again() -> (
     None
 ):
