@@ -18,9 +18,10 @@ from consumer.settings import load
 from emollm.tasks import V_REG
 from emostream.__main__ import make_app
 from infra.kafka import TopicNames, create_topics, default_topics
-from tests.consumer.tgi import FakeTgi, emollm, serving
 from tests.docs.pages import PAGES, ROOT, commands, configurations
 from tests.docs.terminal import Terminal
+from tests.http_server import serving
+from tests.tgi import FakeTgi, joyful
 
 ELSEWHERE = {
     "docs/tutorial.md": "tests/docs/test_tutorial.py runs it, step by step",
@@ -91,9 +92,9 @@ async def tgi() -> AsyncIterator[FakeTgi]:
 
     def say(prompt: str) -> str:
         answers = {"sarcastic": "sarcastic", "aroused": "3.5", "complains": "price, quality"}
-        return next((answers[word] for word in answers if word in prompt), emollm(prompt))
+        return next((answers[word] for word in answers if word in prompt), joyful(prompt))
 
-    async with serving(FakeTgi(say)) as found:
+    async with FakeTgi(say) as found:
         yield found
 
 
@@ -104,13 +105,8 @@ async def receiver() -> AsyncIterator[str]:
     async def take(_: web.Request) -> web.Response:
         return web.Response()
 
-    app = web.Application()
-    app.router.add_post("/hook", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-    await runner.cleanup()
+    async with serving(("POST", "/hook", take)) as url:
+        yield f"{url}/hook"
 
 
 @pytest.fixture
