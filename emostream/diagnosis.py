@@ -24,8 +24,9 @@ from runtime.kafka.access import refusal
 from runtime.kafka.connection import Broker
 from runtime.kafka.diagnosis import diagnose as why_kept_out
 from runtime.kafka.errors import KafkaFault
+from runtime.kafka.group_rights import group_facts
 from runtime.kafka.options import KafkaOptions
-from runtime.kafka.rights import group_facts, missing_rights
+from runtime.kafka.rights import missing_rights
 from runtime.settings import ConfigError
 
 _KAFKA_S = 10.0
@@ -110,10 +111,10 @@ async def _rights(
 async def _group(admin: AIOKafkaAdminClient, options: KafkaOptions) -> Finding:
     name = options.group_id
     try:
-        facts = await group_facts(admin, name)
+        facts = await group_facts(admin._client, name)  # noqa: SLF001 - it has no way of its own
     except KafkaError as error:  # not one yet, or not ours to see: `rights` says that
         return _skipped("group", f"{name} can't be looked at now ({type(error).__name__})")
-    if facts is None or not facts.members:
+    if not facts.members:
         return _ok("group", f"{name} has no members yet")
     if facts.foreign:
         return _bad(

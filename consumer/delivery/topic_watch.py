@@ -23,6 +23,7 @@ _log = structlog.get_logger("consumer")
 EVERY_S = 20.0
 """One small request. With a metadata refresh (30 s) a new topic is read within a minute."""
 _WITHIN_S = 10.0
+_ADVICE = "posts wait; is Kafka running, and where kafka.bootstrap says?"
 _MISSING_LOOKS = 2
 """An output topic must be missing in so many looks: one may fall into its creation."""
 
@@ -71,7 +72,7 @@ class TopicWatch:
         try:
             facts = await consumer.topic_facts({*inputs, *self._outputs}, timeout_s=_WITHIN_S)
         except KafkaFault as error:
-            self._lost.still(bootstrap=self._bootstrap, reason=str(error))
+            self._lost.still(bootstrap=self._bootstrap, reason=str(error), advice=_ADVICE)
             return  # which ends by itself
         if self._lost.over():
             _log.info(shared_events.KAFKA_REACHABLE, bootstrap=self._bootstrap)

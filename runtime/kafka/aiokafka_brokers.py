@@ -134,7 +134,9 @@ def read_fault(error: BaseException, *, otherwise: type[KafkaFault] = Unreachabl
     """What an error of aiokafka means. Its own text says no more than names of things."""
     if isinstance(error, KafkaFault):
         return error
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    name = type(error).__name__
+    words = str(error).removeprefix(f"{name}: ")  # aiokafka's begin with it, now and then
+    text = f"{name}: {words}" if words else name
     for kinds, fault in _FAULTS:
         if isinstance(error, kinds):
             return fault(text)

@@ -1,7 +1,7 @@
-"""What this user may do with a consumer group: aiokafka 0.14 finds out by joining it."""
+"""Who uses a consumer group, and what we may do with it: aiokafka 0.14 finds out by joining it."""
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
 from aiokafka.protocol.admin import (
@@ -36,7 +36,35 @@ class _Request(Request[_RequestV3]):  # type: ignore[misc]
         return request_struct_class([self._group_id], tell_rights)
 
 
+ASSIGNOR = "roundrobin"
+"""How members of the consumer's group share the partitions."""
+
+
+class GroupFacts(NamedTuple):
+    """What the brokers say of a consumer group."""
+
+    operations: frozenset[str]
+    """What this user may do with it; empty where unknown."""
+    assignor: str = ""
+    """How its members share the partitions now; empty without members."""
+    protocol_type: str = ""
+    """`consumer`, or another kind of program's; empty without members."""
+    members: int = 0
+
+    @property
+    def foreign(self) -> bool:
+        """Whether its members are no emostream's: we could not join them."""
+        if not self.members:
+            return False
+        return self.protocol_type != "consumer" or self.assignor not in {"", ASSIGNOR}
+
+
 async def group_operations(client: Any, group_id: str) -> frozenset[str]:
+    """Ask what this user may do with the group; as `group_facts` does."""
+    return (await group_facts(client, group_id)).operations
+
+
+async def group_facts(client: Any, group_id: str) -> GroupFacts:
     """Ask the group's coordinator; waits for one. Empty where the brokers are too old to tell.
 
     `client` is aiokafka's own. The group needn't exist.
@@ -49,17 +77,19 @@ async def group_operations(client: Any, group_id: str) -> frozenset[str]:
         try:
             return await _ask(client, group_id)
         except (NotImplementedError, IncompatibleBrokerVersion):
-            return frozenset()
+            return GroupFacts(frozenset())
         except KafkaError as error:
             if not error.retriable:
                 raise
         await asyncio.sleep(_BACK_OFF_S)
 
 
-async def _ask(client: Any, group_id: str) -> frozenset[str]:
+async def _ask(client: Any, group_id: str) -> GroupFacts:
     node = await client.coordinator_lookup(_GROUP, group_id)
     answer = await client.send(node, _Request(group_id))
-    error_code, *_, operations = answer.groups[0]
+    error_code, _, _, protocol_type, protocol, members, operations = answer.groups[0]
     if error_code:
         raise for_code(error_code)
-    return operations_of(operations)
+    if not members:
+        return GroupFacts(operations_of(operations))
+    return GroupFacts(operations_of(operations), protocol, protocol_type, len(members))

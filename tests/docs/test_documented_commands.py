@@ -20,6 +20,7 @@ from emostream.__main__ import make_app
 from infra.kafka import TopicNames, create_topics, default_topics
 from tests.docs.pages import PAGES, ROOT, commands, configurations
 from tests.docs.terminal import Terminal
+from tests.http_server import serving
 from tests.tgi import FakeTgi, joyful
 
 ELSEWHERE = {
@@ -104,13 +105,8 @@ async def receiver() -> AsyncIterator[str]:
     async def take(_: web.Request) -> web.Response:
         return web.Response()
 
-    app = web.Application()
-    app.router.add_post("/hook", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-    await runner.cleanup()
+    async with serving(("POST", "/hook", take)) as url:
+        yield f"{url}/hook"
 
 
 @pytest.fixture
