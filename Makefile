@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 POSTS ?= 2400
 FAULTS ?= 100
+SLICES ?= 1
+AT_ONCE ?= 1
+TIMES ?= 50
+SUITES ?= 5
 MINUTES ?= 30
 INPUTS ?= 1000000
 RECORDS ?= 100000
@@ -16,8 +20,8 @@ LIGHT := $(addprefix tests/,runtime schemas emollm consumer producer monitor emo
   test_architecture.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit unit-light coverage test-faults soak bench test-fuzz audit \
-  format generated lock hooks clean same-python
+.PHONY: help demo test lint types unit unit-light coverage test-faults test-repeat soak bench \
+  test-fuzz audit format generated lock hooks clean same-python
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,8 +50,11 @@ coverage: $(VENV)/.dev ## the tests once more, and which lines and branches they
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-faults: $(VENV)/.dev ## real processes, real Kafka, faults at random (FAULTS=100; 1000: 85 min): nothing is lost
-	$(BIN)/python -m tests.faults --faults $(FAULTS) $(ARGS)
+test-faults: $(VENV)/.dev ## real processes, real Kafka, faults at random (FAULTS=100; 1000 SLICES=10 AT_ONCE=2): nothing is lost
+	$(BIN)/python -m tests.faults --faults $(FAULTS) --slices $(SLICES) --at-once $(AT_ONCE) $(ARGS)
+
+test-repeat: $(VENV)/.dev ## the files that depend on time fifty times, all tests five times (TIMES=50 SUITES=5)
+	$(BIN)/python -m tests.repeat --times $(TIMES) --suites $(SUITES) $(ARGS)
 
 soak: $(VENV)/.bench ## half an hour at half load, rebalancing (MINUTES=30): memory and latency stay flat
 	$(BIN)/python -m bench.soak --minutes $(MINUTES) $(ARGS)
@@ -102,21 +109,22 @@ endif
 
 # What a target needs, by hash, then this checkout itself; again when its lock changes.
 define install
-@echo "Installing $(1) into $(VENV) (once) …"
+@echo "Installing $(1) into $(VENV) (once): $$(grep -c '^[a-z]' locks/$(2).txt) packages, by hash:"
+@sed -n 's/^\([a-z0-9._-]*==[^ ;]*\).*/\1/p' locks/$(2).txt | tr '\n' ' ' | fold -s -w 78; echo
 @$(PIP) install --quiet --require-hashes --requirement locks/$(2).txt
 @$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 @touch $@
 endef
 
 $(VENV)/.demo: locks/demo.txt pyproject.toml | same-python # no torch, no test tools
-	$(call install,emostream,demo)
+	$(call install,emostream: 0.4 GB,demo)
 
 $(VENV)/.light: locks/light.txt pyproject.toml | same-python # the test tools, no torch
 	$(call install,emostream and the test tools,light)
 	@touch $(VENV)/.demo
 
 $(VENV)/.dev: locks/dev.txt pyproject.toml | same-python # everything, torch included
-	$(call install,emostream with torch and the test tools: minutes,dev)
+	$(call install,emostream with torch and the test tools: 6 GB and minutes,dev)
 	@touch $(VENV)/.demo $(VENV)/.light
 
 $(VENV)/.bench: locks/bench.txt pyproject.toml | same-python # peers to compare with, pictures

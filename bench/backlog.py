@@ -16,12 +16,12 @@ from bench.model.server import ModelServer
 from bench.options import Options
 from bench.process import MeasuredProcess
 from bench.report import Goal, Part, say
-from bench.stage import POSTS, Stage, consumer_env, letters_of, open_stage, records
+from bench.stage import POSTS, Stage, consumer_env, dead_letters_of, open_stage, records
 
 _TEXT_CHARS = 4_000
 _LIMIT_MB = 256
 """RLIMIT_DATA: all private writable memory, whether touched or not: heap, arenas, threads' stacks.
-About 10 MB more than is resident; above the bound, so that a miss is told and doesn't crash."""
+About 10 MB more than is resident; above the bound, so that a miss is reported and doesn't crash."""
 _RSS_BOUND_MB = 200
 _LOOK_S = 0.5
 _TELL_S = 20.0
@@ -56,11 +56,14 @@ async def backlog(options: Options, folder: Path) -> Part:
                 status = await consumer.stop()
             prompts = server.stats().answered
         distinct = await _distinct(stage, events)
-        written, letters = await stage.count(events), await stage.count(letters_of(events))
-    if status != 0 or (written, distinct, letters) != (posts, posts, 0):
+        written, dead_letters = (
+            await stage.count(events),
+            await stage.count(dead_letters_of(events)),
+        )
+    if status != 0 or (written, distinct, dead_letters) != (posts, posts, 0):
         raise RuntimeError(
-            f"backlog: {written} events of {distinct} posts, {letters} dead letters, of {posts}"
-            f" posts; exit status {status}"
+            f"backlog: {written} events of {distinct} posts, {dead_letters} dead letters, "
+            f"of {posts} posts; exit status {status}"
         )
     return Part(
         name="backlog",
@@ -75,7 +78,7 @@ async def backlog(options: Options, folder: Path) -> Part:
             ("peak RSS MB", f"{costs.rss_mb:.0f}"),
             ("peak private writable MB", f"{max(s[2] for s in samples):.0f}"),
             ("events, each of another post", f"{distinct:,}"),
-            ("dead letters", f"{letters}"),
+            ("dead letters", f"{dead_letters}"),
         ),
         goals=(
             Goal(
@@ -103,7 +106,7 @@ async def _work_off(
     stage: Stage, consumer: MeasuredProcess, events: str, posts: int
 ) -> tuple[float, list[tuple[float, int, float, float]]]:
     """Wait for all events and their commit; seconds from the first event, and how memory went."""
-    began = moved = told = time.monotonic()
+    began = moved = reported = time.monotonic()
     samples, count = [], 0
     while True:
         before, count = count, await stage.count(events)
@@ -117,8 +120,8 @@ async def _work_off(
             return moved - began, samples
         if now - moved > _STUCK_S:
             raise RuntimeError(f"backlog: no event for {_STUCK_S:g} s, after {count:,}")
-        if now - told > _TELL_S:
-            told = now
+        if now - reported > _TELL_S:
+            reported = now
             say(f"backlog: {count:,} events, peak RSS {costs.rss_mb:.0f} MB")
         await asyncio.sleep(_LOOK_S)
 

@@ -82,8 +82,10 @@ class MeasuredProcess:
         status = self._process.poll()
         if status is not None:
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-            said = "\n".join(f"  {line}" for line in lines[-_TAIL_LINES:])
-            raise RuntimeError(f"{self.name} ended with exit status {status}; it said:\n{said}")
+            output = "\n".join(f"  {line}" for line in lines[-_TAIL_LINES:])
+            raise RuntimeError(
+                f"{self.name} ended with exit status {status}; its output:\n{output}"
+            )
 
     async def stop(self) -> int:
         """SIGTERM, and SIGKILL after 30 s; its exit status."""

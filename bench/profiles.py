@@ -2,7 +2,7 @@
 
 The cascade asks what E-c's answer calls for, so the answers must be a model's: the small model that
 ships reads the demo's tweets once, all eleven questions of each (kept in var/bench/), and the stub
-says what it said.
+gives its answers.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from bench.model.server import ROOT, ModelServer, Serving
 from bench.options import Options
 from bench.process import MeasuredProcess
 from bench.report import Goal, Part, say
-from bench.stage import POSTS, Stage, consumer_env, letters_of, open_stage
+from bench.stage import POSTS, Stage, consumer_env, dead_letters_of, open_stage
 from consumer.analysis.model import make_builder
 from consumer.settings import Model
 from emollm.clients import ServerOptions
@@ -106,8 +106,8 @@ class _Course(NamedTuple):
             await asyncio.sleep(_LOOK_S)
         await self._until(count)
         after = self.server.stats()
-        if letters := await self.stage.count(letters_of(self.events)):
-            raise RuntimeError(f"profiles: {letters} dead letters")
+        if dead_letters := await self.stage.count(dead_letters_of(self.events)):
+            raise RuntimeError(f"profiles: {dead_letters} dead letters")
         took = after.at_s - before.at_s
         return _Rate(
             how=how,

@@ -19,7 +19,7 @@ from bench.options import Options
 from bench.peers.race import ASKED
 from bench.process import MeasuredProcess
 from bench.report import Goal, Part, say
-from bench.stage import POSTS, Stage, consumer_env, letters_of, open_stage, records
+from bench.stage import POSTS, Stage, consumer_env, dead_letters_of, open_stage, records
 from schemas import AffectEvent
 
 CAPACITY, LATENCY_S = 800.0, 0.06
@@ -156,8 +156,8 @@ async def _backlog(
         window = await _watch(servers, consumer, seconds, away_s)
         if await stage.count(events) >= count:
             raise RuntimeError(f"{name}: the backlog of {count:,} posts was done too early")
-        if letters := await stage.count(letters_of(events)):
-            raise RuntimeError(f"{name}: {letters} dead letters")
+        if dead_letters := await stage.count(dead_letters_of(events)):
+            raise RuntimeError(f"{name}: {dead_letters} dead letters")
     finally:
         consumer.kill()  # it needn't finish the backlog
     say(f"{name}: {window.answered:,} prompts answered in {window.seconds:.1f} s")
@@ -204,7 +204,7 @@ async def _watch(
 def _stats(server: ModelServer) -> Stats | None:
     try:
         return server.stats()
-    except OSError:  # away: its counters stand still
+    except OSError:  # away: its counters don't move
         return None
 
 

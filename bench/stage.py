@@ -1,4 +1,4 @@
-"""What every part stands on: a fresh embedded Kafka, topics, posts, and a look at how far it is."""
+"""What every part needs: a fresh embedded Kafka, topics, posts, and a look at how far it is."""
 
 import random
 from collections.abc import AsyncIterator, Mapping
@@ -32,7 +32,7 @@ class Stage:
 
     async def make_topics(self, *, posts: str, events: str) -> None:
         """Make topics of these names, and one for the dead letters of `events`."""
-        names = TopicNames(posts=posts, events=events, dead_letters=letters_of(events))
+        names = TopicNames(posts=posts, events=events, dead_letters=dead_letters_of(events))
         wanted = {names.posts, names.events, names.dead_letters}
         specs = [
             replace(spec, config={**spec.config, "message.timestamp.type": "LogAppendTime"})
@@ -79,7 +79,7 @@ class Stage:
         return sum(max(0, int(one.offset)) for one in offsets.values())
 
 
-def letters_of(events: str) -> str:
+def dead_letters_of(events: str) -> str:
     """The dead-letter topic that goes with a topic of events."""
     return f"{events}.dlq"
 
@@ -93,7 +93,7 @@ def consumer_env(
         "input.topics": posts,
         "input.group_id": f"group.{events}",
         "output.events_topic": events,
-        "output.dlq_topic": letters_of(events),
+        "output.dlq_topic": dead_letters_of(events),
         "model.servers": servers,
         "http.port": "0",
         "log.format": "json",
@@ -103,7 +103,7 @@ def consumer_env(
 
 
 async def records(stage: Stage, topic: str) -> AsyncIterator[StoredRecord]:
-    """Yield all that stands on a topic now."""
+    """Yield all that is on a topic now."""
     async with kafka_topic_log(topic, Broker(bootstrap=stage.bootstrap)) as log:
         async for record in log.read(await log.spans()):
             yield record

@@ -139,6 +139,10 @@ class _Analysis:
             ) from error
         try:
             plan = make_plan(settings.tasks, settings.tasks.custom_tasks())
+            meter.expect(
+                [server.shown for server in server_options(settings)],
+                [task.name for task in plan.tasks],
+            )
             self._pool = pool = await open_model(settings, plan, meter)
             meter.model = pool.info
             self._analyzer = make_analyzer(settings, plan, pool, meter, cluster_id=cluster_id)

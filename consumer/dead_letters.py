@@ -4,6 +4,7 @@ import inspect
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
 from consumer.records import Record
 from schemas import DeadLetter
@@ -48,6 +49,27 @@ class Reason(StrEnum):
     """The event can't be written as JSON."""
     BUG = "Bug"
     """The analysis raised an unforeseen error twice, the second time for this record alone."""
+
+
+KNOWN: Final = (
+    *(
+        (Stage.DECODE, reason)
+        for reason in (
+            *(Reason.TOO_LARGE, Reason.NOT_UTF8, Reason.NOT_JSON, Reason.TOO_DEEP),
+            *(Reason.MISSING_FIELD, Reason.WRONG_TYPE, Reason.EMPTY_TEXT),
+        )
+    ),
+    *((Stage.INFER, reason) for reason in (Reason.REFUSED, Reason.FAILED_ALONE, Reason.BUG)),
+    (Stage.READ, Reason.UNANSWERED),
+    *(
+        (Stage.PUBLISH, reason)
+        for reason in (
+            *(Reason.TOO_LARGE, Reason.TOO_DEEP),
+            *(Reason.REFUSED_BY_BROKER, Reason.UNENCODABLE),
+        )
+    ),
+)
+"""Each stage with each class that it gives: a metric's labels, known before the first of them."""
 
 
 def make_dead_letter(

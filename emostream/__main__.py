@@ -26,6 +26,7 @@ _COMMANDS = {
     "produce:app": "Write posts into Kafka: a file's, made-up ones, rated tweets.",
     "serve:serve": "Serve an EmoLLM, or the small model, over TGI's HTTP contract.",
     "broker:broker": "Run a real Apache Kafka on this machine, without Docker or Java.",
+    "predict:predict": "Ask the model about every row of a file.",
     "evaluate:evaluate": "Score a model's readings against people's, beside the paper's rows.",
     "models:models": "List the EmoLLMs, and which server can serve each.",
     "schemas:app": "The contracts as JSON Schema 2020-12 and AsyncAPI 3.",

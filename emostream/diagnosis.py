@@ -1,4 +1,4 @@
-"""What `emostream doctor` looks at: configuration, broker, topics, model servers, canary."""
+"""What `emostream doctor` looks at: configuration, Kafka, the data, model servers, canary."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,12 +17,21 @@ from emollm.clients import ServerOptions, detect
 from emollm.errors import ModelError, WrongModel
 from emollm.pool import advice
 from emollm.protocol import ModelClient
+from emostream.custom_questions import ask_custom_tasks
+from emostream.recent_records import describe, healthy, recent_records, sample
 from runtime.errors import Misconfigured
 from runtime.kafka.access import refusal
+from runtime.kafka.connection import Broker
+from runtime.kafka.diagnosis import diagnose as why_kept_out
+from runtime.kafka.errors import KafkaFault
+from runtime.kafka.options import KafkaOptions
+from runtime.kafka.rights import group_facts, missing_rights
 from runtime.settings import ConfigError
 
 _KAFKA_S = 10.0
 _SERVER_S = 10.0
+_DATA_S = 20.0
+"""For twenty records; a topic log itself waits 30 s for a broker that stalls."""
 _CANARY_S = 120.0
 """A 13-billion model on a busy GPU takes seconds; past this, posts would fare no better."""
 
@@ -38,43 +47,94 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
     """Look at everything the consumer needs, in the order in which it needs it."""
-    existing: set[str] | None = None
-    try:
-        options = kafka_options(settings)
-        existing, brokers = await _cluster(settings, options.security)
-        yield _ok("broker", f"{settings.kafka.bootstrap} answers, {brokers} in the cluster")
-    except ConfigError as error:
-        yield _bad("broker", str(error))
-    except (KafkaError, OSError, TimeoutError) as error:
-        refused = await refusal(settings.kafka.bootstrap, options.security)
-        why = type(error).__name__ if refused is None else f"{type(refused).__name__}: {refused}"
-        yield _bad(
-            "broker",
-            f"{settings.kafka.bootstrap} doesn't let us in ({why}): is it"
-            " running, are kafka.tls and kafka.sasl right? `emostream broker` runs one here",
-        )
-    if existing is None:
-        yield _skipped("topics", "no broker to ask")
-    else:
-        try:
-            check_topics(options, existing)
-            yield _ok("topics", _topics(settings, existing))
-        except Misconfigured as error:
-            yield _bad("topics", str(error))
+    async for finding in _kafka(settings):
+        yield finding
     for server in server_options(settings):
         async for finding in _server(settings, server):
             yield finding
 
 
-async def _cluster(settings: Settings, security: dict[str, object]) -> tuple[set[str], int]:
-    async with asyncio.timeout(_KAFKA_S):
-        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap, **security)
-        try:
+async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        options = kafka_options(settings)
+    except ConfigError as error:  # a certificate's file
+        yield _bad("broker", str(error))
+        yield _skipped("topics", "no broker to ask")
+        return
+    admin = AIOKafkaAdminClient(bootstrap_servers=options.bootstrap, **options.security)
+    try:
+        async with asyncio.timeout(_KAFKA_S):
             await admin.start()
-            cluster = await admin.describe_cluster()
-            return set(await admin.list_topics()), len(cluster["brokers"])
-        finally:
-            await admin.close()
+            brokers = len((await admin.describe_cluster())["brokers"])
+            existing = set(await admin.list_topics())
+        yield _ok("broker", f"{options.bootstrap} answers, {brokers} in the cluster")
+        try:
+            check_topics(options, existing)
+            yield _ok("topics", _topics(settings, existing))
+        except Misconfigured as error:
+            yield _bad("topics", str(error))
+        read = sorted(topic for topic in existing if settings.input.reads(topic))
+        async with asyncio.timeout(_KAFKA_S):
+            yield await _rights(admin, options, read)
+            yield await _group(admin, options)
+    except (KafkaError, OSError, TimeoutError) as error:
+        yield _bad("broker", await _no_way_in(options, error))
+        yield _skipped("topics", "no broker to ask")
+        return
+    finally:
+        await admin.close()
+    yield await _data(
+        settings, Broker(bootstrap=options.bootstrap, security=options.security), read
+    )
+
+
+async def _no_way_in(options: KafkaOptions, error: Exception) -> str:
+    found = await why_kept_out(options.bootstrap, options.security)
+    if found is not None:
+        return found.words
+    refused = await refusal(options.bootstrap, options.security)
+    why = type(error).__name__ if refused is None else f"{type(refused).__name__}: {refused}"
+    return f"{options.bootstrap} refuses us ({why}): are kafka.tls and kafka.sasl right?"
+
+
+async def _rights(
+    admin: AIOKafkaAdminClient, options: KafkaOptions, input_topics: list[str]
+) -> Finding:
+    missing = await missing_rights(admin, options, input_topics)
+    if missing:
+        words = ", ".join(map(str, missing))
+        return _bad("rights", f"this user lacks {words}: grant it (docs/security.md has them all)")
+    return _ok("rights", "to read posts and join the group, to write events and dead letters")
+
+
+async def _group(admin: AIOKafkaAdminClient, options: KafkaOptions) -> Finding:
+    name = options.group_id
+    try:
+        facts = await group_facts(admin, name)
+    except KafkaError as error:  # not one yet, or not ours to see: `rights` says that
+        return _skipped("group", f"{name} can't be looked at now ({type(error).__name__})")
+    if facts is None or not facts.members:
+        return _ok("group", f"{name} has no members yet")
+    if facts.foreign:
+        return _bad(
+            "group",
+            f"{name} is another program's ({facts.protocol_type}, {facts.assignor or 'unknown'}):"
+            " give input.group_id a name of its own, or stop that program",
+        )
+    return _ok("group", f"{name} has {facts.members} member{'s' * (facts.members != 1)}")
+
+
+async def _data(settings: Settings, broker: Broker, topics: list[str]) -> Finding:
+    try:
+        async with asyncio.timeout(_DATA_S):
+            records = await recent_records(broker, topics)
+    except (KafkaFault, KafkaError, OSError, TimeoutError) as error:
+        return _bad("data", f"the input topics can't be read: {error or type(error).__name__}")
+    if not records:
+        return _skipped("data", "the input topics hold no records yet")
+    found = sample(records, settings)
+    state = _ok if healthy(found) else _bad
+    return state("data", describe(found, settings))
 
 
 def _topics(settings: Settings, existing: set[str]) -> str:
@@ -113,6 +173,9 @@ async def _server(settings: Settings, server: ServerOptions) -> AsyncIterator[Fi
             problem = await prover(settings.model, plan.tasks)(client)
         if problem is None:
             yield _ok("canary", f"known texts are answered as an EmoLLM would ({plan.signature})")
+            async for reply in ask_custom_tasks(client, info, settings.model, plan.tasks):
+                said = _ok if reply.readable else _bad
+                yield said(f"task {reply.task}", reply.words)
         else:
             # What is wrong with the model, the canary itself says best.
             yield _bad(

@@ -24,7 +24,9 @@ _MARKS = {"yes": "yes", "care": "with care", "no": "**no**"}
 def documents() -> dict[str, str]:
     """Every generated page's text by its path from the project's root."""
     operations = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    rules = (ROOT / "infra/prometheus/emostream.rules.yaml").read_text(encoding="utf-8")
     for block, text in {
+        "alerts": f"```yaml\n{rules}```\n",
         "metrics": metrics.to_markdown(),
         "log-events": log_events.EVENTS.to_markdown()
         + "".join(shared.EVENTS.to_markdown().splitlines(keepends=True)[2:])

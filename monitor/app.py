@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
+from typing import Any
 
 import structlog
 
@@ -33,6 +34,8 @@ _HEARTBEATS = 3
 _RETRIES = 8
 """Terms that end with an error before any window was written; then the platform starts it again."""
 _BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+_STOP_S = 8.0
+"""For a term's last transaction: with the clients' own ends a stop takes 30 s at most."""
 
 
 def main(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> int:
@@ -187,15 +190,17 @@ class _Watchkeeper:
         watching = asyncio.create_task(_set_when_first(end, lease.lost, self._stop, lease))
         written = self._counts.value(m.WINDOWS)
         try:
-            await run_term(
-                self._settings,
-                self._options,
-                self._broker,
-                health=self._health,
-                counts=self._counts,
-                clock=self._clock,
-                end=end,
-                on_ready=self._on_ready,
+            await self._to_its_end(
+                run_term(
+                    self._settings,
+                    self._options,
+                    self._broker,
+                    health=self._health,
+                    counts=self._counts,
+                    clock=self._clock,
+                    end=end,
+                    on_ready=self._on_ready,
+                )
             )
         except TermFailed as error:
             failures = 0 if self._counts.value(m.WINDOWS) > written else failures + 1
@@ -208,6 +213,23 @@ class _Watchkeeper:
             self._counts.put(m.ACTIVE, value=0)
             watching.cancel()
         return 0
+
+    async def _to_its_end(self, running: Coroutine[Any, Any, None]) -> None:
+        """Wait for a term; once told to stop, not longer than it takes with brokers that answer."""
+        term = asyncio.create_task(running)
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((term, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not term.done():
+                await asyncio.wait((term,), timeout=_STOP_S)
+            if not term.done():
+                _log.warning(log_events.STOP_CUT_SHORT, after_s=_STOP_S)
+        finally:
+            stopping.cancel()
+            term.cancel()
+            await asyncio.wait((term,))
+        if not term.cancelled():
+            term.result()
 
     async def _pause(self, failures: int) -> None:
         """Wait a while, or until told to stop."""

@@ -8,6 +8,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from infra.kafka import EmbeddedKafka
+from tests.runtime.kafka.guarded import Guarded, guarded_kafka
 
 # A busy machine makes examples slow, and nothing wrong: no test fails for its time.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,7 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a real Kafka or a browser: `make unit-light` leaves it out."""
     for item in items:
         fixtures: list[str] = getattr(item, "fixturenames", [])
-        if "kafka" in fixtures or hasattr(getattr(item, "module", None), "EmbeddedKafka"):
+        if {"kafka", "guarded"} & set(fixtures) or hasattr(
+            getattr(item, "module", None), "EmbeddedKafka"
+        ):
             item.add_marker("kafka")
         if "chromium" in fixtures:
             item.add_marker("browser")
@@ -33,6 +36,13 @@ async def kafka() -> AsyncIterator[EmbeddedKafka]:
     """One real Apache Kafka for the whole run; each test makes topics of its own."""
     async with EmbeddedKafka() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Guarded]:
+    """Another, with TLS, SASL and rights: it lets in only whom a test told it to."""
+    async with guarded_kafka(tmp_path_factory.mktemp("guarded")) as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The map of docs/architecture.md, held against the imports."""
+"""The map of docs/architecture.md, compared with the imports."""
 
 import ast
 from pathlib import Path

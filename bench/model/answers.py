@@ -4,19 +4,36 @@ import zlib
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from emollm.tasks import E_C, EI_OC, EI_REG, V_OC, V_REG
+from emollm.canary import CANARIES, Canary
+from emollm.readers import Value
+from emollm.tasks import E_C, EI_OC, EI_REG, TASKS, V_OC, V_REG
 
-_MOODS = {
-    "I am so happy today": ("0.95", "3", ("joy", "love")),
-    "I am furious": ("0.1", "-3", ("anger", "disgust")),
-    "I am terrified": ("0.15", "-2", ("fear",)),
-    "The meeting was moved": ("0.5", "0", ()),
-}
-"""The canary's texts by their beginnings: valence, its class, emotions (see `emollm.canary`)."""
+_CANARY_TEXTS = tuple({canary.text for canary in CANARIES})
+
+
+def right_answer(prompt: str) -> str | None:
+    """Return the answer that passes, where the prompt asks a canary; else None."""
+    if not any(text in prompt for text in _CANARY_TEXTS):
+        return None
+    for canary in CANARIES:
+        task = TASKS[canary.task]
+        asked = any(wording in prompt for wording in task.wordings)
+        about = canary.emotion is None or f"Emotion E: {canary.emotion}." in prompt
+        if asked and about and canary.text in prompt:
+            return task.write(_right_value(canary), canary.emotion)
+    return None
+
+
+def _right_value(canary: Canary) -> Value:
+    if canary.any_of:
+        return (canary.any_of[0],)
+    low = canary.minimum if canary.minimum is not None else (-3 if canary.task == "V-oc" else 0)
+    high = canary.maximum if canary.maximum is not None else max(low, 1)
+    return (low + high) / 2 if canary.task.endswith("-reg") else int(low)
 
 
 class Answers:
-    """What a stub says to a prompt of any of the five tasks."""
+    """Readable answers to the prompts of any of the five tasks."""
 
     def __init__(self, known: Mapping[str, str] | None = None) -> None:
         """`known` are prompts with the answers that a real model gave."""
@@ -33,22 +50,17 @@ class Answers:
         return self._known.get(prompt)
 
     def make_up(self, prompt: str) -> str:
-        """A readable answer, picked by the prompt's checksum; to the canary's texts a right one."""
+        """A readable answer, picked by the prompt's checksum; to a canary a right one."""
+        if right := right_answer(prompt):
+            return right
         end = prompt[-120:]
-        mood = next((mood for mark, mood in _MOODS.items() if mark in prompt), None)
         if "This tweet contains emotions: " in end:
-            return self._pick(self._e_c, prompt) if mood is None else E_C.write(mood[2])
+            return self._pick(self._e_c, prompt)
         _, has_emotion, rest = end.partition("Emotion E: ")
-        emotion = rest.partition(".")[0]
         if "Intensity Class: " in end:
-            if has_emotion:
-                right = None if mood is None else EI_OC.write(3 * (emotion in mood[2]), emotion)
-                return right or self._pick(self._ei_oc[emotion], prompt)
-            return self._pick(self._v_oc, prompt) if mood is None else V_OC.write(int(mood[1]))
-        if has_emotion:
-            right = None if mood is None else ("0.9" if emotion in mood[2] else "0.1")
-            return right or self._pick(self._ei_reg, prompt)
-        return self._pick(self._v_reg, prompt) if mood is None else mood[0]
+            classes = self._ei_oc[rest.partition(".")[0]] if has_emotion else self._v_oc
+            return self._pick(classes, prompt)
+        return self._pick(self._ei_reg if has_emotion else self._v_reg, prompt)
 
     @staticmethod
     def _pick(choices: Sequence[str], prompt: str) -> str:

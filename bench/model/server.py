@@ -48,7 +48,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     failed_424: int
     failed_429: int
     refused: int
-    """429 because it was full, not because it was told to fail."""
+    """429 because it was full, not by one of the shares that fail."""
     abandoned: int
     """Prompts whose client hung up first, or that died when the server went away."""
     under_way: int

@@ -52,10 +52,12 @@ def alarms(track: Track, settings: DetectionSettings) -> list[float]:
     """Return when the product's detector fires, in seconds from the track's start."""
     detector = TrackDetector("track", 0, settings)
     return [
-        said.at
+        transition.at
         for sums in track.panes
-        for said in detector.feed(sums)
-        if said.kind == "spike" and said.state == "firing" and said.fired_at == said.at
+        for transition in detector.feed(sums)
+        if transition.kind == "spike"
+        and transition.state == "firing"
+        and transition.fired_at == transition.at
     ]
 
 

@@ -19,7 +19,7 @@ from bench.options import Options
 from bench.peers.work import Job
 from bench.process import MeasuredProcess
 from bench.report import Goal, Part, say
-from bench.stage import POSTS, Stage, consumer_env, letters_of, open_stage
+from bench.stage import POSTS, Stage, consumer_env, dead_letters_of, open_stage
 
 OURS, FRAMEWORK = "emostream", "FastStream"
 ASKED = {"tasks.v_oc": "ask", "tasks.ei_reg": "false", "tasks.ei_oc": "off"}
@@ -123,7 +123,7 @@ class Race:
             await flames.end()
         await _until(stage, process, events, posts)
         await _until_committed(stage, process, f"group.{events}", posts)
-        ends = await stage.count(events), await stage.count(letters_of(events))
+        ends = await stage.count(events), await stage.count(dead_letters_of(events))
         if ends != (posts, 0):
             raise RuntimeError(f"{who}: {ends[0]} events, {ends[1]} dead letters of {posts} posts")
         return Run(

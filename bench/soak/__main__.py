@@ -49,7 +49,7 @@ _SHARE = 0.5
 """Of the server's capacity."""
 _BACKLOG = 4_000
 """Posts that wait when the measured process starts, half a minute's work beside the others: with it
-the concurrency limit, and what hangs on it, has its full size before anything is measured."""
+the concurrency limit, and what depends on it, has its full size before anything is measured."""
 _CACHE_S = 150
 """Answers that the cache takes for each second of the warm-up, so that it is full by then: each
 second brings 200 at least. All texts differ: nothing is found in it."""
@@ -161,7 +161,7 @@ class Soak:
             Counts(
                 posts=len(ledger.posts),
                 events=len(ledger.events),
-                dead_letters=len(ledger.letters),
+                dead_letters=len(ledger.dead_letters),
                 lost=ledger.open,
                 redelivered=ledger.redelivered,
                 other_ids=ledger.other_ids,
@@ -177,8 +177,8 @@ class Soak:
         """Read from its log; the first assignment, before the first post, is none."""
         found: list[Rebalance] = []
         open_changes = list(self._changes)
-        drains = measured.said(log_events.PARTITIONS_REVOKED)
-        assigned = measured.said(log_events.PARTITIONS_ASSIGNED)
+        drains = measured.logged(log_events.PARTITIONS_REVOKED)
+        assigned = measured.logged(log_events.PARTITIONS_ASSIGNED)
         next(assigned)
         for (revoked_at, drain), (at, fields) in zip(drains, assigned, strict=False):
             at_s = at - self._began_at

@@ -20,7 +20,7 @@ class Ledger:
         """Key → milliseconds, when it was handed to the producer."""
         self.events: dict[bytes, int] = {}
         """Key → milliseconds, when the broker wrote its first event."""
-        self.letters: set[bytes] = set()
+        self.dead_letters: set[bytes] = set()
         self.redelivered = 0
         self.other_ids = 0
         self._ids: dict[bytes, bytes] = {}
@@ -28,7 +28,9 @@ class Ledger:
     @property
     def open(self) -> int:
         """Posts without an event or a dead letter, by what has been read."""
-        return sum(1 for key in self.posts if key not in self.events and key not in self.letters)
+        return sum(
+            1 for key in self.posts if key not in self.events and key not in self.dead_letters
+        )
 
     async def follow(self, bootstrap: str, partitions: int) -> None:
         """Read the three topics from their beginnings, until cancelled; of no group."""
@@ -67,7 +69,7 @@ class Ledger:
         if topic == self._names.posts:
             self.posts[key] = at_ms
         elif topic == self._names.dead_letters:
-            self.letters.add(key)
+            self.dead_letters.add(key)
         else:
             id_ = dict(headers)["ce_id"]
             if key in self.events:

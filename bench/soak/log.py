@@ -43,7 +43,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, tag="sample"):
     cpu_s: float
     """Of its CPU time so far."""
     consumed: int
-    """Posts that it has taken up so far."""
+    """Posts that it has fetched so far."""
     in_flight: int
     lag: int
     """Posts of its partitions that aren't settled."""
@@ -52,14 +52,14 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, tag="sample"):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, tag="change"):
-    """The second member starts, or is told to stop."""
+    """The second member starts, or gets SIGTERM."""
 
     at_s: float
     joins: bool
 
 
 class Rebalance(msgspec.Struct, frozen=True, kw_only=True, tag="rebalance"):
-    """The group gave the measured process its partitions anew, as its log says."""
+    """The group gave the measured process its partitions again, by its log."""
 
     at_s: float
     began_s: float
@@ -68,7 +68,7 @@ class Rebalance(msgspec.Struct, frozen=True, kw_only=True, tag="rebalance"):
     drained_s: float
     """Seconds it drained before it let its old ones go."""
     paused_s: float
-    """Seconds in which posts of some partition weren't taken up: from the drain's begin, or from
+    """Seconds in which posts of some partition weren't fetched: from the drain's start, or from
     the other member's SIGTERM, until the measured process had its new partitions."""
     abandoned: int
     """Posts that it let go unfinished."""

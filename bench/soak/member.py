@@ -78,22 +78,22 @@ class Member:
         )
         # The 14th and 15th field; the second may hold blanks, the rest is counted from its end.
         times = (proc / "stat").read_text("ascii").rpartition(")")[2].split()[11:13]
-        told = await asyncio.to_thread(_scrape, f"{self._url}/metrics")
+        metrics = await asyncio.to_thread(_scrape, f"{self._url}/metrics")
         return Sample(
             at_s=round(at_s, 2),
             rss_mb=round(int(status["VmRSS"].split()[0]) * 1024 / 1e6, 3),
             fds=fds,
             threads=int(status["Threads"]),
             # Less the one that answers this very question.
-            tasks=int(told["emostream_asyncio_tasks"]) - 1,
+            tasks=int(metrics["emostream_asyncio_tasks"]) - 1,
             cpu_s=sum(map(int, times)) / _TICKS,
-            consumed=int(told["emostream_consumed_total"]),
-            in_flight=int(told["emostream_in_flight_posts"]),
-            lag=int(told.get("emostream_lag_posts", 0)),
-            partitions=int(told["emostream_partitions"]),
+            consumed=int(metrics["emostream_posts_consumed_total"]),
+            in_flight=int(metrics["emostream_in_flight_posts"]),
+            lag=int(metrics.get("emostream_lag_posts", 0)),
+            partitions=int(metrics["emostream_partitions"]),
         )
 
-    def said(self, event: str) -> Iterator[tuple[float, dict[str, Any]]]:
+    def logged(self, event: str) -> Iterator[tuple[float, dict[str, Any]]]:
         """Yield its log's lines of this event, with their time (Unix seconds)."""
         for line in self.log.read_bytes().splitlines():
             try:
@@ -104,7 +104,7 @@ class Member:
                 yield datetime.fromisoformat(fields["timestamp"]).timestamp(), fields
 
     def tracebacks(self) -> int:
-        """How many of them stand in its log."""
+        """How many are in its log."""
         words = self.log.read_text(encoding="utf-8", errors="replace")
         return words.count("Traceback") + words.count('"exception"')
 

@@ -94,14 +94,14 @@ def _figure(
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     title = f"{trend.name}, {trend.unit}" if trend.unit else trend.name
     unit = f" {trend.unit}" if trend.unit else ""
-    said = f"{trend.growth:+.1f}{unit}".replace("-", "−")  # noqa: RUF001 - a minus sign
-    said = said[1:] if set(said) <= set("+−0. " + trend.unit) else said  # noqa: RUF001
-    _frame(axes, record, verdict, title, f"growth {said}")
+    growth = f"{trend.growth:+.1f}{unit}".replace("-", "−")  # noqa: RUF001 - a minus sign
+    growth = growth[1:] if set(growth) <= set("+−0. " + trend.unit) else growth  # noqa: RUF001
+    _frame(axes, record, verdict, title, f"growth {growth}")
 
 
-def _frame(axes: Any, record: Record, verdict: Verdict, title: str, said: str) -> None:
+def _frame(axes: Any, record: Record, verdict: Verdict, title: str, note: str) -> None:
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
-    axes.set_title(said, loc="right", fontsize=8.5, color=_GREY)
+    axes.set_title(note, loc="right", fontsize=8.5, color=_GREY)
     end = record.setup.minutes
     axes.set_xlim(0, end)
     axes.axvspan(0, verdict.from_s / 60, color=_WARM, lw=0, zorder=0)

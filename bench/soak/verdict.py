@@ -45,7 +45,7 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def flat(self) -> bool:
-        """Whether it grew by no more than its limit, or by nothing that can be told from noise."""
+        """Whether it grew by no more than its limit, or by nothing that differs from noise."""
         return self.growth <= self.limit or (self.noisy and self.least <= 0)
 
 

@@ -7,6 +7,8 @@ from functools import partial
 from itertools import count
 from typing import Protocol
 
+import msgspec
+
 from consumer.analysis.case import Answer, Case
 from consumer.analysis.decoder import Decoded, Decoder
 from consumer.analysis.event import EventBuilder, ModelName
@@ -21,7 +23,7 @@ from consumer.analysis.plan import Plan, Question
 from consumer.analysis.reading import read
 from consumer.dead_letters import Reason
 from consumer.processor import Done
-from consumer.records import Outcome, Record
+from consumer.records import Outcome, Record, Skip
 from emollm.errors import FailedAlone
 from emollm.prompts import PromptBuilder
 from emollm.protocol import ModelPool, ServerInfo
@@ -136,7 +138,7 @@ class Analyzer:
                     cases.append(self._case(record, found))
                     unreadable_times += found.unreadable_time
                 else:
-                    done(record, found)
+                    done(record, self._named(found))
             except Exception as error:  # noqa: BLE001 - a bug must not fail the batch's others
                 bugs.append(error)
         if unreadable_times:
@@ -154,6 +156,12 @@ class Analyzer:
                 self._observer.analysed(batch.posts, batch.prompts)
         if bugs:
             raise bugs[0]
+
+    def _named(self, found: DeadLetter | Skip) -> DeadLetter | Skip:
+        """Have a dead letter of decoding name the model, as those of the other stages do."""
+        if isinstance(found, DeadLetter):
+            return msgspec.structs.replace(found, model=self._model.id)
+        return found
 
     def _case(self, record: Record, decoded: Decoded) -> Case:
         text = self._builder.prepare(decoded.post.text)

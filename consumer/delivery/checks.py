@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from runtime.errors import AccessDenied, Misconfigured
-from runtime.kafka.errors import GroupRefused
+from runtime.kafka.errors import Denied, GroupRefused
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import KafkaConsumer
 from runtime.spelling import closest
@@ -36,11 +36,23 @@ async def check_kafka(options: KafkaOptions, consumer: KafkaConsumer) -> None:
             raise AccessDenied(
                 f"this user has no right to {needed} the topic {topic}: grant {needed.upper()}"
             )
+    await _check_group(options, consumer)
     if await consumer.compacted(options.dlq_topic, timeout_s=_WITHIN_S):
         raise Misconfigured(
             f"the dead-letter topic {options.dlq_topic} is compacted: of dead letters with one key"
             " it would keep the last, and those without a key it refuses; set its cleanup.policy "
             "to delete"
+        )
+
+
+async def _check_group(options: KafkaOptions, consumer: KafkaConsumer) -> None:
+    try:
+        allowed = await consumer.group_operations(timeout_s=_WITHIN_S)
+    except Denied:
+        allowed = frozenset({"nothing"})
+    if allowed and "read" not in allowed:
+        raise AccessDenied(
+            f"this user has no right to use the group {options.group_id}: grant READ on it"
         )
 
 

@@ -24,6 +24,7 @@ from runtime.kafka.errors import (
 )
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import Brokers, Headers, KafkaProducer
+from runtime.kafka.unread import abandon
 from schemas import DeadLetter
 from schemas.headers import dead_letter_headers
 
@@ -142,10 +143,16 @@ class Publisher:
         round_ = _Round()
         # A send waits while its partition's buffer is full, and a new producer for a broker: each
         # as long as there is none.
-        await self._until(deadline, self._send_all(producer, items, round_, receipt))
-        await wait_all(
-            self._clock, [future for _, future in round_.sent], deadline - self._clock.monotonic()
-        )
+        try:
+            await self._until(deadline, self._send_all(producer, items, round_, receipt))
+            await wait_all(
+                self._clock,
+                [future for _, future in round_.sent],
+                deadline - self._clock.monotonic(),
+            )
+        finally:
+            # Given up at the deadline, or cancelled: what comes later is waited for by nobody.
+            abandon(future for _, future in round_.sent if not future.done())
         again = round_.again
         again += items[len(round_.sent) + round_.not_sent :]
         for item, future in round_.sent:

@@ -28,7 +28,6 @@ from consumer.processor import RecordProcessor
 from consumer.telemetry import log_events
 from consumer.telemetry.observer import NullObserver, Observer
 from consumer.telemetry.state import PartitionState, Phase, Snapshot
-from consumer.telemetry.waiting import Waiting
 from runtime.clock import Clock, SystemClock, sleep, wait_all
 from runtime.errors import AccessDenied, Broken, QuotableError, ServiceError
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
@@ -36,6 +35,8 @@ from runtime.kafka.errors import Denied, KafkaFault
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import Brokers, KafkaConsumer, Partition
 from runtime.signals import caught_signals
+from runtime.telemetry import log_events as shared_events
+from runtime.telemetry.waiting import Waiting
 from schemas import DeadLetter
 
 _log = structlog.get_logger("consumer")
@@ -261,7 +262,7 @@ class Service:
             Broken: no broker answers.
         """
         until = self._clock.monotonic() + _START_S
-        waiting = Waiting(log_events.KAFKA_UNREACHABLE, self._clock, every_s=_SAY_S)
+        waiting = Waiting(shared_events.KAFKA_UNREACHABLE, self._clock, every_s=_SAY_S)
         while True:
             try:
                 consumer = await self._connect()

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from consumer.telemetry import log_events
-from consumer.telemetry.waiting import Waiting
 from runtime.clock import Clock, sleep
 from runtime.errors import Misconfigured
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import KafkaConsumer
+from runtime.telemetry import log_events as shared_events
+from runtime.telemetry.waiting import Waiting
 
 _log = structlog.get_logger("consumer")
 
@@ -38,7 +39,7 @@ class TopicWatch:
     ) -> None:
         """`on_created_again` is called with the name of each input topic that has another id."""
         self._bootstrap = options.bootstrap
-        self._lost = Waiting(log_events.KAFKA_UNREACHABLE, clock)
+        self._lost = Waiting(shared_events.KAFKA_UNREACHABLE, clock)
         self._outputs = (options.output_topic, options.dlq_topic)
         self._inputs = options.input_topics
         self._clock = clock
@@ -73,7 +74,7 @@ class TopicWatch:
             self._lost.still(bootstrap=self._bootstrap, reason=str(error))
             return  # which ends by itself
         if self._lost.over():
-            _log.info(log_events.KAFKA_REACHABLE, bootstrap=self._bootstrap)
+            _log.info(shared_events.KAFKA_REACHABLE, bootstrap=self._bootstrap)
         if not facts:
             return  # too old to tell, or all are gone: which fetching and publishing notice
         for topic in sorted(inputs & facts.keys()):

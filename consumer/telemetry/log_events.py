@@ -22,12 +22,6 @@ WAITING_FOR_MODEL = _event(
     "waiting_for_model",
     "No model server takes prompts `since` then: posts wait in Kafka. At once, then each minute.",
 )
-KAFKA_UNREACHABLE = _event(
-    "kafka_unreachable",
-    "No broker answers `since` then: `reason` names the key to change. At start each 10 s, for a"
-    " minute in all; later each minute, without end.",
-)
-KAFKA_REACHABLE = _event("kafka_reachable", "The brokers answer again.")
 STARTED = _event("started", "The group is joined; posts are read as partitions come.")
 
 # ---- while it runs

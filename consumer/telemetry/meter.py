@@ -24,10 +24,19 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from consumer.dead_letters import KNOWN
 from consumer.records import SKIP_RULES, Record
 from consumer.telemetry import metrics as m
 from consumer.telemetry.observer import BatchClosed, CommitFailure, PauseReason
 from consumer.telemetry.state import Snapshot
+from emollm.errors import (
+    GenerationFailed,
+    Overloaded,
+    Refused,
+    TimedOut,
+    Unauthorized,
+    Unavailable,
+)
 from emollm.pool import BreakerState
 from emollm.protocol import ServerInfo
 
@@ -86,13 +95,24 @@ class Meter(Collector):
         for metric in m.ALL:  # a counter that was never counted is 0, not absent
             if metric.kind == "counter" and not metric.labels:
                 self._counts[metric.name][()] = 0.0
-        for metric, labels in _KNOWN_LABELS.items():  # so that the first one is an increase
-            for label in labels:
-                self._counts[metric.name][label,] = 0.0
+        for metric, known in _KNOWN_LABELS.items():  # so that the first one is an increase
+            for labels in known:
+                self._counts[metric.name][labels] = 0.0
         self._counts[m.BUILD_INFO.name][_version(),] = 1.0
 
     def _add(self, metric: m.Metric, *labels: str, by: float = 1) -> None:
         self._counts[metric.name][labels] += by
+
+    def expect(self, servers: Iterable[str], tasks: Iterable[str]) -> None:
+        """Show what will be counted of these servers and tasks as 0, from the start."""
+        names = tuple(tasks)
+        for task in names:
+            for outcome in ("mended", "given_up"):
+                self._counts[m.UNREADABLE.name].setdefault((task, outcome), 0.0)
+        for server in servers:
+            for task in names:
+                for outcome in _OUTCOMES:
+                    self._requests.setdefault((server, task, outcome), 0.0)
 
     # ---- the service (`consumer.telemetry.observer.Observer`)
 
@@ -290,14 +310,24 @@ class Meter(Collector):
             counts[metric.name][()] = float(value)
 
 
-_KNOWN_LABELS: dict[m.Metric, tuple[str, ...]] = {
-    m.SKIPPED: SKIP_RULES,
-    m.BATCHES: get_args(BatchClosed),
-    m.PAUSES: get_args(PauseReason),
-    m.COMMIT_FAILURES: get_args(CommitFailure),
-    m.ANSWERS: ("cache", "shared", "model"),
+_KNOWN_LABELS: dict[m.Metric, tuple[tuple[str, ...], ...]] = {
+    m.DEAD_LETTERS: tuple((stage.value, reason.value) for stage, reason in KNOWN),
+    m.SKIPPED: tuple((rule,) for rule in SKIP_RULES),
+    m.BATCHES: tuple((reason,) for reason in get_args(BatchClosed)),
+    m.PAUSES: tuple((reason,) for reason in get_args(PauseReason)),
+    m.COMMIT_FAILURES: tuple((kind,) for kind in get_args(CommitFailure)),
+    m.ANSWERS: (("cache",), ("shared",), ("model",)),
 }
 """Labels that are known before they are counted."""
+
+_OUTCOMES = (
+    "answered",
+    *(
+        error.__name__
+        for error in (Overloaded, GenerationFailed, Unavailable, TimedOut, Refused, Unauthorized)
+    ),
+)
+"""What a request may come to; rarer ones (`WrongRequest`, a crash) appear with their first."""
 
 
 def _version() -> str:

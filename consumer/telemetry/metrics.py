@@ -34,7 +34,11 @@ LAG = Metric(
     "Records between what is settled and the end of the partition's log.",
     ("topic", "partition"),
 )
-CONSUMED = Metric("emostream_consumed_total", "counter", "Records received.")
+CONSUMED = Metric(
+    "emostream_posts_consumed_total",
+    "counter",
+    "Records received, those that are skipped among them.",
+)
 EVENTS = Metric("emostream_events_total", "counter", "Events acknowledged by the broker.")
 DEAD_LETTERS = Metric(
     "emostream_dead_letters_total",
@@ -195,7 +199,11 @@ TAKEN_AWAY = Metric(
     "counter",
     "Offsets that the topic's retention removed before they were read: these posts are lost.",
 )
-FUSE = Metric("emostream_fuse_blown", "gauge", "1 when nearly everything was poison: it stops.")
+FUSE = Metric(
+    "emostream_fuse_blown",
+    "gauge",
+    "1 when nearly everything was poison; it stops then, mostly before a scrape sees it.",
+)
 TASKS = Metric(
     "emostream_asyncio_tasks",
     "gauge",

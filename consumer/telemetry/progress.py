@@ -8,8 +8,8 @@ import structlog
 
 from consumer.telemetry import log_events
 from consumer.telemetry.state import Snapshot
-from consumer.telemetry.waiting import Waiting
 from runtime.clock import Clock, sleep
+from runtime.telemetry.waiting import Waiting
 
 _log = structlog.get_logger("consumer")
 

@@ -46,7 +46,8 @@ async def detect(
     found: ModelClient | ModelError | None = None
     try:
         found = await _found(options, transport, timeout_s)
-        if real and isinstance(found, Unavailable | Refused | WrongRequest):
+        # Whoever answers anything but 400 speaks the scheme that it was asked in.
+        if real and isinstance(found, Unavailable | Refused) and found.status in (None, 400):
             words = await other_scheme(options)
             found = found if words is None else WrongRequest(words, server=transport.url)
     finally:  # cancelled while waiting, too: nobody else knows of the transport yet

@@ -39,6 +39,8 @@ def advice(error: ModelError) -> str:
     """Say what is wrong in the server's words, and what a human can do about it."""
     if isinstance(error, Poison) and error.status == 413:
         return f"{error}: {_BODY_LIMIT} model.max_input_tokens"
+    if "model.servers" in str(error):  # it says what to write
+        return str(error)
     for kind, remedy in _REMEDIES:
         if isinstance(error, kind):
             return f"{error}: {remedy}"

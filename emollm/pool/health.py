@@ -26,9 +26,10 @@ from runtime.clock import Clock, sleep
 
 EJECTED_DELAY_S = 60.0
 """A server that a human must repair is tried once a minute, for keys are renewed without notice."""
-INFO_EVERY_S = 30.0
+INFO_EVERY_S = 5.0
 """A server that takes prompts is asked so often what it serves: it may be restarted with another
-model between two requests. One small GET; TGI answers it without its GPU."""
+model between two requests, and what that one answers is published under the old name until then.
+One small GET; TGI answers it without its GPU."""
 REPORT_EVERY_S = 60.0
 """What goes on being wrong is logged so often."""
 SUSPECT_EVERY_S = 60.0

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cached_property, partial
 
 from consumer.analysis.canary import prover
 from consumer.analysis.model import describe, make_builder
@@ -32,8 +33,17 @@ class BatchModel:
         """The model's name, as its answers are filed under."""
         self.concurrency = settings.model.max_concurrency * len(settings.model.servers)
         """Prompts in flight at most."""
-        self.builder: PromptBuilder = make_builder(settings.model, pool.info, tuple(tasks))
         self._wrapper = card.wrapper.value
+        self._make_builder = partial(make_builder, settings.model, pool.info, tuple(tasks))
+
+    @cached_property
+    def builder(self) -> PromptBuilder:
+        """What builds prompts around texts; whole instructions need none.
+
+        Raises:
+            ValueError: the model's limits leave no room for a text.
+        """
+        return self._make_builder()
 
     def prompt(self, instruction: str, task: str | None = None) -> Prompt:
         """Wrap a whole instruction, which is asked as it is."""

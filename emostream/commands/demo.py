@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _DRAW_S = 0.125
 """Eight pictures a second."""
+_ONE_PRESS_S = 0.5
+"""A second Ctrl-C within this time is the same one: a key that repeats, an impatient hand."""
 
 
 def demo(
@@ -98,7 +100,7 @@ def demo(
 async def _run(
     options: "DemoOptions", tally: "Tally", console: "Console", started: float, *, live: bool
 ) -> "Summary":
-    """Run it to its end, or to the first Ctrl-C; a second one ends the process at once."""
+    """Run it to its end, or to the first Ctrl-C; a later one ends the process at once."""
     from emostream.demo.run import Demo, Screen
     from emostream.demo.view import LiveView
     from runtime.signals import caught_signals
@@ -116,11 +118,17 @@ async def _run(
             console.print(text, soft_wrap=True, highlight=False)
 
     stopped = asyncio.Event()
+    pressed_at = 0.0
 
     def on_signal(_: str) -> None:
-        if stopped.is_set():  # the children and Kafka end when this process does
-            os._exit(INTERRUPTED)
-        stopped.set()
+        nonlocal pressed_at
+        now = time.monotonic()
+        if not stopped.is_set():
+            pressed_at = now
+            stopped.set()
+        elif now - pressed_at > _ONE_PRESS_S:
+            console.show_cursor()  # the live view hides it
+            os._exit(INTERRUPTED)  # the children and Kafka end when this process does
 
     demo = Demo(options, tally, Screen(step=step, page=page, changed=lambda: None), started=started)
     with caught_signals(on_signal):

@@ -28,6 +28,8 @@ def evaluate(
     model_id: str | None = None,
     config: Path | None = None,
     wording: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
+    bias: bool = False,
+    report: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
     """Score predictions against gold labels, beside what the EmoLLMs' paper published.
@@ -40,6 +42,9 @@ def evaluate(
     (`V-reg`, `EI-reg:anger`, `E-c`, `V-T`, …). Predictions: all of these, what `emostream predict`
     writes, and events as `emostream events --json` prints them. Files may be gzipped JSON lines.
 
+    With --bias and no files, the model reads sentences that differ only in whom they are about
+    (women and men, names typical of groups); what differs by more than luck is reported.
+
     **Examples**
 
     ```
@@ -47,6 +52,7 @@ def evaluate(
     emostream evaluate SemEval2018-Task1/ --part dev --server http://localhost:3000
     emostream evaluate labels.csv --model-id small --json
     emostream evaluate events.jsonl --gold labels.csv
+    emostream evaluate --bias --model-id small --report bias.md
     ```
 
     Args:
@@ -62,14 +68,25 @@ def evaluate(
         model_id: A model's folder, its name on the hub, or `small`, to be run by this command.
         config: Configuration (TOML), as for `emostream consume`.
         wording: Which of a task's wordings to ask in, from 0; lines with an instruction keep it.
-        json_: One JSON object: models, tasks, metrics, counts, and the published rows.
+        bias: Compare how sentences about different people are read, instead of scoring.
+        report: With --bias: a file to write the report to (Markdown, for a model card).
+        json_: One JSON object: models, tasks, metrics, counts, and the published rows; with --bias
+            the whole report.
     """
     quiet_logs("error")
     from training.evaluation import sources
     from training.evaluation.readings import matched
     from training.evaluation.scores import score
 
-    if not files or (gold is None and len(files) > 1):
+    if bias != (not files) or (report is not None and not bias):
+        raise CommandError(
+            "give files to be scored, or --bias (with --report, if you like) and no files",
+            status=WRONG_USAGE,
+        )
+    if bias:
+        _bias(server, model_id, config, report, as_json=json_)
+        return 0
+    if gold is None and len(files) > 1:
         raise CommandError(
             "give one file or folder of gold labels, or predictions and --gold FILE",
             status=WRONG_USAGE,
@@ -112,6 +129,31 @@ def _scale(words: str | None) -> tuple[float, float] | None:
     if not scale[0] < scale[1]:
         raise ValueError(f"--gold-scale {words}: the first must be below the second")
     return scale
+
+
+def _bias(
+    server: str | None,
+    model_id: str | None,
+    config: Path | None,
+    report: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from rich.console import Console
+
+    from emostream import bias_report
+    from training.evaluation.bias.comparison import compare, questions
+
+    ((model, readings),) = _ask(questions(), server, model_id, config, 0).items()
+    found = compare(readings)
+    if report is not None:
+        report.write_text(bias_report.markdown(model, found), encoding="utf-8")
+    if as_json:
+        sys.stdout.write(json.dumps(bias_report.as_json(model, found)) + "\n")
+        return
+    console = Console(highlight=False)
+    console.print(bias_report.summary(model, found))
+    console.print(bias_report.table(found))
 
 
 def _ask(

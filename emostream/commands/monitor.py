@@ -1,6 +1,7 @@
 """`emostream monitor`: the watch over the mood, live."""
 
 import asyncio
+import logging
 import os
 import sys
 from pathlib import Path
@@ -48,13 +49,16 @@ def run(*, config: Path | None = None, exit_with_parent: bool = False) -> int:
         config: Configuration (TOML), the consumer's; EMOSTREAM_… variables win over it.
         exit_with_parent: Stop when standard input ends: for a program that starts this one.
     """
+    from emostream.connection import config_file
     from emostream.parent import exit_with_parent as stop_with_parent
     from monitor.app import main
     from monitor.settings import load
     from runtime.telemetry.logging import setup_logging
 
-    settings = load(config, os.environ)
+    settings = load(config_file(config), os.environ)
     setup_logging(settings.log.format, settings.log.level)
+    if settings.log.level != "debug":  # it logs each try; what came of them, we say
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if exit_with_parent:
         stop_with_parent()
 
@@ -81,6 +85,7 @@ def notify(
     """
     import msgspec
 
+    from emostream.connection import config_file
     from emostream.logs import quiet_logs
     from monitor.notify.check import Outcome, try_targets
     from monitor.notify.targets import make_target
@@ -88,7 +93,7 @@ def notify(
     from runtime.clock import SystemClock
 
     quiet_logs()
-    monitor = load(config, os.environ).monitor
+    monitor = load(config_file(config), os.environ).monitor
     if not monitor.notify:
         raise CommandError(
             "no receiver is configured: add a table [[monitor.notify]] (docs/notifications.md)",

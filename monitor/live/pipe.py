@@ -20,10 +20,12 @@ from monitor.telemetry import log_events
 from monitor.telemetry import metrics as m
 from monitor.telemetry.health import Health
 from runtime.clock import Clock, sleep
-from runtime.kafka.connection import Broker
+from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.topic_log import KafkaTopicLog, kafka_topic_log
+from runtime.telemetry import log_events as shared_events
 from runtime.telemetry.metric import Counts
+from runtime.telemetry.waiting import Waiting
 
 _log = structlog.get_logger("monitor")
 
@@ -64,7 +66,6 @@ class PipeWatch:
         self._intake = intake
         self._gauges = gauges
         self._health = health
-        self._away = False
         self._told = (0, 0.0)
         """Events and windows at the last line about progress."""
         self._log = log
@@ -74,6 +75,7 @@ class PipeWatch:
         self._posts_lag: int | None = None
         self._dead: int | None = None
         self._quiet_since: float | None = None
+        self._lost = Waiting(shared_events.KAFKA_UNREACHABLE, clock)
 
     def quiet_since(self) -> float | None:
         """Since when (monotonic) the consumer has had nothing to read; None while it has."""
@@ -155,22 +157,17 @@ class PipeWatch:
             async with asyncio.timeout(_ASK_S):
                 partitions = await self._log.partitions()
         except (KafkaFault, KafkaError, TimeoutError, OSError) as error:
-            self._answered(error)
+            reason = str(await unreachable(self._broker, error))
+            self._lost.still(bootstrap=self._broker.bootstrap, reason=reason)
+            self._health.kafka_answers(answers=False)
             return False
-        self._answered(None)
+        self._health.kafka_answers(answers=True)
+        if self._lost.over():
+            _log.info(shared_events.KAFKA_REACHABLE, bootstrap=self._broker.bootstrap)
         read = len(self._intake.positions())
         if partitions > read:
             _log.warning(log_events.PARTITIONS_GROWN, partitions=partitions, before=read)
         return partitions > read
-
-    def _answered(self, error: Exception | None) -> None:
-        """Say once that the brokers are away, and once that they are back."""
-        away_s = self._health.kafka_answers(answers=error is None)
-        if error is not None and not self._away:
-            _log.warning(log_events.KAFKA_AWAY, error=type(error).__name__)
-        elif error is None and self._away:
-            _log.info(log_events.KAFKA_BACK, seconds=round(away_s))
-        self._away = error is not None
 
     def _say_progress(self, term: Term) -> None:
         events, windows = self._told

@@ -23,13 +23,12 @@ PROGRESS = _event(
     "monitor_progress",
     "How it goes, once a minute: events and windows since the last, `lag`, `late`, open alerts.",
 )
-KAFKA_AWAY = _event("kafka_away", "The brokers don't answer (`error`); it waits and tries again.")
-KAFKA_BACK = _event("kafka_back", "The brokers answer again, after `seconds`.")
-LAST_WRITE_GIVEN_UP = _event(
-    "last_write_given_up",
-    "Told to stop while the brokers were away: the next monitor writes these windows again.",
-)
 STOPPING = _event("monitor_stopping", "Told to stop: what is closed is written first.")
+STOP_CUT_SHORT = _event(
+    "stop_cut_short",
+    "The brokers did not take the last transaction in `after_s`: nothing of it is written, and the"
+    " next start reads those events again.",
+)
 STOPPED = _event("monitor_stopped", "The end, as it was asked for.")
 
 OFFSETS_GONE = _event(

@@ -10,9 +10,11 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.client import ConnectionGroup
+from aiokafka.conn import CloseReason
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from runtime.kafka import record_batches
+from runtime.kafka import record_batches, unread
 from runtime.kafka.access import cluster_id, refusal
 from runtime.kafka.diagnosis import diagnose
 from runtime.kafka.errors import (
@@ -27,6 +29,7 @@ from runtime.kafka.errors import (
     TopicMissing,
     Unreachable,
 )
+from runtime.kafka.group_rights import group_operations
 from runtime.kafka.options import FETCH_WAIT_S, KafkaOptions
 from runtime.kafka.partition_fetches import PartitionFetches
 from runtime.kafka.protocol import (
@@ -39,6 +42,7 @@ from runtime.kafka.protocol import (
     TopicFacts,
 )
 from runtime.kafka.protocol import RebalanceListener as OurListener
+from runtime.kafka.stopping import stop_consumer
 from runtime.kafka.topic_facts import is_compacted, topic_facts
 from runtime.telemetry import log_events
 
@@ -237,6 +241,12 @@ class AiokafkaConsumer:
         client = self._consumer._client  # noqa: SLF001 - the admin client would be a second one
         return bool(await _within(timeout_s, is_compacted(client, topic)))
 
+    async def group_operations(self, *, timeout_s: float) -> frozenset[str]:
+        """What this user may do with the group."""
+        client, group = self._consumer._client, self._options.group_id  # noqa: SLF001 - as above
+        operations: frozenset[str] = await _within(timeout_s, group_operations(client, group))
+        return operations
+
     def subscribe(self, listener: OurListener) -> None:
         """Join the group for the configured topics or pattern."""
         options, ours = self._options, _Listener(listener, self._fetches)
@@ -292,8 +302,25 @@ class AiokafkaConsumer:
             await self._consumer.commit(
                 {TopicPartition(*partition): offset for partition, offset in offsets.items()}
             )
+        except asyncio.CancelledError:
+            self._forget_coordinator()
+            raise
         except errors.KafkaError as error:
             raise read_fault(error) from error
+
+    def _forget_coordinator(self) -> None:
+        """Close the connection on which a commit got no answer: the next one goes on a new one.
+
+        aiokafka would hold on to it for `request_timeout_s`, and every commit would hang so long
+        when a connection is dead that nobody has closed. Membership survives: the next heartbeat
+        finds the coordinator again.
+        """
+        coordinator, client = self._consumer._coordinator, self._consumer._client  # noqa: SLF001
+        place = (coordinator.coordinator_id, ConnectionGroup.COORDINATION)
+        connection = client._conns.pop(place, None)  # noqa: SLF001 - nobody else closes it
+        if connection is not None:
+            connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+        coordinator.coordinator_dead()
 
     def position(self, partition: Partition) -> int | None:
         """Offset after everything delivered; aiokafka's own `position` may wait without end."""
@@ -341,27 +368,11 @@ class AiokafkaConsumer:
         """Leave the group and disconnect."""
         if self._consumer is None:
             return
-        stopping = asyncio.ensure_future(self._consumer.stop())
-        try:
-            await asyncio.wait((stopping,), timeout=timeout_s)
-        finally:
-            stopping.cancel()
-        if stopping.done() and stopping.cancelled():
-            # aiokafka waits for a fetch that it has cancelled itself, and takes that for its own
-            # end: the group is left by then, the connections aren't closed.
-            await self._disconnect()
-        elif not stopping.done() or isinstance(stopping.exception(), errors.KafkaError):
+        if not await stop_consumer(self._consumer, within_s=timeout_s):
             # The session timeout tells the group what we couldn't.
             _log.warning(
                 log_events.GROUP_LEAVE_FAILED, session_timeout_s=self._options.session_timeout_s
             )
-        else:
-            stopping.result()
-
-    async def _disconnect(self) -> None:
-        for fetch in self._consumer._fetcher._pending_tasks:  # noqa: SLF001 - stop() didn't
-            fetch.cancel()
-        await self._consumer._client.close()  # noqa: SLF001
 
 
 class AiokafkaProducer:
@@ -452,6 +463,7 @@ class AiokafkaBrokers:
     def __init__(self, options: KafkaOptions) -> None:
         self._options = options
         record_batches.install()
+        unread.install()
         # Below INFO aiokafka logs keys and values, which hold what people wrote.
         logger = logging.getLogger("aiokafka")
         if logger.getEffectiveLevel() < logging.INFO:

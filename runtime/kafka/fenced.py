@@ -6,7 +6,6 @@ all that it still tries is refused by the brokers, however long it was thought d
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -22,6 +21,8 @@ from runtime.kafka.aiokafka_brokers import read_fault
 from runtime.kafka.errors import DeliveryStalled, Fenced, ProducerLost
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.producing import Outgoing
+from runtime.kafka.stopping import stop_in_time
+from runtime.kafka.unread import abandon, install
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +31,7 @@ _START_S = 60.0
 _WRITE_S = 120.0
 """For one set; above a broker's restart or a new leader, as the Java client's delivery timeout."""
 _TRANSACTION_MS = 60_000
-_STOP_S = 5.0
+_STOP_S = 3.0
 _FENCED = "another one writes under the same transactional id"
 
 
@@ -43,6 +44,7 @@ class FencedProducer:
         self._id = transactional_id
         self._producer: Any = None
         self._fenced = False
+        install()
 
     async def start(self) -> None:
         """Take the id over. When this returns, the one before can write nothing more.
@@ -94,11 +96,12 @@ class FencedProducer:
         if self._fenced:
             raise Fenced(_FENCED)
         producer = self._producer
+        futures: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.timeout(_WRITE_S):
                 await producer.begin_transaction()
-                futures = [
-                    await producer.send(
+                for record, partition in records:
+                    sent = await producer.send(
                         record.topic,
                         value=record.value,
                         key=record.key,
@@ -106,8 +109,7 @@ class FencedProducer:
                         timestamp_ms=record.timestamp_ms,
                         headers=list(record.headers),
                     )
-                    for record, partition in records
-                ]
+                    futures.append(sent)
                 written = await asyncio.gather(*futures)
                 if offsets:
                     await producer.send_offsets_to_transaction(
@@ -121,6 +123,8 @@ class FencedProducer:
             raise Fenced(_FENCED) from error
         except KafkaError as error:
             raise read_fault(error, otherwise=ProducerLost) from error
+        finally:
+            abandon(futures)
         return [one.offset for one in written]
 
     async def partitions(self, topic: str) -> int:
@@ -135,6 +139,4 @@ class FencedProducer:
         if self._producer is None:
             return
         producer, self._producer = self._producer, None
-        with suppress(TimeoutError, KafkaError):
-            async with asyncio.timeout(_STOP_S):
-                await producer.stop()
+        await stop_in_time(producer.stop, within_s=_STOP_S)

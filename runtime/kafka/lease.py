@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
@@ -16,11 +17,14 @@ from aiokafka.errors import KafkaError
 
 from runtime.kafka.aiokafka_brokers import read_fault
 from runtime.kafka.options import KafkaOptions
-from runtime.kafka.stopping import stop_client
+from runtime.kafka.stopping import stop_consumer
+from runtime.telemetry import log_events
+
+_log = structlog.get_logger(__name__)
 
 _POLL_S = 1.0
 """How often the group's client is called, for it to know that this member is alive."""
-_STOP_S = 10.0
+_STOP_S = 5.0
 
 
 class Lease:
@@ -89,8 +93,11 @@ class Lease:
                 await self._polling
             self._polling = None
         if self._consumer is not None:
-            await stop_client(self._consumer, within_s=_STOP_S)
-            self._consumer = None
+            consumer, self._consumer = self._consumer, None
+            if not await stop_consumer(consumer, within_s=_STOP_S):
+                _log.warning(
+                    log_events.GROUP_LEAVE_FAILED, session_timeout_s=self._options.session_timeout_s
+                )
         self.held.clear()
         self.lost.set()
 

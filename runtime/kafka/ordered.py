@@ -5,19 +5,27 @@ see one partition's Monday after another's Thursday, and has to hold all that li
 the next record always comes from the partition that is furthest behind in time.
 """
 
+import asyncio
 import heapq
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from runtime.kafka.aiokafka_brokers import read_fault
 
 _T = TypeVar("_T")
 _ROUND = 2_000
 """Records of a round, and so of one partition that wait for another's: a few MB."""
+_QUIET_S = 1.0
+"""What brought nothing for so long is asked for its end before others pass it. What brings records
+all the time names its end with each of them."""
+_ASK_S = 1.0
+"""For an answer to that; it is asked again with the next look."""
 
 
 class OrderedReader(Generic[_T]):
@@ -25,7 +33,8 @@ class OrderedReader(Generic[_T]):
 
     A partition without records holds the others up while there is more of it to read: how far
     they got beside it couldn't be told. It is at its end when its position is, transaction markers
-    included; never because nothing came for a while.
+    included; never because nothing came for a while. Where that is was told with its last fetch:
+    once others bring something, a quiet one is asked again, for it may have got records, too.
     """
 
     def __init__(
@@ -33,6 +42,7 @@ class OrderedReader(Generic[_T]):
         consumer: Any,
         starts: Mapping[TopicPartition, int],
         decode: Callable[[Any], tuple[float, _T]],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`consumer` is an AIOKafkaConsumer with exactly these partitions assigned.
 
@@ -40,6 +50,13 @@ class OrderedReader(Generic[_T]):
         """
         self._consumer = consumer
         self._decode = decode
+        self._monotonic = monotonic
+        self._brought_at: dict[TopicPartition, float] = {}
+        """When a partition last brought something."""
+        self._ends: dict[TopicPartition, int] = {}
+        """What partitions named as their end when they were asked."""
+        self._unsure: set[TopicPartition] = set()
+        """Those that didn't answer that yet."""
         self._waiting: dict[TopicPartition, deque[tuple[float, _T, int]]] = {}
         self.positions: dict[TopicPartition, int] = dict(starts)
         """Offset after the last record handed out, and after markers that follow it."""
@@ -63,11 +80,16 @@ class OrderedReader(Generic[_T]):
                 )
             except KafkaError as error:
                 raise read_fault(error) from error
+            now = self._monotonic()
             for partition, records in batches.items():
+                self._brought_at[partition] = now
+                self._unsure.discard(partition)
                 queue = self._waiting[partition]
                 for record in records:
-                    time, item = self._decode(record)
-                    queue.append((time, item, record.offset))
+                    at, item = self._decode(record)
+                    queue.append((at, item, record.offset))
+            if batches or self._unsure:
+                await self._ask_quiet(now)
         return self._ready()
 
     def at_end(self, partition: TopicPartition) -> bool:
@@ -75,11 +97,37 @@ class OrderedReader(Generic[_T]):
         return not self._waiting[partition] and self._fetched_all(partition)
 
     def end(self, partition: TopicPartition) -> int | None:
-        """Where the partition's readable log ended at the last fetch; None before it."""
+        """Where the partition's readable log ended when it was last told; None before that."""
         end = self._consumer.last_stable_offset(partition)
-        return end if end is not None and end >= 0 else None
+        ends = [one for one in (end, self._ends.get(partition)) if one is not None and one >= 0]
+        return max(ends, default=None)
+
+    async def _ask_quiet(self, now: float) -> None:
+        """Ask the partitions that seem to be at their end, and were for a while, where it is."""
+        self._unsure.update(
+            partition
+            for partition, queue in self._waiting.items()
+            if not queue
+            and self._fetched_all(partition)
+            and now - self._brought_at.get(partition, -math.inf) >= _QUIET_S
+        )
+        if not self._unsure:
+            return
+        try:
+            async with asyncio.timeout(_ASK_S):
+                ends = await self._consumer.end_offsets(list(self._unsure))
+        except (TimeoutError, KafkaTimeoutError):
+            return
+        except KafkaError as error:
+            if error.retriable:
+                return
+            raise read_fault(error) from error
+        self._ends.update(ends)
+        self._unsure.clear()
 
     def _fetched_all(self, partition: TopicPartition) -> bool:
+        if partition in self._unsure:
+            return False
         end, at = self.end(partition), self._position(partition)
         return end is not None and at is not None and at >= end
 

@@ -12,6 +12,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from runtime.kafka import unread
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import DeliveryStalled, TopicMissing
 from runtime.kafka.protocol import Headers
@@ -179,6 +180,7 @@ async def kafka_producer(
         TopicMissing: one of `topics` doesn't exist.
     """
     delivery = delivery or Delivery()
+    unread.install()
     producer = AIOKafkaProducer(
         bootstrap_servers=broker.bootstrap,
         enable_idempotence=True,

@@ -87,6 +87,9 @@ class KafkaConsumer(Protocol):
     async def compacted(self, topic: str, *, timeout_s: float) -> bool:
         """Whether a topic keeps only each key's last record; False where brokers don't tell."""
 
+    async def group_operations(self, *, timeout_s: float) -> frozenset[str]:
+        """What this user may do with the group, of `read` and others; empty where unknown."""
+
     def subscribe(self, listener: RebalanceListener) -> None:
         """Join the group for the configured topics or pattern."""
 

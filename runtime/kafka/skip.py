@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +15,7 @@ from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import Fenced, ReadingStalled
 from runtime.kafka.partition_fetches import PartitionFetches
 from runtime.kafka.protocol import Partition
+from runtime.kafka.stopping import stop_consumer
 
 _START_S = 10.0
 _STALL_S = 15.0
@@ -100,9 +101,7 @@ async def _consumer(broker: Broker, group: str) -> AsyncIterator[AIOKafkaConsume
             raise await unreachable(broker, error) from error
         yield consumer
     finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_STOP_S):
-                await consumer.stop()
+        await stop_consumer(consumer, within_s=_STOP_S)
 
 
 async def _partitions(

@@ -29,7 +29,7 @@ _OPERATIONS = {
     10: "describe_configs",
     11: "alter_configs",
 }
-"""Bits of `topic_authorized_operations` (Kafka's AclOperation)."""
+"""Bits of `authorized_operations` (Kafka's AclOperation)."""
 _UNKNOWN = -(2**31)
 _NO_ID = bytes(16)
 _UNKNOWN_TOPIC = 3
@@ -148,14 +148,18 @@ async def topic_facts(client: Any, topics: Iterable[str]) -> dict[str, TopicFact
     found: dict[str, TopicFacts] = {}
     for error_code, name, topic_id, _, _, operations, _ in answer.topics:
         if error_code != _UNKNOWN_TOPIC:
-            bits = 0 if operations == _UNKNOWN else operations
             found[name] = TopicFacts(
                 id="" if topic_id == _NO_ID else str(UUID(bytes=topic_id)),
-                operations=frozenset(
-                    operation for bit, operation in _OPERATIONS.items() if bits >> bit & 1
-                ),
+                operations=operations_of(operations),
             )
     return found
+
+
+def operations_of(bits: int) -> frozenset[str]:
+    """What Kafka's bit field of authorized operations allows; empty where brokers don't tell."""
+    if bits == _UNKNOWN:
+        return frozenset()
+    return frozenset(operation for bit, operation in _OPERATIONS.items() if bits >> bit & 1)
 
 
 async def is_compacted(client: Any, topic: str) -> bool:

@@ -15,13 +15,13 @@ from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import ReadingStalled, TopicMissing
 from runtime.kafka.ordered import OrderedReader
 from runtime.kafka.protocol import Headers
-from runtime.kafka.stopping import stop_client
+from runtime.kafka.stopping import stop_consumer
 from runtime.spelling import did_you_mean
 
 _T = TypeVar("_T")
 
 _START_S = 10.0
-_STOP_S = 5.0
+_STOP_S = 2.0
 _POLL_MS = 500
 _STALL_S = 30.0
 """Without a step forward for this long, before the end that the broker named, reading fails."""
@@ -232,7 +232,7 @@ async def kafka_topic_log(
         consumer.assign(partitions)
         yield KafkaTopicLog(consumer, partitions)
     finally:
-        await stop_client(consumer, within_s=_STOP_S)
+        await stop_consumer(consumer, within_s=_STOP_S)
 
 
 def _stored(record: Any) -> StoredRecord:

@@ -36,3 +36,9 @@ PRODUCER_STOP_FAILED = EVENTS.declare("producer_stop_failed", "The producer did 
 HEALTH_LISTENS = EVENTS.declare(
     "health_listens", "`/livez`, `/readyz` and `/metrics` are served at `url`."
 )
+KAFKA_UNREACHABLE = EVENTS.declare(
+    "kafka_unreachable",
+    "No broker answers `since` then: `reason` names the key to change. At once, then each minute;"
+    " while the consumer starts each 10 s, for a minute in all.",
+)
+KAFKA_REACHABLE = EVENTS.declare("kafka_reachable", "The brokers answer again.")

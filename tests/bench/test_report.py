@@ -1,4 +1,4 @@
-"""Goals are held against their bounds, and all figures go into the JSON file."""
+"""Goals are compared with their bounds, and all figures go into the JSON file."""
 
 import msgspec
 

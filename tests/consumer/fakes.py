@@ -1,4 +1,4 @@
-"""A model that answers at once, as it is told to; and records to ask it about."""
+"""A model that answers at once with what a test chose; and records to ask it about."""
 
 import asyncio
 import json
@@ -25,6 +25,7 @@ from emollm.prompts import PromptBuilder
 from emollm.protocol import OnAnswer, OnError, PoolAnswer, Prompt, ServerInfo
 from emollm.tasks import Task
 from schemas import AffectEvent
+from tests.consumer.records import make_record
 
 Say = Callable[[Prompt], str | ModelError]
 
@@ -122,11 +123,11 @@ class FakePool:
             self.waiting -= 1
         answers: list[PoolAnswer | ModelError] = []
         for prompt in prompts:
-            said = self.say(prompt)
-            if isinstance(said, str):
-                answers.append(PoolAnswer(text=said, server="http://gpu", attempts=1))
+            answer = self.say(prompt)
+            if isinstance(answer, str):
+                answers.append(PoolAnswer(text=answer, server="http://gpu", attempts=1))
             else:
-                answers.append(said)
+                answers.append(answer)
         return answers
 
     async def wait_available(self) -> None:
@@ -185,16 +186,7 @@ class Listing:
 
 def record(text: str, offset: int = 0, **other: Any) -> Record:
     fields: dict[str, Any] = {"id": f"p{offset}", "text": text} | other.pop("post", {})
-    defaults: dict[str, Any] = {
-        "topic": "posts",
-        "partition": 0,
-        "epoch": 1,
-        "timestamp_ms": 1_700_000_000_000,
-        "received_at": 1_700_000_001.0,
-        "key": None,
-        "value": json.dumps(fields).encode(),
-    }
-    return Record(offset=offset, **(defaults | other))
+    return make_record(json.dumps(fields).encode(), offset, **other)
 
 
 def event_of(outcome: object) -> AffectEvent:

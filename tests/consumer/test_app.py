@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -17,8 +16,9 @@ from consumer.settings import Settings
 from runtime.kafka.protocol import Partition
 from schemas.headers import ERRORS_PREFIX
 from tests.consumer.fakes import reach
-from tests.consumer.tgi import FakeTgi, serving
+from tests.polling import until
 from tests.runtime.kafka.fake_kafka import FakeKafka
+from tests.tgi import FakeTgi
 
 TOKEN = "sekrit-token-of-the-model"
 KEY = "sekrit-key-of-the-pseudonyms-0123"
@@ -49,7 +49,7 @@ def post(number: int, **more: Any) -> bytes:
 async def test_posts_become_events_and_poison_dead_letters_and_it_ends_with_zero() -> None:
     broker = kafka(*(post(n) for n in range(20)), b"junk \xff", None)
     lines: list[str] = []
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         with capture_logs() as logs:
             status = await run(
                 settings(tgi.url),
@@ -77,7 +77,7 @@ async def test_posts_become_events_and_poison_dead_letters_and_it_ends_with_zero
 
 
 async def test_a_wrong_model_is_refused_by_the_canary_with_exit_3() -> None:
-    async with serving(FakeTgi(lambda _: "Sure! I'd be happy to help.")) as tgi:
+    async with FakeTgi(lambda _: "Sure! I'd be happy to help.") as tgi:
         with capture_logs() as logs:
             status = await run(settings(tgi.url), signals=False, make_brokers=kafka().brokers)
     assert status == 3
@@ -88,14 +88,12 @@ async def test_a_wrong_model_is_refused_by_the_canary_with_exit_3() -> None:
 
 
 async def test_one_constant_answer_is_no_emollm() -> None:
-    async with serving(FakeTgi(lambda p: "joy." if "contains" in p else "0.5")) as tgi:
+    async with FakeTgi(lambda p: "joy." if "contains" in p else "0.5") as tgi:
         assert await run(settings(tgi.url), signals=False, make_brokers=kafka().brokers) == 3
 
 
 async def test_an_unknown_model_is_refused_with_what_to_configure() -> None:
-    tgi = FakeTgi()
-    tgi.model_id = "acme/other-7b"
-    async with serving(tgi):
+    async with FakeTgi(info={"model_id": "acme/other-7b"}) as tgi:
         with capture_logs() as logs:
             status = await run(settings(tgi.url), signals=False, make_brokers=kafka().brokers)
     assert status == 3
@@ -103,10 +101,9 @@ async def test_an_unknown_model_is_refused_with_what_to_configure() -> None:
 
 
 async def test_an_unknown_model_is_asked_as_the_configuration_describes_it() -> None:
-    tgi, broker = FakeTgi(), kafka(post(1))
-    tgi.model_id = "acme/other-7b"
+    broker = kafka(post(1))
     mine = {"name": "ours", "family": "t5", "wrapper": "bare", "revision": "r7"}
-    async with serving(tgi):
+    async with FakeTgi(info={"model_id": "acme/other-7b"}) as tgi:
         status = await run(
             settings(tgi.url, model=mine),
             until=Until(max_records=1),
@@ -114,16 +111,15 @@ async def test_an_unknown_model_is_asked_as_the_configuration_describes_it() -> 
             make_brokers=broker.brokers,
         )
     assert status == 0
-    assert not any("Human:" in prompt for prompt in tgi.asked)
+    assert not any("Human:" in prompt for prompt in tgi.prompts)
     (value,) = broker.values("affect.events")
     assert json.loads(value or b"")["model"]["id"] == "ours"
     assert json.loads(value or b"")["model"]["revision"] == "r7"
 
 
 async def test_a_refused_token_ends_with_exit_3() -> None:
-    tgi = FakeTgi()
-    tgi.status = 401
-    async with serving(tgi):
+    async with FakeTgi() as tgi:
+        tgi.status = 401
         with capture_logs() as logs:
             status = await run(settings(tgi.url), signals=False, make_brokers=kafka().brokers)
     assert status == 3
@@ -151,7 +147,7 @@ async def test_no_model_server_within_the_wait_ends_with_exit_1() -> None:
 async def test_what_only_shows_at_start_ends_with_exit_2_or_3(
     sections: dict[str, dict[str, Any]],
 ) -> None:
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         with capture_logs() as logs:
             status = await run(
                 settings(tgi.url, **sections), signals=False, make_brokers=kafka().brokers
@@ -173,9 +169,9 @@ async def test_it_stops_cleanly_while_it_waits_for_a_model_server() -> None:
 
 
 async def test_health_is_served_from_the_start_to_the_end() -> None:
-    tgi, broker = FakeTgi(), kafka(post(1))
+    broker = kafka(post(1))
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    async with serving(tgi):
+    async with FakeTgi() as tgi:
         running = asyncio.ensure_future(
             run(settings(tgi.url), on_ready=ready.set_result, make_brokers=broker.brokers)
         )
@@ -200,7 +196,7 @@ async def test_health_is_served_from_the_start_to_the_end() -> None:
 
 async def test_a_dead_letter_tells_where_it_came_from() -> None:
     broker = kafka(b"junk")
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         await run(
             settings(tgi.url),
             until=Until(max_records=1),
@@ -213,10 +209,10 @@ async def test_a_dead_letter_tells_where_it_came_from() -> None:
 
 async def test_health_is_served_and_kafka_is_checked_before_a_model_server_has_answered() -> None:
     """And the group is joined only once one has passed the canary: no partition waits for it."""
-    tgi, broker = FakeTgi(), kafka(post(1))
+    broker = kafka(post(1))
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    tgi.status = 503
-    async with serving(tgi):
+    async with FakeTgi() as tgi:
+        tgi.status = 503
         with capture_logs() as logs:
             running = asyncio.ensure_future(
                 run(
@@ -225,7 +221,7 @@ async def test_health_is_served_and_kafka_is_checked_before_a_model_server_has_a
                     make_brokers=broker.brokers,
                 )
             )
-            await reached(lambda: any(one["event"] == "waiting_for_model" for one in logs))
+            await until(lambda: any(one["event"] == "waiting_for_model" for one in logs))
         url = next(one["url"] for one in logs if one["event"] == "health_listens")
         async with aiohttp.ClientSession() as session:
             async with session.get(f"{url}/livez") as response:
@@ -259,12 +255,12 @@ async def test_a_partition_that_stopped_is_a_warning_in_readyz_which_stays_200()
     broker.produce("posts", [post(1), post(2)], 1)
     broker.logs[Partition("posts", 1)].bad_at = 1
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         with capture_logs() as logs:
             running = asyncio.ensure_future(
                 run(settings(tgi.url), on_ready=ready.set_result, make_brokers=broker.brokers)
             )
-            await reached(lambda: any(one["event"] == "partition_stopped" for one in logs))
+            await until(lambda: any(one["event"] == "partition_stopped" for one in logs))
         url = (await ready).split()[-1]
         async with aiohttp.ClientSession() as session:
             async with session.get(f"{url}/readyz") as response:
@@ -277,10 +273,3 @@ async def test_a_partition_that_stopped_is_a_warning_in_readyz_which_stays_200()
         assert 'emostream_paused{reason="bad_batch"} 1.0' in text
         os.kill(os.getpid(), signal.SIGTERM)
         assert await running == 0
-
-
-async def reached(condition: Callable[[], bool]) -> None:
-    """Wait for what sockets and timers bring about."""
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - a log has no event to wait for
-            await asyncio.sleep(0.02)

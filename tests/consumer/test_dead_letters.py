@@ -20,9 +20,9 @@ async def test_a_poison_post_becomes_one_dead_letter_with_its_own_bytes_and_the_
             if partition.topic == "affect.dlq"
             for record in log.records
         ]
-        letter = read_dead_letter(record.key, record.value, record.headers)
-        assert (letter.value, letter.topic, letter.offset) == (b"poison", "posts", 1)
-        assert (letter.stage, letter.class_name) == ("decode", "NotJson")
+        dead_letter = read_dead_letter(record.key, record.value, record.headers)
+        assert (dead_letter.value, dead_letter.topic, dead_letter.offset) == (b"poison", "posts", 1)
+        assert (dead_letter.stage, dead_letter.class_name) == ("decode", "NotJson")
         assert rig.committed == 3
         assert rig.seen.dead_letters == [("decode", "NotJson")]
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from pydantic import BaseModel
 
 from consumer.app import kafka_options, run, server_options
@@ -18,8 +17,8 @@ from runtime.kafka.errors import KafkaFault
 from runtime.kafka.security import client_security
 from runtime.settings.section import Section
 from runtime.telemetry.logging import setup_logging
-from tests.consumer.tgi import FakeTgi, serving
 from tests.runtime.kafka.fake_kafka import FakeKafka
+from tests.tgi import FakeTgi
 
 MARK = "sekrit"
 
@@ -55,16 +54,12 @@ def whole(url: str) -> Settings:
 
 
 @pytest.fixture
-def out() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def out() -> io.StringIO:
+    """A log of everything, until the end of the test: `tests/conftest.py` puts logging back."""
     stream = io.StringIO()
     setup_logging("json", "debug", stream)
-    root.setLevel(logging.DEBUG)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    logging.getLogger().setLevel(logging.DEBUG)
+    return stream
 
 
 def test_all_secrets_are_known() -> None:
@@ -94,8 +89,7 @@ async def test_a_run_with_all_of_them_set_tells_none(out: io.StringIO) -> None:
     broker = FakeKafka({"posts": 1, "affect.events": 1, "affect.dlq": 1})
     post = {"id": "1", "text": "Hello there.", "author": "ann@x"}
     broker.produce("posts", [json.dumps(post).encode(), b"junk", None])
-    tgi = FakeTgi()
-    async with serving(tgi):
+    async with FakeTgi() as tgi:
         settings = whole(tgi.url)
         bounds = {"until": Until(max_records=3), "signals": False, "make_brokers": broker.brokers}
         assert await run(settings, **bounds) == 0  # type: ignore[arg-type]

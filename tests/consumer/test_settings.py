@@ -1,4 +1,4 @@
-"""The configuration is read from a file and the environment, or refused in words that mend it."""
+"""The configuration is read from a file and the environment, or refused with what to change."""
 
 import tomllib
 from pathlib import Path
@@ -109,7 +109,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("toml", "words"), REFUSED.values(), ids=REFUSED.keys())
-def test_unsafe_settings_are_refused_with_the_words_that_mend_them(
+def test_unsafe_settings_are_refused_with_what_to_change(
     tmp_path: Path, toml: str, words: str
 ) -> None:
     message = problems(tmp_path, toml)
@@ -238,7 +238,7 @@ def test_a_pattern_replaces_the_default_topics(tmp_path: Path) -> None:
 
 def test_the_example_file_is_the_defaults(tmp_path: Path) -> None:
     assert loaded(tmp_path, to_example_toml()) == load(None, {})
-    # and so it is with every comment taken out, but for what can't stand beside the defaults
+    # and so it is with every comment taken out, but for what can't be set beside the defaults
     whole = "\n".join(
         line.removeprefix("#") if line.startswith("#") and line[1] != " " else line
         for line in to_example_toml().splitlines()

@@ -2,7 +2,6 @@
 
 import random
 import time
-import uuid
 from typing import NamedTuple
 
 import msgspec
@@ -13,14 +12,15 @@ from consumer.app import run
 from consumer.options import Until
 from consumer.settings import Settings
 from infra.kafka import TopicNames, create_topics, default_topics
-from producer import BAD_INPUTS, Broker
+from producer import BAD_INPUTS
 from producer.dead_letter_replay import replayed_record
 from producer.dead_letters import stored_dead_letter
 from runtime.kafka.aiokafka_brokers import AiokafkaProducer
 from runtime.kafka.options import KafkaOptions
-from runtime.kafka.topic_log import StoredRecord, kafka_topic_log
+from runtime.kafka.topic_log import StoredRecord
 from schemas import AFFECT_EVENT, AffectEvent, dead_letter_headers
-from tests.e2e.model_server import FaultyModelServer
+from tests.tgi import FakeTgi, varied
+from tests.topics import stored_records, topic_names
 
 OF_EACH = 2
 NO_KEY = b""
@@ -36,8 +36,7 @@ class Sent(NamedTuple):
 
 @pytest.fixture
 async def names(bootstrap: str) -> TopicNames:
-    mark = uuid.uuid4().hex[:8]
-    names = TopicNames(*(f"{mark}.{part}" for part in ("posts", "events", "dlq", "windows", "al")))
+    names = topic_names()
     await create_topics({"bootstrap_servers": bootstrap}, default_topics(names, partitions=2))
     return names
 
@@ -46,31 +45,28 @@ async def test_each_bad_input_ends_as_the_table_says_and_nothing_else_with_it(
     bootstrap: str, names: TopicNames
 ) -> None:
     sent = await _send_the_table(bootstrap, names.posts)
-    model_server = FaultyModelServer()
-    await model_server.start()
-    try:
+    async with FakeTgi(varied) as tgi:
         status = await run(
-            _settings(bootstrap, names, model_server.url),
+            _settings(bootstrap, names, tgi.url),
             until=Until(max_records=len(sent) + 1),
             signals=False,
         )
-    finally:
-        await model_server.stop()
     assert status == 0
-    events = await _records(bootstrap, names.events)
-    letters = await _records(bootstrap, names.dead_letters)
+    events = await stored_records(names.events, bootstrap)
+    dead_letters = await stored_records(names.dead_letters, bootstrap)
 
     ended: dict[bytes, str | None] = {event.key or NO_KEY: None for event in events}
     ended |= {
-        letter.key or NO_KEY: stored_dead_letter(letter).dead.class_name for letter in letters
+        dead_letter.key or NO_KEY: stored_dead_letter(dead_letter).dead.class_name
+        for dead_letter in dead_letters
     }
     due = {key: one for key, one in sent.items() if one.value is not None}
     assert ended == {key: one.dead_letter for key, one in due.items()}
-    assert len(events) + len(letters) == len(due)
+    assert len(events) + len(dead_letters) == len(due)
     for event in events:
         _is_a_cloud_event(event)
-    for letter in letters:
-        _is_the_record_whole(letter, sent[letter.key or NO_KEY].value)
+    for dead_letter in dead_letters:
+        _is_the_record_whole(dead_letter, sent[dead_letter.key or NO_KEY].value)
 
 
 async def _send_the_table(bootstrap: str, topic: str) -> dict[bytes, Sent]:
@@ -110,11 +106,6 @@ def _settings(bootstrap: str, names: TopicNames, model_server: str) -> Settings:
     )
 
 
-async def _records(bootstrap: str, topic: str) -> list[StoredRecord]:
-    async with kafka_topic_log(topic, Broker(bootstrap=bootstrap)) as log:
-        return [record async for record in log.read(await log.spans())]
-
-
 def _is_a_cloud_event(record: StoredRecord) -> None:
     event = msgspec.json.decode(record.value or b"", type=AffectEvent)
     headers = dict(record.headers)
@@ -131,11 +122,11 @@ def _is_a_cloud_event(record: StoredRecord) -> None:
 
 
 def _is_the_record_whole(record: StoredRecord, value: bytes | None) -> None:
-    letter = stored_dead_letter(record)
+    dead_letter = stored_dead_letter(record)
     assert record.value == value
-    assert TRACE[0] in letter.dead.headers
-    assert tuple(record.headers) == dead_letter_headers(letter.dead)
+    assert TRACE[0] in dead_letter.dead.headers
+    assert tuple(record.headers) == dead_letter_headers(dead_letter.dead)
     if record.key is not None:
-        assert ("own", record.key) in letter.dead.headers
+        assert ("own", record.key) in dead_letter.dead.headers
         # A replay gives the post its own time back.
-        assert replayed_record(letter, "posts").timestamp_ms == HOUR_AGO_MS
+        assert replayed_record(dead_letter, "posts").timestamp_ms == HOUR_AGO_MS

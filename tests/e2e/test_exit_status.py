@@ -1,25 +1,24 @@
 """`emostream consume` as a platform sees it: a process, its exit status and its last words."""
 
-import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.kafka import TopicNames, create_topics, default_topics
+from infra.kafka import create_topics, default_topics
 from producer import Broker, LoadSettings, send_load
-from tests.consumer.tgi import FakeTgi, serving
-from tests.e2e.processes import ConsumerProcess
+from tests.process import emostream
+from tests.tgi import FakeTgi
+from tests.topics import topic_names
 
-NAMES = TopicNames(*(f"status.{part}" for part in ("posts", "events", "dlq", "windows", "alerts")))
+NAMES = topic_names("status")
 
 
 @pytest.fixture
 async def tgi() -> AsyncIterator[FakeTgi]:
-    async with serving(FakeTgi()) as found:
-        yield found
+    async with FakeTgi() as server:
+        yield server
 
 
 def config(folder: Path, bootstrap: str, model_server: str, *, posts: str) -> Path:
@@ -38,15 +37,10 @@ log.format = "json"
 
 
 async def ended(path: Path) -> tuple[int, dict[str, Any]]:
-    """Its exit status, and the last line of its log."""
-    consumer = await ConsumerProcess.start(path, "consumer")
-    try:
-        async with asyncio.timeout(60):
-            status = await consumer.process.wait()
-    finally:
-        if consumer.process.returncode is None:
-            await consumer.kill()
-    return status, json.loads(consumer.words().splitlines()[-1])
+    """The consumer's exit status, and the last event of its log."""
+    free_port = {"EMOSTREAM_HTTP__PORT": "0"}
+    async with emostream("consume", "--config", str(path), environment=free_port) as consumer:
+        return await consumer.wait(), consumer.events[-1]
 
 
 async def test_a_missing_topic_is_2_with_the_command_that_makes_it(
@@ -62,10 +56,10 @@ async def test_a_wrong_model_is_3_and_named_with_its_server(
     tmp_path: Path, bootstrap: str, tgi: FakeTgi
 ) -> None:
     await create_topics({"bootstrap_servers": bootstrap}, default_topics(NAMES))
-    tgi.say = lambda _: "Sure! I'd be happy to help."
+    tgi.answer = lambda _: "Sure! I'd be happy to help."
     status, last = await ended(config(tmp_path, bootstrap, tgi.url, posts=NAMES.posts))
     assert status == last["exit_code"] == 3
-    assert tgi.model_id in last["reason"]
+    assert tgi.info["model_id"] in last["reason"]
     assert tgi.url in last["reason"]
 
 

@@ -1,39 +1,33 @@
 """Produce, consume, validate: real processes on real Kafka, faults on the way, sets at the end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from infra.kafka import TopicNames, create_topics, default_topics
+from infra.kafka import create_topics, default_topics
 from producer import BAD_INPUTS, Broker, LoadSettings, send_load
-from tests.e2e.model_server import FaultyModelServer
-from tests.e2e.processes import Members
 from tests.e2e.topics import Contents, contents
+from tests.process import Process, emostream
+from tests.tgi import FakeTgi, varied
+from tests.topics import topic_names
 
 GROUP = "e2e"
-NAMES = TopicNames(
-    posts="e2e.posts",
-    events="e2e.events",
-    dead_letters="e2e.dlq",
-    windows="e2e.windows",
-    alerts="e2e.alerts",
-)
+NAMES = topic_names("e2e")
 STAGE = 500
 STAGES = 4
 
 
 @pytest.fixture
-async def model_server() -> AsyncIterator[FaultyModelServer]:
-    server = FaultyModelServer(failing=0.05)
-    await server.start()
-    yield server
-    await server.stop()
+async def tgi() -> AsyncIterator[FakeTgi]:
+    async with FakeTgi(varied, failing=0.05) as server:
+        yield server
 
 
 @pytest.fixture
-def config(tmp_path: Path, bootstrap: str, model_server: FaultyModelServer) -> Path:
+def config(tmp_path: Path, bootstrap: str, tgi: FakeTgi) -> Path:
     path = tmp_path / "emostream.toml"
     path.write_text(
         f"""
@@ -50,7 +44,7 @@ events_topic = "{NAMES.events}"
 dlq_topic = "{NAMES.dead_letters}"
 
 [model]
-servers = ["{model_server.url}"]
+servers = ["{tgi.url}"]
 
 [log]
 format = "json"
@@ -61,38 +55,48 @@ format = "json"
 
 
 @pytest.fixture
-async def members(config: Path) -> AsyncIterator[Members]:
-    group = Members(config)
-    yield group
-    await group.end()
+async def join(config: Path) -> AsyncIterator[Callable[[], Awaitable[Process]]]:
+    """Starts a member of the group, as an operator would; gives it once it has partitions."""
+    command = ("consume", "--config", str(config))
+    async with AsyncExitStack() as members:
+
+        async def start() -> Process:
+            consumer = emostream(*command, environment={"EMOSTREAM_HTTP__PORT": "0"})
+            member = await members.enter_async_context(consumer)
+            await member.wait_for_line("emostream consumer is ready")
+            return member
+
+        yield start
 
 
 @pytest.mark.timeout(150)
 async def test_nothing_is_lost_through_kill_9_joins_leaves_and_server_errors(
-    bootstrap: str, members: Members, model_server: FaultyModelServer
+    bootstrap: str, join: Callable[[], Awaitable[Process]], tgi: FakeTgi
 ) -> None:
     """Each record is an event or a dead letter, never both; a second event has the same id."""
     await create_topics({"bootstrap_servers": bootstrap}, default_topics(NAMES))
-    first = await members.join("first")
+    first = await join()
     await _send(bootstrap, stage=1)
     second, _ = await asyncio.gather(  # joins while posts come in
-        members.join("second"), _send(bootstrap, stage=2)
+        join(), _send(bootstrap, stage=2)
     )
     sending = asyncio.create_task(_send(bootstrap, stage=3))
     await _events_reach(bootstrap, 2.3)
     await first.kill()
     await sending
-    third = await members.join("third")
+    third = await join()
     sending = asyncio.create_task(_send(bootstrap, stage=4))
     await _events_reach(bootstrap, 3.3)
-    assert await second.terminate() == 0, second.words()  # leaves while posts come in
+    assert await second.stop() == 0, second.output  # leaves while posts come in
     await sending
     found = await _settled(bootstrap)
-    assert await third.terminate() == 0, third.words()
+    assert await third.stop() == 0, third.output
 
-    assert second.published() > 0
-    assert third.published() > 0
-    assert model_server.failed > 0
+    for member in (second, third):
+        stopped = member.events[-1]
+        assert stopped["event"] == "stopped"
+        assert stopped["published"] > 0
+    assert tgi.failed > 0
     assert set(found.posts) == set(found.events) | set(found.dead)
     assert not set(found.events) & set(found.dead)
     assert found.uncommitted == 0
@@ -100,7 +104,7 @@ async def test_nothing_is_lost_through_kill_9_joins_leaves_and_server_errors(
         assert len({event.id for event in events}) == 1
         assert len({(event.sentiment, event.emotions) for event in events}) == 1
     for text in ("load-4-", "Traceback"):  # no post's id in a log line, and no bug
-        assert text not in second.words() + third.words()
+        assert text not in second.output + third.output
 
 
 async def _send(bootstrap: str, *, stage: int) -> None:

@@ -98,7 +98,7 @@ def test_an_answer_is_read_by_the_specification(
         ),
     ],
 )
-def test_a_wrong_specification_is_refused_in_words_that_mend_it(
+def test_a_wrong_specification_is_refused_with_what_to_change(
     change: dict[str, Any], sentence: str
 ) -> None:
     """At start, with the task's name."""

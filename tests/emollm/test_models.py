@@ -53,7 +53,7 @@ def test_every_model_has_room_for_the_longest_task() -> None:
         assert builder.text_tokens > 280, card.name
 
 
-def test_what_a_server_gets_wrong_is_said() -> None:
+def test_what_a_server_gets_wrong_has_a_remedy() -> None:
     """What `emostream models` prints."""
     notes = {
         (card.name, entry.server): (entry.works, entry.note)
@@ -109,7 +109,7 @@ def test_the_table_says_what_each_model_takes_and_how_it_is_launched() -> None:
 def test_a_pairing_that_answers_rubbish_comes_with_what_to_run_instead(
     model: str, dialect: str, remedy: str | None
 ) -> None:
-    said = pairing_remedy(find_model(model), dialect)
-    assert (said is None) == (remedy is None)
-    if said is not None and remedy is not None:
-        assert remedy in said
+    found = pairing_remedy(find_model(model), dialect)
+    assert (found is None) == (remedy is None)
+    if found is not None and remedy is not None:
+        assert remedy in found

@@ -43,7 +43,7 @@ def test_the_bare_wrapper_is_the_instruction_alone() -> None:
 
 
 def test_the_instruction_comes_first_and_is_constant() -> None:
-    """What stands before the post depends on task and wording only: servers cache it."""
+    """What comes before the post depends on task and wording only: servers cache it."""
     builder = PromptBuilder(ALL)
     prompts = [
         builder.build(EI_REG, builder.prepare(text), emotion).text
@@ -114,7 +114,7 @@ def test_a_limit_that_leaves_no_line_for_the_post_is_refused() -> None:
     assert PromptBuilder(ALL, max_input_tokens=least).text_tokens == 32
 
 
-def test_an_overlong_text_is_shortened_at_a_word_and_said_so() -> None:
+def test_an_overlong_text_is_shortened_at_a_word_and_marked_so() -> None:
     """Two megabytes; the instruction stays whole."""
     builder = PromptBuilder(ALL, max_input_tokens=1_000)
     prepared = builder.prepare("so much to tell " * 125_000)

@@ -140,7 +140,7 @@ answers = st.one_of(st.text(), st.lists(pieces, max_size=8).map("".join))
 def test_no_answer_gives_a_value_out_of_range(
     question: tuple[Task, str | None], answer: str
 ) -> None:
-    """Whatever is said: a value that the task has, or a reason; never an exception."""
+    """Whatever is answered: a value that the task has, or a reason; never an exception."""
     task, emotion = question
     value = task.read(answer, emotion)
     if isinstance(value, Unreadable):
@@ -157,7 +157,7 @@ def test_no_answer_gives_a_value_out_of_range(
 
 
 @given(answer=st.text(alphabet="0123456789.", max_size=MAX_ANSWER_CHARS))
-def test_a_read_number_is_the_number_that_stands_there(answer: str) -> None:
+def test_a_read_number_is_the_number_in_the_answer(answer: str) -> None:
     """Not a part of it, not a repaired one."""
     value = V_REG.read(answer)
     if isinstance(value, float):

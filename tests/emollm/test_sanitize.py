@@ -115,7 +115,7 @@ def test_ordinary_text_comes_through_byte_for_byte(text: str) -> None:
     ],
 )
 def test_what_would_speak_as_the_prompt_is_broken_by_a_space(text: str, clean: str) -> None:
-    """Visible, harmless, and said in the result."""
+    """Visible, harmless, and marked in the result."""
     assert CLEAN.clean(text) == (clean, True)
 
 

@@ -1,9 +1,8 @@
 """A command in a process of its own, waited for without blocking this one's event loop."""
 
-import asyncio
-import os
-import sys
 from dataclasses import dataclass
+
+from tests.process import emostream
 
 
 @dataclass(frozen=True)
@@ -13,24 +12,8 @@ class Done:
     err: str
 
 
-async def start_command(*words: str, **env: str) -> asyncio.subprocess.Process:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("EMOSTREAM_")}
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "emostream",
-        *words,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**clean, "NO_COLOR": "1", **env},
-    )
-
-
-async def finished(process: asyncio.subprocess.Process) -> Done:
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return Done(process.returncode, out.decode(), err.decode())
-
-
 async def run_command(*words: str, **env: str) -> Done:
-    return await finished(await start_command(*words, **env))
+    """Run `emostream …` to its end."""
+    async with emostream(*words, environment={"NO_COLOR": "1", **env}) as process:
+        status = await process.wait()
+    return Done(status, "\n".join(process.stdout), "\n".join(process.stderr))

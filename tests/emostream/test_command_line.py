@@ -14,7 +14,7 @@ from emostream.__main__ import make_app
 
 COMMANDS = [
     *("demo", "consume", "monitor", "events", "alerts", "doctor", "topics", "dlq", "produce"),
-    *("offsets", "serve", "broker", "models", "schemas", "evaluate"),
+    *("offsets", "serve", "broker", "models", "schemas", "predict", "evaluate"),
 ]
 
 
@@ -50,6 +50,7 @@ def test_the_overview_has_a_line_for_each_command() -> None:
             "broker",
             "models",
             "evaluate",
+            "predict",
             "topics create",
         ),
         *("dlq list", "dlq show", "dlq replay", "offsets skip"),
@@ -77,7 +78,7 @@ def test_wrong_usage_is_status_2_or_help(words: str) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_configuration_is_status_2_and_says_what_mends_it(tmp_path: Path) -> None:
+def test_a_wrong_configuration_is_status_2_and_says_what_to_change(tmp_path: Path) -> None:
     config = tmp_path / "emostream.toml"
     config.write_text('[kafka]\nbootstap = "localhost:9092"\n', encoding="utf-8")
     done = run("consume", "--config", str(config))
@@ -116,7 +117,7 @@ def test_models_are_one_json_list() -> None:
 
 
 def test_doctor_says_what_is_missing() -> None:
-    """Neither broker nor model server: a line each, with the mend, and status 1."""
+    """Neither broker nor model server: a line each, with what to do, and status 1."""
     done = run(
         "doctor",
         "--json",

@@ -1,5 +1,6 @@
 """`emostream evaluate`: from files to the tables of scores."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ import pytest
 
 from emollm.tasks import E_C, V_REG
 from emostream.__main__ import make_app
-from tests.consumer.tgi import FakeTgi, serving
 from tests.emostream.command import run_command
+from tests.tgi import FakeTgi
 
 TEXTS = {"Fine.": 0.7, "Bad.": 0.2, "Well.": 0.5}
 
@@ -77,7 +78,7 @@ def test_predictions_are_scored_against_labels_of_ones_own(
 async def test_a_server_is_asked_what_people_were_asked(tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     file.write_text("text,V-reg,E-c\nWhat a day,0.7,joy\nOh no,0.1,sadness\n", encoding="utf-8")
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         done = await run_command("evaluate", str(file), "--server", tgi.url, "--json")
     assert done.status == 0, done.err
     found = json.loads(done.out)["models"]["Emollama-chat-7b"]
@@ -88,12 +89,12 @@ async def test_a_server_is_asked_what_people_were_asked(tmp_path: Path) -> None:
         for task in (E_C, V_REG)
         for text in ("What a day.", "Oh no.")
     ]
-    assert sorted(prompt for prompt in tgi.asked if "Task:" in prompt) == sorted(texts)
+    assert sorted(prompt for prompt in tgi.prompts if "Task:" in prompt) == sorted(texts)
 
 
 async def test_lines_are_asked_as_they_are_and_unreadable_answers_counted(tmp_path: Path) -> None:
     file = lines(tmp_path / "a.jsonl", {})
-    async with serving(FakeTgi(lambda prompt: "none" if "Bad." in prompt else "0.5")) as tgi:
+    async with FakeTgi(lambda prompt: "none" if "Bad." in prompt else "0.5") as tgi:
         done = await run_command("evaluate", str(file), "--server", tgi.url, "--json")
     found = json.loads(done.out)["models"]["Emollama-chat-7b"]["V-reg"]
     assert (found["scored"], found["unreadable"]) == (2, 1)
@@ -112,10 +113,11 @@ async def test_the_small_model_is_run_in_this_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        ([], "give one file or folder"),
+        ([], "give files to be scored, or --bias"),
         (["{file}", "{file}"], "give one file or folder"),
+        (["{file}", "--bias"], "or --bias (with --report, if you like) and no files"),
         (["{file}", "--gold-scale", "5"], "must be LOW:HIGH"),
         (["{file}", "--gold-scale", "5:1"], "the first must be below"),
         (["{events}"], "name a file that has them with --gold"),
@@ -123,7 +125,7 @@ async def test_the_small_model_is_run_in_this_process(tmp_path: Path) -> None:
     ],
 )
 async def test_wrong_usage_is_status_2_and_a_sentence(
-    tmp_path: Path, words: list[str], said: str
+    tmp_path: Path, words: list[str], message: str
 ) -> None:
     events = tmp_path / "events.jsonl"
     events.write_text('{"version": 1, "post_id": "1", "model": {"id": "m"}, "processed_at": ""}\n')
@@ -131,11 +133,11 @@ async def test_wrong_usage_is_status_2_and_a_sentence(
     filled = [word.format(file=file, events=events, folder=tmp_path) for word in words]
     done = await run_command("evaluate", *filled)
     assert done.status == 2
-    assert said in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
 
 
-async def test_predictions_of_other_posts_are_told_not_scored(tmp_path: Path) -> None:
+async def test_predictions_of_other_posts_are_reported_not_scored(tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("text,V-reg\nSomething else,0.5\n", encoding="utf-8")
     done = await run_command(
@@ -143,3 +145,34 @@ async def test_predictions_of_other_posts_are_told_not_scored(tmp_path: Path) ->
     )
     assert done.status == 1
     assert "nothing could be scored" in done.err
+
+
+async def test_bias_is_reported_beside_a_model_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a few sentences: what a fake model reads higher of women is in both reports."""
+    monkeypatch.setattr("training.evaluation.bias.sentences.STATES", {"joy": ("cheerful",)})
+    monkeypatch.setattr("training.evaluation.bias.sentences.SITUATIONS", {})
+    sides = ("my sister", "My sister", "my wife", "My wife", "my mother", "My mother")
+
+    def say(prompt: str) -> str:
+        if "contains emotions" in prompt:
+            return "joy."
+        level = 0.5 + sum(map(ord, prompt)) % 7 / 1_000
+        return str(round(level + 0.1 * any(side in prompt for side in sides), 3))
+
+    file = tmp_path / "bias.md"
+    async with FakeTgi(say) as tgi:
+        words = ["--bias", "--server", tgi.url, "--report", str(file), "--json"]
+        status = await asyncio.to_thread(evaluate, *words)
+    assert status == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = {(row["comparison"], row["measure"]): row for row in found["differences"]}
+    row = rows["women - men, nouns", "V-reg"]
+    assert row["significant"]
+    assert row["test"]["mean"] == pytest.approx(0.05, abs=0.005)
+    assert not rows["women - men, names", "V-reg"]["significant"]
+    report = file.read_text(encoding="utf-8")
+    assert report.startswith("## Bias\n")
+    assert "| women - men, nouns | V-reg | +0.0" in report
+    assert "E-c:joy" not in report

@@ -3,13 +3,10 @@
 import asyncio
 import io
 import json
-import os
-import secrets
-import sys
 import time
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -22,8 +19,12 @@ from runtime.kafka.connection import Broker
 from runtime.kafka.producing import kafka_producer
 from runtime.kafka.topic_log import kafka_topic_log
 from schemas.alert import Alert, AlertAction, Mute
-from tests.monitor.live.made import T0, event
+from tests import process
+from tests.monitor.alerts import make_alert
+from tests.monitor.live.made import event
 from tests.monitor.live.stage import mood
+from tests.process import Process
+from tests.topics import topic_names
 
 HOSTILE = "evil \x1b]0;title\x07 \u202egnp.exe\u202c \u2066x\nnew line 👩\u200d🚀"
 
@@ -40,14 +41,8 @@ class Command:
     names: TopicNames
     broker: Broker
 
-    async def start(self, *words: str) -> asyncio.subprocess.Process:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("EMOSTREAM_")}
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "emostream", *words, "--config", str(self.config)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**clean, "COLUMNS": "200"},
-        )
+    def process(self, *words: str) -> Process:
+        return process.emostream(*words, "--config", str(self.config))
 
     async def __call__(self, *words: str, status: int = 0) -> str:
         """Run it in this process, for a new one takes seconds; give its output, or its error."""
@@ -76,9 +71,7 @@ class Command:
 
 @pytest.fixture
 async def emostream(bootstrap: str, tmp_path: Path) -> Command:
-    mark = secrets.token_hex(4)
-    parts = ("posts", "events", "dlq", "windows", "alerts", "mutes", "baselines")
-    names = TopicNames(*(f"{mark}.{part}" for part in parts))
+    names = topic_names()
     await create_topics({"bootstrap_servers": bootstrap}, default_topics(names))
     config = tmp_path / "emostream.toml"
     config.write_text(
@@ -91,24 +84,7 @@ async def emostream(bootstrap: str, tmp_path: Path) -> Command:
 
 
 def alert(transition: str, number: int = 0) -> Alert:
-    return msgspec.convert(
-        {
-            "version": 1,
-            "id": f"{transition}-{number}",
-            "alert_id": f"alert-{number}",
-            "track": "trains",
-            "transition": transition,
-            "measure": "negative_share",
-            "severity": "warning",
-            "observed": 0.61,
-            "expected": 0.3,
-            "started_at": T0,
-            "at": T0 + timedelta(minutes=5),
-            "posts": 213,
-            "authors": 90,
-        },
-        Alert,
-    )
+    return make_alert(transition, f"alert-{number}", observed=0.61, posts=213, authors=90)
 
 
 async def test_events_are_printed_whole_oldest_first_and_it_ends(emostream: Command) -> None:
@@ -141,14 +117,11 @@ async def test_strangers_move_nothing_on_the_terminal_and_lines_fit(emostream: C
 
 async def test_follow_shows_what_comes_from_now_on(emostream: Command) -> None:
     await emostream.write(emostream.names.events, event(0))
-    process = await emostream.start("events", "--json", "--follow")
-    assert process.stdout is not None
-    async with asyncio.timeout(60):
-        assert json.loads(await process.stdout.readline())["id"] == "event-0"
+    async with emostream.process("events", "--json", "--follow") as following:
+        await following.wait_for_line('"id":"event-0"')
         await emostream.write(emostream.names.events, event(1))
-        assert json.loads(await process.stdout.readline())["id"] == "event-1"
-    process.terminate()
-    await process.wait()
+        await following.wait_for_line('"id":"event-1"')
+        assert len(following.stdout) == 2
 
 
 async def test_alerts_and_what_people_say_of_them_are_printed_and_written(
@@ -164,8 +137,8 @@ async def test_alerts_and_what_people_say_of_them_are_printed_and_written(
     assert "alert-0  ack by ann: it is the strike" in shown
     rows = [json.loads(line) for line in (await emostream("alerts", "--json")).splitlines()]
     assert [row["transition"] for row in rows[:3]] == ["pending", "firing", "firing"]
-    said = [msgspec.convert(row, AlertAction) for row in rows[3:]]
-    assert [(one.action, one.alert_id, one.by) for one in said] == [
+    actions = [msgspec.convert(row, AlertAction) for row in rows[3:]]
+    assert [(one.action, one.alert_id, one.by) for one in actions] == [
         ("ack", "alert-0", "ann"),
         ("note", "alert-0", "ann"),
         ("false", "alert-1", "ben"),
@@ -199,9 +172,9 @@ async def test_a_topic_is_backtested_like_the_file_of_its_events(
         *mood(hours + 1_800, hours + 7_200, every_s=60, negative=0.3),
     ]
     await emostream.write(emostream.names.events, *events)
-    said = await emostream("monitor", "backtest", emostream.names.events, "--json")
+    report = await emostream("monitor", "backtest", emostream.names.events, "--json")
     file = tmp_path / "events.jsonl"
     file.write_text(await emostream("events", "--json"), encoding="utf-8")
-    assert said == await emostream("monitor", "backtest", str(file), "--json")
-    transitions = [json.loads(line)["transition"] for line in said.splitlines()]
+    assert report == await emostream("monitor", "backtest", str(file), "--json")
+    transitions = [json.loads(line)["transition"] for line in report.splitlines()]
     assert "firing" in transitions

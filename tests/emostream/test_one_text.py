@@ -9,7 +9,7 @@ from emollm.errors import ModelError
 from emostream.connection import Connection
 from emostream.exits import CommandError
 from emostream.one_text import read_one, report_lines
-from tests.consumer.tgi import FakeTgi, serving
+from tests.tgi import FakeTgi
 
 
 def settings(url: str, **sections: object) -> Settings:
@@ -18,22 +18,22 @@ def settings(url: str, **sections: object) -> Settings:
 
 
 async def test_a_text_is_read_without_kafka_and_told_in_lines() -> None:
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         event = await read_one(settings(tgi.url), "What a day!")
     assert event.text == "What a day!"
-    said = "\n".join(report_lines(event))
-    assert "valence    0.73" in said
-    assert "lzw1008/Emollama-chat-7b, 3 prompts" in said
+    report = "\n".join(report_lines(event))
+    assert "valence    0.73" in report
+    assert "lzw1008/Emollama-chat-7b, 3 prompts" in report
 
 
 async def test_a_shape_configured_for_a_topic_is_no_matter_here() -> None:
     shaped = {"input": {"preset": "bluesky", "langs": ["en"]}}
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         assert (await read_one(settings(tgi.url, **shaped), "What a day!")).prompts == 3
 
 
 async def test_a_text_that_can_not_be_read_is_a_sentence() -> None:
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         with pytest.raises(CommandError, match="nothing visible"):
             await read_one(settings(tgi.url), "\u200b")
 

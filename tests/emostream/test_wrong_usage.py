@@ -34,15 +34,15 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         monkeypatch.setattr(sys, "argv", ["emostream", *words])
         with pytest.raises(SystemExit) as ended:
             main()
-        said = capsys.readouterr()
+        output = capsys.readouterr()
         assert isinstance(ended.value.code, int)
-        return ended.value.code, said.out, said.err
+        return ended.value.code, output.out, output.err
 
     return run
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("produce replay - --loop", "a pipe can't be replayed in a loop"),
         ("produce replay x.jsonl --field.nope x", "a post's fields are id, text"),
@@ -58,17 +58,17 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     ],
 )
 def test_wrong_usage_is_status_2_and_says_what_is_wrong(
-    emostream: Emostream, words: str, said: str
+    emostream: Emostream, words: str, message: str
 ) -> None:
     status, out, err = emostream(*words.split())
     assert status == 2
-    assert said in out + err
+    assert message in out + err
 
 
 @pytest.mark.parametrize(
     "words", ["topics create", "dlq list", "dlq replay", "offsets skip", "produce load --count 1"]
 )
-def test_a_broker_that_is_not_there_is_said_once(emostream: Emostream, words: str) -> None:
+def test_a_broker_that_is_not_there_is_reported_once(emostream: Emostream, words: str) -> None:
     status, _, err = emostream(*words.split(), "--bootstrap", "127.0.0.1:1")
     assert status == 1
     (line,) = err.splitlines()

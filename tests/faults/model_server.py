@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from emollm.protocol import ServerInfo
-from tests.e2e.model_server import answer
+from tests.tgi import varied as answer
 
 MODEL, REVISION = "emostream-small", "faults"
 _LATENCY_S = (0.01, 0.05)

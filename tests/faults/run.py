@@ -157,6 +157,9 @@ class Run:
                     await breakage.run(world, fault)
             except TimeoutError:
                 self._broken["fault stuck"].append(fault.kind)
+            except Exception as error:  # noqa: BLE001 - the run goes on, and isn't clean
+                self._broken["fault failed"].append(f"{fault.kind}: {error!r}"[:500])
+                world.crew.resting = False
             finally:
                 self._under_way.discard(fault.kind)
             healed = time.time()

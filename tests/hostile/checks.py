@@ -44,23 +44,29 @@ def check(
     return "event"
 
 
-def is_a_dead_letter(given: Input, record: Record, letter: DeadLetter) -> None:
+def is_a_dead_letter(given: Input, record: Record, dead_letter: DeadLetter) -> None:
     """A dead letter says why in documented words, and holds the record whole."""
-    assert letter.class_name in CLASSES, f"an undocumented class: {letter.class_name}"
-    assert letter.stage in STAGES
-    assert letter.message, "the header doesn't say why"
-    assert len(letter.message) <= _LONGEST_MESSAGE, "a message that may quote something"
-    assert given.mark not in letter.message, f"the message quotes the post: {letter.message}"
-    assert letter.attempts >= 1
-    assert (letter.key, letter.value, letter.headers) == (record.key, record.value, record.headers)
-    headers = dead_letter_headers(letter)
+    assert dead_letter.class_name in CLASSES, f"an undocumented class: {dead_letter.class_name}"
+    assert dead_letter.stage in STAGES
+    assert dead_letter.message, "the header doesn't say why"
+    assert len(dead_letter.message) <= _LONGEST_MESSAGE, "a message that may quote something"
+    assert given.mark not in dead_letter.message, (
+        f"the message quotes the post: {dead_letter.message}"
+    )
+    assert dead_letter.attempts >= 1
+    assert (dead_letter.key, dead_letter.value, dead_letter.headers) == (
+        record.key,
+        record.value,
+        record.headers,
+    )
+    headers = dead_letter_headers(dead_letter)
     _can_be_written(headers)
     reason = {name: value for name, value in headers if name.startswith("__emostream.errors.")}
-    assert (reason["__emostream.errors.class.name"] or b"").decode() == letter.class_name
+    assert (reason["__emostream.errors.class.name"] or b"").decode() == dead_letter.class_name
     assert given.mark.encode() not in b"\0".join(value or b"" for value in reason.values())
-    found = read_dead_letter(letter.key, letter.value, headers)
+    found = read_dead_letter(dead_letter.key, dead_letter.value, headers)
     assert found.headers == own_headers(record.headers)
-    assert msgspec.structs.replace(found, headers=letter.headers) == letter
+    assert msgspec.structs.replace(found, headers=dead_letter.headers) == dead_letter
 
 
 def _is_an_event(given: Input, record: Record, emit: Emit, *, include_text: bool) -> None:
@@ -84,8 +90,14 @@ def _is_an_event(given: Input, record: Record, emit: Emit, *, include_text: bool
 
 
 def _says_something(event: AffectEvent) -> None:
-    said = (event.sentiment, event.emotions, event.intensity, event.intensity_class, event.custom)
-    assert any(one is not msgspec.UNSET for one in said), "an event that says nothing"
+    results = (
+        event.sentiment,
+        event.emotions,
+        event.intensity,
+        event.intensity_class,
+        event.custom,
+    )
+    assert any(one is not msgspec.UNSET for one in results), "an event that says nothing"
 
 
 def _can_be_written(headers: Any) -> None:

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -19,12 +17,14 @@ import psutil
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.plan import make_plan
 from consumer.settings import Tasks
-from infra.kafka import TopicNames, create_topics, default_topics
+from infra.kafka import create_topics, default_topics
 from producer import Broker
 from runtime.kafka.topic_log import kafka_topic_log
 from tests.hostile.topics import MARK, PARTITIONS, Verdict, judge, send
+from tests.process import Process, emostream
+from tests.topics import topic_names
 
-NAMES = TopicNames(*(f"hostile.{part}" for part in ("posts", "events", "dlq", "windows", "alerts")))
+NAMES = topic_names("hostile")
 GROUP = "hostile"
 _LOOK_S = 0.5
 _STUCK_S = 120.0
@@ -36,8 +36,8 @@ class Report(msgspec.Struct):
 
     records: int
     verdict: Verdict
-    said: dict[str, int]
-    """What the model server said, how often."""
+    replies: dict[str, int]
+    """How often the model server sent each kind of reply."""
     took_s: float
     rss_mb: float
     """The consumer's peak."""
@@ -51,24 +51,24 @@ class Report(msgspec.Struct):
     def text(self) -> str:
         """For a person."""
         events = sum(n for (_, end), n in self.verdict.ended.items() if end == "event")
-        letters = sum(self.verdict.ended.values()) - events
-        said = ", ".join(
-            f"{name} {n:,}" for name, n in sorted(self.said.items(), key=lambda one: -one[1])
+        dead_letters = sum(self.verdict.ended.values()) - events
+        replies = ", ".join(
+            f"{name} {n:,}" for name, n in sorted(self.replies.items(), key=lambda one: -one[1])
         )
         wrong = "".join(f"WRONG: {one}\n" for one in self.verdict.wrong[:20])
         return (
             f"{self.verdict.table()}\n"
-            f"records {self.records:,}: events {events:,}, dead letters {letters:,}, "
+            f"records {self.records:,}: events {events:,}, dead letters {dead_letters:,}, "
             f"neither or both {sum(one.endswith('times') for one in self.verdict.wrong)}, "
             f"uncommitted {self.verdict.uncommitted}, promises broken {len(self.verdict.wrong)}\n"
             f"{self.took_s:.0f} s; the consumer's peak RSS {self.rss_mb:.0f} MB, "
             f"exit {self.exit_code}\n"
-            f"the model server said: {said}\n{wrong}"
+            f"the model server replied: {replies}\n{wrong}"
         )
 
 
 async def run(bootstrap: str, records: int, seed: int, say: Callable[[str], None]) -> Report:
-    """Send, consume to the end, stop, and judge. Nothing is left running or lying about."""
+    """Send, consume to the end, stop, and judge. Nothing is left running, and no file."""
     folder = Path(tempfile.mkdtemp(prefix="emostream-hostile-"))
     # Kept, however old a record says it is: the verdict reads all of them again.
     specs = [
@@ -76,33 +76,24 @@ async def run(bootstrap: str, records: int, seed: int, say: Callable[[str], None
         for spec in default_topics(NAMES, partitions=PARTITIONS, replication_factor=1)
     ]
     await create_topics({"bootstrap_servers": bootstrap}, specs)
-    server = await _start("tests.hostile.model_server", str(folder / "port"), folder=folder)
-    consumer: asyncio.subprocess.Process | None = None
-    try:
-        url = await _url(folder / "port")
+    log = folder / "consumer.log"
+    async with Process(sys.executable, "-m", "tests.hostile.model_server") as server:
+        url = await server.wait_for_line("http://")
         sent = await send(bootstrap, NAMES.posts, records, seed)
         say(f"{len(sent):,} records sent; logs in {folder}")
         began = time.monotonic()
-        consumer = await _start(
-            "emostream", "consume", "--config", str(_config(folder, bootstrap, url)), folder=folder
-        )
-        rss_mb = await _consumed(consumer, bootstrap, records, say)
-        took_s = time.monotonic() - began
-        if consumer.returncode is None:
-            consumer.send_signal(signal.SIGTERM)
-        exit_code = await asyncio.wait_for(consumer.wait(), 60)
-        said = await asyncio.to_thread(_said, url)
-    finally:
-        for process in (server, consumer):
-            if process is not None and process.returncode is None:
-                process.kill()
-                await process.wait()
+        config = _config(folder, bootstrap, url)
+        async with emostream("consume", "--config", str(config), log=log) as consumer:
+            rss_mb = await _consumed(consumer, bootstrap, records, say)
+            took_s = time.monotonic() - began
+            exit_code = await consumer.stop()
+        replies = await asyncio.to_thread(_replies, url)
     signature = make_plan(Tasks(), ()).signature
     verdict = await judge(
         bootstrap, NAMES, GROUP, sent, event_ids=EventIds(signature, cluster_id="c")
     )
-    verdict.wrong += _log_faults((folder / "emostream.log").read_text(encoding="utf-8"))
-    report = Report(records, verdict, said, took_s, rss_mb, exit_code)
+    verdict.wrong += _log_faults(log.read_text(encoding="utf-8"))
+    report = Report(records, verdict, replies, took_s, rss_mb, exit_code)
     if report.ok:  # else its logs are worth a look
         shutil.rmtree(folder)
     return report
@@ -124,48 +115,31 @@ log = {{ format = "json", level = "debug" }}
     return path
 
 
-async def _start(module: str, *arguments: str, folder: Path) -> asyncio.subprocess.Process:
-    with (folder / f"{module}.log").open("wb") as log:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module, *arguments, stdout=log, stderr=log, env=os.environ
-        )
-
-
-async def _url(port_file: Path) -> str:
-    def told() -> str:
-        return port_file.read_text(encoding="ascii") if port_file.exists() else ""
-
-    async with asyncio.timeout(30):
-        while not (port := await asyncio.to_thread(told)):  # noqa: ASYNC110 - another process's
-            await asyncio.sleep(0.05)
-    return f"http://127.0.0.1:{port}"
-
-
-def _said(url: str) -> dict[str, int]:
-    with urllib.request.urlopen(f"{url}/said", timeout=10) as response:
-        said: dict[str, int] = json.load(response)
-    return said
+def _replies(url: str) -> dict[str, int]:
+    with urllib.request.urlopen(f"{url}/replies", timeout=10) as response:
+        replies: dict[str, int] = json.load(response)
+    return replies
 
 
 async def _consumed(
-    consumer: asyncio.subprocess.Process, bootstrap: str, records: int, say: Callable[[str], None]
+    consumer: Process, bootstrap: str, records: int, say: Callable[[str], None]
 ) -> float:
     """Wait until everything is committed, the consumer ends, or a partition is stuck."""
-    peak, behind, moved, told = 0.0, records, time.monotonic(), time.monotonic()
+    peak, behind, moved, reported = 0.0, records, time.monotonic(), time.monotonic()
     process = psutil.Process(consumer.pid)
     async with kafka_topic_log(NAMES.posts, Broker(bootstrap=bootstrap), group=GROUP) as log:
-        while behind and consumer.returncode is None:
+        while behind and consumer.status is None:
             await asyncio.sleep(_LOOK_S)
             now = time.monotonic()
-            if consumer.returncode is None:
+            if consumer.status is None:
                 peak = max(peak, process.memory_info().rss / 1e6)
             left = sum(span.end - span.start for span in (await log.spans()).values())
             if left != behind:
                 behind, moved = left, now
             if now - moved > _STUCK_S:
                 break
-            if now - told > 15:
-                told = now
+            if now - reported > 15:
+                reported = now
                 say(f"{records - behind:,} of {records:,} records committed, {peak:.0f} MB")
     return peak
 

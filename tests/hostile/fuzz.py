@@ -35,12 +35,12 @@ class Fuzz:
         self.replies: Counter[str] = Counter()
         self.inputs = 0
 
-    def one(self, given: Input, of: int, said: Sequence[Reply]) -> str:
+    def one(self, given: Input, of: int, replies: Sequence[Reply]) -> str:
         """Send one input down one path; give what became of it."""
         path = self._paths[of % len(self._paths)]
         record = record_of(given, self.inputs)
         self.inputs += 1
-        outcome = self._loop.run(path, record, said, given.mark)
+        outcome = self._loop.run(path, record, replies, given.mark)
         thorough = self.inputs % _THOROUGH == 0
         return check(given, record, outcome, include_text=path.include_text, thorough=thorough)
 
@@ -56,14 +56,14 @@ class Fuzz:
         of = draws.number(0, len(self._paths) - 1)
         if draws.number(0, 5):  # mostly where such records are at home
             of = draws.one(self._homes[given.kind == TWEET])
-        said = [draw_reply(draws) for _ in range(draws.number(1, 5))]
+        replies = [draw_reply(draws) for _ in range(draws.number(1, 5))]
         try:
-            became = self.one(given, of, said)
+            became = self.one(given, of, replies)
         except BaseException as error:
-            error.add_note(f"{self._paths[of]}: {given!r:.2000}\nanswered {said!r:.2000}")
+            error.add_note(f"{self._paths[of]}: {given!r:.2000}\nanswered {replies!r:.2000}")
             raise
         self.tally[given.kind, became] += 1
-        self.replies.update(reply.kind for reply in said)
+        self.replies.update(reply.kind for reply in replies)
 
     def close(self) -> None:
         self._loop.close()
@@ -86,7 +86,7 @@ def run(count: int, first_seed: int, state: File | None, say: Callable[[str], No
 def _rounds(
     fuzz: Fuzz, count: int, first_seed: int, state: File | None, say: Callable[[str], None]
 ) -> None:
-    began, before, told = time.monotonic(), fuzz.inputs, 0.0
+    began, before, reported = time.monotonic(), fuzz.inputs, 0.0
     while fuzz.inputs < count:
         number = first_seed + fuzz.inputs // ROUND
         try:
@@ -96,8 +96,8 @@ def _rounds(
             raise
         _save(fuzz, state)
         now = time.monotonic()
-        if now - told > 15 or fuzz.inputs >= count:
-            told, rate = now, (fuzz.inputs - before) / (now - began)
+        if now - reported > 15 or fuzz.inputs >= count:
+            reported, rate = now, (fuzz.inputs - before) / (now - began)
             say(f"{fuzz.inputs:9,} of {count:,} inputs, {rate:,.0f} a second, no crash")
 
 
@@ -132,7 +132,7 @@ def table(fuzz: Fuzz) -> str:
             for end in ("event", *ends)
         ]
         lines.append(f"| {kind} | {sum(of):,} | {' | '.join(f'{n:,}' if n else '' for n in of)} |")
-    said = ", ".join(f"{kind} {n:,}" for kind, n in fuzz.replies.most_common())
+    replies = ", ".join(f"{kind} {n:,}" for kind, n in fuzz.replies.most_common())
     total = sum(fuzz.tally.values())
     events = sum(n for (_, became), n in fuzz.tally.items() if became == "event")
     return "\n".join(
@@ -140,7 +140,7 @@ def table(fuzz: Fuzz) -> str:
             *lines,
             "",
             f"inputs {total:,}: events {events:,}, dead letters {total - events:,}, crashes 0",
-            f"drawn for the model servers to say: {said}",
+            f"drawn as the model servers' replies: {replies}",
             "",
         ]
     )

@@ -163,8 +163,8 @@ def _huge_numbers(draws: Draws, mark: str) -> bytes:
     number = draws.one(NUMBERS).encode()
     place = draws.one(("id", "text", "created_at", "meta", "topics", "x"))
     value = {"meta": b'{"a": %s}', "topics": b"[%s]"}.get(place, b"%s") % number
-    said = mark.encode()
-    return b'{"id": "%s", "text": "%s", "%s": %s}' % (said, said, place.encode(), value)
+    marked = mark.encode()
+    return b'{"id": "%s", "text": "%s", "%s": %s}' % (marked, marked, place.encode(), value)
 
 
 def _deep(draws: Draws, mark: str) -> bytes:
@@ -250,11 +250,11 @@ _TIMESTAMPS = (_DAY, _DAY, _DAY, -1, 0, 1, 10**11, 2**53, 2**62, -(2**60))
 
 def draw_input(draws: Draws) -> Input:
     """One record of any kind."""
-    kind, said = draws.one(_LOT), mark(draws)
+    kind, marked = draws.one(_LOT), mark(draws)
     return Input(
         kind=kind,
-        value=_KINDS[kind][1](draws, said),
-        mark=said,
+        value=_KINDS[kind][1](draws, marked),
+        mark=marked,
         key=draws.one(_KEYS),
         headers=draws.one(_HEADERS),
         timestamp_ms=draws.one(_TIMESTAMPS),

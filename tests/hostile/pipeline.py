@@ -33,6 +33,7 @@ from emollm.protocol import (
     ServerInfo,
 )
 from tests.consumer.fakes import FakeCall
+from tests.consumer.records import make_record
 from tests.hostile.inputs import Input
 from tests.hostile.replies import Reply
 
@@ -80,7 +81,7 @@ _OF_KEY = Fields(id="@key", text="text", url="meta.x.0.y", meta="meta")
 
 
 class Transport:
-    """Answers as it is told, in turn."""
+    """Gives the replies of a test, in turn."""
 
     url = "http://gpu"
 
@@ -129,14 +130,16 @@ class OneTry:
         return [await self._one(prompt) for prompt in prompts]
 
     async def _one(self, prompt: Prompt) -> PoolAnswer | ModelError:
-        said = await self._client.generate(prompt.text, prompt.params, timeout_s=30)
-        if isinstance(said, Generation):
-            return PoolAnswer(text=said.text, server=self._client.url, attempts=1)
-        assert isinstance(said, ModelError)
-        assert not self.mark or self.mark not in str(said), f"an error quotes the post: {said}"
-        if isinstance(said, Poison):
-            return said
-        return FailedAlone(f"{type(said).__name__}: {said}", server=said.server, status=said.status)
+        answer = await self._client.generate(prompt.text, prompt.params, timeout_s=30)
+        if isinstance(answer, Generation):
+            return PoolAnswer(text=answer.text, server=self._client.url, attempts=1)
+        assert isinstance(answer, ModelError)
+        assert not self.mark or self.mark not in str(answer), f"an error quotes the post: {answer}"
+        if isinstance(answer, Poison):
+            return answer
+        return FailedAlone(
+            f"{type(answer).__name__}: {answer}", server=answer.server, status=answer.status
+        )
 
 
 class Path:
@@ -209,16 +212,12 @@ def paths() -> tuple[Path, ...]:
 
 
 def record_of(given: Input, offset: int) -> Record:
-    """The record as the consumer takes it up."""
-    return Record(
-        topic="posts",
-        partition=0,
-        offset=offset,
-        epoch=1,
-        timestamp_ms=given.timestamp_ms,
-        received_at=1_700_000_001.0,
+    """The record as the consumer fetches it."""
+    return make_record(
+        given.value,
+        offset,
         key=given.key,
-        value=given.value,
+        timestamp_ms=given.timestamp_ms,
         headers=given.headers,
     )
 

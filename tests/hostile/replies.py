@@ -3,9 +3,9 @@
 import msgspec
 
 from emollm.clients.transport import DeadlinePassed, NoAnswer, Response
-from tests.e2e.model_server import answer as right_answer
 from tests.hostile.draws import Draws
 from tests.hostile.texts import text
+from tests.tgi import varied
 
 CANONICAL = (
     *("0.734", "0", "1.0", "0.5", "0.123456789", "1", "2: moderate amount of {e} can be inferred"),
@@ -56,7 +56,7 @@ class Reply(msgspec.Struct, frozen=True):
     content_type: str = "application/json"
     body: bytes = b""
     quote: int = -1
-    """From here on 60 characters of the prompt stand in the body, in the place of `@@`."""
+    """From here on 60 characters of the prompt are in the body, in the place of `@@`."""
 
     def to(self, prompt: str) -> Response:
         """Answer this prompt. Raises what a transport raises."""
@@ -65,7 +65,7 @@ class Reply(msgspec.Struct, frozen=True):
         if self.kind == "too late":
             raise DeadlinePassed("no answer within 30 s")
         if self.kind == "the right answer":
-            return Response(200, self.content_type, _generated(right_answer(prompt)))
+            return Response(200, self.content_type, _generated(varied(prompt)))
         body = self.body
         if self.quote >= 0:
             begin = self.quote % max(1, len(prompt))
@@ -87,14 +87,16 @@ def answer(draws: Draws) -> str:
         return text(draws)
     if how > 6:
         return draws.one(ANOMALIES)
-    said = draws.one(CANONICAL).replace("{e}", draws.one(_EMOTIONS))
+    answered = draws.one(CANONICAL).replace("{e}", draws.one(_EMOTIONS))
     if how > 4:
         for _ in range(draws.number(1, 3)):
-            at = draws.number(0, len(said))
-            said = (
-                said[:at] + draws.one((*_CHANGES, draws.chars(2))) + said[at + draws.number(0, 2) :]
+            at = draws.number(0, len(answered))
+            answered = (
+                answered[:at]
+                + draws.one((*_CHANGES, draws.chars(2)))
+                + answered[at + draws.number(0, 2) :]
             )
-    return said
+    return answered
 
 
 _EMOTIONS = ("anger", "fear", "joy", "sadness", "Joy", "love", "")

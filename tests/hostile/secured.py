@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import trustme
 from aiohttp import web
@@ -31,7 +31,7 @@ def secret_settings(model: type[BaseModel] = Settings, path: str = "") -> Iterat
 SECRETS = {path: f"zq9-{path.replace('.', '-')}-7Tb/4+x" for path in secret_settings()}
 """What is set, and looked for everywhere. With signs that encodings change."""
 BEARER = "zq9-access-token"
-"""Stands in the access token of OAUTHBEARER, as its subject; base64 hides it from nobody."""
+"""In the access token of OAUTHBEARER, as its subject; base64 hides it from nobody."""
 
 
 class Secured(NamedTuple):
@@ -87,7 +87,7 @@ async def secured_kafka(folder: Path) -> AsyncIterator[Secured]:
 
 
 class TokenEndpoint:
-    """An OAuth token endpoint that says what it was told: a client's credentials, at worst."""
+    """An OAuth token endpoint that repeats in its errors what it was sent: credentials."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -97,54 +97,21 @@ class TokenEndpoint:
     async def token(self, request: web.Request) -> web.Response:
         self.asked.append(request.headers.get("Authorization", ""))
         if self.status != 200:
-            said = f"no: {self.asked[-1]} {SECRETS['kafka.sasl.client_secret']}"
-            return web.Response(status=self.status, text=json.dumps({"error": said}))
+            error = f"no: {self.asked[-1]} {SECRETS['kafka.sasl.client_secret']}"
+            return web.Response(status=self.status, text=json.dumps({"error": error}))
         return web.json_response({"access_token": unsigned_token(BEARER), "expires_in": 300})
 
 
-class EchoingTgi:
-    """A model server that says back what it was given, headers and all, when it refuses."""
+class EchoingRefusal:
+    """A model server's failure hook: refuses and says back what it was given, headers and all."""
 
-    def __init__(self, say: Any) -> None:
-        self._say = say
+    def __init__(self) -> None:
         self.status = 200
-        self.url = ""
+        """With 200 it lets the request pass."""
 
-    async def info(self, request: web.Request) -> web.Response:
-        if self.status != 200:
-            return self._refuse(request)
-        return web.json_response(
-            {
-                "model_id": "emostream-small",
-                "model_sha": "s",
-                "max_concurrent_requests": 64,
-                "max_input_tokens": 1000,
-                "max_total_tokens": 1100,
-            }
-        )
-
-    async def generate(self, request: web.Request) -> web.Response:
-        if self.status != 200:
-            return self._refuse(request)
-        prompt = (await request.json())["inputs"]
-        return web.json_response({"generated_text": self._say(prompt)})
-
-    def _refuse(self, request: web.Request) -> web.Response:
+    async def __call__(self, request: web.Request) -> web.Response | None:
+        if self.status == 200:
+            return None
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        said = {"error": f"{token} is no good, says {dict(request.headers)}", "error_type": token}
-        return web.json_response(said, status=self.status)
-
-
-@asynccontextmanager
-async def serving(*routes: tuple[str, str, Any]) -> AsyncIterator[str]:
-    """Serve (method, path, handler) on a free port of 127.0.0.1; give its URL."""
-    app = web.Application()
-    for method, path, handler in routes:
-        app.router.add_route(method, path, handler)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+        body = {"error": f"{token} is no good, says {dict(request.headers)}", "error_type": token}
+        return web.json_response(body, status=self.status)

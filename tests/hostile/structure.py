@@ -18,7 +18,7 @@ _ROLES = ("Human", "Assistant")
 
 
 class Frame(NamedTuple):
-    """What stands around a post, as ids, and what must not stand in it."""
+    """What is around a post, as ids, and what must not be in it."""
 
     before: tuple[int, ...]
     after: tuple[int, ...]
@@ -36,9 +36,9 @@ class Frame(NamedTuple):
         if len(ids) < before + after or not post:
             return "the post is gone"
         if self.special.intersection(post):
-            return "a special token stands in the post"
+            return "a special token is in the post"
         if any(_holds(post, label) for label in self.labels):
-            return "a label or a role stands in the post"
+            return "a label or a role is in the post"
         return None
 
 

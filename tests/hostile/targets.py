@@ -60,7 +60,7 @@ def decode(draws: Draws) -> None:
         given = draw_input(draws)
     else:
         value = draws.blob(4_000)
-        given = Input(kind="bytes", value=value, mark="no text of a letter", key=draws.blob(20))
+        given = Input(kind="bytes", value=value, mark="no text of a post", key=draws.blob(20))
     record = record_of(given, 0)
     found = _DECODERS[draws.number(0, len(_DECODERS) - 1)].decode(record)
     if isinstance(found, DeadLetter):
@@ -80,9 +80,9 @@ def decode(draws: Draws) -> None:
 
 def answers(draws: Draws) -> None:
     """Any answer to any question: a value of the task's kind and range, or a reason."""
-    said = draws.chars(2_000)
+    answer = draws.chars(2_000)
     for task, emotion in _QUESTIONS:
-        value = task.read(said, emotion)
+        value = task.read(answer, emotion)
         if isinstance(value, Unreadable):
             assert value.reason
             continue
@@ -100,7 +100,7 @@ def answers(draws: Draws) -> None:
 
 def bodies(draws: Draws) -> None:
     """Any status and body, to both dialects: an answer, or an error that quotes no prompt."""
-    said = mark(draws)
+    marked = mark(draws)
     transport = Transport()
     client = TgiClient(transport) if draws.number(0, 1) else CompletionsClient(transport, model="m")
     status = draws.one((200, 200, 400, 422, 424, 500, draws.number(100, 999)))
@@ -108,7 +108,7 @@ def bodies(draws: Draws) -> None:
     quoted = draws.one((b"", b'{"error": "@@', b'{"generated_text": "@@'))
     body = quoted + draws.blob(3_000)
     transport.tell([Reply("", status, kind, body, quote=draws.number(0, 20))])
-    prompt = f"Tweet: {said} Score:"
+    prompt = f"Tweet: {marked} Score:"
     params = GenerateParams(max_new_tokens=4)
     found = _runner.run(client.generate(prompt, params, timeout_s=1))
     if isinstance(found, Generation):
@@ -116,7 +116,7 @@ def bodies(draws: Draws) -> None:
         found.text.encode()
     else:
         assert isinstance(found, ModelError)
-        assert said not in str(found)
+        assert marked not in str(found)
 
 
 class _Socket(asyncio.Transport):

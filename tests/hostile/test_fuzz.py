@@ -88,4 +88,4 @@ async def test_the_whole_consumer_ends_each_record_once(bootstrap: str) -> None:
     assert report.exit_code == 0, report.text()
     assert sum(report.verdict.ended.values()) == 1_500
     assert len({end for _, end in report.verdict.ended}) > 8
-    assert sum(n for said, n in report.said.items() if said.startswith("first try")) > 20
+    assert sum(n for reply, n in report.replies.items() if reply.startswith("first try")) > 20

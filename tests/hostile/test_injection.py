@@ -45,16 +45,16 @@ def test_without_the_sanitizer_they_would(families: dict[str, Family], name: str
 def test_nor_does_any_text_that_is_drawn_at_random(families: dict[str, Family], name: str) -> None:
     draws = RandomDraws(random.Random(7))
     for _ in range(200):
-        said = text(draws, "x")
-        assert families[name].broken(said[:600]) is None, ascii(said)
+        post = text(draws, "x")
+        assert families[name].broken(post[:600]) is None, ascii(post)
 
 
 @settings(max_examples=40)
 @given(data=st.data())
 def test_nor_any_that_hypothesis_finds(families: dict[str, Family], data: st.DataObject) -> None:
-    said = text(HypothesisDraws(data), "x")[:600]
+    post = text(HypothesisDraws(data), "x")[:600]
     for family in families.values():
-        assert family.broken(said) is None, ascii(said)
+        assert family.broken(post) is None, ascii(post)
 
 
 def test_what_t5_folds_into_spaces_or_nothing_the_sanitizer_looks_through() -> None:

@@ -7,12 +7,11 @@ each form in which it may have been written on the way.
 import asyncio
 import base64
 import json
-import os
 import signal
-import sys
 import urllib.request
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
@@ -26,21 +25,22 @@ from emollm.clients import ServerOptions
 from emollm.clients.detect import make_client
 from emollm.clients.transport import Response
 from emollm.protocol import GenerateParams
-from infra.kafka import TopicNames, create_topics, default_topics
-from producer import Broker
-from runtime.kafka.topic_log import StoredRecord, kafka_topic_log
+from infra.kafka import create_topics, default_topics
+from runtime.kafka.topic_log import StoredRecord
 from runtime.settings import ConfigError
-from tests.e2e.model_server import answer
 from tests.hostile.secured import (
     BEARER,
     SECRETS,
-    EchoingTgi,
+    EchoingRefusal,
     Secured,
     TokenEndpoint,
     secret_settings,
     secured_kafka,
-    serving,
 )
+from tests.http_server import serving
+from tests.process import Process, emostream
+from tests.tgi import FakeTgi, varied
+from tests.topics import stored_records, topic_names
 
 WORDS = "zq9wordsofapost"
 """In every post, in its author and in what is no post."""
@@ -139,21 +139,21 @@ def _toml(table: Mapping[str, Any]) -> str:
 @pytest.mark.parametrize(
     "options", [{"token": "zq9secretzq9secret"}, {"token": "zq9"}, {"url": "http://u:zq9secretp@h"}]
 )
-async def test_an_error_holds_no_token_that_the_server_says_back(
+async def test_an_error_holds_no_token_that_the_server_repeats(
     dialect: str, status: int, options: dict[str, str]
 ) -> None:
     server = ServerOptions(**({"url": "http://h", "dialect": dialect} | options))  # type: ignore[arg-type]
     for secret in server.secrets:
-        for said in (f"bad token {secret}", f"x {secret[:12]}", f"{'y' * 190} {secret}"):
+        for message in (f"bad token {secret}", f"x {secret[:12]}", f"{'y' * 190} {secret}"):
 
-            class Saying:
+            class Refusing:
                 url = "http://h"
 
-                async def post(self, *_: Any, said: str = said) -> Response:
-                    body = json.dumps({"error": said, "error_type": said}).encode()
+                async def post(self, *_: Any, message: str = message) -> Response:
+                    body = json.dumps({"error": message, "error_type": message}).encode()
                     return Response(status, "application/json", body)
 
-            client = make_client(server, Saying())  # type: ignore[arg-type]
+            client = make_client(server, Refusing())  # type: ignore[arg-type]
             assert client is not None
             error = await client.generate("p", GenerateParams(max_new_tokens=1), timeout_s=1)
             assert "withheld" in str(error)
@@ -165,33 +165,41 @@ class Place(NamedTuple):
 
     kafka: Secured
     folder: Path
-    tgi: EchoingTgi
+    tgi: FakeTgi
+    refusal: EchoingRefusal
+    """The model server's."""
     endpoint: TokenEndpoint
+
+    @contextmanager
+    def refusing(self, *, model_server: int = 200, endpoint: int = 200) -> Iterator[None]:
+        """Let these answer with these statuses until the end of the block."""
+        self.refusal.status, self.endpoint.status = model_server, endpoint
+        try:
+            yield
+        finally:
+            self.refusal.status = self.endpoint.status = 200
 
 
 @pytest.fixture(scope="module")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     folder = tmp_path_factory.mktemp("secured")
-    tgi, endpoint = EchoingTgi(answer), TokenEndpoint()
+    refusal, endpoint = EchoingRefusal(), TokenEndpoint()
     async with (
         secured_kafka(folder) as kafka,
-        serving(("GET", "/info", tgi.info), ("POST", "/generate", tgi.generate)) as tgi_url,
+        FakeTgi(varied, failure=refusal) as tgi,
         serving(("POST", "/token", endpoint.token)) as endpoint_url,
     ):
-        tgi.url, endpoint.url = tgi_url, endpoint_url
-        yield Place(kafka, folder, tgi, endpoint)
+        endpoint.url = endpoint_url
+        yield Place(kafka, folder, tgi, refusal, endpoint)
 
 
 class Run:
-    """One `emostream consume`, and everything that came out of it."""
+    """One `emostream consume`: its settings and topics."""
 
     def __init__(self, place: Place, log_format: str) -> None:
         self._place = place
         self._mark = uuid.uuid4().hex[:8]
-        self.names = TopicNames(*(f"{self._mark}.{n}" for n in ("p", "e", "d", "w", "a")))
-        self._out = place.folder / f"{self._mark}.out"
-        self._process: asyncio.subprocess.Process | None = None
-        self.scraped = ""
+        self.names = topic_names(self._mark)
         sasl = {"mechanism": "PLAIN", "username": "ann"}
         if log_format == "console":
             url = f"{place.endpoint.url}/token"
@@ -216,15 +224,15 @@ class Run:
             "log.format": log_format,
         }
 
-    async def start(self, *, secrets_in: str = "toml") -> None:
-        """Start it; secrets stand in the file, in the environment, or in files of their own."""
-        table, env = dict(self.settings), dict(os.environ)
+    def consumer(self, *, secrets_in: str = "toml") -> Process:
+        """The process; secrets come from the file, the environment, or files of their own."""
+        table, environment = dict(self.settings), {}
         for path in SECRETS:
             secret = table.pop(path)
             if secrets_in == "toml":
                 table[path] = secret
             elif secrets_in == "env":
-                env["EMOSTREAM_" + path.upper().replace(".", "__")] = secret
+                environment["EMOSTREAM_" + path.upper().replace(".", "__")] = secret
             else:
                 file = self._place.folder / f"{self._mark}.{path}"
                 file.write_text(f"{secret}\n", encoding="ascii")
@@ -232,41 +240,7 @@ class Run:
         config = self._place.folder / f"{self._mark}.toml"
         lines = (f"{path} = {json.dumps(value)}" for path, value in table.items())
         config.write_text("\n".join(lines), encoding="utf-8")
-        with self._out.open("wb") as out:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "emostream", "consume", "--config", str(config)),
-                stdout=out,
-                stderr=out,
-                env=env,
-            )
-
-    async def said(self, words: str) -> str:
-        """Wait until its output holds this; give all of it."""
-        async with asyncio.timeout(40):
-            while words not in (out := self.out()):
-                assert self._process is not None
-                assert self._process.returncode is None, out
-                await asyncio.sleep(0.05)
-        return out
-
-    def out(self) -> str:
-        return self._out.read_text(encoding="utf-8", errors="replace")
-
-    async def scrape(self) -> None:
-        url = (await self.said("metrics at ")).rpartition("metrics at ")[2].split()[0]
-        for path in ("metrics", "livez", "readyz"):
-            self.scraped += await asyncio.to_thread(_get, f"{url}/{path}")
-
-    async def ended(self) -> int:
-        assert self._process is not None
-        async with asyncio.timeout(40):
-            return await self._process.wait()
-
-    async def stop(self) -> int:
-        assert self._process is not None
-        if self._process.returncode is None:
-            self._process.send_signal(signal.SIGTERM)
-        return await self.ended()
+        return emostream("consume", "--config", str(config), environment=environment)
 
     async def make_topics(self) -> None:
         bootstrap = {"bootstrap_servers": self._place.kafka.plain}
@@ -288,16 +262,18 @@ class Run:
         async with asyncio.timeout(40):
             while len(found) < len(POSTS) - POSTS.count(None):
                 found = []
-                broker = Broker(bootstrap=self._place.kafka.plain)
                 for topic in (self.names.events, self.names.dead_letters):
-                    async with kafka_topic_log(topic, broker) as log:
-                        found += [record async for record in log.read(await log.spans())]
+                    found += await stored_records(topic, self._place.kafka.plain)
         return found
 
 
-def _get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as response:
-        return str(response.read().decode())
+def _scrape(url: str) -> str:
+    """All that its health server serves."""
+    found = ""
+    for path in ("metrics", "livez", "readyz"):
+        with urllib.request.urlopen(f"{url}/{path}", timeout=10) as response:
+            found += response.read().decode()
+    return found
 
 
 def _forms(secret: str) -> set[str]:
@@ -327,19 +303,15 @@ async def test_a_run_with_every_secret_set_tells_none(
     run = Run(place, log_format)
     await run.make_topics()
     await run.send()
-    await run.start(secrets_in=secrets_in)
-    try:
-        await run.said("consumer is ready")
+    async with run.consumer(secrets_in=secrets_in) as consumer:
+        ready = await consumer.wait_for_line("consumer is ready")
         records = await run.written()
-        await run.scrape()
-        place.tgi.status = 401
-        await run.send(" still")
-        assert await run.ended() == 3, run.out()
-    finally:
-        place.tgi.status = 200
-        await run.stop()
-    assert "Unauthorized" in run.out()
-    nothing_leaks(run.out() + run.scraped)
+        scraped = await asyncio.to_thread(_scrape, ready.rpartition("metrics at ")[2])
+        with place.refusing(model_server=401):
+            await run.send(" still")
+            assert await consumer.wait() == 3, consumer.output
+    assert "Unauthorized" in consumer.output
+    nothing_leaks(consumer.output + scraped)
     reasons = 0
     for record in records:
         for name, value in record.headers:
@@ -356,7 +328,7 @@ STARTS: dict[str, tuple[dict[str, Any], int]] = {
     "wrong password": ({"kafka.sasl.password": "zq9-a-wrong-password"}, 3),
     "wrong key password": ({"kafka.tls.key_password": "zq9-a-wrong-password"}, 2),
     "token of a strange sign": ({"model.token": "zq9-a-wrong-password\u20ac"}, 2),
-    "no broker": ({"kafka.bootstrap": "127.0.0.1:1"}, 0),  # it waits for one, until told to stop
+    "no broker": ({"kafka.bootstrap": "127.0.0.1:1"}, 0),  # it waits for one, until it is stopped
     "no model server": ({"model.servers": ["http://127.0.0.1:1"]}, 1),
     "the model server refuses us": ({}, 3),
     "the token endpoint refuses us": ({}, 3),
@@ -368,17 +340,17 @@ async def test_a_start_that_fails_tells_none(place: Place, case: str) -> None:
     other, status = STARTS[case]
     run = Run(place, "console" if "endpoint" in case else "json")
     run.settings |= other
-    place.tgi.status = 401 if "model server refuses" in case else 200
-    place.endpoint.status = 401 if "endpoint" in case else 200
     await run.make_topics()
-    try:
-        await run.start()
-        if status == 0:
-            await run.said("kafka_unreachable")
-        assert (await run.stop() if status == 0 else await run.ended()) == status, run.out()
-    finally:
-        place.tgi.status = place.endpoint.status = 200
-        await run.stop()
-    nothing_leaks(run.out())
-    assert "zq9-a-wrong" not in run.out()
-    assert "Traceback" not in run.out()
+    refusing = place.refusing(
+        model_server=401 if "model server refuses" in case else 200,
+        endpoint=401 if "endpoint" in case else 200,
+    )
+    with refusing:
+        async with run.consumer() as consumer:
+            if status == 0:
+                await consumer.wait_for_line("kafka_unreachable")
+                consumer.signal(signal.SIGTERM)
+            assert await consumer.wait() == status, consumer.output
+    nothing_leaks(consumer.output)
+    assert "zq9-a-wrong" not in consumer.output
+    assert "Traceback" not in consumer.output

@@ -1,4 +1,4 @@
-"""The consumer talks to its brokers and model servers, listens where it is told, and no more."""
+"""The consumer talks to its brokers and model servers, listens where configured, and no more."""
 
 import asyncio
 import json
@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from infra.kafka import TopicNames, create_topics, default_topics
+from infra.kafka import create_topics, default_topics
 from producer import Broker
 from runtime.kafka.topic_log import kafka_topic_log
-from tests.consumer.tgi import FakeTgi, serving
 from tests.hostile.sockets import Sockets, sockets_of, traced
+from tests.process import Process
+from tests.tgi import FakeTgi
+from tests.topics import topic_names
 
 POSTS = 40
 STRACE = shutil.which("strace")
@@ -30,7 +32,7 @@ class Watched:
 
     def __init__(self, folder: Path, bootstrap: str, model_server: str) -> None:
         mark = uuid.uuid4().hex[:8]
-        self.names = TopicNames(*(f"{mark}.{part}" for part in ("p", "e", "d", "w", "a")))
+        self.names = topic_names(mark)
         self.bootstrap = bootstrap
         self.folder = folder
         self.config = folder / "emostream.toml"
@@ -48,36 +50,25 @@ http.port = 0
         self.listens_at = ""
 
     async def run(self, *before: str) -> None:
-        """Start it, have it publish, and stop it; `before` stands before its command line."""
+        """Start it, have it publish, and stop it; `before` comes before its command line."""
         topics = default_topics(self.names, partitions=2)
         await create_topics({"bootstrap_servers": self.bootstrap}, topics)
-        process = await asyncio.create_subprocess_exec(
-            *before,
-            *(sys.executable, "-m", "emostream", "consume", "--config", str(self.config)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        looking = None if before else asyncio.create_task(self._look(process.pid))
-        try:
-            assert process.stdout is not None
-            ready = (await process.stdout.readline()).decode()
-            self.listens_at = ready.rpartition("http://")[2].strip()
+        command = (sys.executable, "-m", "emostream", "consume", "--config", str(self.config))
+        async with Process(*before, *command) as process:
+            looking = None if before else asyncio.create_task(self._look(process.pid))
+            ready = await process.wait_for_line("consumer is ready")
+            self.listens_at = ready.rpartition("http://")[2]
             await self._publish()
-            pid = process.pid if not before else _child(process.pid)
-            os.kill(pid, signal.SIGTERM)
-            async with asyncio.timeout(60):
-                assert await process.wait() == 0
-        finally:
+            os.kill(_child(process.pid) if before else process.pid, signal.SIGTERM)
+            assert await process.wait() == 0
             if looking is not None:
-                looking.cancel()
-            if process.returncode is None:
-                process.kill()
+                await looking
 
     async def _look(self, pid: int) -> None:
         while True:
             try:
                 self.seen.add(sockets_of(pid))
-            except FileNotFoundError:  # it has ended
+            except OSError:  # it has ended
                 return
             await asyncio.sleep(0.01)
 
@@ -103,7 +94,7 @@ def _child(pid: int) -> int:
 
 async def test_it_has_no_socket_but_the_configured_ones(tmp_path: Path, bootstrap: str) -> None:
     """Looked at every hundredth of a second, by the kernel's tables."""
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         watched = Watched(tmp_path, bootstrap, tgi.url)
         await watched.run()
     configured = {bootstrap, tgi.url.removeprefix("http://")}
@@ -121,7 +112,7 @@ async def test_it_asks_the_kernel_for_no_other_however_short(
     """Every system call of every thread and child, from start to end."""
     assert STRACE is not None
     log = tmp_path / "strace"
-    async with serving(FakeTgi()) as tgi:
+    async with FakeTgi() as tgi:
         watched = Watched(tmp_path, bootstrap, tgi.url)
         await watched.run(STRACE, *TRACE, str(log))
     calls = traced(log.read_text(encoding="utf-8", errors="replace"))

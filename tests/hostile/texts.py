@@ -82,7 +82,7 @@ ODD = (
 
 
 def text(draws: Draws, mark: str = "") -> str:
-    """Text of a post; `mark`, where given, stands somewhere in it."""
+    """Text of a post; `mark`, where given, is somewhere in it."""
     pieces = [_piece(draws) for _ in range(draws.number(0, 6))]
     if mark:
         pieces.insert(draws.number(0, len(pieces)), mark)

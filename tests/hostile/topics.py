@@ -58,19 +58,19 @@ def draw_records(count: int, seed: int) -> Iterator[tuple[Input, bool]]:
 
 
 def _plain(draws: RandomDraws, number: int) -> Input:
-    said = mark(draws)
-    post = {"id": f"{number}", "text": f"{said} {text(draws)}", "author": said, "lang": "en"}
-    return Input("an ordinary post", msgspec.json.encode(post), said, key=str(number).encode())
+    marked = mark(draws)
+    post = {"id": f"{number}", "text": f"{marked} {text(draws)}", "author": marked, "lang": "en"}
+    return Input("an ordinary post", msgspec.json.encode(post), marked, key=str(number).encode())
 
 
 def _large(draws: RandomDraws) -> Input:
     """Around the consumer's limit of 1,000,000 bytes, and near the topic's of 4 MiB."""
-    said = mark(draws)
+    marked = mark(draws)
     size = draws.one((999_000, 1_000_000, 1_000_001, 2_000_000, 4_190_000))
-    start = b'{"id": "big", "text": "' + said.encode() + b" "
+    start = b'{"id": "big", "text": "' + marked.encode() + b" "
     value = start + b"A b" * ((size - len(start) - 2) // 3)
     return Input(
-        "as large as the topic takes", value + b"z" * (size - len(value) - 2) + b'"}', said
+        "as large as the topic takes", value + b"z" * (size - len(value) - 2) + b'"}', marked
     )
 
 
@@ -177,7 +177,7 @@ async def judge(
             verdict.ended[sent[at].kind, "event"] += 1
     async with kafka_topic_log(names.dead_letters, broker) as log:
         async for record in log.read(await log.spans()):
-            at, end, wrong = _letter(record, sent, originals)
+            at, end, wrong = _dead_letter(record, sent, originals)
             seen[at] += 1
             verdict.ended[sent[at].kind, end] += 1
             verdict.wrong += wrong
@@ -192,21 +192,23 @@ async def judge(
     return verdict
 
 
-def _letter(
+def _dead_letter(
     record: StoredRecord, sent: dict[Position, Sent], originals: dict[Position, StoredRecord]
 ) -> tuple[Position, str, list[str]]:
-    letter = read_dead_letter(record.key, record.value, record.headers)
-    at = (letter.partition, letter.offset)
+    dead_letter = read_dead_letter(record.key, record.value, record.headers)
+    at = (dead_letter.partition, dead_letter.offset)
     wrong = []
-    if letter.class_name not in set(map(str, Reason)) or letter.stage not in set(map(str, Stage)):
-        wrong.append(f"{at}: {letter.stage} {letter.class_name} is not documented")
-    if not letter.message:
+    if dead_letter.class_name not in set(map(str, Reason)) or dead_letter.stage not in set(
+        map(str, Stage)
+    ):
+        wrong.append(f"{at}: {dead_letter.stage} {dead_letter.class_name} is not documented")
+    if not dead_letter.message:
         wrong.append(f"{at}: no message")
     reason = [value or b"" for name, value in record.headers if name.startswith("__emostream.err")]
     if any(MARK.encode() in value for value in reason):
         wrong.append(f"{at}: its headers quote the post")
     original = originals[at]
-    same = (letter.key, letter.value) == (original.key, sent[at].value)
-    if not same or letter.headers != own_headers(original.headers):
+    same = (dead_letter.key, dead_letter.value) == (original.key, sent[at].value)
+    if not same or dead_letter.headers != own_headers(original.headers):
         wrong.append(f"{at}: not the record's own key, value and headers")
-    return at, letter.class_name, wrong
+    return at, dead_letter.class_name, wrong

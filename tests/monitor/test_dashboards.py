@@ -1,6 +1,5 @@
-"""docs/dashboards.md: the ten lines run as they stand, and all that it names is there."""
+"""docs/dashboards.md: the ten lines run as written, and all that it names is there."""
 
-import asyncio
 import re
 import sys
 from pathlib import Path
@@ -15,7 +14,8 @@ from runtime.kafka.producing import kafka_producer
 from schemas.generate import affect_event_schema
 from schemas.window import Window
 from tests.monitor.live.made import T0
-from tests.monitor.live.stage import WAIT_S, make_stage
+from tests.monitor.live.stage import make_stage
+from tests.process import Process
 
 PAGE = Path(__file__).parents[2] / "docs/dashboards.md"
 
@@ -39,20 +39,14 @@ async def test_ten_lines_of_python_read_the_windows_without_our_code(
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     assert "monitor" not in code
     code = code.replace("localhost:9092", bootstrap).replace("affect.windows", stage.names.windows)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-u", "-c", code), cwd=tmp_path, stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    async with asyncio.timeout(WAIT_S):
-        line = await process.stdout.readline()
-    process.kill()
-    await process.wait()
-    assert line.split() == [b"2026-03-02T08:00:00Z", b"trains", b"21", b"0.35"]
+    async with Process(sys.executable, "-u", "-c", code, cwd=tmp_path) as process:
+        line = await process.wait_for_line("trains")
+    assert line.split() == ["2026-03-02T08:00:00Z", "trains", "21", "0.35"]
 
 
 PAGE_TEXT = PAGE.read_text(encoding="utf-8")
 FLINK = {"STRING": "string", "DOUBLE": "number", "ARRAY<STRING>": "array"}
-"""Flink's types, as JSON Schema says them."""
+"""Flink's types and JSON Schema's."""
 
 
 def test_the_flink_query_names_a_real_topic_and_fields_of_their_types() -> None:

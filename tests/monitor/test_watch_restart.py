@@ -1,4 +1,4 @@
-"""After a restart the watch goes on, also before every partition has said something."""
+"""After a restart the watch goes on, also before every partition has delivered something."""
 
 import msgspec
 

@@ -69,28 +69,28 @@ def test_every_python_that_is_claimed_may_install_it() -> None:
 def test_make_refuses_an_untried_python_in_a_sentence(
     version: tuple[int, int], tmp_path: Path
 ) -> None:
-    said = make("lint", python(version, tmp_path), tmp_path / "venv")
-    assert said.returncode == 2
-    assert "emostream runs on Python 3.11 to 3.14" in said.stdout
-    assert f"this is Python {version[0]}.{version[1]}" in said.stdout
-    assert "make PYTHON=python3.12 lint" in said.stdout
+    done = make("lint", python(version, tmp_path), tmp_path / "venv")
+    assert done.returncode == 2
+    assert "emostream runs on Python 3.11 to 3.14" in done.stdout
+    assert f"this is Python {version[0]}.{version[1]}" in done.stdout
+    assert "make PYTHON=python3.12 lint" in done.stdout
     assert not (tmp_path / "venv").exists()
 
 
 def test_make_says_so_where_there_is_no_such_python(tmp_path: Path) -> None:
-    said = make("lint", tmp_path / "python9", tmp_path / "venv")
-    assert said.returncode == 2
-    assert "There is no" in said.stdout
+    done = make("lint", tmp_path / "python9", tmp_path / "venv")
+    assert done.returncode == 2
+    assert "There is no" in done.stdout
 
 
 def test_make_tests_no_other_python_than_was_asked_for(tmp_path: Path) -> None:
     """A `.venv` keeps the Python that made it."""
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     (tmp_path / "venv" / "bin" / "python").symlink_to(python((3, 11), tmp_path))
-    said = make("lint", python((3, 12), tmp_path), tmp_path / "venv")
-    assert said.returncode == 2
-    assert "make clean first, or keep both" in said.stdout
-    assert "VENV=.venv-3.12" in said.stdout
+    done = make("lint", python((3, 12), tmp_path), tmp_path / "venv")
+    assert done.returncode == 2
+    assert "make clean first, or keep both" in done.stdout
+    assert "VENV=.venv-3.12" in done.stdout
 
 
 def python(version: tuple[int, int], folder: Path) -> Path:

@@ -1,21 +1,14 @@
-"""The real broker of this folder's integration tests."""
+"""The real broker as this folder's integration tests need it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 
 from infra.kafka import EmbeddedKafka, TopicSpec, create_topics
 from producer import Broker
 
 MakeTopic = Callable[..., Awaitable[str]]
-
-
-@pytest_asyncio.fixture(scope="session")
-async def kafka() -> AsyncIterator[EmbeddedKafka]:
-    async with EmbeddedKafka() as broker:
-        yield broker
 
 
 @pytest.fixture

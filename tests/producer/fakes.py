@@ -31,7 +31,7 @@ class FakeClock:
 
 
 class FakeProducer:
-    """Takes records; acknowledges at once, or when told to."""
+    """Takes records; acknowledges at once, or when the test says so."""
 
     def __init__(self, *, at_once: bool = True) -> None:
         self.records: list[Outgoing] = []

@@ -228,6 +228,16 @@ async def test_a_letter_that_the_filter_left_out_holds_the_commit() -> None:
     assert store.committed == {0: 2, 1: 6}
 
 
+async def test_letters_from_before_a_groups_since_hold_the_commit() -> None:
+    """They were never sent back: a later replay of the group without `since` finds them."""
+    store, producer = log(), FakeProducer()
+    wanted = DeadLetterFilter(since=NOON + timedelta(minutes=2))
+    report = await send_back(producer, store, dead_letter_filter=wanted, group="g")
+    assert report.replayed == 2
+    assert store.committed == {1: 6}
+    assert (await send_back(FakeProducer(), store, group="g")).replayed == 3
+
+
 async def test_a_limit_ends_the_replay_and_the_group_knows_where() -> None:
     store, producer = log(), FakeProducer()
     report = await send_back(producer, store, limit=2, group="g")

@@ -1,4 +1,4 @@
-"""Synthetic load: the same for the same seed, in the shares asked for, every bad input as said."""
+"""Synthetic load: the same for the same seed, in the shares asked for, each bad input as listed."""
 
 import random
 import statistics
@@ -99,7 +99,7 @@ async def test_a_run_ends_when_its_time_is_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"duplicates": 1.1}, "shares"),
         ({"duplicates": 0.6, "bad_input": 0.6}, "shares"),
@@ -108,6 +108,6 @@ async def test_a_run_ends_when_its_time_is_over() -> None:
         ({"size": 0}, "size"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         LoadSettings(**settings)

@@ -207,7 +207,7 @@ async def test_a_quote_that_never_closes_is_one_bad_line(tmp_path: Path) -> None
     assert report.bad_samples[0].line == 3
 
 
-async def test_a_mapping_to_a_column_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+async def test_a_mapping_to_a_column_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
     path = tmp_path / "posts.csv"
     path.write_bytes(b"id,tweet\n1,x\n")
     report = await run(path, FakeProducer())
@@ -225,7 +225,7 @@ async def test_a_gzipped_file_cut_short_is_a_failure_after_what_could_be_read(
     assert "EOFError while reading" in (report.failure or "")
 
 
-async def test_a_file_that_is_not_there_is_said() -> None:
+async def test_a_file_that_is_not_there_is_an_error() -> None:
     with pytest.raises(UnreadableFile, match=r"nowhere\.jsonl: No such file"):
         await run(Path("nowhere.jsonl"), FakeProducer())
 

@@ -59,7 +59,7 @@ def no_pip() -> Iterator[list[str]]:
     yield from ()
 
 
-async def test_without_pip_it_is_said_where_to_put_the_file_by_hand(
+async def test_without_pip_the_error_says_where_to_put_the_file_by_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rated_tweets, "pip_commands", no_pip)
@@ -86,7 +86,7 @@ async def test_another_file_by_that_name_is_refused(tmp_path: Path) -> None:
         await fetch_tweets(tmp_path)
 
 
-async def test_a_cache_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+async def test_a_cache_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TweetsUnavailable, match="EMOSTREAM_CACHE_DIR"):
         await fetch_tweets(tmp_path / "file" / "cache")

@@ -15,7 +15,7 @@ class FakeTimer:
 
 
 class FakeClock:
-    """Stands still until `advance`."""
+    """Doesn't move until `advance`."""
 
     def __init__(self) -> None:
         self.now = 1_000.0

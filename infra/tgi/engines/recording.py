@@ -30,7 +30,7 @@ class _Line(msgspec.Struct):
     """One line of a recording; further fields are ignored."""
 
     instruction: str
-    pred: dict[str, str]
+    pred: dict[str, str] = {}
 
 
 class Recording:

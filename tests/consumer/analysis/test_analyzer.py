@@ -11,7 +11,7 @@ import pytest
 from msgspec import UNSET
 
 from consumer.analysis.event_ids import uuid5_of
-from consumer.records import Emit
+from consumer.records import Emit, Outcome
 from consumer.settings import Tasks
 from emollm.custom import CustomTask
 from emollm.errors import FailedAlone, ModelError, Refused, Unauthorized
@@ -108,7 +108,7 @@ async def test_what_is_off_is_neither_asked_nor_in_the_event() -> None:
     assert (event.emotions, event.intensity, event.intensity_class) == (UNSET, UNSET, UNSET)
 
 
-async def test_a_custom_tasks_result_stands_under_its_name() -> None:
+async def test_a_custom_tasks_result_is_under_its_name() -> None:
     stance = CustomTask(name="stance", wordings=("Which stance?",), choices=("for", "against"))
     pool = FakePool(lambda p: "against" if p.task == "stance" else canonical(p))
     event = await one(pool, custom=[stance.task()])
@@ -174,7 +174,7 @@ async def test_a_refusal_of_some_prompts_only_costs_their_values() -> None:
     assert event.intensity == {"joy": 0.6}
 
 
-async def test_outcomes_stand_in_the_records_order_with_dead_letters_among_them() -> None:
+async def test_outcomes_are_in_the_records_order_with_dead_letters_among_them() -> None:
     records = [record("a", 0), record("", 1), record("b", 2, value=b"junk"), record("c", 3)]
     outcomes = await make_analyzer(FakePool()).process(records)
     assert [type(outcome).__name__ for outcome in outcomes] == [
@@ -250,14 +250,20 @@ async def test_equal_texts_of_concurrent_batches_are_asked_once_without_a_cache(
     assert all(event_of(batch[0]).emotions == ("joy", "optimism") for batch in outcomes)
 
 
-async def test_a_cancelled_leader_takes_nobody_with_it() -> None:
-    pool = FakePool()
+async def leader_and_follower(pool: FakePool) -> list[asyncio.Task[list[Outcome]]]:
+    """Two batches with the same text: the first one's prompts are asked, the second waits."""
     analyzer = make_analyzer(pool)
     pool.gate.clear()
     leader = asyncio.create_task(analyzer.process([record("Same.", 1)]))
     await reach(lambda: pool.waiting == 1)
     follower = asyncio.create_task(analyzer.process([record("Same.", 2)]))
     await asyncio.sleep(0)
+    return [leader, follower]
+
+
+async def test_a_cancelled_leader_takes_nobody_with_it() -> None:
+    pool = FakePool()
+    leader, follower = await leader_and_follower(pool)
     leader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leader
@@ -275,12 +281,7 @@ async def test_a_failed_leaders_questions_are_asked_by_who_waited() -> None:
         return canonical(prompt)
 
     pool = FakePool(say)
-    analyzer = make_analyzer(pool)
-    pool.gate.clear()
-    leader = asyncio.create_task(analyzer.process([record("Same.", 1)]))
-    await reach(lambda: pool.waiting == 1)
-    follower = asyncio.create_task(analyzer.process([record("Same.", 2)]))
-    await asyncio.sleep(0)
+    leader, follower = await leader_and_follower(pool)
     pool.gate.set()
     with pytest.raises(Unauthorized):
         await leader
@@ -290,12 +291,7 @@ async def test_a_failed_leaders_questions_are_asked_by_who_waited() -> None:
 
 async def test_a_cancelled_follower_leaves_the_leader_alone() -> None:
     pool = FakePool()
-    analyzer = make_analyzer(pool)
-    pool.gate.clear()
-    leader = asyncio.create_task(analyzer.process([record("Same.", 1)]))
-    await reach(lambda: pool.waiting == 1)
-    follower = asyncio.create_task(analyzer.process([record("Same.", 2)]))
-    await asyncio.sleep(0)
+    leader, follower = await leader_and_follower(pool)
     await asyncio.sleep(0)
     follower.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -425,7 +421,7 @@ async def test_no_dead_letter_quotes_the_post() -> None:
         assert "sekrit" not in outcome.message
 
 
-async def test_a_repost_of_what_a_broken_server_answered_is_answered_once_it_is_mended() -> None:
+async def test_a_repost_of_what_a_broken_server_answered_is_answered_once_it_works_again() -> None:
     broken = True
     pool = FakePool(lambda p: "banana" if broken else canonical(p))
     analyzer = make_analyzer(pool)

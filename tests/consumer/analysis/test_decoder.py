@@ -14,20 +14,17 @@ from consumer.analysis.decoder import Decoded, Decoder
 from consumer.records import Record, Skip
 from consumer.settings import Fields, Input
 from schemas import DeadLetter, Post
+from tests.consumer.records import make_record
 
 
 def record(value: bytes | None, **other: Any) -> Record:
-    defaults: dict[str, Any] = {
-        "topic": "posts",
+    fields: dict[str, Any] = {
         "partition": 3,
-        "offset": 42,
-        "epoch": 1,
-        "timestamp_ms": 1_700_000_000_000,
         "received_at": 1_700_000_001.5,
         "key": b"k",
         "headers": (("traceparent", b"00-1"),),
     }
-    return Record(value=value, **(defaults | other))
+    return make_record(value, 42, **(fields | other))
 
 
 def post(**fields: Any) -> bytes:
@@ -84,8 +81,8 @@ BAD = {
 
 @pytest.mark.parametrize(("value", "class_name"), BAD.values(), ids=BAD.keys())
 def test_bad_input_becomes_a_dead_letter_of_its_class(value: bytes | None, class_name: str) -> None:
-    letter = refused(value)
-    assert (letter.stage, letter.class_name) == ("decode", class_name)
+    dead_letter = refused(value)
+    assert (dead_letter.stage, dead_letter.class_name) == ("decode", class_name)
 
 
 @pytest.mark.parametrize(("value", "class_name"), BAD.values(), ids=BAD.keys())
@@ -157,13 +154,13 @@ def test_what_is_no_json_is_named_in_the_dead_letter(value: bytes, name: str) ->
     assert "plain JSON" in found.message or "JSON only" in found.message
 
 
-def test_a_dead_letter_carries_the_record_whole_and_says_where_it_stood() -> None:
-    letter = refused(b"\xff\x00raw")
-    assert (letter.key, letter.value) == (b"k", b"\xff\x00raw")
-    assert letter.headers == (("traceparent", b"00-1"),)
-    assert (letter.topic, letter.partition, letter.offset) == ("posts", 3, 42)
-    assert letter.first_seen == datetime.fromtimestamp(1_700_000_001.5, UTC)
-    assert letter.timestamp_ms == 1_700_000_000_000
+def test_a_dead_letter_carries_the_record_whole_and_says_its_position() -> None:
+    dead_letter = refused(b"\xff\x00raw")
+    assert (dead_letter.key, dead_letter.value) == (b"k", b"\xff\x00raw")
+    assert dead_letter.headers == (("traceparent", b"00-1"),)
+    assert (dead_letter.topic, dead_letter.partition, dead_letter.offset) == ("posts", 3, 42)
+    assert dead_letter.first_seen == datetime.fromtimestamp(1_700_000_001.5, UTC)
+    assert dead_letter.timestamp_ms == 1_700_000_000_000
 
 
 def test_a_time_that_the_producer_never_set_is_not_invented() -> None:
@@ -196,7 +193,7 @@ def test_absent_created_at_is_the_records_timestamp(decoder: Decoder) -> None:
     assert accepted(post(), decoder).created_at == datetime.fromtimestamp(1_700_000_000, UTC)
 
 
-def test_a_record_without_timestamp_counts_from_when_it_was_taken_up() -> None:
+def test_a_record_without_timestamp_has_the_time_at_which_it_was_fetched() -> None:
     found = accepted(post(), timestamp_ms=-1).created_at
     assert found == datetime.fromtimestamp(1_700_000_001.5, UTC)
 

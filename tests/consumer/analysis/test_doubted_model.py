@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from consumer.records import Emit, Outcome, Record
+from consumer.records import Emit, Outcome, Record, Skip
 from emollm.errors import FailedAlone, ModelError, Refused, WrongModel
 from emollm.protocol import Prompt
 from schemas import DeadLetter
@@ -86,6 +86,16 @@ async def test_a_dead_letter_of_the_model_names_the_model() -> None:
         (outcome,) = await make_analyzer(pool).process([record("x")])
         assert isinstance(outcome, DeadLetter)
         assert outcome.model == "emostream-small"
+
+
+@pytest.mark.parametrize("value", [b"junk", b"{}", b"", None])
+async def test_a_dead_letter_of_decoding_names_the_model_too(value: bytes | None) -> None:
+    (outcome,) = await make_analyzer(FakePool()).process([record("", value=value)])
+    if value is None:
+        assert isinstance(outcome, Skip)
+        return
+    assert isinstance(outcome, DeadLetter)
+    assert (outcome.stage, outcome.model) == ("decode", "emostream-small")
 
 
 async def test_a_bug_about_one_post_leaves_its_batch_alone(monkeypatch: pytest.MonkeyPatch) -> None:

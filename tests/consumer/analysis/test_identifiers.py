@@ -31,7 +31,7 @@ RECORD = Record(
     value=b'{"text": "by ann',
     headers=(("who", b"ann"), ("traceparent", b"00-1"), ("__emostream.replays", b"1")),
 )
-LETTER = make_dead_letter(RECORD, Stage.DECODE, Reason.NOT_JSON, "truncated")
+DEAD_LETTER = make_dead_letter(RECORD, Stage.DECODE, Reason.NOT_JSON, "truncated")
 
 
 def test_kept_means_as_it_came() -> None:
@@ -39,7 +39,7 @@ def test_kept_means_as_it_came() -> None:
     assert kept.post(POST, "e") is POST
     assert kept.key(b"ann", "109") == b"ann"
     assert kept.key(None, "109") == b"109"
-    assert kept.dead_letter(LETTER) is LETTER
+    assert kept.dead_letter(DEAD_LETTER) is DEAD_LETTER
 
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
@@ -50,11 +50,11 @@ def test_nothing_that_identifies_is_left(mode: Mode) -> None:
     assert "109" not in repr(post)
     assert (post.url, post.meta, post.topics) == (None, {}, ("joy",))
     assert "me@x.example" in post.text  # an address is no mention; texts may be left out whole
-    letter = them.dead_letter(LETTER)
-    assert letter.value is None
-    assert b"ann" not in repr((letter.key, letter.headers)).encode()
-    assert letter.headers == RECORD.headers[1:]
-    assert (letter.topic, letter.partition, letter.offset) == ("posts", 1, 2)
+    dead_letter = them.dead_letter(DEAD_LETTER)
+    assert dead_letter.value is None
+    assert b"ann" not in repr((dead_letter.key, dead_letter.headers)).encode()
+    assert dead_letter.headers == RECORD.headers[1:]
+    assert (dead_letter.topic, dead_letter.partition, dead_letter.offset) == ("posts", 1, 2)
 
 
 def test_hashes_keep_apart_and_together_what_was() -> None:
@@ -78,9 +78,11 @@ def test_dropped_ids_and_keys_are_the_events() -> None:
 
 
 def test_a_withheld_dead_letter_says_so_in_its_headers() -> None:
-    letter = Identifiers("", "drop").dead_letter(LETTER)
-    assert read_dead_letter(letter.key, letter.value, dead_letter_headers(letter)).withheld
-    assert not read_dead_letter(b"k", b"v", dead_letter_headers(LETTER)).withheld
+    dead_letter = Identifiers("", "drop").dead_letter(DEAD_LETTER)
+    assert read_dead_letter(
+        dead_letter.key, dead_letter.value, dead_letter_headers(dead_letter)
+    ).withheld
+    assert not read_dead_letter(b"k", b"v", dead_letter_headers(DEAD_LETTER)).withheld
 
 
 @pytest.mark.parametrize("more", [{}, {"author_key": KEY}])

@@ -52,7 +52,7 @@ def test_an_unknown_model_is_not_guessed() -> None:
         describe(Model(), info("acme/other"))
 
 
-def test_no_room_for_a_post_is_said() -> None:
+def test_no_room_for_a_post_is_an_error() -> None:
     with pytest.raises(ValueError, match="max_input_tokens"):
         make_builder(Model(), info(max_input_tokens=60), (E_C,))
 

@@ -10,24 +10,14 @@ from typing import Any, Literal
 import pytest
 
 from consumer.analysis.decoder import Decoded, Decoder
-from consumer.records import SKIP_RULES, Record, Skip
+from consumer.records import SKIP_RULES, Skip
 from consumer.settings import Fields, Input
 from schemas import DeadLetter, Post
+from tests.consumer.records import make_record
 
 
 def decoded(decoder: Decoder, payload: Any) -> Decoded | Skip | DeadLetter:
-    return decoder.decode(
-        Record(
-            topic="feed",
-            partition=0,
-            offset=1,
-            epoch=1,
-            timestamp_ms=1_700_000_000_000,
-            received_at=1_700_000_000.0,
-            key=None,
-            value=json.dumps(payload).encode(),
-        )
-    )
+    return decoder.decode(make_record(json.dumps(payload).encode()))
 
 
 def read(preset: Literal["mastodon", "bluesky", "reddit"], payload: Any, **more: Any) -> Post:

@@ -23,8 +23,8 @@ from tests.consumer.delivery.test_on_real_kafka import (
     made_options,
     make_topics,
     read_events,
-    until_true,
 )
+from tests.polling import until
 
 BATCHES, IN_A_BATCH = 6, 10
 EACH = BATCHES * IN_A_BATCH
@@ -68,8 +68,8 @@ def corrupt(data_dir: Path, topic: str) -> None:
 async def run(options: KafkaOptions, finished: int) -> Service:
     service = Service(options, Echo(), limits=LIMITS)
     running = asyncio.create_task(service.run(signals=False))
-    await until_true(lambda: service.snapshot().published >= finished)
-    await until_true(lambda: service.snapshot().committed >= finished)
+    await until(lambda: service.snapshot().published >= finished)
+    await until(lambda: service.snapshot().committed >= finished)
     service.stop()
     assert await running == 0
     return service
@@ -132,7 +132,7 @@ async def test_a_group_with_members_keeps_its_offsets(
     service = Service(options, Echo(), limits=LIMITS)
     running = asyncio.create_task(service.run(signals=False))
     try:
-        await until_true(lambda: service.snapshot().committed >= healthy)
+        await until(lambda: service.snapshot().committed >= healthy)
         with pytest.raises(Fenced, match="stop its consumers"):
             await skip_bad_batches(
                 Broker(bootstrap=options.bootstrap), options.group_id, options.input_topics

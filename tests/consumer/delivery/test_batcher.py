@@ -6,22 +6,11 @@ from hypothesis import strategies as st
 from consumer.delivery.batcher import Batcher
 from consumer.options import BatchLimits
 from consumer.records import Record
+from tests.consumer.records import make_record
 
 
 def records(count: int, *, size: int = 10, epoch: int = 1, first: int = 0) -> list[Record]:
-    return [
-        Record(
-            topic="posts",
-            partition=0,
-            offset=first + index,
-            epoch=epoch,
-            timestamp_ms=0,
-            received_at=0.0,
-            key=None,
-            value=b"x" * size,
-        )
-        for index in range(count)
-    ]
+    return [make_record(b"x" * size, first + index, epoch=epoch) for index in range(count)]
 
 
 def add(batcher: Batcher, some: list[Record], now: float = 0.0) -> None:

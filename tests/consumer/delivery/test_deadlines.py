@@ -1,5 +1,7 @@
 """Each phase ends at its own deadline, whatever the brokers do."""
 
+import asyncio
+
 from consumer.options import CommitPolicy, DrainBudget, PublishLimits, WatchdogLimits
 from runtime.kafka.errors import Fenced, ProducerLost, Unreachable
 from tests.consumer.delivery.rig import Rig, limits, numbered, options, running
@@ -96,6 +98,24 @@ async def test_a_commit_that_is_given_up_is_cancelled_and_never_beside_another()
         await rig.end()
     assert rig.kafka.most_commits_under_way == 1
     assert rig.kafka.commits_under_way == 0
+
+
+async def test_partitions_that_are_taken_away_wait_for_the_commit_under_way() -> None:
+    """Two commits at once could arrive in either order, and the older offset would stay."""
+    rig = Rig(service_limits=limits(commit=CommitPolicy(interval_s=1, timeout_s=4, attempts=1)))
+    rig.kafka.commit_hangs = True
+    rig.kafka.produce("posts", numbered(3))
+    async with running(rig):
+        await rig.turn(1.5)
+        assert rig.kafka.commits_under_way == 1
+        moving = asyncio.ensure_future(rig.kafka.rebalance("emostream"))
+        await rig.turn(1)
+        assert not moving.done()
+        rig.kafka.commit_hangs = False
+        while not moving.done():
+            await rig.turn(1)
+        assert rig.kafka.most_commits_under_way == 1
+        assert rig.committed == 3
 
 
 async def test_a_good_commit_forgives_the_fenced_ones_before_it() -> None:

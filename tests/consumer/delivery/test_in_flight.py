@@ -6,22 +6,11 @@ from hypothesis import strategies as st
 from consumer.delivery.in_flight import InFlight
 from consumer.options import InFlightLimits
 from consumer.records import Record
+from tests.consumer.records import make_record
 
 
 def records(count: int, nbytes: int = 0, *, epoch: int = 1) -> list[Record]:
-    return [
-        Record(
-            topic="posts",
-            partition=0,
-            offset=offset,
-            epoch=epoch,
-            timestamp_ms=0,
-            received_at=0.0,
-            key=None,
-            value=b"x" * nbytes,
-        )
-        for offset in range(count)
-    ]
+    return [make_record(b"x" * nbytes, offset, epoch=epoch) for offset in range(count)]
 
 
 def test_it_is_full_by_whichever_bound_is_reached_first() -> None:

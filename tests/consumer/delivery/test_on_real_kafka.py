@@ -21,6 +21,7 @@ from consumer.processor import Done
 from consumer.records import Emit, Record
 from infra.kafka import EmbeddedKafka, TopicSpec, create_topics
 from runtime.kafka.options import KafkaOptions
+from tests.polling import until
 
 PARTITIONS = 4
 LIMITS = ServiceLimits(
@@ -32,7 +33,7 @@ LIMITS = ServiceLimits(
 
 
 class Echo:
-    """Emits where each record stood, so that a redelivery gives the same event."""
+    """Emits each record's position, so that a redelivery gives the same event."""
 
     available = True
     model = None
@@ -142,12 +143,6 @@ def holds_all(events: Counter[tuple[bytes, bytes]], count: int) -> None:
     assert all(len(values) == 1 for values in by_post.values())
 
 
-async def until_true(true: Callable[[], bool], within_s: float = 60) -> None:
-    async with asyncio.timeout(within_s):
-        while not true():  # noqa: ASYNC110 - a snapshot has no event to wait for
-            await asyncio.sleep(0.02)
-
-
 async def test_everything_is_published_once_and_committed_when_nothing_goes_wrong(
     options: KafkaOptions, produce: Callable[[int, int], Awaitable[None]]
 ) -> None:
@@ -166,16 +161,16 @@ async def test_two_members_joining_and_leaving_lose_nothing_and_duplicates_are_e
     first, second = (Service(options, Echo(), limits=LIMITS) for _ in range(2))
     one = asyncio.create_task(first.run(signals=False))
     await produce(0, 1_000)
-    await until_true(lambda: first.snapshot().published > 100)
+    await until(lambda: first.snapshot().published > 100)
     two = asyncio.create_task(second.run(signals=False))
-    await until_true(lambda: len(second.snapshot().partitions) == PARTITIONS // 2)
+    await until(lambda: len(second.snapshot().partitions) == PARTITIONS // 2)
     await produce(1_000, 1_000)
-    await until_true(lambda: second.snapshot().published > 100)
+    await until(lambda: second.snapshot().published > 100)
     first.stop()
     assert await one == 0
     await produce(2_000, 500)
-    await until_true(lambda: len(second.snapshot().partitions) == PARTITIONS)
-    await until_true(lambda: all(state.lag == 0 for state in second.snapshot().partitions))
+    await until(lambda: len(second.snapshot().partitions) == PARTITIONS)
+    await until(lambda: all(state.lag == 0 for state in second.snapshot().partitions))
     second.stop()
     assert await two == 0
     events = await read_events(options)
@@ -191,7 +186,7 @@ async def test_a_member_that_goes_without_a_word_leaves_its_work_to_the_other(
     first, second = (Service(options, Echo(), limits=LIMITS) for _ in range(2))
     await produce(0, 1_000)
     one = asyncio.create_task(first.run(signals=False))
-    await until_true(lambda: first.snapshot().published > 100)
+    await until(lambda: first.snapshot().published > 100)
     first.abandon()
     await one
     assert await second.run(until=Until(caught_up_s=0.5), signals=False) == 0
@@ -212,11 +207,11 @@ async def test_a_broker_killed_and_started_again_costs_nothing_but_time() -> Non
         await producer.stop()
         service = Service(options, Echo(), limits=LIMITS)
         running = asyncio.create_task(service.run(signals=False))
-        await until_true(lambda: service.snapshot().published > 200)
+        await until(lambda: service.snapshot().published > 200)
         await kafka.kill()
         await kafka.restart()
-        await until_true(lambda: service.snapshot().published >= 3_000)
-        await until_true(
+        await until(lambda: service.snapshot().published >= 3_000)
+        await until(
             lambda: (
                 all(state.lag == 0 for state in service.snapshot().partitions)
                 and bool(service.snapshot().partitions)

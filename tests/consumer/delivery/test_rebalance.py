@@ -157,10 +157,10 @@ async def test_two_members_joining_and_leaving_lose_nothing() -> None:
         assert second.task is not None
         assert second.task.result() == 0
     posts = set(kafka.values("posts"))
-    events, letters = set(kafka.values("affect.events")), set(kafka.values("affect.dlq"))
-    assert posts == events | letters
-    assert len(letters) == 4
-    assert not events & letters
+    events, dead_letters = set(kafka.values("affect.events")), set(kafka.values("affect.dlq"))
+    assert posts == events | dead_letters
+    assert len(dead_letters) == 4
+    assert not events & dead_letters
     committed = kafka.groups[GROUP].committed
     assert committed == {Partition("posts", number): 60 for number in range(4)}
     assert second.seen.published

@@ -12,6 +12,9 @@ from consumer.records import Record
 from runtime.errors import Broken
 from tests.consumer.delivery.rig import Rig, limits, numbered, running
 
+FIVE_AT_ONCE = BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=1)
+FUSE = FuseLimits(window=20, share=0.9)
+
 
 async def test_a_slow_post_keeps_no_other_post_of_its_batch_waiting() -> None:
     rig = Rig(service_limits=limits(batch=BatchLimits(max_posts=8, max_wait_s=0.01)))
@@ -88,12 +91,7 @@ async def test_a_batch_that_awaits_its_acknowledgement_is_finished_while_no_serv
 
 
 async def test_what_blows_the_fuse_is_not_on_the_dead_letter_topic() -> None:
-    rig = Rig(
-        service_limits=limits(
-            batch=BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=1),
-            fuse=FuseLimits(window=20, share=0.9),
-        )
-    )
+    rig = Rig(service_limits=limits(batch=FIVE_AT_ONCE, fuse=FUSE))
     rig.kafka.produce("posts", numbered(100, "poison"))
     rig.start()
     assert await rig.end() == 3
@@ -105,11 +103,7 @@ async def test_what_was_acknowledged_before_the_fuse_blew_is_committed_and_not_w
 ):
     """Long commit interval: nothing but the end commits it."""
     rig = Rig(
-        service_limits=limits(
-            batch=BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=1),
-            commit=CommitPolicy(interval_s=1_000),
-            fuse=FuseLimits(window=20, share=0.9),
-        )
+        service_limits=limits(batch=FIVE_AT_ONCE, commit=CommitPolicy(interval_s=1_000), fuse=FUSE)
     )
     rig.kafka.produce("posts", numbered(100, "poison"))
     rig.start()
@@ -118,18 +112,13 @@ async def test_what_was_acknowledged_before_the_fuse_blew_is_committed_and_not_w
     again = Rig(rig.kafka, clock=rig.clock, service_limits=rig.service._limits)
     again.start()
     assert await again.end() == 3
-    letters = rig.kafka.values("affect.dlq")
-    assert letters == numbered(30, "poison")
+    dead_letters = rig.kafka.values("affect.dlq")
+    assert dead_letters == numbered(30, "poison")
     assert again.committed == 30
 
 
 async def test_events_that_are_all_too_large_blow_the_fuse() -> None:
-    rig = Rig(
-        service_limits=limits(
-            batch=BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=1),
-            fuse=FuseLimits(window=20, share=0.9),
-        )
-    )
+    rig = Rig(service_limits=limits(batch=FIVE_AT_ONCE, fuse=FUSE))
     rig.processor.make = lambda record: (record.value or b"") + b"x" * 2_000_000
     rig.kafka.produce("posts", numbered(100))
     rig.start()

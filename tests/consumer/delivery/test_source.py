@@ -1,4 +1,4 @@
-"""What one partition can't do stops no other; what is held is told, and what was lost."""
+"""What one partition can't do stops no other; what is held back and what was lost is reported."""
 
 from datetime import datetime
 

@@ -62,6 +62,7 @@ async def test_a_compacted_dead_letter_topic_is_refused_with_exit_2() -> None:
         ("posts", {"describe", "write"}, "READ"),
         ("affect.events", {"describe", "read"}, "WRITE"),
         ("affect.dlq", {"describe", "read"}, "WRITE"),
+        ("emostream", {"describe"}, "READ"),
     ],
 )
 async def test_a_missing_right_is_told_before_the_group_is_joined(
@@ -73,6 +74,15 @@ async def test_a_missing_right_is_told_before_the_group_is_joined(
     assert await rig.end() == 3
     assert f"grant {missing}" in str(rig.service.error)
     assert topic in str(rig.service.error)
+    assert rig.kafka.groups["emostream"].members == []
+
+
+async def test_a_group_that_may_not_even_be_asked_about_is_told_before_it_is_joined() -> None:
+    rig = Rig()
+    rig.kafka.group_denied = True
+    rig.start()
+    assert await rig.end() == 3
+    assert "use the group emostream: grant READ on it" in str(rig.service.error)
     assert rig.kafka.groups["emostream"].members == []
 
 

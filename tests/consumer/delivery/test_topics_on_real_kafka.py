@@ -20,8 +20,8 @@ from tests.consumer.delivery.test_on_real_kafka import (
     made_options,
     make_topics,
     read_events,
-    until_true,
 )
+from tests.polling import until
 
 
 @pytest.fixture
@@ -61,14 +61,14 @@ async def test_a_topic_that_is_created_again_is_read_from_its_start(
     service = Service(options, Echo(), limits=LIMITS)
     running = asyncio.create_task(service.run(signals=False))
     try:
-        await until_true(lambda: service.snapshot().committed >= len(old))
+        await until(lambda: service.snapshot().committed >= len(old))
         await delete(options, posts)
         await create_topics(
             {"bootstrap_servers": options.bootstrap}, [TopicSpec(name=posts, partitions=PARTITIONS)]
         )
         await produce(options, new)
-        await until_true(lambda: service.snapshot().published >= len(old) + len(new))
-        await until_true(lambda: all(one.lag == 0 for one in service.snapshot().partitions))
+        await until(lambda: service.snapshot().published >= len(old) + len(new))
+        await until(lambda: all(one.lag == 0 for one in service.snapshot().partitions))
     finally:
         service.stop()
         assert await running == 0
@@ -90,6 +90,7 @@ async def test_what_the_brokers_say_of_topics(options: KafkaOptions) -> None:
         assert set(facts) == {posts, options.dlq_topic}
         assert facts[posts].id != facts[options.dlq_topic].id
         assert {"read", "write"} <= facts[posts].operations
+        assert "read" in await consumer.group_operations(timeout_s=10)
         assert await consumer.compacted(compacted, timeout_s=10)
         assert not await consumer.compacted(posts, timeout_s=10)
         assert "nowhere" not in await consumer.topics()

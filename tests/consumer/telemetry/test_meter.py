@@ -131,7 +131,7 @@ def test_everything_that_is_counted_is_scraped() -> None:
     assert {metric.name for metric in m.ALL} <= names
 
 
-def test_counters_stand_at_zero_before_anything_happened() -> None:
+def test_counters_are_zero_before_anything_happened() -> None:
     found = scraped(Meter())
     assert found["emostream_events_total", ()] == 0
     assert found["emostream_consumer_restarts_total", ()] == 0

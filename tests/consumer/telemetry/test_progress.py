@@ -64,7 +64,7 @@ def test_only_the_first_dead_letter_of_a_class_is_news() -> None:
     ]
 
 
-async def test_a_model_that_is_waited_for_is_said_each_minute_with_since_and_the_keys() -> None:
+async def test_a_model_that_is_waited_for_is_logged_each_minute_with_since_and_the_keys() -> None:
     clock, progress = FakeClock(), Progress(["http://tgi:80"], wait_s=600)
     lost = msgspec.structs.replace(SNAPSHOT, phase="waiting", available=False)
     with capture_logs() as logs:
@@ -73,15 +73,15 @@ async def test_a_model_that_is_waited_for_is_said_each_minute_with_since_and_the
         for _ in range(125):
             await clock.advance(1)
         task.cancel()
-    said = [log for log in logs if log["event"] == "waiting_for_model"]
-    assert len(said) == 3
-    assert len({log["since"] for log in said}) == 1
-    assert said[0]["servers"] == ("http://tgi:80",)
-    assert "model.servers" in said[0]["advice"]
-    assert said[0]["gives_up"] == "after 600 s (model.wait_s)"
+    logged = [log for log in logs if log["event"] == "waiting_for_model"]
+    assert len(logged) == 3
+    assert len({log["since"] for log in logged}) == 1
+    assert logged[0]["servers"] == ("http://tgi:80",)
+    assert "model.servers" in logged[0]["advice"]
+    assert logged[0]["gives_up"] == "after 600 s (model.wait_s)"
 
 
-async def test_a_model_that_comes_and_goes_is_said_once_a_minute_at_most() -> None:
+async def test_a_model_that_comes_and_goes_is_logged_once_a_minute_at_most() -> None:
     clock, progress, state = FakeClock(), Progress(), [SNAPSHOT]
     with capture_logs() as logs:
         task = asyncio.ensure_future(progress.report(lambda: state[0], clock))

@@ -8,7 +8,7 @@ from emollm.clients import HttpTransport, ServerOptions, make_client
 from emollm.clients.address import refuse_plain_token
 from emollm.errors import Unauthorized
 from emollm.protocol import GenerateParams
-from tests.emollm.clients.stub import Connection, Request, StubServer, http
+from tests.raw_http import Connection, RawServer, Request, http
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ async def test_a_server_that_repeats_our_authorization_does_not_get_it_into_an_e
         words = b'{"error":"no such user: %b"}' % request.headers["authorization"].encode()
         await connection.write(http(401, words))
 
-    async with StubServer(behave) as server:
+    async with RawServer(behave) as server:
         for url, token in (
             (server.url.replace("//", "//me:hunter22@"), None),
             (server.url, "hush-hush-hush"),
@@ -45,9 +45,9 @@ async def test_a_server_that_repeats_our_authorization_does_not_get_it_into_an_e
             error = await client.generate("x", GenerateParams(max_new_tokens=4), timeout_s=5.0)
             await client.aclose()
             assert isinstance(error, Unauthorized)
-            said = server.requests[-1].headers["authorization"].partition(" ")[2]
-            assert said
-            assert said not in str(error)
+            credentials = server.requests[-1].headers["authorization"].partition(" ")[2]
+            assert credentials
+            assert credentials not in str(error)
             assert "withheld" in str(error)
 
 

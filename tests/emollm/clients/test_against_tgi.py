@@ -28,7 +28,8 @@ from emollm.pool import PoolOptions, open_pool
 from emollm.protocol import GenerateParams, Generation, ModelClient, PoolAnswer, Prompt
 from infra.tgi import EngineError, ServerSettings, TgiServer
 from infra.tgi.engine import Finish, Job
-from tests.infra.tgi.stand_in import StandIn, until
+from tests.infra.tgi.stand_in import StandIn
+from tests.polling import until
 
 PARAMS = GenerateParams(max_new_tokens=20)
 GRAMMAR = GenerateParams(max_new_tokens=20, grammar=r"0\.\d{3}")

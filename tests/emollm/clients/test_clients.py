@@ -33,7 +33,7 @@ from emollm.errors import (
     WrongRequest,
 )
 from emollm.protocol import GenerateParams, Generation, ModelClient, ServerInfo
-from tests.emollm.clients.stub import Connection, Request, StubServer, answering, http
+from tests.raw_http import Connection, RawServer, Request, answering, hanging, http
 
 PARAMS = GenerateParams(max_new_tokens=16)
 GRAMMAR = GenerateParams(max_new_tokens=16, grammar=r"0\.\d{3}")
@@ -237,7 +237,7 @@ async def test_a_server_without_grammars_is_asked_again_without_and_told_of_once
 
 
 @pytest.mark.parametrize(
-    ("told", "owner", "field"),
+    ("configured", "owner", "field"),
     [
         ("vllm", "", {"structured_outputs": {"regex": r"0\.\d{3}"}}),
         ("sglang", "", {"regex": r"0\.\d{3}"}),
@@ -248,12 +248,12 @@ async def test_a_server_without_grammars_is_asked_again_without_and_told_of_once
     ],
 )
 async def test_a_grammar_goes_where_each_server_looks_for_it(
-    told: str, owner: str, field: dict[str, object]
+    configured: str, owner: str, field: dict[str, object]
 ) -> None:
     card = {"id": "emo", "owned_by": owner, "max_model_len": 2048}
     models = Response(200, J, msgspec.json.encode({"object": "list", "data": [card]}))
     transport = FakeTransport(models, Response(200, J, ANSWERS["openai"]))
-    client = CompletionsClient(transport, dialect=told, grammar=True)
+    client = CompletionsClient(transport, dialect=configured, grammar=True)
     info = await client.info(timeout_s=1.0)
     assert info == ServerInfo(dialect="openai", model_id="emo", max_total_tokens=2048)
     await client.generate(POST, GRAMMAR, timeout_s=1.0)
@@ -295,15 +295,15 @@ async def test_a_prompt_that_no_body_can_carry_is_refused_here(dialect: str) -> 
 
 
 async def test_no_error_repeats_the_prompt(dialect: str) -> None:
-    for said in (f"bad input: {POST!r}", f"[{{'input': '{POST}'}}]", POST):
-        for body in (json_of(said, "validation"), msgspec.json.encode({"message": said})):
+    for message in (f"bad input: {POST!r}", f"[{{'input': '{POST}'}}]", POST):
+        for body in (json_of(message, "validation"), msgspec.json.encode({"message": message})):
             client = CLIENTS[dialect](FakeTransport(Response(400, J, body)))
             error = await client.generate(f"Human: {POST}. Assistant:", PARAMS, timeout_s=1.0)
             assert isinstance(error, Refused)
             assert "Xanthippe" not in str(error)
 
 
-async def test_what_the_server_said_is_kept_but_not_all_of_it() -> None:
+async def test_the_servers_message_is_kept_but_not_all_of_it() -> None:
     client = TgiClient(FakeTransport(Response(424, J, json_of("shard " * 1000, "generation"))))
     error = await client.generate(POST, PARAMS, timeout_s=1.0)
     assert isinstance(error, GenerationFailed)
@@ -381,9 +381,6 @@ async def test_a_call_ends_in_time_however_the_server_misbehaves(dialect: str) -
         await connection.write(http(200, ANSWERS[dialect])[:-3])
         connection.close()
 
-    async def hang(_: Request, connection: Connection) -> None:
-        await connection.until_closed()
-
     async def drip(_: Request, connection: Connection) -> None:
         await connection.write(http(200, ANSWERS[dialect])[:40])
         await connection.until_closed()
@@ -392,9 +389,9 @@ async def test_a_call_ends_in_time_however_the_server_misbehaves(dialect: str) -
         connection.close()
 
     for behave, kind in (
-        (cut, Unavailable), (hang, TimedOut), (drip, TimedOut), (shut, Unavailable),
+        (cut, Unavailable), (hanging, TimedOut), (drip, TimedOut), (shut, Unavailable),
     ):  # fmt: skip
-        async with StubServer(behave) as server:
+        async with RawServer(behave) as server:
             client = CLIENTS[dialect](HttpTransport(ServerOptions(url=server.url)))
             # What ends by itself gets time enough, however busy the machine is.
             timeout_s = 0.05 if kind is TimedOut else 30.0
@@ -403,16 +400,10 @@ async def test_a_call_ends_in_time_however_the_server_misbehaves(dialect: str) -
 
 
 async def test_a_cancelled_prompt_frees_its_place_on_the_server(dialect: str) -> None:
-    arrived = asyncio.Event()
-
-    async def behave(_: Request, connection: Connection) -> None:
-        arrived.set()
-        await connection.until_closed()
-
-    async with StubServer(behave) as server:
+    async with RawServer(hanging) as server:
         client = CLIENTS[dialect](HttpTransport(ServerOptions(url=server.url)))
         task = asyncio.ensure_future(client.generate(POST, PARAMS, timeout_s=60.0))
-        await arrived.wait()
+        await server.arrived.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -421,7 +412,7 @@ async def test_a_cancelled_prompt_frees_its_place_on_the_server(dialect: str) ->
 
 
 async def test_a_server_that_is_gone_is_unavailable(dialect: str) -> None:
-    async with StubServer(answering(200)) as server:
+    async with RawServer(answering(200)) as server:
         url = server.url
     client = CLIENTS[dialect](HttpTransport(ServerOptions(url=url)))
     assert type(await client.generate(POST, PARAMS, timeout_s=5.0)) is Unavailable

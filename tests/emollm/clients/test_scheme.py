@@ -11,7 +11,7 @@ import trustme
 from emollm.clients import HttpTransport, ServerOptions, detect
 from emollm.clients.transport import NotConnected
 from emollm.errors import ModelError, Unavailable, WrongRequest
-from tests.emollm.clients.stub import StubServer, answering
+from tests.raw_http import RawServer, answering
 
 
 @pytest.fixture
@@ -51,19 +51,19 @@ async def test_https_to_a_server_of_http_says_so_with_the_url_to_write() -> None
 async def test_http_to_a_server_of_https_says_so_with_the_url_to_write(
     tls: ssl.SSLContext,
 ) -> None:
-    async with StubServer(answering(200), tls=tls) as server:
+    async with RawServer(answering(200), tls=tls) as server:
         error = await found(server.url.replace("https:", "http:"))
         assert isinstance(error, WrongRequest)
         assert str(error) == f"it speaks https, not http: write {server.url} in model.servers"
 
 
 async def test_a_server_that_fails_with_the_right_scheme_is_not_told_to_change_it() -> None:
-    async with StubServer(answering(503)) as server:
+    async with RawServer(answering(503)) as server:
         assert isinstance(await found(server.url), Unavailable)
 
 
 async def test_nobody_there_is_no_matter_of_the_scheme() -> None:
-    async with StubServer(answering(200)) as server:
+    async with RawServer(answering(200)) as server:
         url = server.url
     assert isinstance(await found(url), Unavailable)
 

@@ -23,11 +23,11 @@ def test_failures_in_a_row_are_too_many() -> None:
 
 def test_failures_in_a_row_of_one_post_are_told_apart() -> None:
     breaker = Breaker(lambda: 0.0)
-    told: list[bool] = []
+    one_post: list[bool] = []
     for post in ("poison",) * CONSECUTIVE + ("another",):
-        assert breaker.on_failure(post) == (len(told) >= CONSECUTIVE - 1)
-        told.append(breaker.one_post)
-    assert told == [True] * CONSECUTIVE + [False]
+        assert breaker.on_failure(post) == (len(one_post) >= CONSECUTIVE - 1)
+        one_post.append(breaker.one_post)
+    assert one_post == [True] * CONSECUTIVE + [False]
     breaker.on_answer()
     breaker.on_failure("poison")
     assert breaker.one_post

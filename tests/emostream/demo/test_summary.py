@@ -1,4 +1,4 @@
-"""The demo's books: what went in is held against what came out, and each figure explains itself."""
+"""The demo's summary compares what went in with what came out; each figure explains itself."""
 
 from datetime import timedelta
 from io import StringIO

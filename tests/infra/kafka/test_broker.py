@@ -9,7 +9,6 @@ import secrets
 import signal
 import sys
 import textwrap
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -25,6 +24,8 @@ from infra.kafka import (
     TopicSpec,
     create_topics,
 )
+from tests.polling import until
+from tests.process import Process
 
 
 async def _topic(kafka: EmbeddedKafka, partitions: int = 2) -> str:
@@ -56,15 +57,6 @@ async def _consume(kafka: EmbeddedKafka, topic: str, count: int, partitions: int
         return sorted(values)
     finally:
         await consumer.stop()
-
-
-async def _until(fact: Callable[[], bool], within_s: float = 20) -> bool:
-    deadline = time.monotonic() + within_s
-    while not fact():
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(0.02)
-    return True
 
 
 def _alive(pid: int) -> bool:
@@ -170,7 +162,8 @@ _PARENT = textwrap.dedent("""
     async def main():
         kafka = EmbeddedKafka()
         await kafka.start()
-        print(json.dumps([kafka.pid, str(kafka.data_dir)]), flush=True)
+        broker = {"pid": kafka.pid, "folder": str(kafka.data_dir)}
+        print("broker: " + json.dumps(broker), flush=True)
         await kafka.wait()
 
     asyncio.run(main())
@@ -178,21 +171,11 @@ _PARENT = textwrap.dedent("""
 
 
 async def test_a_parent_killed_with_9_leaves_no_java_and_no_folder() -> None:
-    parent = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        _PARENT,
-        cwd=Path(__file__).parents[3],
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert parent.stdout is not None
-    while not (line := await parent.stdout.readline()).startswith(b"["):
-        assert line, "the parent ended before its broker was ready"
-    pid, folder = json.loads(line)
-    assert _alive(pid)
-    parent.kill()
-    await parent.wait()
-    assert await _until(lambda: not _alive(pid) and not Path(folder).exists())
+    async with Process(sys.executable, "-c", _PARENT) as parent:
+        broker = json.loads((await parent.wait_for_line("broker: ")).removeprefix("broker: "))
+        assert _alive(broker["pid"])
+        await parent.kill()
+        await until(lambda: not _alive(broker["pid"]) and not Path(broker["folder"]).exists())
 
 
 async def test_a_killed_guard_takes_java_along_and_is_told() -> None:
@@ -204,7 +187,7 @@ async def test_a_killed_guard_takes_java_along_and_is_told() -> None:
         assert kafka._launch is not None
         os.kill(kafka._launch._supervisor._process.pid, signal.SIGKILL)
         assert await asyncio.wait_for(kafka.wait(), 10) == -signal.SIGKILL
-        assert await _until(lambda: not _alive(pid))
+        await until(lambda: not _alive(pid))
         with pytest.raises(BrokerError, match="guard process was killed"):
             await kafka.restart()
     finally:

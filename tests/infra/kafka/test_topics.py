@@ -11,25 +11,19 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from infra.kafka import (
     EmbeddedKafka,
-    TopicNames,
     TopicsError,
     TopicSpec,
     TopicStatus,
     create_topics,
     default_topics,
 )
-
-
-def _names() -> TopicNames:
-    tag = secrets.token_hex(4)
-    parts = ("posts", "events", "dlq", "windows", "alerts", "mutes", "baselines")
-    return TopicNames(*(f"{tag}.{part}" for part in parts))
+from tests.topics import topic_names
 
 
 async def test_all_default_topics_are_made_once_and_then_found_as_they_are(
     kafka: EmbeddedKafka,
 ) -> None:
-    options, specs = {"bootstrap_servers": kafka.bootstrap}, default_topics(_names())
+    options, specs = {"bootstrap_servers": kafka.bootstrap}, default_topics(topic_names())
     first = await create_topics(options, specs)
     again = await create_topics(options, specs)
     assert [result.name for result in first] == [spec.name for spec in specs]
@@ -37,13 +31,13 @@ async def test_all_default_topics_are_made_once_and_then_found_as_they_are(
     assert {result.status for result in again} == {TopicStatus.EXISTED}
 
 
-async def test_a_topic_that_differs_is_told_and_left_as_it_is(kafka: EmbeddedKafka) -> None:
+async def test_a_topic_that_differs_is_reported_and_left_as_it_is(kafka: EmbeddedKafka) -> None:
     options = {"bootstrap_servers": kafka.bootstrap}
     name = f"t-{secrets.token_hex(4)}"
     made = TopicSpec(name, 2, config={"retention.ms": "1000", "cleanup.policy": "delete"})
     await create_topics(options, [made])
     wanted = replace(made, partitions=3, config={"retention.ms": "2000"})
-    for _ in range(2):  # told again: nothing was changed
+    for _ in range(2):  # reported again: nothing was changed
         (result,) = await create_topics(options, [wanted])
         assert result.status is TopicStatus.DIFFERS
         assert result.differences == {
@@ -78,7 +72,7 @@ async def test_a_refused_topic_is_named_with_its_reason_and_the_others_are_made(
 async def test_whatever_fits_into_posts_fits_as_a_dead_letter_with_its_headers(
     kafka: EmbeddedKafka,
 ) -> None:
-    names = _names()
+    names = topic_names()
     await create_topics({"bootstrap_servers": kafka.bootstrap}, default_topics(names))
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka.bootstrap, max_request_size=16 * 1024 * 1024

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 
 from infra.tgi.engine import Encoded, EngineInfo, Finish, Job, PrefillToken
 from infra.tgi.engines.answer import Answer
@@ -23,13 +22,6 @@ _ANSWERS = {
     "": ["j", "o", "y", ",", " opt", "im", "ism", "."],
 }
 _BOS, _EOS = 1, 2
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; at most 10 seconds."""
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.005)
 
 
 _PIECE = re.compile(r"\w+|\s+(?=\S)\S?\w*|\S|\s+$")

@@ -15,7 +15,8 @@ import pytest
 import pytest_asyncio
 
 from infra.tgi import ServerSettings, TgiServer
-from tests.infra.tgi.stand_in import StandIn, until
+from tests.infra.tgi.stand_in import StandIn
+from tests.polling import until
 
 CASES: list[dict[str, Any]] = [
     json.loads(line)

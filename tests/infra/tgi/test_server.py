@@ -17,7 +17,8 @@ from infra.tgi import ServerSettings, StartError, TgiServer, serve
 from infra.tgi.engine import Encoded, Finish, Job
 from infra.tgi.engines.answer import Answer
 from infra.tgi.errors import EngineError
-from tests.infra.tgi.stand_in import StandIn, until
+from tests.infra.tgi.stand_in import StandIn
+from tests.polling import until
 
 ASK = {"inputs": "emotion", "parameters": {"max_new_tokens": 20}}
 

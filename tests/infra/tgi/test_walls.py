@@ -1,4 +1,4 @@
-"""The rooms of infra/tgi and the one protocol between them, held against the imports."""
+"""The rooms of infra/tgi and the one protocol between them, compared with the imports."""
 
 import ast
 from pathlib import Path

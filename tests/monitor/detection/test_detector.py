@@ -25,11 +25,11 @@ def calm_day(seed: int, days: float = 2.0, *, share: float = 0.2, start: int = 0
 
 
 def feed(detector: TrackDetector, panes: list[PaneSums]) -> list[Transition]:
-    return [said for sums in panes for said in detector.feed(sums)]
+    return [one for sums in panes for one in detector.feed(sums)]
 
 
-def fired(said: list[Transition]) -> list[Transition]:
-    return [one for one in said if one.state == "firing" and one.kind == "spike"]
+def fired(transitions: list[Transition]) -> list[Transition]:
+    return [one for one in transitions if one.state == "firing" and one.kind == "spike"]
 
 
 def after_calm(seed: int = 1) -> tuple[TrackDetector, int]:
@@ -41,19 +41,19 @@ def after_calm(seed: int = 1) -> tuple[TrackDetector, int]:
 def test_a_storm_fires_once_and_resolves_after_it() -> None:
     detector, now = after_calm()
     storm = calm_day(7, STORM_S / DAY, share=0.7, start=now)
-    said = feed(detector, storm + calm_day(8, 0.2, start=now + STORM_S))
-    states = [one.state for one in said if one.fired_at is not None]
+    transitions = feed(detector, storm + calm_day(8, 0.2, start=now + STORM_S))
+    states = [one.state for one in transitions if one.fired_at is not None]
     assert states == ["firing", "resolved"]
-    (alarm,) = fired(said)
+    (alarm,) = fired(transitions)
     assert alarm.at - now < 420
     assert abs(alarm.started_at - now) < 300
     assert alarm.observed > alarm.expected + 0.2
     assert alarm.posts > 10
-    (end,) = [one for one in said if one.state == "resolved" and one.fired_at]
+    (end,) = [one for one in transitions if one.state == "resolved" and one.fired_at]
     assert now + STORM_S < end.at < now + STORM_S + 1200
 
 
-def test_nothing_is_said_before_it_is_warm() -> None:
+def test_nothing_is_raised_before_it_is_warm() -> None:
     detector = TrackDetector("trains", 0)
     calm = calm_day(3, 0.5)
     assert feed(detector, calm + calm_day(4, 0.1, share=0.9, start=DAY // 2)) == []
@@ -75,8 +75,8 @@ def test_silence_makes_an_alert_stale_and_never_resolves_it() -> None:
     detector, now = after_calm()
     feed(detector, calm_day(7, 0.01, share=0.8, start=now))
     assert detector.open_since is not None
-    said = detector.advance((now + 2 * 3600) // PANE_S)
-    assert [one.state for one in said] == ["stale"]
+    transitions = detector.advance((now + 2 * 3600) // PANE_S)
+    assert [one.state for one in transitions] == ["stale"]
     assert detector.advance((now + 20 * 3600) // PANE_S) == []
     assert detector.alert_state == "stale"
     back = feed(detector, calm_day(5, 0.1, start=now + 20 * 3600))
@@ -90,16 +90,16 @@ def test_another_instrument_is_reported_and_fires_nothing() -> None:
         pane(at, 1, 0.9 if draw.random() < 0.6 else 0.05, reader="other")
         for at in range(now, now + DAY // 2, PANE_S)
     ]
-    said = feed(detector, other)
-    assert fired(said) == []
-    assert [one.kind for one in said if one.kind == "instrument"] == ["instrument"]
+    transitions = feed(detector, other)
+    assert fired(transitions) == []
+    assert [one.kind for one in transitions if one.kind == "instrument"] == ["instrument"]
 
 
 def test_an_alert_that_lasts_becomes_the_usual_level() -> None:
     detector, now = after_calm()
-    said = feed(detector, calm_day(6, 0.6, share=0.6, start=now))
-    assert len(fired(said)) == 1
-    assert "level" in {one.kind for one in said}
+    transitions = feed(detector, calm_day(6, 0.6, share=0.6, start=now))
+    assert len(fired(transitions)) == 1
+    assert "level" in {one.kind for one in transitions}
     assert detector.alert_state is None
     assert detector.expected() > 0.4
 
@@ -132,9 +132,9 @@ STORMY = (
 
 @pytest.fixture(scope="module")
 def unbroken() -> list[Transition]:
-    said = feed(TrackDetector("trains", 0), STORMY)
-    assert fired(said)
-    return said
+    transitions = feed(TrackDetector("trains", 0), STORMY)
+    assert fired(transitions)
+    return transitions
 
 
 @settings(max_examples=8, deadline=None)
@@ -143,9 +143,9 @@ def test_a_snapshot_goes_on_where_the_detector_stopped(
     unbroken: list[Transition], cut: int
 ) -> None:
     first = TrackDetector("trains", 0)
-    said = feed(first, STORMY[:cut])
+    transitions = feed(first, STORMY[:cut])
     second = TrackDetector.restore(first.snapshot())
-    assert said + feed(second, STORMY[cut:]) == unbroken
+    assert transitions + feed(second, STORMY[cut:]) == unbroken
 
 
 def test_a_snapshot_of_another_kind_is_refused() -> None:
@@ -179,7 +179,7 @@ def test_storms_of_a_simulated_track_are_found_and_little_else() -> None:
     track = simulate(KINDS[0], 8.0, 3, days=5)
     detector = TrackDetector("track", 0)
     alarms = [
-        said.at for sums in track.panes for said in detector.feed(sums) if said.state == "firing"
+        one.at for sums in track.panes for one in detector.feed(sums) if one.state == "firing"
     ]
     big = [storm for storm in track.storms if storm.size >= 0.3]
     assert big

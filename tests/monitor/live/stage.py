@@ -1,13 +1,10 @@
 """A monitor on a real Kafka, with topics of its own, and what it should have written."""
 
 import asyncio
-import os
 import secrets
-import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -29,11 +26,11 @@ from schemas import AffectEvent, Sentiment
 from schemas.alert import Alert
 from schemas.window import Window
 from tests.monitor.live.made import T0, event
+from tests.process import WAIT_S, Process, emostream
+from tests.topics import topic_names
 
-WAIT_S = 90
-"""For anything: this machine may be busy. Nothing that is right takes it."""
-
-
+ACTIVE = "emostream monitor is active"
+"""In the line that the active monitor prints."""
 TRACKS = "".join(
     f'[[monitor.tracks]]\nname = "{name}"\ntopics = ["{name}"]\n'
     for name in ("trains", "planes", "buses")
@@ -49,47 +46,31 @@ class Stage:
     names: TopicNames
     broker: Broker
     settings: Settings
-    environment: dict[str, str] = field(default_factory=dict)
 
-    @asynccontextmanager
-    async def process(self) -> AsyncIterator["Process"]:
-        """`emostream monitor` as a process of its own; killed at the end, if it still runs."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("EMOSTREAM_")}
-        started = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "emostream", "monitor", "--config", str(self.config)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**clean, **self.environment},
-        )
-        process = Process(started)
-        try:
-            yield process
-        finally:
-            if started.returncode is None:
-                started.kill()
-            await started.wait()
-            await process.drained()
+    def process(self) -> Process:
+        """`emostream monitor` as a process of its own. Its line holds `ACTIVE` once it is that."""
+        return emostream("monitor", "--config", str(self.config))
 
     @asynccontextmanager
     async def running(
         self, *, output: Mapping[str, object] = MappingProxyType({}), **more: object
     ) -> AsyncIterator[str]:
-        """The monitor in this process, until the end of the block; give the line it says.
+        """The monitor in this process, until the end of the block; give the line it prints.
 
         `more` changes settings of `[monitor]`, `output` those of `[output]`.
         """
-        said: asyncio.Queue[str] = asyncio.Queue()
+        lines: asyncio.Queue[str] = asyncio.Queue()
         stop = asyncio.Event()
         values = msgspec.json.decode(self.settings.model_dump_json())
         values["monitor"] |= more
         values["output"] |= output
         settings = Settings.model_validate(values)
         monitor = asyncio.create_task(
-            run(settings, signals=False, stop=stop, on_ready=said.put_nowait)
+            run(settings, signals=False, stop=stop, on_ready=lines.put_nowait)
         )
         try:
             async with asyncio.timeout(WAIT_S):
-                yield await said.get()
+                yield await lines.get()
         finally:
             stop.set()
             assert await monitor == 0
@@ -141,8 +122,8 @@ class Stage:
         """The alerts' transitions, as soon as one is of this kind."""
 
         def found(record: StoredRecord) -> bool:
-            said: dict[str, object] = msgspec.json.decode(record.value or b"{}")
-            return said.get("transition") == transition
+            alert: dict[str, object] = msgspec.json.decode(record.value or b"{}")
+            return alert.get("transition") == transition
 
         records = await self._until(self.names.alerts, found)
         return [msgspec.json.decode(one.value or b"", type=Alert) for one in records]
@@ -160,7 +141,7 @@ class Stage:
         return records
 
     async def oracle(self) -> dict[bytes, Window]:
-        """What one pass over everything that was written says: the windows that are closed."""
+        """The closed windows of one pass over everything that was written."""
         return {window_key(window): window for window in (await self.one_pass()).windows}
 
     async def one_pass(self) -> Closed:
@@ -179,74 +160,10 @@ class Stage:
         return watch.advance()
 
 
-@dataclass
-class Process:
-    """A running monitor."""
-
-    process: asyncio.subprocess.Process
-    log: list[str] = field(default_factory=list)
-    _reading: asyncio.Task[None] | None = None
-    _more: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self._reading = asyncio.create_task(self._read_log())
-
-    async def active(self) -> str:
-        """Its line, once it is the active one."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(WAIT_S):
-            line = await self.process.stdout.readline()
-        assert b"is active" in line, "\n".join(self.log)
-        return line.decode()
-
-    async def kill(self) -> None:
-        """Kill -9."""
-        self.process.kill()
-        await self.process.wait()
-
-    def pause(self) -> None:
-        """Stop it where it is, as a machine that hangs does."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on, without knowing that it was away."""
-        self.process.send_signal(signal.SIGCONT)
-
-    async def logged(self, name: str) -> dict[str, object]:
-        """The first log event of this name, as soon as it is there."""
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                for line in self.log:
-                    if (
-                        line.startswith("{")
-                        and (said := msgspec.json.decode(line))["event"] == name
-                    ):
-                        return dict(said)
-                self._more.clear()
-                await self._more.wait()
-
-    async def stop(self) -> int:
-        """SIGTERM; give the exit status."""
-        self.process.terminate()
-        async with asyncio.timeout(WAIT_S):
-            return await self.process.wait()
-
-    async def drained(self) -> None:
-        if self._reading is not None:
-            await self._reading
-
-    async def _read_log(self) -> None:
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            self.log.append(line.decode().rstrip())
-            self._more.set()
-
-
 async def make_stage(bootstrap: str, folder: Path, more: str = "") -> Stage:
     """Topics under a mark of their own, and a configuration that names them."""
     mark = secrets.token_hex(4)
-    parts = ("posts", "events", "dlq", "windows", "alerts", "mutes", "baselines")
-    names = TopicNames(*(f"{mark}.{part}" for part in parts))
+    names = topic_names(mark)
     await create_topics({"bootstrap_servers": bootstrap}, default_topics(names))
     config = folder / f"{mark}.toml"
     config.write_text(

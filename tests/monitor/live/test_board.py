@@ -28,6 +28,7 @@ from monitor.settings import Settings
 from runtime.kafka.producing import Outgoing
 from schemas.alert import Alert, AlertAction, Mute
 from schemas.window import Expected, ExpectedValue, OffsetRange, PaneSums, Window
+from tests.monitor.alerts import make_alert
 from tests.monitor.live.made import T0
 
 WALL = T0.timestamp() + 7_200
@@ -75,21 +76,8 @@ def window(minute: int, track: str = "trains", **more: Any) -> Window:
 
 
 def alert(transition: str, minute: int = 5, alert_id: str = "alert-0") -> Alert:
-    made = {
-        "version": 1,
-        "id": f"{alert_id}-{transition}",
-        "alert_id": alert_id,
-        "track": "trains",
-        "transition": transition,
-        "measure": "negative_share",
-        "severity": "critical",
-        "observed": 0.7,
-        "expected": 0.3,
-        "started_at": T0,
-        "at": T0 + timedelta(minutes=minute),
-        "posts": 10,
-    }
-    return msgspec.convert(made, Alert)
+    at = T0 + timedelta(minutes=minute)
+    return make_alert(transition, alert_id, at=at, severity="critical")
 
 
 class Written(list[Outgoing]):
@@ -118,7 +106,7 @@ def board(written: Written) -> Board:
     return made
 
 
-async def told(board: Board, count: int) -> AsyncIterator[Change]:
+async def changes_of(board: Board, count: int) -> AsyncIterator[Change]:
     async with asyncio.timeout(10):
         changes = board.changes()
         waiting = asyncio.ensure_future(anext(changes))
@@ -129,8 +117,8 @@ async def told(board: Board, count: int) -> AsyncIterator[Change]:
             yield await anext(changes)
 
 
-async def test_what_is_told_is_shown_already(board: Board) -> None:
-    changes = told(board, 2)
+async def test_what_is_published_is_shown_already(board: Board) -> None:
+    changes = changes_of(board, 2)
     await anext(changes)
     board.closed([window(0)])
     first, second = [one async for one in changes]
@@ -183,13 +171,13 @@ def test_the_usual_number_of_posts_is_shown_once_enough_is_known(board: Board) -
     assert columns.posts == (20,) * 60
 
 
-def test_an_alert_is_shown_with_its_way_and_what_people_said(board: Board) -> None:
-    said = AlertAction(version=1, id="s", alert_id="alert-0", action="ack", by="ann", at=T0)
-    for record in (alert("pending", 5), alert("firing", 7), said, said, alert("firing", 7)):
+def test_an_alert_is_shown_with_its_transitions_and_peoples_actions(board: Board) -> None:
+    action = AlertAction(version=1, id="s", alert_id="alert-0", action="ack", by="ann", at=T0)
+    for record in (alert("pending", 5), alert("firing", 7), action, action, alert("firing", 7)):
         board.alert_record(record)
     (view,) = board.alerts()
     assert [state for state, _ in view.transitions] == ["pending", "firing"]
-    assert view.actions == (said,)
+    assert view.actions == (action,)
     board.closed([window(0)])
     state = next(one for one in board.tracks() if one.track == "trains")
     assert (state.condition, state.severity) == ("firing", "critical")
@@ -209,9 +197,9 @@ async def test_what_people_say_is_written_to_the_topics(board: Board, written: W
     await board.act(Say(alert_id="alert-0", action="note", by="ann", note="it rains"))
     await board.act(MuteTrack(track="trains", by="ann", weekly="sat 10:00-11:00", zone="UTC"))
     await board.act(UnmuteTrack(track="trains", by="ann"))
-    said, mute, unmute = written
-    assert (said.topic, said.key) == ("affect.alerts", b"alert-0")
-    assert msgspec.json.decode(said.value or b"", type=AlertAction).note == "it rains"
+    action, mute, unmute = written
+    assert (action.topic, action.key) == ("affect.alerts", b"alert-0")
+    assert msgspec.json.decode(action.value or b"", type=AlertAction).note == "it rains"
     assert (mute.topic, mute.key) == ("affect.mutes", b"trains")
     assert msgspec.json.decode(mute.value or b"", type=Mute).weekly == "sat 10:00-11:00"
     assert (unmute.key, unmute.value) == (b"trains", None)
@@ -232,7 +220,7 @@ async def test_what_is_unknown_or_unreadable_is_refused(board: Board, written: W
 async def test_a_mute_holds_until_it_is_over(board: Board) -> None:
     at = datetime.fromtimestamp(WALL, UTC)
     mute = Mute(version=1, id="m", track="trains", by="ann", at=at)
-    changes = told(board, 1)
+    changes = changes_of(board, 1)
     await anext(changes)
     board.mute_record("trains", mute)
     (change,) = [one async for one in changes]

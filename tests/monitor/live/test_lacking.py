@@ -1,4 +1,4 @@
-"""What all events lack is said once, soon after the start."""
+"""What all events lack is logged once, soon after the start."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -8,7 +8,7 @@ from monitor.live.lacking import ENOUGH, Lacking
 from tests.monitor.live.made import event
 
 
-def said(events: int, *, texts: bool = True, **fields: object) -> list[str]:
+def logged(events: int, *, texts: bool = True, **fields: object) -> list[str]:
     lacking = Lacking(texts=texts)
     with capture_logs() as logs:
         for number in range(events):
@@ -16,14 +16,14 @@ def said(events: int, *, texts: bool = True, **fields: object) -> list[str]:
     return [one["event"] for one in logs]
 
 
-def test_events_without_authors_are_said_once() -> None:
-    assert said(ENOUGH - 1, author=None) == []
-    assert said(3 * ENOUGH, author=None) == ["no_authors"]
+def test_events_without_authors_are_logged_once() -> None:
+    assert logged(ENOUGH - 1, author=None) == []
+    assert logged(3 * ENOUGH, author=None) == ["no_authors"]
 
 
 def test_texts_are_missed_only_where_the_configuration_promises_them() -> None:
-    assert said(ENOUGH, text=None) == ["texts_missing"]
-    assert said(ENOUGH, texts=False, text=None) == []
+    assert logged(ENOUGH, text=None) == ["texts_missing"]
+    assert logged(ENOUGH, texts=False, text=None) == []
 
 
 def test_one_event_that_has_them_is_enough() -> None:

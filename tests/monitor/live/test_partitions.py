@@ -4,7 +4,7 @@ from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
-from tests.monitor.live.stage import Stage, closing, folded, make_stage, posts
+from tests.monitor.live.stage import ACTIVE, Stage, closing, folded, make_stage, posts
 
 
 async def test_new_partitions_are_read_while_it_runs_and_nothing_is_lost_or_late(
@@ -13,12 +13,12 @@ async def test_new_partitions_are_read_while_it_runs_and_nothing_is_lost_or_late
     stage = await make_stage(bootstrap, tmp_path)
     await stage.write(posts(0, 200))
     async with stage.process() as monitor:
-        await monitor.active()
+        await monitor.wait_for_line(ACTIVE)
         before = list(await stage.oracle())
         await stage.windows_until(before[: len(before) // 2])
         await grow(stage, 6)
-        grown = await monitor.logged("events_partitions_grown")
-        await monitor.active()
+        grown = await monitor.wait_for_event("events_partitions_grown")
+        await monitor.wait_for_line(ACTIVE, times=2)
         await stage.write([*posts(200, 400), *closing(10_000, 1_200)])
         expected = await stage.oracle()
         records = await stage.windows_until(expected)

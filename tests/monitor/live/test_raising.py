@@ -1,43 +1,29 @@
-"""Which transitions are said: no history, nothing twice, and the end of what was said."""
+"""Which transitions are raised: no history, nothing twice, and the end of what was raised."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from monitor.live.alerts import Alerts, Raising
 from schemas.alert import Alert
+from tests.monitor.alerts import make_alert
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 WALL = NOW.timestamp()
 
 
 def alert(transition: str, minutes_ago: float, alert_id: str = "a", **more: Any) -> Alert:
-    made = {
-        "version": 1,
-        "id": f"{alert_id}-{transition}",
-        "alert_id": alert_id,
-        "track": "trains",
-        "transition": transition,
-        "measure": "negative_share",
-        "severity": "warning",
-        "observed": 0.7,
-        "expected": 0.3,
-        "started_at": NOW - timedelta(minutes=minutes_ago),
-        "at": NOW - timedelta(minutes=minutes_ago),
-        "posts": 10,
-    }
-    return msgspec.convert({**made, **more}, Alert)
+    at = NOW - timedelta(minutes=minutes_ago)
+    return make_alert(transition, alert_id, **({"started_at": at, "at": at} | more))
 
 
-def test_what_happens_now_is_said_once() -> None:
+def test_what_happens_now_is_raised_once() -> None:
     raising = Raising(Alerts(), history_after_s=3_600)
     found = [alert("pending", 3), alert("firing", 2)]
     assert raising.choose(found, WALL) == found
     assert raising.choose(found, WALL) == []
 
 
-def test_what_stands_on_the_topic_already_is_not_said_again() -> None:
+def test_what_is_on_the_topic_already_is_not_raised_again() -> None:
     alerts = Alerts()
     alerts.take(alert("pending", 3))
     raising = Raising(alerts, history_after_s=3_600)
@@ -80,7 +66,7 @@ def test_a_spike_of_history_that_goes_on_is_told_when_the_present_is_reached() -
     assert raising.choose([alert("resolved", 1)], WALL) == [alert("resolved", 1)]
 
 
-def test_a_change_of_instrument_is_said_although_it_never_fired() -> None:
+def test_a_change_of_instrument_is_raised_although_it_never_fired() -> None:
     raising = Raising(Alerts(), history_after_s=3_600)
     changed = alert("resolved", 1, kind="instrument")
     assert raising.choose([changed], WALL) == [changed]

@@ -32,7 +32,7 @@ def contract(name: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def written() -> dict[str, list[Any]]:
-    """A storm through the monitor's core, and what people said of it, as JSON by contract."""
+    """A storm through the monitor's core, and people's actions, as JSON by contract."""
     watch = Watch(TrackMatcher(by="topics"), DetectionSettings(warm_s=7_200))
     events = [
         *mood(0, 4 * HOUR, every_s=40, negative=0.3),

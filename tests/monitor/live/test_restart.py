@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import msgspec
-
-from tests.monitor.live.stage import closing, folded, make_stage, posts
+from tests.monitor.live.stage import ACTIVE, closing, folded, make_stage, posts
 
 
 async def test_kill_9_neither_loses_nor_counts_twice(bootstrap: str, tmp_path: Path) -> None:
@@ -12,7 +10,7 @@ async def test_kill_9_neither_loses_nor_counts_twice(bootstrap: str, tmp_path: P
     number, step = 0, 300
     for _ in range(2):
         async with stage.process() as monitor:
-            await monitor.active()
+            await monitor.wait_for_line(ACTIVE)
             await stage.write(posts(number, number + step))
             number += step
             closed = list(await stage.oracle())
@@ -20,7 +18,7 @@ async def test_kill_9_neither_loses_nor_counts_twice(bootstrap: str, tmp_path: P
             await monitor.kill()
     await stage.write(closing(10_000, at_s=2 * number + 600))
     async with stage.process() as monitor:
-        await monitor.active()
+        await monitor.wait_for_line(ACTIVE)
         expected = await stage.oracle()
         records = await stage.windows_until(expected)
         assert await monitor.stop() == 0
@@ -38,18 +36,17 @@ async def test_what_is_stopped_in_order_goes_on_where_it_was(
     stage = await make_stage(bootstrap, tmp_path)
     await stage.write(posts(0, 400))
     async with stage.process() as monitor:
-        await monitor.active()
+        await monitor.wait_for_line(ACTIVE)
         await stage.windows_until(await stage.oracle())
         assert await monitor.stop() == 0
     baselines = await stage.everything(stage.names.baselines)
     assert {record.key for record in baselines} == {b"trains", b"planes", b"buses"}
     await stage.write([*posts(400, 500), *closing(10_000, at_s=2_000)])
     async with stage.process() as monitor:
-        await monitor.active()
+        await monitor.wait_for_line(ACTIVE)
         expected = await stage.oracle()
         records = await stage.windows_until(expected)
     assert folded(records) == expected
     assert len(records) == len(expected)
-    events = [msgspec.json.decode(line) for line in monitor.log if line.startswith("{")]
-    (active,) = [one for one in events if one["event"] == "active"]
+    (active,) = [one for one in monitor.events if one["event"] == "active"]
     assert active["tracks"] == 3

@@ -32,7 +32,7 @@ class Log:
         return dict.fromkeys(range(4), 120)
 
 
-async def test_committed_offsets_that_are_gone_are_counted_and_said() -> None:
+async def test_committed_offsets_that_are_gone_are_counted_and_logged() -> None:
     counts = Counts(m.ALL)
     with capture_logs() as logs:
         starts = await first_offsets(

@@ -61,7 +61,7 @@ def test_a_track_of_keywords_is_refused_with_the_way_out(tmp_path: Path) -> None
         load(config, {})
 
 
-async def test_it_is_said_at_the_start(bootstrap: str, tmp_path: Path) -> None:
+async def test_it_is_logged_at_the_start(bootstrap: str, tmp_path: Path) -> None:
     stage = await make_stage(bootstrap, tmp_path)
     bare = [msgspec.structs.replace(one, text=None, author=None) for one in posts(0, 200)]
     await stage.write([*bare, *closing(10_000, 1_000)])

@@ -1,4 +1,4 @@
-"""A local server that takes notifications, fails, stalls or redirects as it is told."""
+"""A local server that takes notifications, fails, stalls or redirects as a test wants."""
 
 import asyncio
 from collections import deque
@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+
+from tests.http_server import serving
 
 
 class Receiver:
@@ -45,15 +47,8 @@ class Receiver:
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
     receiver = Receiver()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", receiver.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = runner.addresses[0][1]
-    receiver.url = f"http://127.0.0.1:{port}"
-    try:
-        yield receiver
-    finally:
-        receiver.released.set()
-        await runner.cleanup()
+    async with serving(("*", "/{path:.*}", receiver.handle)) as receiver.url:
+        try:
+            yield receiver
+        finally:
+            receiver.released.set()

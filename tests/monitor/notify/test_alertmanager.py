@@ -1,9 +1,7 @@
 """A real Alertmanager takes what we send, shows it as active, and as ended once it is resolved."""
 
-import asyncio
 import shutil
 import socket
-from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ from monitor.notify.settings import NotifySettings
 from monitor.notify.targets.alertmanager import Alertmanager
 from runtime.clock import SystemClock
 from tests.monitor.notify.alerts import alert
+from tests.process import Process
 
 BINARY = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 
@@ -30,25 +29,16 @@ async def alertmanager(folder: Path) -> AsyncIterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
+    process = Process(
         BINARY,
         f"--config.file={config}",
         f"--storage.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
         "--cluster.listen-address=",
-        stdout=PIPE,
-        stderr=STDOUT,
     )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(30):
-            async for line in process.stdout:
-                if b"Listening on" in line or b"TLS is disabled" in line:
-                    break
+    async with process:
+        await process.wait_for_line("TLS is disabled")  # its log's last line before it serves
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        await process.communicate()
 
 
 async def shown(url: str) -> list[dict[str, Any]]:

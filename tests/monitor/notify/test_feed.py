@@ -1,4 +1,4 @@
-"""Alerts on a real Kafka are told once, also when the notifier was killed in between."""
+"""Alerts on a real Kafka are notified once, also when the notifier was killed in between."""
 
 import asyncio
 from typing import Any
@@ -51,9 +51,9 @@ async def write(bootstrap: str, topic: str, *values: Alert | AlertAction | bytes
 async def test_each_transition_is_told_once_across_a_restart_and_what_is_no_alert_to_nobody(
     bootstrap: str, topic: str
 ) -> None:
-    said = AlertAction(version=1, id="a", alert_id="alert-1", action="ack", by="me", at=NOON)
+    action = AlertAction(version=1, id="a", alert_id="alert-1", action="ack", by="me", at=NOON)
     await write(bootstrap, topic, alert(0))  # before the group's first look: not news
-    told: list[str] = []
+    notified: list[str] = []
     for numbers in ((1, 2), (3,)):
         target = Counting(len(numbers))
         notifier = Notifier([(target, options(group_s=0))], clock=SystemClock())
@@ -62,11 +62,11 @@ async def test_each_transition_is_told_once_across_a_restart_and_what_is_no_aler
         task = asyncio.create_task(reading.run())
         await asyncio.wait_for(reading.assigned.wait(), 20)
         await write(
-            bootstrap, topic, *(alert(n, track=f"t{n}") for n in numbers), said, b"{", b'"x"'
+            bootstrap, topic, *(alert(n, track=f"t{n}") for n in numbers), action, b"{", b'"x"'
         )
         await asyncio.wait_for(target.reached.wait(), 20)
         reading.stop()
         await asyncio.wait_for(task, 20)
         await notifier.aclose(within_s=1)
-        told += [one.track for one in target.taken]
-    assert sorted(told) == ["t1", "t2", "t3"]
+        notified += [one.track for one in target.taken]
+    assert sorted(notified) == ["t1", "t2", "t3"]

@@ -1,4 +1,4 @@
-"""Each transition is told once, in one message a track, or counted as undelivered."""
+"""Each transition is notified once, in one message a track, or counted as undelivered."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -230,15 +230,15 @@ async def test_posts_are_quoted_only_where_asked_for_and_their_absence_stops_not
     async def broken(_: Alert) -> Sequence[str]:
         raise OSError
 
-    told = []
+    delivered = []
     for wanted, source in ((False, examples), (True, examples), (True, broken)):
         clock, target = FakeClock(), FakeTarget()
         settings = options(group_s=0, include_text=wanted)
         async with running(target, clock=clock, settings=settings, examples=source) as notifier:
             notifier.offer(alert())
             await settle()
-        told.append(target.taken[0].examples)
-    assert told == [(), ("I am @\u2060done with it",), ()]
+        delivered.append(target.taken[0].examples)
+    assert delivered == [(), ("I am @\u2060done with it",), ()]
 
 
 async def test_what_fires_is_sent_again_until_it_resolves_also_after_a_restart() -> None:

@@ -49,9 +49,9 @@ async def test_slack_gets_strangers_words_escaped_and_unfurls_nothing() -> None:
         hostile = alert(track="<!here>", note="a & b")
         await slack.deliver(compose([hostile], examples=[text], page_url="http://page"))
         await slack.aclose()
-        said = receiver.json
-    assert said["unfurl_links"] is said["unfurl_media"] is False
-    written = msgspec.json.encode(said).decode()
+        body = receiver.json
+    assert body["unfurl_links"] is body["unfurl_media"] is False
+    written = msgspec.json.encode(body).decode()
     assert "<!" not in written
     assert "<http://evil" not in written
     assert "@here" not in written

@@ -18,7 +18,7 @@ _ANSWER_S = 60
 
 
 class BrowserError(Exception):
-    """The browser didn't do what it was told."""
+    """The browser didn't do what it was asked to."""
 
 
 def find() -> str | None:
@@ -35,7 +35,7 @@ class Tab:
         self._session = session
         self._context = context
         self.events: list[dict[str, Any]] = []
-        """Everything the browser said of this page, in order."""
+        """Everything the browser reported about this page, in order."""
         self._forgiven: tuple[str, ...] | None = ()
 
     async def send(self, method: str, **params: Any) -> dict[str, Any]:
@@ -326,12 +326,12 @@ class Chromium:
 
 async def _address(stderr: asyncio.StreamReader) -> str:
     """Where it listens, as it says on standard error."""
-    said = b""
+    output = b""
     while line := await stderr.readline():
-        said += line
+        output += line
         if b"DevTools listening on " in line:
             return line.partition(b"DevTools listening on ")[2].strip().decode()
-    raise BrowserError(f"Chromium did not start: {said.decode(errors='replace')[-2000:]}")
+    raise BrowserError(f"Chromium did not start: {output.decode(errors='replace')[-2000:]}")
 
 
 async def _drain(stderr: asyncio.StreamReader) -> None:

@@ -80,7 +80,7 @@ class MadeUp:
     ) -> None:
         self.names = (*TRACKS[:tracks], *more)
         self.end = end
-        self.said: list[Action] = []
+        self.actions: list[Action] = []
         self.hostile = False
         self.fail: Exception | None = None
         """Raised by whatever is asked next, until it is None again."""
@@ -139,7 +139,7 @@ class MadeUp:
         self._changes.put_nowait(self.deleted(*events))
 
     def deleted(self, *events: str) -> PostsDeleted:
-        """What is said of tombstones."""
+        """What is published about tombstones."""
         return PostsDeleted(events=events)
 
     def push(self, change: Change) -> None:
@@ -221,7 +221,7 @@ class MadeUp:
 
     async def act(self, action: Action) -> None:
         await self._wait()
-        self.said.append(action)
+        self.actions.append(action)
         self.acted.set()
         at = self.end + timedelta(seconds=34)
         match action:
@@ -229,9 +229,9 @@ class MadeUp:
                 view = self._alerts.get(action.alert_id)
                 if view is None:
                     raise NotFoundError("no such alert")
-                said = AlertAction(
+                done = AlertAction(
                     version=1,
-                    id=f"say-{len(self.said)}",
+                    id=f"say-{len(self.actions)}",
                     alert_id=action.alert_id,
                     action=action.action,
                     by=action.by,
@@ -242,14 +242,14 @@ class MadeUp:
                     AlertView(
                         alert=view.alert,
                         transitions=view.transitions,
-                        actions=(*view.actions, said),
+                        actions=(*view.actions, done),
                     ),
                     quiet=False,
                 )
             case MuteTrack():
                 self._mutes[action.track] = Mute(
                     version=1,
-                    id=f"mute-{len(self.said)}",
+                    id=f"mute-{len(self.actions)}",
                     track=action.track,
                     by=action.by,
                     at=at,

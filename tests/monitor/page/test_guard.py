@@ -95,21 +95,21 @@ async def test_what_a_form_of_another_site_could_send_does_nothing(serve: Serve,
     page: Served = await serve()
     async with page.post("/api/actions", json.dumps(SAY).encode(), Content_Type=kind) as answer:
         assert answer.status == 415
-    assert page.source.said == []
+    assert page.source.actions == []
 
 
 async def test_an_action_without_an_origin_does_nothing(serve: Serve) -> None:
     page: Served = await serve()
     async with page.http.post(f"{page.url}/api/actions", json=SAY) as answer:
         assert answer.status == 403
-    assert page.source.said == []
+    assert page.source.actions == []
 
 
 async def test_an_action_by_get_does_nothing(serve: Serve) -> None:
     page: Served = await serve()
     async with page.get("/api/actions") as answer:
         assert answer.status == 405
-    assert page.source.said == []
+    assert page.source.actions == []
 
 
 async def log_in(page: Served, token: str) -> tuple[int, str]:
@@ -242,7 +242,7 @@ def test_the_token_is_not_in_the_settings_words() -> None:
     assert TOKEN not in repr(PageSettings(token=TOKEN))
 
 
-async def test_a_port_in_use_is_said_with_what_to_do(serve: Serve) -> None:
+async def test_a_port_in_use_is_an_error_with_what_to_do(serve: Serve) -> None:
     page: Served = await serve()
     port = int(page.url.rsplit(":", 1)[1])
     from monitor.page.server import PageServer  # noqa: PLC0415

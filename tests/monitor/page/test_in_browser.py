@@ -156,7 +156,7 @@ async def test_the_page_comes_back_by_itself_after_the_server_did(
     tab.forgive("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE", "ERR_EMPTY", "ERR_CONNECTION_RESET")
 
 
-async def test_old_data_is_said_to_be_old(serve: Serve, browse: Browse) -> None:
+async def test_old_data_is_shown_as_old(serve: Serve, browse: Browse) -> None:
     page: Served = await serve(calm())
     tab = await browse(page)
     assert "s ago" in await tab.until(
@@ -165,11 +165,11 @@ async def test_old_data_is_said_to_be_old(serve: Serve, browse: Browse) -> None:
     )
     page.time[0] += 3_600
     page.hub().send_beat()
-    said = await tab.until(
+    text = await tab.until(
         "document.getElementById('status').dataset.state === 'old'"
         " && document.getElementById('status-text').textContent"
     )
-    assert said.startswith("Data is old")
+    assert text.startswith("Data is old")
 
 
 async def test_an_alert_is_acknowledged_with_a_name(serve: Serve, browse: Browse) -> None:
@@ -182,7 +182,7 @@ async def test_an_alert_is_acknowledged_with_a_name(serve: Serve, browse: Browse
     await tab.type("Ana")
     await tab.press("Enter", 13, "\r")
     await tab.until("document.querySelector('.alert .mark')?.textContent === 'acknowledged'")
-    assert [one.by for one in page.source.said] == ["Ana (unverified)"]
+    assert [one.by for one in page.source.actions] == ["Ana (unverified)"]
     assert await tab.run("document.querySelector('[data-do=ack]')") is None
 
 
@@ -247,8 +247,8 @@ async def test_without_uplot_there_are_tables_and_a_sentence(
 ) -> None:
     page: Served = await serve(calm())
     tab = await browse(page)
-    said = await tab.until("document.getElementById('problems').textContent")
-    assert "python -m monitor.page.vendor" in said
+    text = await tab.until("document.getElementById('problems').textContent")
+    assert "python -m monitor.page.vendor" in text
     await tab.until("document.querySelectorAll('.table-box:not([hidden]) tbody tr').length > 30")
     tab.forgive("404", "vendor/uPlot")
 
@@ -276,10 +276,10 @@ async def test_a_track_is_muted_and_unmuted(serve: Serve, browse: Browse) -> Non
     await tab.click("#mute button")
     await tab.until("document.querySelector('dialog[open] select')")
     await tab.run("document.querySelector('dialog .primary').click()")
-    said = await tab.until("document.querySelector('#mute span')?.textContent")
-    assert said.startswith("Muted until")
-    assert said.endswith("by someone (unverified)")
+    text = await tab.until("document.querySelector('#mute span')?.textContent")
+    assert text.startswith("Muted until")
+    assert text.endswith("by someone (unverified)")
     assert await tab.run("document.querySelector('.track .badge').textContent") == "muted"
     await tab.click("#mute button")
     await tab.until("!document.querySelector('#mute span')")
-    assert [type(one).__name__ for one in page.source.said] == ["MuteTrack", "UnmuteTrack"]
+    assert [type(one).__name__ for one in page.source.actions] == ["MuteTrack", "UnmuteTrack"]

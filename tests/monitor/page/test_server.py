@@ -84,9 +84,7 @@ async def test_the_history_of_a_track_is_columns_of_one_length(serve: Serve) -> 
         ("/static/%2e%2e/server.py", 404),
     ],
 )
-async def test_what_does_not_exist_is_said_in_a_sentence(
-    serve: Serve, path: str, status: int
-) -> None:
+async def test_what_does_not_exist_is_a_sentence(serve: Serve, path: str, status: int) -> None:
     page: Served = await serve()
     async with page.get(path) as answer:
         assert answer.status == status
@@ -306,7 +304,7 @@ async def test_a_look_up_that_takes_too_long_is_given_up() -> None:
         await bounded.run("viewer", never)
 
 
-async def test_what_kafka_does_not_answer_is_said(serve: Serve) -> None:
+async def test_what_kafka_does_not_answer_is_an_error(serve: Serve) -> None:
     page: Served = await serve()
     page.source.fail = UnavailableError("no broker answers")
     async with page.get(f"/api/posts?track={TRACK}&start=0&end=60") as answer:
@@ -334,9 +332,9 @@ async def test_what_someone_says_is_recorded_with_who(serve: Serve, action: str)
         await stream.until("beat")
         assert (await act(page, body))[0] == 200
         changes = json.loads((await stream.until("changes"))["data"])
-    said = page.source.said[0]
-    assert isinstance(said, Say)
-    assert (said.action, said.by, said.note) == (action, "Ana (unverified)", "x")
+    done = page.source.actions[0]
+    assert isinstance(done, Say)
+    assert (done.action, done.by, done.note) == (action, "Ana (unverified)", "x")
     assert changes[0]["alert"]["actions"][-1]["by"] == "Ana (unverified)"
 
 
@@ -346,7 +344,7 @@ async def test_a_name_that_a_proxy_vouches_for_is_taken_and_the_typed_one_is_not
     page: Served = await serve(user_header="X-User", trusted_proxies=("127.0.0.1",))
     body = {"type": "unmute", "track": TRACK, "name": "the boss"}
     assert (await act(page, body, X_User="ana@press.example"))[0] == 200
-    assert page.source.said == [UnmuteTrack(track=TRACK, by="ana@press.example")]
+    assert page.source.actions == [UnmuteTrack(track=TRACK, by="ana@press.example")]
 
 
 async def test_a_mute_until_a_time_and_one_each_week(serve: Serve) -> None:
@@ -354,7 +352,7 @@ async def test_a_mute_until_a_time_and_one_each_week(serve: Serve) -> None:
     until = {"type": "mute", "track": TRACK, "until": "2026-11-28T14:00:00Z"}
     weekly = {"type": "mute", "track": TRACK, "weekly": "sat 22:00-06:00", "zone": "Europe/Vienna"}
     assert (await act(page, until))[0] == (await act(page, weekly))[0] == 200
-    first, second = page.source.said
+    first, second = page.source.actions
     assert isinstance(first, MuteTrack)
     assert isinstance(second, MuteTrack)
     assert first.until == END + timedelta(hours=2)
@@ -382,7 +380,7 @@ async def test_an_action_that_cannot_be_read_is_refused(serve: Serve, body: Any)
     status, answer = await act(page, body)
     assert status == 400
     assert answer["error"]
-    assert page.source.said == []
+    assert page.source.actions == []
 
 
 async def test_a_read_only_page_takes_no_action(serve: Serve) -> None:
@@ -390,7 +388,7 @@ async def test_a_read_only_page_takes_no_action(serve: Serve) -> None:
     status, answer = await act(page, {"type": "unmute", "track": TRACK})
     assert status == 403
     assert "page.actions" in answer["error"]
-    assert page.source.said == []
+    assert page.source.actions == []
     async with page.get("/api/state") as found:
         assert (await found.json())["actions"] is False
 
@@ -410,7 +408,7 @@ async def test_an_action_is_finished_though_its_browser_leaves(serve: Serve) -> 
     await asyncio.gather(task, return_exceptions=True)
     page.source.gate.set()
     await page.source.acted.wait()
-    assert page.source.said == [UnmuteTrack(track=TRACK, by="someone (unverified)")]
+    assert page.source.actions == [UnmuteTrack(track=TRACK, by="someone (unverified)")]
 
 
 # ---- CSV

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from zlib import crc32
 
 from runtime.clock import Clock, SystemClock
 from runtime.kafka.errors import (
+    Denied,
     Fenced,
     KafkaFault,
     ProducerLost,
@@ -89,6 +91,8 @@ class FakeKafka:
         self.topic_ids: dict[str, str] = {}
         self.operations: dict[str, frozenset[str]] = {}
         self.compacted: set[str] = set()
+        self.group_denied = False
+        """We may not even ask what we may do with the group."""
         self.end_offsets_fault: KafkaFault | None = None
         self.sends_hang = False
         """`send` itself waits, as for a partition's full buffer."""
@@ -233,6 +237,11 @@ class FakeConsumer:
 
     async def compacted(self, topic: str, *, timeout_s: float) -> bool:
         return topic in self._kafka.compacted
+
+    async def group_operations(self, *, timeout_s: float) -> frozenset[str]:
+        if self._kafka.group_denied:
+            raise Denied("GroupAuthorizationFailedError")
+        return self._kafka.operations.get(self._options.group_id, frozenset())
 
     async def getmany(
         self,
@@ -388,7 +397,8 @@ class FakeConsumer:
                 self._lost[partition] = self._lost.get(partition, 0) + log.start - position
                 position = log.start
             end = log.end if log.bad_at is None else log.bad_at
-            records = [one for one in log.records if position <= one.offset < end]
+            first = bisect_left(log.records, position, key=_offset)
+            records = [one for one in log.records[first:] if one.offset < end]
             if not records and log.bad_at is not None:
                 self._bad[partition] = BadBatch(log.bad_at, "its checksum is wrong")
                 continue
@@ -400,6 +410,10 @@ class FakeConsumer:
                 fetched[partition] = records
                 max_records -= len(records)
         return fetched
+
+
+def _offset(record: FakeRecord) -> int:
+    return record.offset
 
 
 class FakeProducer:

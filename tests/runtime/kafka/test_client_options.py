@@ -43,7 +43,7 @@ OPTIONS = KafkaOptions(
 
 
 class Recorder:
-    """Stands in for a client of aiokafka's: remembers what it was made with and told."""
+    """A fake of aiokafka's client: remembers its options and its calls."""
 
     def __init__(self, **options: Any) -> None:
         self.options = options

@@ -3,8 +3,12 @@
 import asyncio
 import secrets
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError, NotLeaderForPartitionError
 
 from infra.kafka import TopicSpec, create_topics
 from runtime.kafka.connection import Broker
@@ -113,3 +117,71 @@ async def test_since_leaves_out_what_was_written_before(bootstrap: str) -> None:
         spans = await log.spans(since=datetime.fromtimestamp(2, UTC))
         read = [record.timestamp_ms async for record in log.in_order(spans)]
     assert read == [2_000, 3_000]
+
+
+class Quiet:
+    """An AIOKafkaConsumer whose next fetch brings one partition's records before the other's."""
+
+    def __init__(self, *fetches: dict[TopicPartition, list[Any]]) -> None:
+        self.fetches = list(fetches)
+        self.positions: dict[TopicPartition, int] = {}
+        self.told: dict[TopicPartition, int] = {}
+        """Where each log ended at its partition's last fetch."""
+        self.ends: dict[TopicPartition, int] = {}
+        """Where it ends."""
+        self.fault: BaseException | None = None
+        self._subscription = SimpleNamespace(
+            subscription=SimpleNamespace(assignment=SimpleNamespace(state_value=self._state))
+        )
+
+    def _state(self, partition: TopicPartition) -> Any:
+        return SimpleNamespace(position=self.positions[partition], has_valid_position=True)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.positions[partition] = self.told[partition] = offset
+
+    def last_stable_offset(self, partition: TopicPartition) -> int:
+        return self.told[partition]
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        if self.fault is not None:
+            raise self.fault
+        return {partition: self.ends.get(partition, 0) for partition in partitions}
+
+    async def getmany(self, *_: TopicPartition, **__: Any) -> dict[TopicPartition, list[Any]]:
+        fetched = self.fetches.pop(0) if self.fetches else {}
+        for partition, records in fetched.items():
+            self.positions[partition] = self.told[partition] = records[-1].offset + 1
+        return fetched
+
+
+A, B = TopicPartition("events", 0), TopicPartition("events", 1)
+
+
+def _records(*times: int) -> list[Any]:
+    return [SimpleNamespace(timestamp=at, offset=offset) for offset, at in enumerate(times)]
+
+
+@pytest.mark.parametrize("fault", [None, KafkaTimeoutError(), NotLeaderForPartitionError()])
+async def test_a_quiet_partition_is_asked_for_its_end_before_others_pass_it(
+    fault: BaseException | None,
+) -> None:
+    consumer = Quiet({A: _records(3, 4)}, {B: _records(1, 2)})
+    reader = OrderedReader[int](consumer, {A: 0, B: 0}, lambda r: (r.timestamp, r.timestamp))
+    assert reader.at_end(B)
+    consumer.ends = {A: 2, B: 2}
+    consumer.fault = fault
+    assert await reader.take(timeout_s=0.1) == []
+    assert not reader.at_end(B), "it has got records, or can't be asked"
+    assert await reader.take(timeout_s=0.1) == [1, 2, 3, 4]
+    assert reader.at_end(B)
+
+
+async def test_what_brings_records_all_the_time_is_not_asked_besides() -> None:
+    consumer = Quiet({A: _records(1), B: _records(2)}, {A: _records(3)})
+    reader = OrderedReader[int](
+        consumer, {A: 0, B: 0}, lambda r: (r.timestamp, r.timestamp), monotonic=lambda: 5.0
+    )
+    consumer.fault = AssertionError("asked")
+    assert await reader.take(timeout_s=0.1) == [1, 2]
+    assert await reader.take(timeout_s=0.1) == [3]

@@ -89,23 +89,9 @@ async def test_a_client_that_takes_no_record_ends_the_run() -> None:
     assert sends.failed == 1
 
 
-async def test_no_broker_is_said_with_its_address_and_what_to_do() -> None:
-    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1 .*emostream broker"):
+async def test_no_broker_is_an_error_with_its_address_and_what_to_do() -> None:
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1: .*emostream broker"):
         async with kafka_producer(Broker(bootstrap="127.0.0.1:1")):
-            pass
-
-
-async def test_a_broker_that_wants_credentials_is_not_said_to_be_missing_here() -> None:
-    secured = Broker(
-        bootstrap="127.0.0.1:1",
-        security={
-            "security_protocol": "SASL_PLAINTEXT",
-            "sasl_plain_username": "u",
-            "sasl_plain_password": "p",
-        },
-    )
-    with pytest.raises(Unreachable, match=r"kafka\.sasl right\? see: emostream doctor"):
-        async with kafka_producer(secured):
             pass
 
 

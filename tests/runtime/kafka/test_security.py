@@ -12,6 +12,7 @@ from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError
 
 from runtime.kafka.security import ClientCredentials, FileToken, client_security
 from runtime.settings import ConfigError, Kafka
+from tests.http_server import serving
 
 
 def kafka(**changes: Any) -> Kafka:
@@ -78,7 +79,7 @@ async def test_a_token_file_is_read_again_each_time(tmp_path: Path) -> None:
 
 
 class Endpoint:
-    """A token endpoint that answers as it is told to."""
+    """A token endpoint that answers with `status` and `body`."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, Any]]] = []
@@ -96,14 +97,9 @@ class Endpoint:
 @pytest.fixture
 async def endpoint() -> AsyncIterator[Endpoint]:
     found = Endpoint()
-    app = web.Application()
-    app.router.add_post("/token", found.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/token"
-    yield found
-    await runner.cleanup()
+    async with serving(("POST", "/token", found.answer)) as url:
+        found.url = f"{url}/token"
+        yield found
 
 
 def credentials(

@@ -4,7 +4,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,11 +81,25 @@ def unsigned_token(subject: str, age_s: float = 0) -> str:
 
 
 async def topics_seen(bootstrap: str, ca_file: Path | None, **sasl: Any) -> set[str]:
-    """What the consumer's own client is told, set up as the service sets it up."""
-    tls = {"enabled": True, "ca_file": str(ca_file)} if ca_file else {}
+    """The topics that the consumer's own client sees, set up as the service sets it up."""
+    return await seen_with(bootstrap, tls(ca_file) if ca_file else {}, sasl)
+
+
+def tls(ca_file: Path, *, check_hostname: bool = True) -> dict[str, Any]:
+    return {"enabled": True, "ca_file": str(ca_file), "check_hostname": check_hostname}
+
+
+async def seen_with(
+    bootstrap: str, encryption: Mapping[str, Any], sasl: Mapping[str, Any]
+) -> set[str]:
     settings = Settings.model_validate(
         {
-            "kafka": {"bootstrap": bootstrap, "tls": tls, "sasl": sasl, "request_timeout_s": 5},
+            "kafka": {
+                "bootstrap": bootstrap,
+                "tls": encryption,
+                "sasl": sasl,
+                "request_timeout_s": 5,
+            },
             "input": {"group_id": uuid.uuid4().hex},
         }
     )
@@ -105,13 +119,21 @@ async def test_tls_with_the_given_authority(secured: Secured) -> None:
     await topics_seen(secured.tls, secured.ca_file)
 
 
+@pytest.mark.parametrize("check_hostname", [True, False])
 async def test_a_certificate_of_another_authority_is_refused(
-    secured: Secured, tmp_path: Path
+    secured: Secured, tmp_path: Path, check_hostname: bool
 ) -> None:
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(other)
-    with pytest.raises(Unreachable, match="certificate verify failed"):
-        await topics_seen(secured.tls, other)
+    with pytest.raises(Unreachable, match=r"isn't accepted .unable to get"):
+        await seen_with(secured.tls, tls(other, check_hostname=check_hostname), {})
+
+
+async def test_another_name_is_taken_only_where_names_are_not_checked(secured: Secured) -> None:
+    elsewhere = secured.tls.replace("127.0.0.1", "localhost")
+    with pytest.raises(Unreachable, match=r"isn't accepted .Hostname"):
+        await topics_seen(elsewhere, secured.ca_file)
+    await seen_with(elsewhere, tls(secured.ca_file, check_hostname=False), {})
 
 
 async def test_user_and_password_over_tls(secured: Secured) -> None:

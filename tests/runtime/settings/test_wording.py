@@ -30,13 +30,13 @@ def refusals(path: tuple[str, ...], value: str, file: Path) -> list[str]:
 @pytest.mark.parametrize("value", WRONG)
 def test_no_key_is_refused_in_pydantics_words(value: str, tmp_path: Path) -> None:
     paths = [*keys(Settings), *(one for one in keys(MonitorSettings) if one[0] == "monitor")]
-    said = [line for path in paths for line in refusals(path, value, tmp_path / "a.toml")]
-    assert said
-    assert [line for line in said if PYDANTIC.search(line.split(": ", 1)[1])] == []
+    messages = [line for path in paths for line in refusals(path, value, tmp_path / "a.toml")]
+    assert messages
+    assert [line for line in messages if PYDANTIC.search(line.split(": ", 1)[1])] == []
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("http.port", '"many"', "http.port: must be a whole number"),
         ("http.port", "1.5", "http.port: must be a whole number"),
@@ -58,9 +58,9 @@ def test_no_key_is_refused_in_pydantics_words(value: str, tmp_path: Path) -> Non
     ],
 )
 def test_the_sentence_names_the_key_and_what_it_takes(
-    key: str, value: str, said: str, tmp_path: Path
+    key: str, value: str, message: str, tmp_path: Path
 ) -> None:
-    assert said in "\n".join(refusals(tuple(key.split(".")), value, tmp_path / "a.toml"))
+    assert message in "\n".join(refusals(tuple(key.split(".")), value, tmp_path / "a.toml"))
 
 
 def test_a_variable_is_named_where_it_is_wrong() -> None:
@@ -70,7 +70,7 @@ def test_a_variable_is_named_where_it_is_wrong() -> None:
 
 
 def test_a_custom_task_of_another_type_is_refused_in_plain_words(tmp_path: Path) -> None:
-    def said(table: dict[str, Any]) -> str:
+    def refusal(table: dict[str, Any]) -> str:
         rows = "\n".join(f"{key} = {value}" for key, value in table.items())
         file = tmp_path / "a.toml"
         file.write_text(f"[[tasks.custom]]\n{rows}\n", encoding="utf-8")
@@ -78,7 +78,7 @@ def test_a_custom_task_of_another_type_is_refused_in_plain_words(tmp_path: Path)
             load_consumer(file, {})
         return str(refused.value)
 
-    assert "wordings" in said({"name": '"a"', "wordings": "7"})
-    assert "must be a list" in said({"name": '"a"', "wordings": "7"})
-    assert "is missing" in said({"wordings": '["Say."]'})
-    assert "unknown key" in said({"name": '"a"', "wordings": '["Say."]', "choises": '["b"]'})
+    assert "wordings" in refusal({"name": '"a"', "wordings": "7"})
+    assert "must be a list" in refusal({"name": '"a"', "wordings": "7"})
+    assert "is missing" in refusal({"wordings": '["Say."]'})
+    assert "unknown key" in refusal({"name": '"a"', "wordings": '["Say."]', "choises": '["b"]'})

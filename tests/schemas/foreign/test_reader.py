@@ -59,7 +59,7 @@ _JSON = st.recursive(
 
 @settings(deadline=None)
 @given(_JSON)
-def test_whatever_stands_there_is_a_time_with_an_offset_or_a_value_error(value: object) -> None:
+def test_any_value_is_a_time_with_an_offset_or_a_value_error(value: object) -> None:
     with suppress(ValueError):
         assert read_time(value).tzinfo is not None
 
@@ -96,7 +96,7 @@ def test_a_record_without_an_id_is_named_by_its_place_where_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "said"),
+    ("record", "error"),
     [
         ({"text": "x"}, "no id at id"),
         ({"id": "", "text": "x"}, "no id at id"),
@@ -107,8 +107,8 @@ def test_a_record_without_an_id_is_named_by_its_place_where_asked() -> None:
         (["x"], "expected an object"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_the_fields_name(record: Any, said: str) -> None:
-    with pytest.raises(NotAPost, match=said):
+def test_what_cannot_be_read_is_refused_by_the_fields_name(record: Any, error: str) -> None:
+    with pytest.raises(NotAPost, match=error):
         PostReader().read(record, position="f:1")
 
 

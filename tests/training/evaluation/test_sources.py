@@ -175,7 +175,7 @@ def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("a.jsonl", "{", "line 1: no JSON object"),
         ("a.jsonl", '{"instruction": "Say something."}', "line 1: an instruction of none of the"),
@@ -192,11 +192,11 @@ def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cant_be_scored_is_refused_with_its_line(
-    tmp_path: Path, name: str, content: str, said: str
+    tmp_path: Path, name: str, content: str, message: str
 ) -> None:
     file = tmp_path / name
     file.write_bytes(content.encode("latin-1"))
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         gold(file)
 
 

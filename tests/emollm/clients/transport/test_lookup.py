@@ -9,7 +9,7 @@ import pytest
 
 from emollm.clients import HttpTransport, NoAnswer, ServerOptions, http_transport, lookup
 from emollm.clients.lookup import AddressInfo
-from tests.emollm.clients.stub import Connection, Request, StubServer, answering, http
+from tests.raw_http import Connection, RawServer, Request, answering, http
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # on each loop of conftest.py
 OK = b"{}"
@@ -55,7 +55,7 @@ def black_hole() -> Iterator[int]:
 
 
 async def test_connections_go_to_all_addresses_in_turn() -> None:
-    async with StubServer(answering(200, OK)) as one, StubServer(answering(200, OK)) as two:
+    async with RawServer(answering(200, OK)) as one, RawServer(answering(200, OK)) as two:
         names = Names(address(one.port), address(two.port))
         transport = transport_to(names)
         await asyncio.gather(*(transport.post("/generate", b"{}", 5.0) for _ in range(20)))
@@ -70,7 +70,7 @@ async def test_a_look_up_is_short_lived(monkeypatch: pytest.MonkeyPatch) -> None
     async def once(_: Request, connection: Connection) -> None:
         await connection.write(http(200, OK).replace(b"X\r\n", b"X\r\nconnection: close\r\n"))
 
-    async with StubServer(once) as old, StubServer(once) as new:
+    async with RawServer(once) as old, RawServer(once) as new:
         names = Names(address(old.port))
         transport = transport_to(names)
         await transport.post("/generate", b"{}", 5.0)
@@ -82,7 +82,7 @@ async def test_a_look_up_is_short_lived(monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_a_dead_first_address_costs_a_moment_and_then_nothing() -> None:
     with black_hole() as dead:
-        async with StubServer(answering(200, OK)) as alive:
+        async with RawServer(answering(200, OK)) as alive:
             transport = transport_to(Names(address(dead), address(alive.port)))
             loop = asyncio.get_running_loop()
             began = loop.time()
@@ -100,7 +100,7 @@ async def test_a_refused_address_is_passed_over() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port: int = closed.getsockname()[1]
-        async with StubServer(answering(200, OK)) as alive:
+        async with RawServer(answering(200, OK)) as alive:
             transport = transport_to(Names(address(port), address(alive.port)))
             for _ in range(3):
                 assert (await transport.post("/generate", b"{}", 5.0)).status == 200
@@ -112,7 +112,7 @@ async def test_a_connection_is_replaced_after_its_life_so_that_new_servers_get_t
 ) -> None:
     monkeypatch.setattr(http_transport, "LIFE_S", 0.0)
     monkeypatch.setattr(lookup, "LIFE_S", 0.0)
-    async with StubServer(answering(200, OK)) as old, StubServer(answering(200, OK)) as new:
+    async with RawServer(answering(200, OK)) as old, RawServer(answering(200, OK)) as new:
         names = Names(address(old.port))
         transport = transport_to(names)
         for _ in range(4):
@@ -133,7 +133,7 @@ async def test_a_name_without_addresses_is_no_answer_for_all_who_wait() -> None:
 
 
 async def test_who_gives_up_on_a_look_up_leaves_it_to_the_others() -> None:
-    async with StubServer(answering(200, OK)) as server:
+    async with RawServer(answering(200, OK)) as server:
         transport = transport_to(Names(address(server.port)))
         first = asyncio.ensure_future(transport.post("/generate", b"{}", 5.0))
         second = asyncio.ensure_future(transport.post("/generate", b"{}", 5.0))

@@ -18,12 +18,13 @@ from emollm.clients import (
     TransportError,
 )
 from emollm.clients.transport import BODY_LIMIT
-from tests.emollm.clients.stub import (
+from tests.raw_http import (
     Behaviour,
     Connection,
+    RawServer,
     Request,
-    StubServer,
     answering,
+    hanging,
     http,
 )
 
@@ -47,7 +48,7 @@ def port_of(server: asyncio.Server) -> int:
 
 
 def saying(*answers: bytes, hang_up: bool = False) -> Behaviour:
-    """Answer byte for byte, one after the other on each connection; the last one for ever."""
+    """Answer byte for byte, in turn on each connection; the last one again and again."""
 
     async def behave(_: Request, connection: Connection) -> None:
         await connection.write(answers[min(connection.served, len(answers) - 1)])
@@ -58,7 +59,7 @@ def saying(*answers: bytes, hang_up: bool = False) -> Behaviour:
 
 
 async def test_a_request_arrives_whole_and_its_answer_comes_back(make: Make) -> None:
-    async with StubServer(answering(200, OK, "application/json; charset=utf-8")) as server:
+    async with RawServer(answering(200, OK, "application/json; charset=utf-8")) as server:
         transport = make(ServerOptions(url=f"{server.url}/gateway/", token="hush"))
         answer = await transport.post("/generate", b'{"inputs":"x"}', 5.0)
         await transport.aclose()
@@ -71,7 +72,7 @@ async def test_a_request_arrives_whole_and_its_answer_comes_back(make: Make) -> 
 
 
 async def test_a_connection_is_kept_for_the_next_request(make: Make) -> None:
-    async with StubServer(answering(200, OK)) as server:
+    async with RawServer(answering(200, OK)) as server:
         transport = make(ServerOptions(url=server.url))
         for _ in range(3):
             await transport.post("/generate", b"{}", 5.0)
@@ -81,7 +82,7 @@ async def test_a_connection_is_kept_for_the_next_request(make: Make) -> None:
 
 
 async def test_userinfo_becomes_basic_authorization(make: Make) -> None:
-    async with StubServer(answering(200, OK)) as server:
+    async with RawServer(answering(200, OK)) as server:
         transport = make(ServerOptions(url=f"http://me:se%40cret@127.0.0.1:{server.port}"))
         await transport.get("/info", 5.0)
         await transport.aclose()
@@ -91,7 +92,7 @@ async def test_userinfo_becomes_basic_authorization(make: Make) -> None:
 
 @pytest.mark.parametrize("status", [200, 401, 413, 424, 429, 503])
 async def test_any_status_is_an_answer(make: Make, status: int) -> None:
-    async with StubServer(answering(status, b"", None)) as server:
+    async with RawServer(answering(status, b"", None)) as server:
         transport = make(ServerOptions(url=server.url))
         assert await transport.post("/generate", b"{}", 5.0) == (status, "", b"")
         await transport.aclose()
@@ -103,7 +104,7 @@ async def test_a_redirect_is_not_followed(make: Make) -> None:
             b"HTTP/1.1 307 X\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"
         )
 
-    async with StubServer(behave) as server:
+    async with RawServer(behave) as server:
         transport = make(ServerOptions(url=server.url, token="hush"))
         assert (await transport.post("/generate", b"{}", 5.0)).status == 307
         await transport.aclose()
@@ -117,7 +118,7 @@ async def test_a_pooled_connection_found_closed_is_replaced_silently(make: Make)
         else:
             await connection.write(http(200, OK))
 
-    async with StubServer(behave) as server:
+    async with RawServer(behave) as server:
         transport = make(ServerOptions(url=server.url))
         for _ in range(2):
             assert (await transport.post("/generate", b"{}", 5.0)).body == OK
@@ -130,7 +131,7 @@ async def test_a_fresh_connection_found_closed_is_not_tried_again(make: Make) ->
     async def behave(_: Request, connection: Connection) -> None:
         connection.close()
 
-    async with StubServer(behave) as server:
+    async with RawServer(behave) as server:
         transport = make(ServerOptions(url=server.url))
         with pytest.raises(NoAnswer):
             await transport.post("/generate", b"{}", 5.0)
@@ -146,7 +147,7 @@ async def test_an_answer_that_began_is_not_asked_again(make: Make) -> None:
         else:
             await connection.write(http(200, OK))
 
-    async with StubServer(behave) as server:
+    async with RawServer(behave) as server:
         transport = make(ServerOptions(url=server.url))
         await transport.post("/generate", b"{}", 5.0)
         with pytest.raises(NoAnswer):
@@ -156,10 +157,7 @@ async def test_an_answer_that_began_is_not_asked_again(make: Make) -> None:
 
 
 async def test_a_server_that_hangs_costs_the_deadline_and_its_connection(make: Make) -> None:
-    async def behave(_: Request, connection: Connection) -> None:
-        await connection.until_closed()
-
-    async with StubServer(behave) as server:
+    async with RawServer(hanging) as server:
         transport = make(ServerOptions(url=server.url))
         with pytest.raises(DeadlinePassed):
             await transport.post("/generate", b"{}", 0.05)
@@ -172,7 +170,7 @@ async def test_the_deadline_holds_for_an_answer_that_drips(make: Make) -> None:
         await connection.write(http(200, OK)[:-5])
         await connection.until_closed()
 
-    async with StubServer(behave) as server:
+    async with RawServer(behave) as server:
         transport = make(ServerOptions(url=server.url))
         with pytest.raises(DeadlinePassed):
             await transport.get("/health", 0.05)
@@ -181,16 +179,10 @@ async def test_the_deadline_holds_for_an_answer_that_drips(make: Make) -> None:
 
 
 async def test_cancelling_closes_the_connection(make: Make) -> None:
-    arrived = asyncio.Event()
-
-    async def behave(_: Request, connection: Connection) -> None:
-        arrived.set()
-        await connection.until_closed()
-
-    async with StubServer(behave) as server:
+    async with RawServer(hanging) as server:
         transport = make(ServerOptions(url=server.url))
         task = asyncio.ensure_future(transport.post("/generate", b"{}", 30.0))
-        await arrived.wait()
+        await server.arrived.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -209,7 +201,7 @@ async def test_cancelling_closes_the_connection(make: Make) -> None:
     ids=["chunked", "continue", "early hints", "long head"],
 )
 async def test_an_answer_may_come_in_any_form(make: Make, answer: bytes) -> None:
-    async with StubServer(saying(answer)) as server:
+    async with RawServer(saying(answer)) as server:
         transport = make(ServerOptions(url=server.url))
         for _ in range(2):
             assert (await transport.post("/generate", b"{}", 5.0))[::2] == (200, OK)
@@ -223,7 +215,7 @@ async def test_an_answer_may_come_in_any_form(make: Make, answer: bytes) -> None
     ids=["1.1", "1.0"],
 )
 async def test_closing_may_be_the_end_of_an_answer(make: Make, head: bytes) -> None:
-    async with StubServer(saying(head + OK, hang_up=True)) as server:
+    async with RawServer(saying(head + OK, hang_up=True)) as server:
         transport = make(ServerOptions(url=server.url))
         for _ in range(2):
             assert (await transport.post("/generate", b"{}", 5.0)).body == OK
@@ -233,7 +225,7 @@ async def test_closing_may_be_the_end_of_an_answer(make: Make, head: bytes) -> N
 
 async def test_a_connection_that_the_server_will_close_is_not_used_again(make: Make) -> None:
     last = http(200, OK).replace(b"X\r\n", b"X\r\nConnection: close\r\n")
-    async with StubServer(saying(last)) as server:
+    async with RawServer(saying(last)) as server:
         transport = make(ServerOptions(url=server.url))
         for _ in range(2):
             assert (await transport.post("/generate", b"{}", 5.0)).body == OK
@@ -253,7 +245,7 @@ async def test_an_answer_to_no_question_is_never_taken_for_one(make: Make) -> No
                 await asyncio.sleep(0.02)
                 await connection.write(wrong)
 
-        async with StubServer(behave) as server:
+        async with RawServer(behave) as server:
             transport = make(ServerOptions(url=server.url))
             for _ in range(3):
                 assert (await transport.post("/generate", b"{}", 5.0)).body == OK
@@ -281,7 +273,7 @@ async def test_an_answer_before_the_whole_request_was_sent_ends_the_connection(m
 
 
 async def test_as_many_connections_as_requests_at_once_and_no_more(make: Make) -> None:
-    async with StubServer(answering(200, OK)) as server:
+    async with RawServer(answering(200, OK)) as server:
         transport = make(ServerOptions(url=server.url))
         for _ in range(3):
             await asyncio.gather(*(transport.post("/generate", b"{}", 5.0) for _ in range(20)))
@@ -291,16 +283,10 @@ async def test_as_many_connections_as_requests_at_once_and_no_more(make: Make) -
 
 
 async def test_closing_fails_what_is_in_flight(make: Make) -> None:
-    arrived = asyncio.Event()
-
-    async def behave(_: Request, connection: Connection) -> None:
-        arrived.set()
-        await connection.until_closed()
-
-    async with StubServer(behave) as server:
+    async with RawServer(hanging) as server:
         transport = make(ServerOptions(url=server.url))
         task = asyncio.ensure_future(transport.post("/generate", b"{}", 30.0))
-        await arrived.wait()
+        await server.arrived.wait()
         await transport.aclose()
         with pytest.raises(NoAnswer):
             await task
@@ -311,7 +297,7 @@ async def test_a_connection_idle_for_long_is_not_trusted(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emollm.clients.http_transport.KEEPALIVE_S", 0.02)
-    async with StubServer(answering(200, OK)) as server:
+    async with RawServer(answering(200, OK)) as server:
         transport = make(ServerOptions(url=server.url))
         for _ in range(3):
             await asyncio.gather(*(transport.post("/generate", b"{}", 5.0) for _ in range(2)))
@@ -326,7 +312,7 @@ async def test_connecting_has_a_time_of_its_own(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emollm.clients.http_transport.CONNECT_TIMEOUT_S", 0.05)
-    async with StubServer(answering(200, OK)) as server:  # it waits for HTTP, the client for TLS
+    async with RawServer(answering(200, OK)) as server:  # it waits for HTTP, the client for TLS
         transport = make(ServerOptions(url=server.url.replace("http:", "https:")))
         with pytest.raises(NoAnswer, match="connecting"):
             await transport.post("/generate", b"{}", 30.0)
@@ -358,7 +344,7 @@ async def test_what_is_not_http_is_no_answer(make: Make, garbage: bytes) -> None
         await connection.write(garbage)
         connection.close()
 
-    async with StubServer(behave) as server:
+    async with RawServer(behave) as server:
         transport = make(ServerOptions(url=server.url))
         with pytest.raises(NoAnswer):
             await transport.post("/generate", b"{}", 5.0)
@@ -372,7 +358,7 @@ async def test_endless_trailers_do_not_fill_the_memory(make: Make) -> None:
         while True:
             await connection.write(b"x-trailer: " + b"y" * 1000)
 
-    async with StubServer(behave) as server:
+    async with RawServer(behave) as server:
         transport = make(ServerOptions(url=server.url))
         with pytest.raises(NoAnswer, match="too long"):
             await transport.post("/generate", b"{}", 30.0)
@@ -389,7 +375,7 @@ async def test_the_silent_retry_stays_within_the_deadline(make: Make) -> None:
         else:
             await connection.until_closed()
 
-    async with StubServer(behave) as server:
+    async with RawServer(behave) as server:
         transport = make(ServerOptions(url=server.url))
         await transport.post("/generate", b"{}", 5.0)
         loop = asyncio.get_running_loop()
@@ -412,7 +398,7 @@ async def test_an_endless_answer_does_not_fill_the_memory(make: Make, *, announc
         while True:
             await connection.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
 
-    async with StubServer(behave) as server:
+    async with RawServer(behave) as server:
         transport = make(ServerOptions(url=server.url))
         with pytest.raises(NoAnswer, match="too long"):
             await transport.post("/generate", b"{}", 30.0)
@@ -421,7 +407,7 @@ async def test_an_endless_answer_does_not_fill_the_memory(make: Make, *, announc
 
 async def test_a_long_prompt_arrives_without_a_warning(make: Make) -> None:
     body = b"x" * 1_900_000
-    async with StubServer(answering(200, OK)) as server:
+    async with RawServer(answering(200, OK)) as server:
         transport = make(ServerOptions(url=server.url))
         await transport.post("/generate", body, 30.0)
         await transport.aclose()
@@ -429,7 +415,7 @@ async def test_a_long_prompt_arrives_without_a_warning(make: Make) -> None:
 
 
 async def test_no_error_shows_a_secret(make: Make) -> None:
-    async with StubServer(answering(200)) as server:
+    async with RawServer(answering(200)) as server:
         port = server.port
     options = ServerOptions(url=f"http://user:hunter2@127.0.0.1:{port}/x", token="hush-hush")
     transport = make(options)
@@ -461,7 +447,7 @@ async def test_a_certificate_is_checked_against_the_given_authority(
     authority.cert_pem.write_to_path(pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-    async with StubServer(answering(200, OK), tls=context) as server:
+    async with RawServer(answering(200, OK), tls=context) as server:
         for options, works in (
             (ServerOptions(url=server.url, ca_file=pem), True),
             (ServerOptions(url=server.url), False),

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from infra.tgi import SMALL_MODEL, StartError
-from infra.tgi.engine import Generation, Job, Sampling
+from infra.tgi.engine import Job, Sampling
 from infra.tgi.engines.light import LightEngine
 from infra.tgi.engines.loading import load_engine
 from infra.tgi.engines.tokenizer import ModelTokenizer
 from infra.tgi.engines.torch_engine import TorchEngine
 from tests.infra.tgi import tiny
+from tests.infra.tgi.engines.answers import generate
 
 PROMPTS = [[5, 6, 7], [8, 9, 10, 11, 12, 13], [20], [33, 34, 35, 36]]
 
@@ -36,17 +37,6 @@ def small() -> Iterator[LightEngine]:
     engine.close()
 
 
-def _answers(engine: LightEngine, jobs: list[Job]) -> list[Generation]:
-    done: dict[Job, Generation | BaseException] = {}
-    engine.generate(jobs, done.__setitem__)
-    answers: list[Generation] = []
-    for job in jobs:
-        result = done[job]
-        assert isinstance(result, Generation), result
-        answers.append(result)
-    return answers
-
-
 def _reference() -> TorchEngine:
     model = tiny.model("bart")
     # The converted model starts at the end token and has no forced first token.
@@ -59,8 +49,8 @@ def test_answers_are_those_of_the_torch_engine(light: LightEngine, *, details: b
     def jobs() -> list[Job]:
         return [Job(ids, 6 + at, want_tokens=details) for at, ids in enumerate(PROMPTS)]
 
-    mine = _answers(light, jobs())
-    theirs = _answers(_reference(), jobs())  # type: ignore[arg-type]
+    mine = generate(light, jobs())
+    theirs = generate(_reference(), jobs())
     for one, other in zip(mine, theirs, strict=True):
         assert (one.text, one.finish_reason) == (other.text, other.finish_reason)
         assert [token.id for token in one.tokens] == [token.id for token in other.tokens]
@@ -70,8 +60,8 @@ def test_answers_are_those_of_the_torch_engine(light: LightEngine, *, details: b
 
 
 def test_choosing_token_by_token_comes_to_the_same(light: LightEngine) -> None:
-    plain = _answers(light, [Job(ids, 8) for ids in PROMPTS])
-    chosen = _answers(light, [Job(ids, 8, top_n_tokens=2, want_tokens=True) for ids in PROMPTS])
+    plain = generate(light, [Job(ids, 8) for ids in PROMPTS])
+    chosen = generate(light, [Job(ids, 8, top_n_tokens=2, want_tokens=True) for ids in PROMPTS])
     assert [one.text for one in chosen] == [one.text for one in plain]
     assert all(token.top[0].id == token.id for one in chosen for token in one.tokens)
 
@@ -79,7 +69,7 @@ def test_choosing_token_by_token_comes_to_the_same(light: LightEngine) -> None:
 def test_a_seed_gives_the_same_answer_again(light: LightEngine) -> None:
     def ask(seed: int) -> str:
         sampling = Sampling(do_sample=True, temperature=3.0, seed=seed, seeded=True)
-        return _answers(light, [Job([5, 6, 7], 20, sampling=sampling)])[0].text
+        return generate(light, [Job([5, 6, 7], 20, sampling=sampling)])[0].text
 
     assert ask(1) == ask(1)
     assert ask(1) != ask(2)
@@ -87,20 +77,20 @@ def test_a_seed_gives_the_same_answer_again(light: LightEngine) -> None:
 
 def test_sampling_without_a_seed_is_left_to_ctranslate2(light: LightEngine) -> None:
     sampling = Sampling(do_sample=True, temperature=3.0)
-    texts = {_answers(light, [Job([5, 6, 7], 20, sampling=sampling)])[0].text for _ in range(5)}
+    texts = {generate(light, [Job([5, 6, 7], 20, sampling=sampling)])[0].text for _ in range(5)}
     assert len(texts) > 1
 
 
 def test_an_answer_keeps_to_its_grammar(light: LightEngine) -> None:
-    answer = _answers(light, [Job([5, 6, 7], 10, grammar="w1 w(2|3) w4")])[0]
+    answer = generate(light, [Job([5, 6, 7], 10, grammar="w1 w(2|3) w4")])[0]
     assert answer.text in {"w1 w2 w4", "w1 w3 w4"}
     assert answer.finish_reason == "eos_token"
 
 
 def test_a_stop_string_ends_the_answer_and_stays_in_it(light: LightEngine) -> None:
-    whole = _answers(light, [Job([5, 6, 7], 12)])[0].text
+    whole = generate(light, [Job([5, 6, 7], 12)])[0].text
     word = next(one for one in whole.split() if one.startswith("w"))
-    stopped = _answers(light, [Job([5, 6, 7], 12, stop=(word,))])[0]
+    stopped = generate(light, [Job([5, 6, 7], 12, stop=(word,))])[0]
     assert stopped.finish_reason == "stop_sequence"
     assert stopped.text.endswith(word)
 
@@ -153,9 +143,9 @@ _VALENCE = (
 def test_the_model_that_ships_answers_readably(small: LightEngine) -> None:
     prompt = _TWEET.format(_VALENCE, "Intensity Score: ")
     ids = small.encode([prompt])[0].ids
-    answer = _answers(small, [Job(ids, 16)])[0]
+    answer = generate(small, [Job(ids, 16)])[0]
     assert re.fullmatch(r"[01](\.\d{1,3})?", answer.text)
     assert answer.finish_reason == "eos_token"
-    tokens = _answers(small, [Job(ids, 16, want_tokens=True)])[0]
+    tokens = generate(small, [Job(ids, 16, want_tokens=True)])[0]
     assert tokens.text == answer.text
     assert tokens.tokens[0].text == answer.text

@@ -1,4 +1,4 @@
-"""Which engine a model gets, and what is said when its files aren't there."""
+"""Which engine a model gets, and the error when its files aren't there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model's revision: what event ids and caches stand on."""
+"""The model's revision: what event ids and caches are keyed by."""
 
 import shutil
 from pathlib import Path

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from infra.tgi import ServerSettings, StartError, TgiServer
-from infra.tgi.engine import Generation, Job, Sampling
+from infra.tgi.engine import Job, Sampling
 from infra.tgi.engines.loading import load_engine
 from infra.tgi.engines.tokenizer import ModelTokenizer
 from infra.tgi.engines.torch_engine import TorchEngine
 from tests.infra.tgi import tiny
+from tests.infra.tgi.engines.answers import generate
 
 KINDS = ["bart", "t5", "llama", "opt", "bloom"]
 PROMPTS = [[0, 5, 6, 7], [0, 8, 9, 10, 11, 12, 13], [20], [0, 33, 34, 35, 36]]
@@ -29,23 +30,12 @@ def _engine(kind: str) -> TorchEngine:
     )
 
 
-def _answers(engine: Any, jobs: list[Job]) -> list[Generation]:
-    done: dict[Job, Generation | BaseException] = {}
-    engine.generate(jobs, done.__setitem__)
-    answers: list[Generation] = []
-    for job in jobs:
-        result = done[job]
-        assert isinstance(result, Generation), result
-        answers.append(result)
-    return answers
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_padded_batch_answers_as_transformers_does_one_by_one(kind: str) -> None:
     jobs = [Job(prompt, 8 + 2 * at, want_tokens=True) for at, prompt in enumerate(PROMPTS)]
     plain = tiny.model(kind)
     seq2seq = plain.config.is_encoder_decoder
-    for job, answer in zip(jobs, _answers(_engine(kind), jobs), strict=True):
+    for job, answer in zip(jobs, generate(_engine(kind), jobs), strict=True):
         out = plain.generate(
             torch.tensor([job.ids]),
             attention_mask=torch.ones(1, len(job.ids), dtype=torch.long),
@@ -64,24 +54,24 @@ def test_a_padded_batch_answers_as_transformers_does_one_by_one(kind: str) -> No
 @pytest.mark.parametrize("kind", ["bart", "llama"])
 def test_an_answer_does_not_depend_on_its_neighbours(kind: str) -> None:
     engine = _engine(kind)
-    alone = [_answers(engine, [Job(prompt, 12)])[0].text for prompt in PROMPTS]
-    together = [one.text for one in _answers(engine, [Job(prompt, 12) for prompt in PROMPTS])]
+    alone = [generate(engine, [Job(prompt, 12)])[0].text for prompt in PROMPTS]
+    together = [one.text for one in generate(engine, [Job(prompt, 12) for prompt in PROMPTS])]
     assert together == alone
 
 
 def test_logprobs_and_the_prompts_own_are_the_models() -> None:
     engine = _engine("llama")
     ids = [0, 8, 9, 10]
-    answer = _answers(engine, [Job(ids, 1, want_tokens=True, want_prefill=True, top_n_tokens=3)])[0]
+    answer = generate(engine, [Job(ids, 1, want_tokens=True, want_prefill=True, top_n_tokens=3)])[0]
     with torch.inference_mode():
         scores = tiny.model("llama")(torch.tensor([ids])).logits[0].log_softmax(-1)
     best = scores[-1].topk(3)
     assert [one.id for one in answer.tokens[0].top] == best.indices.tolist()
     assert [one.logprob for one in answer.tokens[0].top] == pytest.approx(best.values.tolist())
     assert answer.tokens[0].logprob == pytest.approx(float(best.values[0]), abs=1e-5)
-    told = [scores[at, ids[at + 1]].item() for at in range(3)]
+    logprobs = [scores[at, ids[at + 1]].item() for at in range(3)]
     assert answer.prefill[0].logprob is None
-    assert [one.logprob for one in answer.prefill[1:]] == pytest.approx(told, abs=1e-5)
+    assert [one.logprob for one in answer.prefill[1:]] == pytest.approx(logprobs, abs=1e-5)
 
 
 def test_a_seed_gives_the_same_answer_again_and_another_seed_another() -> None:
@@ -89,7 +79,7 @@ def test_a_seed_gives_the_same_answer_again_and_another_seed_another() -> None:
 
     def ask(seed: int) -> str:
         sampling = Sampling(do_sample=True, temperature=3.0, seed=seed)
-        return _answers(engine, [Job([5, 6, 7], 20, sampling=sampling)])[0].text
+        return generate(engine, [Job([5, 6, 7], 20, sampling=sampling)])[0].text
 
     assert ask(1) == ask(1)
     assert ask(1) != ask(2)
@@ -99,7 +89,7 @@ def test_a_cancelled_row_ends_and_the_others_go_on() -> None:
     engine = _engine("llama")
     left, stays = Job([5, 6], 30), Job([5, 6, 7], 30)
     left.cancelled = True
-    first, second = _answers(engine, [left, stays])
+    first, second = generate(engine, [left, stays])
     assert first.generated_tokens == 1
     assert second.generated_tokens > 1
 

@@ -1,7 +1,12 @@
-"""A server on a real socket that answers byte for byte what a test wants, well-behaved or not."""
+"""A server on a real socket that answers byte for byte what a test wants, well-behaved or not.
+
+For what a client's transport and readers meet below HTTP: cut answers, wrong lengths, connections
+that close. A model server that keeps HTTP is `tests.tgi`.
+"""
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Self
 
@@ -30,6 +35,10 @@ class Connection:
     def close(self) -> None:
         self._writer.close()
 
+    def abort(self) -> None:
+        """Close at once; what isn't sent yet is dropped."""
+        self._writer.transport.abort()
+
     async def until_closed(self) -> None:
         """Wait for the client to go; it sends nothing more."""
         while await self._reader.read(1024):
@@ -57,13 +66,23 @@ def answering(status: int, body: bytes = b"", kind: str | None = "application/js
     return behave
 
 
-class StubServer:
-    """`async with StubServer(behaviour) as server`: then `server.url`."""
+async def hanging(_: Request, connection: Connection) -> None:
+    """Never answer; wait until the client has gone."""
+    await connection.until_closed()
 
-    def __init__(self, behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> None:
+
+class RawServer:
+    """`async with RawServer(behaviour) as server`: then `server.url`."""
+
+    def __init__(
+        self, behave: Behaviour, *, tls: ssl.SSLContext | None = None, keep: int = 1_000
+    ) -> None:
+        """`keep` is how many requests it remembers, the newest."""
         self.tls = tls
         self.behave = behave
-        self.requests: list[Request] = []
+        self.requests: deque[Request] = deque(maxlen=keep)
+        self.arrived = asyncio.Event()
+        """Set by each request."""
         self.connections: list[Connection] = []
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,6 +124,7 @@ class StubServer:
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 request = Request(method, path, headers, body)
                 self.requests.append(request)
+                self.arrived.set()
                 await self.behave(request, connection)
                 connection.served += 1
         except (asyncio.IncompleteReadError, OSError):

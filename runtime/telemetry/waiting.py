@@ -7,7 +7,7 @@ import structlog
 
 from runtime.clock import Clock
 
-_log = structlog.get_logger("consumer")
+_log = structlog.get_logger(__name__)
 
 EVERY_S = 60.0
 """Often enough to see in the log's last page what is waited for, seldom enough to read the rest."""

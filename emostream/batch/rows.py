@@ -1,0 +1,140 @@
+"""The rows of an input file, one after the other: EmoLLMs' instructions, or posts."""
+
+import csv
+import gzip
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import msgspec
+
+from emollm.prompts import is_blank
+from emostream.exits import WRONG_USAGE, CommandError
+
+MAX_LINE_BYTES = 1_048_576
+"""A longer line isn't read: memory is bounded by the rows in flight times this."""
+_SAMPLE_BYTES = 1_048_576
+"""From either end of a file: tells two inputs apart without reading all of a large one."""
+_GZIP = b"\x1f\x8b"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row, from 0. `instruction` or `text` is to be asked; with a `problem` neither is."""
+
+    number: int
+    fields: dict[str, Any] = {}
+    instruction: str | None = None
+    text: str | None = None
+    problem: str | None = None
+
+
+class Rows:
+    """A file's rows. Iterate once, within `with`.
+
+    JSON lines (gzipped or not) with `instruction`, as the EmoLLMs' `data/test.json` has them, or
+    with a text; CSV or TSV with a text column. A line that can't be read is a row with a `problem`.
+    """
+
+    def __init__(self, path: Path, text_column: str) -> None:
+        """Raises CommandError when the file can't be opened, or its format isn't known."""
+        self._path = path
+        self._text_column = text_column
+        self._table = path.suffix in {".csv", ".tsv"}
+        if not self._table and path.suffix not in {".jsonl", ".json", ".gz"}:
+            raise self._error("must end in .jsonl, .json, .gz (gzipped JSON lines), .csv or .tsv")
+        try:
+            self._file: BinaryIO = path.open("rb")
+        except OSError as error:
+            raise self._error(f"can't be read: {error.strerror}") from error
+        self.size = path.stat().st_size
+        """Bytes of the file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file that were read so far."""
+        return 0 if self._file.closed else min(self._file.tell(), self.size)
+
+    def fingerprint(self) -> str:
+        """Tell the file from another: its size, and a digest of its first and last megabyte."""
+        digest = hashlib.blake2b(str(self.size).encode(), digest_size=12)
+        with self._path.open("rb") as file:
+            digest.update(file.read(_SAMPLE_BYTES))
+            file.seek(max(0, self.size - _SAMPLE_BYTES))
+            digest.update(file.read(_SAMPLE_BYTES))
+        return digest.hexdigest()
+
+    def __iter__(self) -> Iterator[Row]:
+        return self._of_table() if self._table else self._of_lines()
+
+    def _of_lines(self) -> Iterator[Row]:
+        zipped = self._file.read(2) == _GZIP
+        self._file.seek(0)
+        stream = gzip.GzipFile(fileobj=self._file) if zipped else self._file
+        decode = msgspec.json.Decoder(dict[str, Any]).decode
+        number = 0
+        while line := stream.readline(MAX_LINE_BYTES + 1):
+            if len(line) > MAX_LINE_BYTES:
+                while not line.endswith(b"\n") and (line := stream.readline(MAX_LINE_BYTES)):
+                    pass
+                yield Row(number, problem=f"the line is longer than {MAX_LINE_BYTES:,} bytes")
+            elif not line.strip():
+                continue
+            else:
+                try:
+                    fields = decode(line)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    yield Row(number, problem=f"not a JSON object: {error}")
+                else:
+                    yield self._row(number, fields)
+            number += 1
+
+    def _of_table(self) -> Iterator[Row]:
+        text = io.TextIOWrapper(self._file, encoding="utf-8-sig", newline="")
+        reader = csv.reader(text, "excel-tab" if self._path.suffix == ".tsv" else "excel")
+        try:
+            names = next(reader, [])
+            if self._text_column not in names:
+                raise self._error(
+                    f"has no column {self._text_column!r} but {', '.join(names) or 'none'}: name"
+                    " the text's with --text-column"
+                )
+            number = 0
+            while True:
+                try:
+                    cells = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    yield Row(number, problem=f"line {reader.line_num}: {error}")
+                else:
+                    if not cells:
+                        continue
+                    yield self._row(number, dict(zip(names, cells, strict=False)))
+                number += 1
+        except UnicodeDecodeError as error:
+            raise self._error(f"isn't UTF-8 after line {reader.line_num}") from error
+        finally:
+            text.detach()  # the file is closed by whoever opened it
+
+    def _row(self, number: int, fields: dict[str, Any]) -> Row:
+        instruction = fields.get("instruction")
+        if isinstance(instruction, str) and not self._table:
+            return Row(number, fields, instruction=instruction)
+        text = fields.get(self._text_column)
+        if not isinstance(text, str):
+            problem = f"neither an instruction nor a text in {self._text_column!r}"
+            return Row(number, fields, problem=problem)
+        if is_blank(text):
+            return Row(number, fields, problem="nothing visible in the text")
+        return Row(number, fields, text=text)
+
+    def _error(self, what: str) -> CommandError:
+        return CommandError(f"{self._path} {what}", status=WRONG_USAGE)

@@ -1,0 +1,78 @@
+"""What was answered is kept, wherever the process ended."""
+
+from pathlib import Path
+
+import pytest
+
+from emostream.batch.journal import Answer, Journal
+from emostream.exits import CommandError
+
+JOB = {"input": "a", "model": "m"}
+
+
+def begin(out: Path) -> None:
+    """A run that wrote row 0, had answers to rows 0, 1 and 3, and was killed."""
+    with Journal(out, JOB) as journal:
+        for row in (0, 3, 1):
+            journal.note(Answer(row, "V-reg", f"0.{row}"))
+        journal.write(b'{"row": 0}')
+
+
+def test_a_run_goes_on_with_the_rows_and_answers_of_the_one_before(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    begin(out)
+    with Journal(out, JOB) as journal:
+        assert journal.rows == 1
+        assert {key: answer.text for key, answer in journal.known.items()} == {
+            (1, "V-reg"): "0.1",
+            (3, "V-reg"): "0.3",
+        }
+        journal.write(b'{"row": 1}')
+        journal.finish()
+    assert out.read_bytes() == b'{"row": 0}\n{"row": 1}\n'
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("torn", [b'{"row"', b'[1, "V-r', b""])
+def test_a_line_that_was_being_written_is_dropped(tmp_path: Path, torn: bytes) -> None:
+    out = tmp_path / "out.jsonl"
+    begin(out)
+    for file in (out, tmp_path / "out.jsonl.journal"):
+        with file.open("ab") as lines:
+            lines.write(torn)
+    with Journal(out, JOB) as journal:
+        assert journal.rows == 1
+        assert len(journal.known) == 2
+        journal.write(b"{}")
+    assert out.read_bytes() == b'{"row": 0}\n{}\n'
+
+
+def test_killed_before_the_first_line_it_begins_again(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl.journal").write_bytes(b'{"inp')
+    with Journal(tmp_path / "out.jsonl", JOB) as journal:
+        assert (journal.rows, journal.known) == (0, {})
+
+
+def test_another_job_is_refused_with_what_differs(tmp_path: Path) -> None:
+    begin(tmp_path / "out.jsonl")
+    with pytest.raises(CommandError, match="begun with another model: go on with the same"):
+        Journal(tmp_path / "out.jsonl", {**JOB, "model": "other"})
+
+
+def test_an_output_that_no_run_left_open_is_not_overwritten(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("precious")
+    with pytest.raises(CommandError, match="exists already"):
+        Journal(out, JOB)
+    assert out.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_two_runs_dont_write_one_output(tmp_path: Path) -> None:
+    with Journal(tmp_path / "out.jsonl", JOB), pytest.raises(CommandError, match="another run"):
+        Journal(tmp_path / "out.jsonl", JOB)
+
+
+def test_a_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="can't be written"):
+        Journal(tmp_path / "no" / "out.jsonl", JOB)

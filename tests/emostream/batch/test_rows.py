@@ -1,0 +1,74 @@
+"""Rows of an input file, one at a time; what can't be read is a row that says so."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from emostream.batch.rows import MAX_LINE_BYTES, Row, Rows
+from emostream.exits import CommandError
+
+
+def rows(path: Path, content: str | bytes, column: str = "text") -> list[Row]:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with Rows(path, column) as file:
+        return list(file)
+
+
+def test_instructions_and_posts_are_told_apart(tmp_path: Path) -> None:
+    lines = '{"instruction": "a", "input": "", "output": "1"}\n\n{"message": "b", "n": 2}\n'
+    first, second = rows(tmp_path / "a.json", lines, "message")
+    assert first.instruction == "a"
+    assert first.fields == {"instruction": "a", "input": "", "output": "1"}
+    assert (second.number, second.text, second.fields["n"]) == (1, "b", 2)
+
+
+def test_gzipped_lines_are_the_same(tmp_path: Path) -> None:
+    (row,) = rows(tmp_path / "a.gz", gzip.compress(b'{"text": "b"}\n'))
+    assert row.text == "b"
+
+
+@pytest.mark.parametrize(("name", "comma"), [("a.csv", ","), ("a.tsv", "\t")])
+def test_a_table_has_a_text_column(tmp_path: Path, name: str, comma: str) -> None:
+    content = f'id{comma}text\n1{comma}"two\nlines, ""quoted"""\n'
+    (row,) = rows(tmp_path / name, content)
+    assert row.text == 'two\nlines, "quoted"'
+    assert row.fields["id"] == "1"
+
+
+def test_what_cant_be_read_keeps_its_place(tmp_path: Path) -> None:
+    long = b'{"text": "' + b"x" * MAX_LINE_BYTES + b'"}'
+    lines = [b"{", b"\xff", b"[1]", b'{"a": 1}', b'{"text": " \\u200b"}', long, b'{"text": "b"}']
+    found = rows(tmp_path / "a.jsonl", b"\n".join(lines))
+    assert [row.number for row in found] == list(range(7))
+    problems = [row.problem for row in found]
+    assert all(problems[:6])
+    assert "not a JSON object" in str(problems[0])
+    assert "neither an instruction nor a text in 'text'" in str(problems[3])
+    assert problems[4] == "nothing visible in the text"
+    assert "longer than" in str(problems[5])
+    assert found[6].text == "b"
+
+
+def test_a_table_without_the_column_or_not_in_utf_8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="has no column 'text' but id, message: name"):
+        rows(tmp_path / "a.csv", "id,message\n1,a\n")
+    with pytest.raises(CommandError, match="isn't UTF-8"):
+        rows(tmp_path / "a.csv", b"text\n\xff\n")
+
+
+def test_a_file_of_no_known_format_or_none_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"must end in \.jsonl"):
+        Rows(tmp_path / "a.parquet", "text")
+    with pytest.raises(CommandError, match="No such file"):
+        Rows(tmp_path / "a.csv", "text")
+
+
+def test_another_input_has_another_fingerprint(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    prints = []
+    for content in ("text\na\n", "text\nb\n", "text\na\n"):
+        file.write_text(content)
+        with Rows(file, "text") as found:
+            prints.append(found.fingerprint())
+    assert prints[0] == prints[2] != prints[1]
