@@ -157,22 +157,17 @@ class PipeWatch:
             async with asyncio.timeout(_ASK_S):
                 partitions = await self._log.partitions()
         except (KafkaFault, KafkaError, TimeoutError, OSError) as error:
-            await self._answered(error)
+            reason = str(await unreachable(self._broker, error))
+            self._lost.still(bootstrap=self._broker.bootstrap, reason=reason)
+            self._health.kafka_answers(answers=False)
             return False
-        await self._answered(None)
+        self._health.kafka_answers(answers=True)
+        if self._lost.over():
+            _log.info(shared_events.KAFKA_REACHABLE, bootstrap=self._broker.bootstrap)
         read = len(self._intake.positions())
         if partitions > read:
             _log.warning(log_events.PARTITIONS_GROWN, partitions=partitions, before=read)
         return partitions > read
-
-    async def _answered(self, error: Exception | None) -> None:
-        """Say that the brokers are away, each minute, and once that they are back."""
-        self._health.kafka_answers(answers=error is None)
-        if error is not None:
-            reason = str(await unreachable(self._broker, error))
-            self._lost.still(bootstrap=self._broker.bootstrap, reason=reason)
-        elif self._lost.over():
-            _log.info(shared_events.KAFKA_REACHABLE, bootstrap=self._broker.bootstrap)
 
     def _say_progress(self, term: Term) -> None:
         events, windows = self._told

@@ -32,8 +32,6 @@ _WRITE_EVERY_S = 0.25
 _WRITE_AT = 500
 """Windows of one transaction, or so: while catching up they come by the thousand."""
 _SNAPSHOT_S = 3_600.0
-_LAST_WRITE_S = 10.0
-"""Within the half minute that platforms give before they kill; nothing is lost without it."""
 _COMMIT_S = 60.0
 """Longest time between commits while events come and no window closes."""
 
@@ -101,11 +99,7 @@ class Term:
                 self._feed(one)
             self._advance()
             await self._write_if_due(idle=not taken)
-        try:
-            async with asyncio.timeout(_LAST_WRITE_S):
-                await self._write(snapshots=True)
-        except TimeoutError:
-            _log.warning(log_events.LAST_WRITE_GIVEN_UP, within_s=_LAST_WRITE_S)
+        await self._write(snapshots=True)
 
     def adopt(self, tracks: Sequence[str], windows: Sequence[Window]) -> None:
         """Write what tracks that were warmed from the past have brought, and a snapshot."""

@@ -23,15 +23,12 @@ class Health:
         """The service came round: it read, or waited for records as it should."""
         self._beat = self._monotonic()
 
-    def kafka_answers(self, *, answers: bool) -> float:
-        """Kafka was asked: whether it answered. Gives for how long it didn't before, in seconds."""
-        now = self._monotonic()
-        away = 0.0 if self._away_since is None else now - self._away_since
+    def kafka_answers(self, *, answers: bool) -> None:
+        """Kafka was asked something: whether it answered."""
         if answers:
             self._away_since = None
         elif self._away_since is None:
-            self._away_since = now
-        return away
+            self._away_since = self._monotonic()
 
     def enter(self, phase: Phase) -> None:
         """Another phase begins."""

@@ -23,10 +23,6 @@ PROGRESS = _event(
     "monitor_progress",
     "How it goes, once a minute: events and windows since the last, `lag`, `late`, open alerts.",
 )
-LAST_WRITE_GIVEN_UP = _event(
-    "last_write_given_up",
-    "Told to stop while the brokers were away: the next monitor writes these windows again.",
-)
 STOPPING = _event("monitor_stopping", "Told to stop: what is closed is written first.")
 STOP_CUT_SHORT = _event(
     "stop_cut_short",

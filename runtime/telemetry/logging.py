@@ -1,7 +1,6 @@
 """Logs: one event per fact, JSON in production, colours on a terminal, nothing of a stranger's.
 
-Libraries' own records (aiokafka, aiohttp) go the same way as ours, from `warning` on, each message
-a few times a minute at most.
+Libraries' own records (aiokafka, aiohttp) go the same way as ours, from `warning` on.
 """
 
 import logging
@@ -16,7 +15,6 @@ import structlog
 from structlog.typing import Processor
 
 from runtime.errors import QuotableError
-from runtime.telemetry.repeated import Repeated
 
 REDACTED = "[redacted]"
 
@@ -76,7 +74,6 @@ def setup_logging(format: str = "auto", level: str = "info", stream: TextIO | No
     root.setLevel(max(threshold, logging.WARNING))
     # Also for loggers with a level of their own, which the root's doesn't bind.
     handler.setLevel(root.level)
-    handler.addFilter(Repeated())
 
 
 def redact(

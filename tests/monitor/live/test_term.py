@@ -1,15 +1,13 @@
 """A term: silence, late and early posts, tracks that fall silent, all in bounded memory."""
 
-import asyncio
 import gc
 from types import FunctionType, ModuleType
 
 import msgspec
 import pytest
-from structlog.testing import capture_logs
 
 from monitor.detection import recall
-from monitor.live import places, term
+from monitor.live import places
 from monitor.settings import Settings
 from monitor.telemetry import metrics as m
 from monitor.tracks import matcher
@@ -78,21 +76,6 @@ async def test_no_time_passes_while_posts_wait_for_the_consumer() -> None:
         await rig.round()
     assert rig.transitions[-1] == "firing"
     assert rig.term.watermark <= before + 30
-
-
-async def test_a_stop_while_the_brokers_are_away_ends_without_the_last_write(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(term, "_LAST_WRITE_S", 0)
-    rig = TermRig(settings(), NOW)
-
-    async def never(*_: object, **__: object) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(rig.journal, "write", never)
-    with capture_logs() as logs:
-        await rig.read(*(event(number) for number in range(100)))
-    assert [one["event"] for one in logs] == ["last_write_given_up"]
 
 
 async def test_silence_in_one_track_beside_others_makes_its_alert_stale() -> None:
