@@ -20,8 +20,19 @@ class Tally(msgspec.Struct):
     false: int = 0
     in_surges: int = 0
     in_gaps: int = 0
+    in_switches: int = 0
+    """Within six hours of a change of model."""
     storms: list[tuple[float, float, int, float | None]] = []
     """Rate, size, posts, delay in seconds or None where it was missed."""
+
+    def add(self, other: "Tally") -> None:
+        """Count another's tracks, too."""
+        self.weeks += other.weeks
+        self.false += other.false
+        self.in_surges += other.in_surges
+        self.in_gaps += other.in_gaps
+        self.in_switches += other.in_switches
+        self.storms = self.storms + other.storms
 
     def false_a_week(self) -> float:
         """Return false alarms a track and week."""
@@ -99,6 +110,7 @@ def tally(track: Track, fired: Sequence[float], into: Tally, *, days: int = 10) 
         into.false += 1
         into.in_surges += any(begin <= at <= begin + 3600 for begin in track.surges)
         into.in_gaps += any(begin <= at <= begin + 7200 for begin in track.gaps)
+        into.in_switches += track.switch is not None and 0 <= at - track.switch <= 6 * 3600
     return hits
 
 
@@ -108,5 +120,6 @@ def line(name: str, result: Tally) -> str:
     return (
         f"{name:32s} {result.false_a_week():5.2f} [{low:.2f} {high:.2f}] "
         f"{result.found(big=True):5.2f} {result.delay():5.0f} {result.found():5.2f} "
-        f"{result.in_surges:3d} {result.in_gaps:3d}  {result.weeks:.0f} weeks\n"
+        f"{result.in_surges:3d} {result.in_gaps:3d} "
+        f"{result.in_switches:3d}  {result.weeks:.0f} weeks\n"
     )

@@ -157,9 +157,9 @@ def _arrivals(draw: random.Random, at: float, row: bytes) -> Iterator[tuple[floa
         yield came + draw.uniform(0, 120), row
 
 
-def judge(rows: list[dict[str, object]], truths: list[Truth], days: int) -> tuple[Tally, int, int]:
-    """Return the tally, and the alarms in bursts and within six hours of a new model."""
-    found, in_bursts, in_switches = Tally(), 0, 0
+def judge(rows: list[dict[str, object]], truths: list[Truth], days: int) -> tuple[Tally, int]:
+    """Return the tally, and the alarms in bursts."""
+    found, in_bursts = Tally(), 0
     for truth in truths:
         fired = sorted(
             (datetime.fromisoformat(str(row["fired_at"])) - START).total_seconds()
@@ -169,15 +169,13 @@ def judge(rows: list[dict[str, object]], truths: list[Truth], days: int) -> tupl
             and row["kind"] == "spike"
             and row["at"] == row["fired_at"]
         )
-        track = Track(truth.rate, [], [], truth.storms, truth.surges, truth.gaps)
+        track = Track(truth.rate, [], [], truth.storms, truth.surges, truth.gaps, truth.switch)
         hits = tally(track, fired, found, days=days)
         others = [at for at in fired if at not in hits and at > FIRST_DAYS * DAY_S]
         in_bursts += sum(
             begin <= at <= begin + _BURST_S + 1800 for at in others for begin in truth.bursts
         )
-        if truth.switch is not None:
-            in_switches += sum(truth.switch <= at <= truth.switch + 6 * 3600 for at in others)
-    return found, in_bursts, in_switches
+    return found, in_bursts
 
 
 def main() -> None:
@@ -206,7 +204,7 @@ def main() -> None:
     cpu = after.children_user + after.children_system - before.children_user
     cpu -= before.children_system
     rows = [json.loads(row) for row in done.stdout.splitlines()]
-    found, in_bursts, in_switches = judge(rows, truths, chosen.days)
+    found, in_bursts = judge(rows, truths, chosen.days)
     sys.stdout.write(line(f"{kind.name}, seed {chosen.seed}, backtest", found))
     for threshold in (11.0, 13.0, 15.0):
         told = Tally()
@@ -215,7 +213,7 @@ def main() -> None:
             tally(track, told_alarms(track, threshold, jump=0.13), told, days=chosen.days)
         sys.stdout.write(line(f"  told, threshold {threshold:g}", told))
     sys.stdout.write(
-        f"  alarms in bursts: {in_bursts}, after a new model: {in_switches}; {events:,} events, "
+        f"  alarms in bursts: {in_bursts}; {events:,} events, "
         f"{events / cpu:,.0f} a CPU-second, {events / took:,.0f} a second\n"
     )
 

@@ -357,7 +357,7 @@ class TrackDetector:
                 if companion.measure == "valence":
                     observed, usual = 1 - observed, 1 - usual
                 strongest = _Other(companion.measure, score, observed, usual, minutes)
-        if best > threshold / 2:  # more of an unchanged mood is no spike
+        if best > threshold - _PENDING:  # more of an unchanged mood is no spike
             score, observed, minutes = self._s.volume.evidence()
             if score > (strongest.score if strongest else threshold - _PENDING):
                 usual = self._s.volume.usual
