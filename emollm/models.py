@@ -111,7 +111,7 @@ _SERVING: Final[Mapping[str, tuple[Serving, ...]]] = {
             "TGI 3.3",
             "care",
             "fails with 'weight word_embeddings.weight does not exist' until the 'transformer.' "
-            "prefix is stripped from the checkpoint's tensor names",
+            "prefix is stripped from the checkpoint's tensor names: `emostream models for-tgi`",
             _TGI_LAUNCH,
         ),
         _VLLM,

@@ -2,20 +2,29 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
+
+_HELP = """List the models that emostream knows, and which server can serve each.
+
+**Examples**
+
+```
+emostream models
+emostream models --json | jq -r '.[].hub_id'
+emostream models for-tgi Emobloom-7b/ Emobloom-7b-tgi/
+```
+"""
 
 
+app = App(name="models", help=_HELP)
+
+
+@app.default
 def models(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
-    """List the models that emostream knows, and which server can serve each.
-
-    **Examples**
-
-    ```
-    emostream models
-    emostream models --json | jq -r '.[].hub_id'
-    ```
+    """List the models.
 
     Args:
         json_: One JSON list instead of a table.
@@ -53,3 +62,38 @@ def models(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
                 # One line, to be copied: a terminal wraps it, not we.
                 console.print(command, soft_wrap=True)
         console.print()
+
+
+@app.command(name="for-tgi")
+def for_tgi(source: Path, target: Path, *, compare_logits: bool = False) -> None:
+    """Write a BLOOM checkpoint as TGI wants it: tensor names without their `transformer.` prefix.
+
+    TGI fails with 'weight word_embeddings.weight does not exist' on the names that transformers
+    writes. Only the names change; safetensors files are copied in chunks, and read back.
+
+    **Examples**
+
+    ```
+    emostream models for-tgi Emobloom-7b/ Emobloom-7b-tgi/
+    emostream models for-tgi Emobloom-7b/ Emobloom-7b-tgi/ --compare-logits
+    ```
+
+    Args:
+        source: The model's folder, with .safetensors files.
+        target: Folder to write; must not exist, or be empty.
+        compare_logits: Load both with transformers and hold their logits against each other: needs
+            torch, and the memory of both.
+    """
+    from emostream.bar import Bar
+    from emostream.exits import CommandError
+    from infra.tgi.bloom import logits_differ, rewrite
+
+    with Bar("bytes", 1) as bar:
+        changed = rewrite(
+            source, target, progress=lambda done, whole: bar.update(done, done / whole)
+        )
+    sys.stdout.write(f"{target}: {changed} names changed, all bytes as in {source}\n")
+    if compare_logits:
+        if difference := logits_differ(source, target):
+            raise CommandError(f"the logits differ by {difference:g}: don't use {target}")
+        sys.stdout.write("the logits are equal\n")

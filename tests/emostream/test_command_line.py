@@ -54,6 +54,7 @@ def test_the_overview_has_a_line_for_each_command() -> None:
             "topics create",
         ),
         *("dlq list", "dlq show", "dlq replay", "offsets skip"),
+        "models for-tgi",
         *("alerts ack", "alerts note", "alerts mute", "alerts false"),
         "monitor",
         "monitor notify",
@@ -146,3 +147,19 @@ def test_schemas_are_shown_and_written(tmp_path: Path) -> None:
         "asyncapi.json",
     }
     assert run("schemas", "show", "nothing").returncode == 2
+
+
+def test_a_bloom_checkpoint_is_rewritten_for_tgi_or_refused_in_a_sentence(tmp_path: Path) -> None:
+    source, target = tmp_path / "bloom", tmp_path / "out"
+    source.mkdir()
+    (source / "config.json").write_text('{"model_type": "bloom"}')
+    name = b'{"transformer.ln_f.bias":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    whole = len(name).to_bytes(8, "little") + name + b"\x00\x00\x80\x3f"
+    (source / "model.safetensors").write_bytes(whole)
+    done = run("models", "for-tgi", str(source), str(target))
+    assert done.returncode == 0, done.stderr
+    assert "1 names changed" in done.stdout
+    assert b'"ln_f.bias"' in (target / "model.safetensors").read_bytes()
+    again = run("models", "for-tgi", str(source), str(target))
+    assert again.returncode == 2
+    assert "isn't empty" in again.stderr

@@ -22,7 +22,7 @@ from infra.tgi.engines.torch_engine import TorchEngine
 from tests.infra.tgi import tiny
 
 KINDS = ["llama", "opt", "bloom", "t5", "bart"]
-ARCHITECTURES = {card.family: card.architecture for card in MODELS}
+ARCHITECTURES: dict[str, str] = {card.family: card.architecture for card in MODELS}
 NEW_TOKENS = 8
 TEXTS = [" ".join(f"w{(7 * at + n) % 60}" for n in range(1 + 5 * at % 23)) for at in range(16)]
 """From one word to twenty-two: a batch of them is mostly padding."""
