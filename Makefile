@@ -17,7 +17,7 @@ SECONDS ?= 300
 
 # What runs on the base dependencies and the light engine.
 LIGHT := $(addprefix tests/,runtime schemas emollm consumer producer monitor emostream \
-  test_architecture.py)
+  training/evaluation test_architecture.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types unit unit-light coverage test-faults test-repeat soak bench \

@@ -88,3 +88,11 @@ def test_a_room_imports_nothing_across_its_walls(room: str) -> None:
 def test_the_consumer_needs_neither_torch_nor_transformers(package: str) -> None:
     for path in (ROOT / package).rglob("*.py"):
         assert not _imports(path) & HEAVY, path.relative_to(ROOT)
+
+
+def test_scoring_needs_neither_numpy_nor_torch() -> None:
+    """`emostream evaluate` is part of the base installation."""
+    files = list((ROOT / "training" / "evaluation").rglob("*.py"))
+    assert files
+    for path in files:
+        assert not _imports(path) & {*HEAVY, "numpy"}, path.relative_to(ROOT)
