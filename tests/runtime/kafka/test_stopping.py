@@ -3,6 +3,7 @@
 import asyncio
 
 from runtime.kafka.aiokafka_brokers import AiokafkaConsumer
+from runtime.kafka.stopping import stop_consumer, stop_in_time
 from tests.consumer.delivery.rig import options
 
 
@@ -33,3 +34,30 @@ async def test_a_stop_while_a_fetch_is_repeated_is_a_clean_one() -> None:
     assert real.closed
     await asyncio.wait((real.other,))
     assert real.other.cancelled()
+
+
+async def test_a_topic_that_is_read_ends_cleanly_just_when_its_broker_is_lost() -> None:
+    real = InterruptedFetch()
+    assert await stop_consumer(real, within_s=5)
+    assert real.fetch.cancelled()
+    assert real.closed
+
+
+async def test_a_cancellation_of_ours_is_not_swallowed() -> None:
+    class Slow:
+        async def stop(self) -> None:
+            await asyncio.Event().wait()
+
+    stopping = asyncio.ensure_future(stop_in_time(Slow().stop, within_s=60))
+    await asyncio.sleep(0)
+    stopping.cancel()
+    await asyncio.wait((stopping,))
+    assert stopping.cancelled()
+
+
+async def test_what_does_not_stop_is_left_after_its_time() -> None:
+    class Never:
+        async def stop(self) -> None:
+            await asyncio.Event().wait()
+
+    assert not await stop_in_time(Never().stop, within_s=0)
