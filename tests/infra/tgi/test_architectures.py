@@ -23,9 +23,9 @@ from tests.infra.tgi import tiny
 
 KINDS = ["llama", "opt", "bloom", "t5", "bart"]
 ARCHITECTURES: dict[str, str] = {card.family: card.architecture for card in MODELS}
-NEW_TOKENS = 8
-TEXTS = [" ".join(f"w{(7 * at + n) % 60}" for n in range(1 + 5 * at % 23)) for at in range(16)]
-"""From one word to twenty-two: a batch of them is mostly padding."""
+NEW_TOKENS = 6
+TEXTS = [" ".join(f"w{(7 * at + n) % 60}" for n in range(1 + 5 * at % 23)) for at in range(9)]
+"""From one word to twenty-one: a batch of them is mostly padding."""
 
 
 @asynccontextmanager
@@ -90,7 +90,7 @@ async def test_batched_answers_are_those_to_each_prompt_alone(kind: str, tmp_pat
     batches: list[int] = []
     async with served(kind, tmp_path, batches) as server, asking(server) as pool:
         together = [said(one) for one in await pool.ask([prompt(text) for text in TEXTS])]
-        assert max(batches) > 4
+        assert max(batches) >= 3
         batches.clear()
         alone = [said((await pool.ask([prompt(text)]))[0]) for text in TEXTS]
         assert max(batches) == 1
