@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from emollm.errors import ModelError
+from emollm.pool.evidence import Evidence
 from emollm.protocol import OnAnswer, OnError, PoolAnswer, Prompt
 
 if TYPE_CHECKING:
-    from emollm.pool.quarantine import Evidence
     from emollm.pool.upstream import Worker
 
 RETRY_FIRST_S = 0.05

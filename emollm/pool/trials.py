@@ -18,8 +18,9 @@ from emollm.errors import (
     TimedOut,
     Unavailable,
 )
+from emollm.pool.evidence import Evidence
 from emollm.pool.health import HealthChecks
-from emollm.pool.quarantine import Evidence, Quarantine
+from emollm.pool.quarantine import Quarantine
 from emollm.pool.queue import Call, Pending
 from emollm.pool.upstream import Upstream, Worker
 from emollm.protocol import GenerateParams, Generation, PoolAnswer

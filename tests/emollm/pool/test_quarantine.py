@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from emollm.errors import GenerationFailed, ModelError, Overloaded, TimedOut
+from emollm.pool.evidence import VERDICT_S, Evidence
 from emollm.pool.failure_rate import MOST, FailureRate, failures_to_exclude_luck
-from emollm.pool.quarantine import VERDICT_S, Evidence, Quarantine
+from emollm.pool.quarantine import Quarantine
 from emollm.pool.queue import Call, Pending
 from tests.emollm.pool.fakes import prompts
 
