@@ -30,7 +30,7 @@ class ModelError(QuotableError):
     ) -> None:
         super().__init__(message)
         self.server = server
-        """Base URL of the server that said so, without credentials."""
+        """Base URL of the server that answered so, without credentials."""
         self.status = status
         """HTTP status, where there was one."""
 

@@ -26,7 +26,7 @@ class Instruction(NamedTuple):
     """One name of `KNOWN_TASKS`; several where a wording of one's own doesn't tell which."""
     emotion: str | None
     text: str
-    """The post's, as it stands in the instruction."""
+    """The post's, as it is in the instruction."""
 
 
 def unwrapped(prompt: str) -> str:

@@ -1,6 +1,6 @@
 """The watch: event-time windows and negative-spike alerts on the topic of affect events.
 
-What stands on Kafka and what judges are apart. `Watch` judges, and is pure:
+What runs on Kafka and what judges are apart. `Watch` judges, and is pure:
 
     watch = Watch(TrackMatcher(by="topics"), DetectionSettings(false_alarms=0.5))
     watch.watermark.assign(partition)            # each partition that is read

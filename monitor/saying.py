@@ -73,12 +73,12 @@ def mute_of(
 
 
 def action_record(topic: str, action: AlertAction) -> Outgoing:
-    """As it stands on the alerts' topic, beside its alert."""
+    """Its record on the alerts' topic, beside its alert."""
     return Outgoing(topic=topic, key=action.alert_id.encode(), value=msgspec.json.encode(action))
 
 
 def mute_record(topic: str, track: str, mute: Mute | None) -> Outgoing:
-    """As it stands on the mutes' topic; None takes the track's mute away."""
+    """Its record on the mutes' topic; None takes the track's mute away."""
     value = None if mute is None else msgspec.json.encode(mute)
     return Outgoing(topic=topic, key=track.encode(), value=value)
 

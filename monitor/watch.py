@@ -97,7 +97,7 @@ class Watch:
     ) -> Fate:
         """Take one event. `arrived` is the record's broker time, Unix seconds.
 
-        Without it, the time at which the event was made stands for it.
+        Without it, the time at which the event was made is used.
         """
         time = event.created_at.timestamp()
         self._next[partition] = offset + 1

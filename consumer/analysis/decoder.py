@@ -119,7 +119,7 @@ class Decoder:
         return Decoded(post, time_from_record=True, unreadable_time=unreadable)
 
     def _read_fast(self, value: bytes) -> Post | None:
-        """Read a record that is a `Post` as it stands; None for all that takes a second look."""
+        """Read a record that is a `Post` as it is; None for all that takes a second look."""
         try:
             post = self._decode_post(value)
         except msgspec.ValidationError:

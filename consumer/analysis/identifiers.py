@@ -62,19 +62,21 @@ class Identifiers:
             return post_id.encode()
         return key if self._mode == "keep" else self._hash(key, b"key").encode()
 
-    def dead_letter(self, letter: DeadLetter) -> DeadLetter:
+    def dead_letter(self, dead_letter: DeadLetter) -> DeadLetter:
         """Give the dead letter as its topic may hold it.
 
         Unless identifiers are kept, neither the value nor the record's own headers: what they
         hold can't be told apart. Its topic, partition and offset say where the record is.
         """
         if self._mode == "keep":
-            return letter
-        kept = tuple(header for header in letter.headers if header[0] in _HEADERS)
-        key = letter.key
+            return dead_letter
+        kept = tuple(header for header in dead_letter.headers if header[0] in _HEADERS)
+        key = dead_letter.key
         if key is not None:
             key = None if self._mode == "drop" else self._hash(key, b"key").encode()
-        return msgspec.structs.replace(letter, key=key, value=None, headers=kept, withheld=True)
+        return msgspec.structs.replace(
+            dead_letter, key=key, value=None, headers=kept, withheld=True
+        )
 
     def _mention(self, source: str | None, mention: str) -> str:
         if self._mode == "drop":

@@ -31,8 +31,8 @@ class AnalysisObserver(Protocol):
     def answers(self, cached: int, shared: int, asked: int) -> None:
         """Of the questions of some posts, `cached` were known and `shared` were being asked."""
 
-    def unreadable(self, task: str, mended: int, given_up: int) -> None:
-        """First answers that couldn't be read: `mended` by another wording, or `given_up`."""
+    def unreadable(self, task: str, recovered: int, given_up: int) -> None:
+        """First answers that couldn't be read: `recovered` by another wording, or `given_up`."""
 
     def unreadable_times(self, posts: int) -> None:
         """Posts named a time that can't be read: their record's is used."""
@@ -47,7 +47,7 @@ class NullAnalysisObserver:
     def answers(self, cached: int, shared: int, asked: int) -> None:
         """Ignore."""
 
-    def unreadable(self, task: str, mended: int, given_up: int) -> None:
+    def unreadable(self, task: str, recovered: int, given_up: int) -> None:
         """Ignore."""
 
     def unreadable_times(self, posts: int) -> None:

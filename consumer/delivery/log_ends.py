@@ -43,7 +43,7 @@ class LogEnds:
             self._ends = dict(await consumer.end_offsets(assigned, timeout_s=_WITHIN_S))
 
     def of(self, partition: Partition, fetched: int | None) -> int | None:
-        """Where this log ends: the later of what was asked and what the last fetch said."""
+        """Where this log ends: the later of what was asked and what the last fetch told."""
         asked = self._ends.get(partition)
         if asked is None or fetched is None:
             return fetched if asked is None else asked

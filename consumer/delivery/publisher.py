@@ -71,7 +71,7 @@ class Publisher:
         clock: Clock,
         *,
         model: Callable[[], str | None] = lambda: None,
-        conceal: Callable[[DeadLetter], DeadLetter] = lambda letter: letter,
+        conceal: Callable[[DeadLetter], DeadLetter] = lambda dead_letter: dead_letter,
     ) -> None:
         """`model` gives the model's id, for dead letters; `conceal` is told by `Service`."""
         self._conceal = conceal

@@ -70,7 +70,7 @@ class Service:
         brokers: Brokers | None = None,
         before_joining: Callable[[], Awaitable[None]] | None = None,
         beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
-        conceal: Callable[[DeadLetter], DeadLetter] = lambda letter: letter,
+        conceal: Callable[[DeadLetter], DeadLetter] = lambda dead_letter: dead_letter,
     ) -> None:
         """`before_joining` is awaited between the checks of Kafka and joining the group.
 

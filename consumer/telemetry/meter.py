@@ -107,7 +107,7 @@ class Meter(Collector):
         """Show what will be counted of these servers and tasks as 0, from the start."""
         names = tuple(tasks)
         for task in names:
-            for outcome in ("mended", "given_up"):
+            for outcome in ("recovered", "given_up"):
                 self._counts[m.UNREADABLE.name].setdefault((task, outcome), 0.0)
         for server in servers:
             for task in names:
@@ -196,9 +196,9 @@ class Meter(Collector):
         counts["shared",] += shared
         counts["model",] += asked
 
-    def unreadable(self, task: str, mended: int, given_up: int) -> None:
+    def unreadable(self, task: str, recovered: int, given_up: int) -> None:
         """Count them by task and by what came of it."""
-        self._add(m.UNREADABLE, task, "mended", by=mended)
+        self._add(m.UNREADABLE, task, "recovered", by=recovered)
         self._add(m.UNREADABLE, task, "given_up", by=given_up)
 
     def unreadable_times(self, posts: int) -> None:

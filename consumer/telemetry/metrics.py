@@ -152,7 +152,7 @@ CACHE_BYTES = Metric("emostream_cache_bytes", "gauge", "Estimated bytes of the c
 UNREADABLE = Metric(
     "emostream_unreadable_answers_total",
     "counter",
-    "Answers that could not be read: `mended` by another wording, or `given_up`.",
+    "Answers that could not be read: `recovered` by another wording, or `given_up`.",
     ("task", "outcome"),
 )
 

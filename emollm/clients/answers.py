@@ -77,11 +77,11 @@ def error_of(
 ) -> ModelError:
     """What an answer other than 200 from `path` means; it quotes neither prompt nor secrets."""
     status, content_type, body = response
-    said = _said(body)
+    message = _message(body)
     if status == 422:
         # TGI's validation speaks JSON with `error`. Plain text is its deserializer and FastAPI's
         # `detail` the like: the shape of the request is wrong, and so is every other request.
-        kind: type[ModelError] = Refused if said is not None else WrongRequest
+        kind: type[ModelError] = Refused if message is not None else WrongRequest
     elif status in _BY_STATUS:
         kind = _BY_STATUS[status]
     elif status >= 500:
@@ -91,8 +91,8 @@ def error_of(
     else:
         kind = WrongRequest  # a redirect or an informational answer: the URL is wrong
     words = f"{path}: status {status}"
-    if said:
-        words += f": {_discreet(said, prompt, secrets)}"
+    if message:
+        words += f": {_discreet(message, prompt, secrets)}"
     elif body and content_type not in ("application/json", "text/plain"):
         words += f" with {content_type or 'no content type'}"
     return kind(words, server=server, status=status)
@@ -120,28 +120,28 @@ def garbage(response: Response, path: str, *, server: str) -> ModelError:
     )
 
 
-def _said(body: bytes) -> str | None:
+def _message(body: bytes) -> str | None:
     """The server's own words; None where the body is no error of a model server."""
     try:
         error = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    said = error.error.message if isinstance(error.error, _OpenAIError) else error.error
-    if said is None:
-        said = error.message or None
-    if said is not None and error.error_type:
-        said += f" ({error.error_type})"
-    return said
+    message = error.error.message if isinstance(error.error, _OpenAIError) else error.error
+    if message is None:
+        message = error.message or None
+    if message is not None and error.error_type:
+        message += f" ({error.error_type})"
+    return message
 
 
-def _discreet(said: str, prompt: str, secrets: Sequence[str]) -> str:
+def _discreet(message: str, prompt: str, secrets: Sequence[str]) -> str:
     """The words, cut, or a note that they quote: errors hold no post's text and no secret."""
-    if any(piece in said for secret in secrets for piece in _pieces(secret)):
+    if any(piece in message for secret in secrets for piece in _pieces(secret)):
         return "(its words quote our credentials and are withheld)"
-    said = said[:_LONGEST]
-    if len(said) >= _QUOTE and any(piece in prompt for piece in _pieces(said)):
+    message = message[:_LONGEST]
+    if len(message) >= _QUOTE and any(piece in prompt for piece in _pieces(message)):
         return "(its words quote the prompt and are withheld)"
-    return said
+    return message
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The detector on a file: what it would have said, so that the knob is set on evidence."""
+"""The detector on a file: what it would have reported, so that the knob is set on evidence."""
 
 from monitor.backtest.events import EventFileError, as_row, backtest
 

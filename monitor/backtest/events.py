@@ -1,4 +1,4 @@
-"""What the live monitor would have said of a file of affect events."""
+"""What the live monitor would have reported on a file of affect events."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The detector's settings: one knob, and the floors under which nothing is said."""
+"""The detector's settings: one knob, and the floors under which nothing is reported."""
 
 from math import log
 

@@ -61,7 +61,7 @@ class State(msgspec.Struct):
     floor: int = 0
     """No stretch begins before this pane: an alert ended there, or the instrument changed."""
     silent_until: int = 0
-    """Pane before which nothing is said, after a change of instrument."""
+    """Pane before which nothing is reported, after a change of instrument."""
     last_post: int = 0
     """Index of the last pane with posts."""
     total: float = 0.0

@@ -6,7 +6,7 @@ from math import exp, log1p
 _SMOOTHED = 3
 """Rows averaged: one high row alone is often a machine's."""
 _WARM = 144
-"""Rows before which nothing is said: half a day of five-minute rows."""
+"""Rows before which nothing is reported: half a day of five-minute rows."""
 _USUAL_HIGH = 0.98
 """The quantile that counts as usually high."""
 _LEAST_SPREAD = 0.25

@@ -1,4 +1,4 @@
-"""The alerts as their topic tells them: transitions, what people said, and which are open."""
+"""The alerts as their topic tells them: transitions, what people did, and which are open."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ _DONE: frozenset[AlertState] = frozenset({"resolved"})
 
 
 class Alerts:
-    """Everything said on the alerts' topic, in bounded memory."""
+    """Everything on the alerts' topic, in bounded memory."""
 
     def __init__(self) -> None:
         self._alerts: dict[str, AlertView] = {}
@@ -43,8 +43,8 @@ class Alerts:
         self._forget()
         return changed
 
-    def said(self, transition_id: str) -> bool:
-        """Whether this transition stands on the topic already."""
+    def has(self, transition_id: str) -> bool:
+        """Whether this transition is on the topic already."""
         return transition_id in self._said
 
     def knows(self, alert_id: str) -> bool:
@@ -56,7 +56,7 @@ class Alerts:
         return self._alerts.get(alert_id)
 
     def is_open(self, alert_id: str) -> bool:
-        """Whether it was said, and not that it is over."""
+        """Whether its firing was written, and not that it is over."""
         view = self._alerts.get(alert_id)
         return view is not None and view.alert.transition not in _DONE
 
@@ -91,20 +91,20 @@ def is_history(alert: Alert, wall: float, after_s: float) -> bool:
 
 
 class Raising:
-    """Which transitions are said: none twice, and of history only the end of what was said.
+    """Which transitions are written: none twice, and of history only the end of what was.
 
     A spike of long ago, met while catching up, isn't news. One that was told already still gets
     its end, and one that goes on into the present is told when the present is reached.
     """
 
     def __init__(self, alerts: Alerts, *, history_after_s: float | None) -> None:
-        """`history_after_s` None: everything is said, however old."""
+        """`history_after_s` None: everything is written, however old."""
         self._alerts = alerts
         self._after_s = history_after_s
         self._held: dict[str, Alert] = {}
-        self._just_said: set[str] = set()
+        self._just_written: set[str] = set()
         self._open: set[str] = set()
-        """Alerts said in this term whose record may not have been read back yet."""
+        """Transitions written in this term whose record may not have been read back yet."""
 
     def choose(self, found: list[Alert], wall: float) -> list[Alert]:
         """The transitions to write now, in order. `wall`: Unix seconds."""
@@ -113,8 +113,8 @@ class Raising:
             if self._is_news(alert, wall):
                 self._say(alert)
                 chosen.append(alert)
-        if len(self._just_said) > _KEPT:
-            self._just_said = {one for one in self._just_said if not self._alerts.said(one)}
+        if len(self._just_written) > _KEPT:
+            self._just_written = {one for one in self._just_written if not self._alerts.has(one)}
         return chosen
 
     def present(self, wall: float, watermark: float) -> list[Alert]:
@@ -127,14 +127,14 @@ class Raising:
         return held
 
     def _say(self, alert: Alert) -> None:
-        self._just_said.add(alert.id)
+        self._just_written.add(alert.id)
         if alert.transition == "resolved":
             self._open.discard(alert.alert_id)
         else:
             self._open.add(alert.alert_id)
 
     def _is_news(self, alert: Alert, wall: float) -> bool:
-        if self._alerts.said(alert.id) or alert.id in self._just_said:
+        if self._alerts.has(alert.id) or alert.id in self._just_written:
             return False
         told = alert.alert_id in self._open or self._alerts.is_open(alert.alert_id)
         held = self._held.pop(alert.alert_id, None) is not None

@@ -17,7 +17,7 @@ _MEMORY_MINUTES = 180
 _WIDTH = 1.96
 """Standard deviations: 19 minutes in 20, were the figures normal."""
 _LEAST = 20
-"""Minutes with posts before anything is said."""
+"""Minutes with posts before there is a band."""
 
 
 class UsualPosts:

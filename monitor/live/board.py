@@ -196,10 +196,10 @@ class Board:
         if isinstance(action, Say):
             if not self.alerts_kept.knows(action.alert_id):
                 raise NotFoundError("no such alert")
-            said = alert_action(
+            written = alert_action(
                 action.alert_id, action.action, by=action.by, note=action.note, at=now
             )
-            record = action_record(names.alerts_topic, said)
+            record = action_record(names.alerts_topic, written)
         else:
             if action.track not in self._order and action.track not in self._recent:
                 raise NotFoundError(f"no track {action.track!r}")

@@ -51,7 +51,7 @@ class Control:
         async with kafka_topic_log(self._names.alerts_topic, self._broker) as log:
             spans = {number: Span(end, end) for number, end in self._alerts_end.items()}
             async for record in log.in_order(spans, follow=True):
-                self._alert(record, said=True)
+                self._alert(record, new=True)
 
     async def follow_mutes(self) -> None:
         """Go on with the mutes' topic; never returns.
@@ -62,9 +62,9 @@ class Control:
         async with kafka_topic_log(self._names.mutes_topic, self._broker) as log:
             spans = {number: Span(end, end) for number, end in self._mutes_end.items()}
             async for record in log.in_order(spans, follow=True):
-                self._mute(record, said=True)
+                self._mute(record, new=True)
 
-    def _alert(self, record: StoredRecord, *, said: bool = False) -> None:
+    def _alert(self, record: StoredRecord, *, new: bool = False) -> None:
         if record.value is None:
             return
         read = read_alert_record(record.value)
@@ -72,10 +72,10 @@ class Control:
             _unreadable(self._names.alerts_topic, record)
             return
         self._board.alert_record(read)
-        if said and isinstance(read, AlertAction):
+        if new and isinstance(read, AlertAction):
             _log.info(log_events.ACTION_READ, action=read.action, alert=read.alert_id)
 
-    def _mute(self, record: StoredRecord, *, said: bool = False) -> None:
+    def _mute(self, record: StoredRecord, *, new: bool = False) -> None:
         if record.key is None:
             return
         mute: Mute | None = None
@@ -87,7 +87,7 @@ class Control:
                 return
         track = record.key.decode(errors="replace")
         self._board.mute_record(track, mute)
-        if said:
+        if new:
             _log.info(
                 log_events.ACTION_READ, action="unmute" if mute is None else "mute", track=track
             )

@@ -116,7 +116,7 @@ class Lookup:
         return Posts(events=tuple(one for one, _, _ in events), total=total, note=note)
 
     def _event(self, record: StoredRecord) -> AffectEvent | None:
-        """What stands there; None for a tombstone, what one deleted, and what is no event."""
+        """What is there; None for a tombstone, what one deleted, and what is no event."""
         if record.value is None or self._tombstones.hides(
             record.partition, record.offset, record.key
         ):

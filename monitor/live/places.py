@@ -42,14 +42,14 @@ class Places:
 
 
 class Tombstones:
-    """Keys of posts that were deleted, each with where: what stands before it is gone."""
+    """Keys of posts that were deleted, each with where: what comes before it is gone."""
 
     def __init__(self) -> None:
         self._keys: OrderedDict[tuple[int, bytes], int] = OrderedDict()
         self._shown: OrderedDict[tuple[int, bytes], list[str]] = OrderedDict()
 
     def bury(self, partition: int, offset: int, key: bytes) -> list[str]:
-        """A tombstone stands there; give the ids of events with its key that were shown."""
+        """There is a tombstone; give the ids of events with its key that were shown."""
         self._keys[partition, key] = offset
         self._keys.move_to_end((partition, key))
         while len(self._keys) > _TOMBSTONES:

@@ -124,7 +124,7 @@ async def remember(
                 count += _put(panes, clock, one, tombstones, until)
             _rest(clock, reader.positions, asked)
             reached = clock.advance()
-            if reached > 0:  # minus infinity until each partition has said something
+            if reached > 0:  # minus infinity until each partition had an event
                 for pane in panes.close(min(reached, until)):
                     watch.remember(_events(pane.tracks[""].entries))
         for pane in panes.close(until):

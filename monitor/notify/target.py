@@ -1,7 +1,7 @@
 """What the notifier needs of whoever takes notifications.
 
 TargetFault
-├── Unavailable     no answer, 429 or 5xx: try again, after `retry_after_s` where it said so
+├── Unavailable     no answer, 429 or 5xx: try again, after `retry_after_s` where the answer has it
 └── Rejected        any other answer: trying again would not help
 """
 

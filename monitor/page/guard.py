@@ -211,9 +211,9 @@ def _name(host: str) -> str:
 def _same(origin: str, host: str) -> bool:
     """Whether an Origin header names the host that was asked, port included."""
     try:
-        said, asked = urlsplit(origin), urlsplit(f"//{host}")
-        default = {"http": 80, "https": 443}.get(said.scheme)
-        ports = (said.port or default, asked.port or default)
+        sender, asked = urlsplit(origin), urlsplit(f"//{host}")
+        default = {"http": 80, "https": 443}.get(sender.scheme)
+        ports = (sender.port or default, asked.port or default)
     except ValueError:
         return False
-    return default is not None and said.hostname == asked.hostname and ports[0] == ports[1]
+    return default is not None and sender.hostname == asked.hostname and ports[0] == ports[1]

@@ -16,7 +16,7 @@ PAGE_CHARTS_MISSING = _event(
     "page_charts_missing", "uPlot isn't there: tables instead of charts; `reason` says what to do."
 )
 PAGE_ACTION = _event(
-    "page_action", "Someone did `kind` to `target`; `verified` if a proxy said who it was."
+    "page_action", "Someone did `kind` to `target`; `verified` if a proxy names them."
 )
 PAGE_ACTION_FAILED = _event("page_action_failed", "An action was not written; `error` says why.")
 PAGE_REFUSED = _event("page_refused", "A request was refused; `reason` names the rule.")

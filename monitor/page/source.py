@@ -102,7 +102,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An alert as it is now, how it came there, and what people said of it."""
+    """An alert as it is now, how it came there, and what people did with it."""
 
     alert: Alert
     """Its newest transition."""
@@ -164,7 +164,7 @@ class MinuteClosed(msgspec.Struct, frozen=True, kw_only=True, tag="minute"):
 
 
 class AlertChanged(msgspec.Struct, frozen=True, kw_only=True, tag="alert"):
-    """An alert made a transition, or someone said something of it."""
+    """An alert made a transition, or someone acted on it."""
 
     alert: AlertView
 

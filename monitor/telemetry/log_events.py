@@ -55,7 +55,7 @@ ALERT_WRITTEN = _event("alert_written", "An alert's transition is acknowledged."
 RECORD_UNREADABLE = _event(
     "record_unreadable", "A record of our own topics can't be read: skipped."
 )
-ACTION_READ = _event("action_read", "Someone said something of an alert, or muted a track.")
+ACTION_READ = _event("action_read", "Someone acted on an alert, or muted a track.")
 PAGE_UNAVAILABLE = _event("page_unavailable", "The page can't be served; `reason` says why.")
 NO_TEXT = _event(
     "no_text", "Events carry no text: alerts have no terms, and keyword tracks can't be used."

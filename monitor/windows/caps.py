@@ -39,7 +39,7 @@ class Caps:
     def counts(self, track: str, author: str | None, text: int | None) -> tuple[bool, bool]:
         """Return whether this post counts, and whether it is the first of its author.
 
-        Without an author the text stands in for it; without both every post is another's.
+        Without an author the text is used instead; without both every post is another's.
         """
         caps = self._tracks.get(track)
         if caps is None:

@@ -29,7 +29,7 @@ def question(name: str) -> tuple[Task, str | None] | None:
 
 
 def value_of(label: object, task: Task, emotion: str | None) -> Value | Unreadable:
-    """Read a label as it stands in a file: a number, a class with or without words, a list."""
+    """Read a label as it is in a file: a number, a class with or without words, a list."""
     if isinstance(label, bool) or label is None:
         return Unreadable("no label")
     if isinstance(label, list | tuple):

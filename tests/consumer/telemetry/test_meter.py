@@ -111,7 +111,7 @@ def test_everything_that_is_counted_is_scraped() -> None:
         ("emostream_answers_total", ("model",)): 3,
         ("emostream_prompts_total", ()): 9,
         ("emostream_analysed_posts_total", ()): 3,
-        ("emostream_unreadable_answers_total", ("mended", "V-reg")): 1,
+        ("emostream_unreadable_answers_total", ("recovered", "V-reg")): 1,
         ("emostream_cache_entries", ()): 7,
         ("emostream_cache_bytes", ()): 700,
         ("emostream_rebalances_total", ()): 1,

@@ -5,7 +5,7 @@ import { clock, count, figure, MEASURES, percent, points, span } from "./format.
 
 const STATES = { pending: "Rising", firing: "Firing", resolved: "Resolved", stale: "No data" };
 const KINDS = { level: "A lasting change of level", instrument: "The mix of models changed" };
-const SAID = { ack: "acknowledged", note: "noted", false: "said: false alarm" };
+const DONE = { ack: "acknowledged", note: "noted", false: "reported a false alarm" };
 
 const ms = (moment) => Date.parse(moment);
 
@@ -36,10 +36,10 @@ export function spoken(view) {
   return `${STATES[alert.transition]}, ${alert.severity}: ${plain(alert.track)}. ${headline(alert)}.`;
 }
 
-/** The state an alert is in, what people said included. */
+/** The state an alert is in, with what people did. */
 export function standing(view) {
-  const said = (kind) => view.actions?.findLast((action) => action.action === kind);
-  return { acked: said("ack"), wrong: said("false") };
+  const last = (kind) => view.actions?.findLast((action) => action.action === kind);
+  return { acked: last("ack"), wrong: last("false") };
 }
 
 export function facts(alert, now) {
@@ -172,13 +172,13 @@ export function measures(alert) {
   );
 }
 
-/** What happened to it, and what people said, oldest first. */
+/** What happened to it, and what people did, oldest first. */
 export function story(view, now) {
   const steps = [
     ...(view.transitions ?? []).map(([state, at]) => [ms(at), STATES[state], null, null]),
     ...(view.actions ?? []).map((action) => [
       ms(action.at),
-      SAID[action.action],
+      DONE[action.action],
       action.by,
       action.note,
     ]),

@@ -1,6 +1,6 @@
 // Talks to the server: the state first, then what changes, for as long as the page is open.
 
-const QUIET_MS = 16_000; // three heartbeats: the line is dead though nobody said so
+const QUIET_MS = 16_000; // three heartbeats: the connection is dead without an error
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 20_000;
 

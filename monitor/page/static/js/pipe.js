@@ -28,7 +28,7 @@ export class Pipe {
   #tiles = new Map();
   #model = el("span", { class: "value" }, "–");
   #problems = document.getElementById("problems");
-  #said = "";
+  #shown = "";
 
   constructor() {
     const list = document.getElementById("pipe");
@@ -64,8 +64,8 @@ export class Pipe {
         .join(", ") || "–",
     );
     const all = [...problems, ...(pipe.problems ?? [])];
-    if (all.join("\n") !== this.#said) {
-      this.#said = all.join("\n");
+    if (all.join("\n") !== this.#shown) {
+      this.#shown = all.join("\n");
       this.#problems.replaceChildren(...all.map((sentence) => el("p", {}, sentence)));
       this.#problems.hidden = all.length === 0;
     }
