@@ -166,6 +166,14 @@ async def test_a_post_that_servers_refuse_is_a_dead_letter_of_that_class(
     assert (outcome.stage, outcome.class_name) == ("infer", type(error).__name__)
 
 
+async def test_a_post_refused_in_part_and_unreadable_in_part_is_unanswered() -> None:
+    """One refusal among unreadable answers doesn't make it the servers' refusal."""
+    pool = FakePool(lambda p: Refused("no") if p.task == "V-reg" else "banana")
+    (outcome,) = await make_analyzer(pool).process([record("A text.")])
+    assert isinstance(outcome, DeadLetter)
+    assert (outcome.stage, outcome.class_name) == ("read", "Unanswered")
+
+
 async def test_a_refusal_of_some_prompts_only_costs_their_values() -> None:
     pool = FakePool(lambda p: Refused("no") if p.task == "V-reg" else canonical(p))
     event = await one(pool)

@@ -65,6 +65,28 @@ async def test_a_stop_waits_for_consumer_and_producer_to_disconnect() -> None:
         assert rig.kafka.consumers[0].stopped
 
 
+async def test_the_service_has_not_stopped_before_its_producer_has() -> None:
+    """What the producer still holds is sent meanwhile; here the consumer leaves at once."""
+    rig = Rig()
+    async with running(rig):
+        await rig.turn(0.1)
+        consumer = rig.kafka.consumers[0]
+        whole = consumer.stop
+
+        async def leave_at_once(*, timeout_s: float = 10.0) -> None:
+            takes, rig.kafka.stop_takes_s = rig.kafka.stop_takes_s, 0.0
+            await whole(timeout_s=timeout_s)
+            rig.kafka.stop_takes_s = takes
+
+        consumer.stop = leave_at_once  # type: ignore[method-assign]
+        rig.kafka.stop_takes_s = 1.5
+        rig.service.stop()
+        await rig.turn(1.0)
+        assert (rig.service.snapshot().phase, rig.kafka.producers[0].stopped) == ("draining", False)
+        await rig.turn(1.0)
+        assert (rig.service.snapshot().phase, rig.kafka.producers[0].stopped) == ("stopped", True)
+
+
 async def test_an_error_does_not_wait_for_the_analysis() -> None:
     rig = Rig(service_limits=limits(publish=PublishLimits(timeout_s=6)))
     rig.processor.slow_down(b"slow")
