@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from consumer.analysis.decoder import Decoder
+from consumer.dead_letters import Reason
 from consumer.records import Record, Skip
 from consumer.settings import Settings
 from emostream.plain import visible
@@ -23,6 +24,8 @@ _TOPICS = 10
 _KEYS = 12
 """Keys of a record that are shown, where the text isn't found."""
 _KEY_CHARS = 40
+_OF_THE_MAPPING = frozenset({Reason.MISSING_FIELD, Reason.WRONG_TYPE})
+"""What another mapping may turn into posts."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +88,8 @@ def sample(records: Iterable[Record], settings: Settings) -> Sample:
             skipped[outcome.rule] += 1
         elif isinstance(outcome, DeadLetter):
             dead[f"{outcome.class_name}, {outcome.message}"] += 1
-            keys = keys or _keys(record.value, settings)
+            if outcome.class_name in _OF_THE_MAPPING:
+                keys = keys or _keys(record.value, settings)
         else:
             posts.append(outcome.post)
     return Sample(

@@ -90,6 +90,12 @@ def test_hostile_keys_are_shown_and_not_obeyed() -> None:
     assert "…" in said
 
 
+def test_blank_posts_are_no_affair_of_the_mapping() -> None:
+    _, said = told([{"id": "1", "text": " "}] * 3)
+    assert "EmptyText" in said
+    assert "[input.fields]" not in said
+
+
 @pytest.fixture
 async def names(bootstrap: str) -> TopicNames:
     mark = uuid.uuid4().hex[:8]
