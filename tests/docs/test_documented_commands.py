@@ -58,6 +58,7 @@ OTHERS = {
     "emostream alerts ack|note|mute|false": Other("emostream alerts ack --help"),
     "emostream produce replay": Other("emostream produce replay posts.jsonl"),
     "emostream predict": Other("emostream predict --help"),
+    "emostream models for-tgi": Other("emostream models for-tgi --help"),
     # Models that aren't here: a sentence, whether or not torch is.
     "emostream serve --model-id ./Emobart-large --port 8080": Other(
         "emostream serve --model-id ./Emobart-large --port 0", (1, 2), "Emobart|torch"
@@ -219,6 +220,9 @@ async def test_each_configuration_passes_doctor(
         ),
     }
     settings = load(tmp_path / "emostream.toml", ours)
+    if settings.input.topics == ("posts",):  # the default's, where other tests' records are
+        ours["EMOSTREAM_INPUT__TOPICS"] = f"{tmp_path.name[-20:]}.posts"
+        settings = load(tmp_path / "emostream.toml", ours)
     for topic in settings.input.topics:
         specs = default_topics(TopicNames(posts=topic))
         await create_topics({"bootstrap_servers": settings.kafka.bootstrap}, specs)
