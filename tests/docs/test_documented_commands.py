@@ -111,8 +111,9 @@ async def receiver() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def environment(bootstrap: str, tgi: FakeTgi, tmp_path: Path) -> dict[str, str]:
-    """Everything where a command looks for it without a flag; ports are free ones."""
+async def environment(bootstrap: str, tgi: FakeTgi, tmp_path: Path) -> dict[str, str]:
+    """Everything where a command looks for it without a flag, topics too; ports are free ones."""
+    await create_topics({"bootstrap_servers": bootstrap}, default_topics(TopicNames()))
     mark = tmp_path.name[-20:]
     return {
         "EMOSTREAM_KAFKA__BOOTSTRAP": bootstrap,
@@ -166,10 +167,6 @@ async def test_it_runs_in_a_terminal_of_80_columns(
     command = re.sub(r"--port [1-9]\d*", "--port 0", other.run)
     if command.startswith("emostream serve") and "--port" not in command:
         command += " --port 0"
-    if command.split(" --")[0] in {"emostream consume", "emostream monitor"}:
-        made = await Terminal.open("emostream topics create", tmp_path, environment)
-        await made.ended()
-        await made.close()
     terminal = await Terminal.open(command, tmp_path, environment)
     try:
         ready = next((READY[name] for name in READY if command.startswith(name)), None)
