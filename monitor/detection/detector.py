@@ -1,16 +1,16 @@
 """One track's detector: panes in, transitions out. Pure, and the same live and in a backtest."""
 
-from math import log
 from typing import NamedTuple
 
 import msgspec
 
-from monitor.detection.baseline import STEP_S, Baseline, Forecast, binary_variance
+from monitor.detection.baseline import STEP_S, Baseline, Forecast
 from monitor.detection.instrument import Instrument, differs
 from monitor.detection.measures import MinuteSums, Volume, companions, feed
-from monitor.detection.scan import LONGEST, STRETCHES, evidence, expected_of
+from monitor.detection.scan import LONGEST
 from monitor.detection.settings import WEEK_S, DetectionSettings
 from monitor.detection.state import VERSION, Hour, Open, State
+from monitor.detection.stretches import lowest_expected, speaks_for_calm, strongest
 from monitor.detection.transition import Transition
 from monitor.windows.panes import PANE_S, PANES_IN_WINDOW
 from schemas.alert import AlertState, Evidence, Measure
@@ -79,7 +79,7 @@ class TrackDetector:
             raise SnapshotError(f"baseline of version {state.version}, this is {VERSION}")
         detector = cls(state.track, state.first, settings)
         detector._s = state
-        detector._lowest = _lowest(state.forecasts)
+        detector._lowest = lowest_expected(state.forecasts)
         return detector
 
     def snapshot(self) -> bytes:
@@ -209,7 +209,7 @@ class TrackDetector:
                 state.unjudged = True
         forecast = baseline.forecast()
         state.forecasts.append(forecast)
-        self._lowest = min(self._lowest, _lowest([forecast]))
+        self._lowest = min(self._lowest, lowest_expected([forecast]))
         if len(state.posts) > 2 * _KEPT_PANES:
             self._forget()
         span_s = min(WEEK_S, max(3600, (pane - state.first) * PANE_S))
@@ -220,7 +220,7 @@ class TrackDetector:
             minute = max(0, len(state.posts) - 1 - PANES_IN_WINDOW)
             state.rate += (state.posts[-1] - state.posts[minute] - state.rate) * 60 / span_s
         if pane * PANE_S % 3600 == 0:
-            self._lowest = _lowest(state.forecasts)
+            self._lowest = lowest_expected(state.forecasts)
             self._watch_level(pane)
 
     def _forget(self) -> None:
@@ -240,7 +240,9 @@ class TrackDetector:
     def _judge(self, pane: int) -> None:
         baseline, usual = self._s.baseline, self._s.forecasts[-1].mean
         threshold = self._settings.threshold(self._s.rate, baseline.noise(usual))
-        best, length, observed, expected = self._scan(pane, threshold - _DROPPED)
+        best, length, observed, expected = strongest(
+            self._s, pane, threshold - _DROPPED, self._lowest
+        )
         measure: Measure = "negative_share"
         if self._s.unjudged:
             self._s.unjudged = False
@@ -276,44 +278,6 @@ class TrackDetector:
             opened.observed, opened.expected, opened.score = observed, expected, best
         if best >= threshold and self._enough(opened, length, observed, expected):
             self._fire(opened, pane)
-
-    def _scan(self, pane: int, least: float) -> tuple[float, int, float, float]:
-        """Return the strongest stretch that ends with this pane: evidence, panes, shares."""
-        state = self._s
-        posts, soft, forecasts = state.posts, state.soft, state.forecasts
-        all_posts, all_soft = posts[-1], soft[-1]
-        dispersion, wander = state.baseline.dispersion, state.baseline.wander
-        best, length, observed, usual = -1.0, 0, 0.0, 0.0
-        last, before, end = len(posts) - 1, 0.0, (pane + 1) * PANE_S
-        room = min(last, pane + 1 - max(state.floor, forecasts[0].at // PANE_S))
-        # Most stretches are dismissed by the least that any forecast expects of them.
-        lowest, twice = self._lowest, 2 * least
-        lowest_variance = binary_variance(lowest)
-        for index, panes in enumerate(STRETCHES):
-            if panes > room:
-                break
-            number = all_posts - posts[last - panes]
-            if number == before:
-                continue
-            before = number
-            share = (all_soft - soft[last - panes]) / number
-            excess = share - lowest
-            if excess <= 0:
-                continue
-            # A yes or no varies least at the ends, and what is expected lies between these two.
-            variance = min(lowest_variance, binary_variance(share))
-            if excess * excess * number < twice * dispersion * variance:
-                continue
-            step, offset = divmod(pane + 1 - panes - forecasts[0].at // PANE_S, PANES_IN_WINDOW)
-            mean, variance = expected_of(forecasts[step], index, offset, end, wander)
-            excess = share - mean
-            noise = dispersion * binary_variance(mean)
-            if excess <= 0 or excess * excess < twice * (noise / number + variance):
-                continue
-            speaks = evidence(number, share, mean, variance, noise)
-            if speaks > best:
-                best, length, observed, usual = speaks, panes, share, mean
-        return best, length, observed, usual
 
     def _other_measures(self, threshold: float, best: float) -> "_Other | None":
         strongest = None
@@ -362,7 +326,7 @@ class TrackDetector:
         usual = self.expected()
         opened.scored += sums.scored
         opened.soft += sums.soft
-        opened.calm = max(0.0, opened.calm + _speaks_for_calm(sums, usual, opened.rise))
+        opened.calm = max(0.0, opened.calm + speaks_for_calm(sums, usual, opened.rise))
         fired = opened.fired_at or 0.0
         watermark = (pane + 1) * PANE_S + self._settings.lateness_s
         if opened.calm > _CALM and watermark - fired >= self._settings.min_firing_s:
@@ -540,22 +504,6 @@ class TrackDetector:
 def _next_minute(pane: int) -> int:
     """Return the first pane of the next minute: its forecast is the first to know of a change."""
     return (pane // PANES_IN_WINDOW + 1) * PANES_IN_WINDOW
-
-
-def _lowest(forecasts: list[Forecast]) -> float:
-    """Return the least that these forecasts expect of any stretch, by their means and slopes."""
-    half = LONGEST * PANE_S / 2
-    return min([f.mean + min(0.0, f.slope) * half for f in forecasts], default=1.0)
-
-
-def _speaks_for_calm(sums: PaneSums, usual: float, rise: float) -> float:
-    """Return the log-likelihood ratio (nats) of the usual share against the risen one.
-
-    The rise is taken at seven tenths: it was measured when it was at its most striking.
-    """
-    risen = min(0.97, usual + 0.7 * rise)
-    calm = (sums.scored - sums.soft) * log((1 - usual) / (1 - risen))
-    return calm - sums.soft * log(risen / usual)
 
 
 class _Other(NamedTuple):
