@@ -1,12 +1,10 @@
 """One track's detector: panes in, transitions out. Pure, and the same live and in a backtest."""
 
-from typing import NamedTuple
-
 import msgspec
 
 from monitor.detection.baseline import STEP_S, Baseline, Forecast
 from monitor.detection.instrument import Instrument, differs
-from monitor.detection.measures import MinuteSums, Volume, companions, feed
+from monitor.detection.measures import MinuteSums, Volume, companions, feed, strongest_other
 from monitor.detection.scan import LONGEST
 from monitor.detection.settings import WEEK_S, DetectionSettings
 from monitor.detection.state import VERSION, Hour, Open, State
@@ -246,7 +244,9 @@ class TrackDetector:
         measure: Measure = "negative_share"
         if self._s.unjudged:
             self._s.unjudged = False
-            other = self._other_measures(threshold, best)
+            other = strongest_other(
+                self._s.companions, self._s.volume, threshold - _PENDING, share=best
+            )
             if other is not None and other.score - _OTHER_MEASURES > best:
                 best, measure = other.score - _OTHER_MEASURES, other.measure
                 length = max(length, other.minutes * PANES_IN_WINDOW)
@@ -278,22 +278,6 @@ class TrackDetector:
             opened.observed, opened.expected, opened.score = observed, expected, best
         if best >= threshold and self._enough(opened, length, observed, expected):
             self._fire(opened, pane)
-
-    def _other_measures(self, threshold: float, best: float) -> "_Other | None":
-        strongest = None
-        for companion in self._s.companions:
-            score, observed, minutes = companion.evidence()
-            if score > (strongest.score if strongest else threshold - _PENDING):
-                usual = companion.usual() or 0.0
-                if companion.measure == "valence":
-                    observed, usual = 1 - observed, 1 - usual
-                strongest = _Other(companion.measure, score, observed, usual, minutes)
-        if best > threshold - _PENDING:  # more of an unchanged mood is no spike
-            score, observed, minutes = self._s.volume.evidence()
-            if score > (strongest.score if strongest else threshold - _PENDING):
-                usual = self._s.volume.usual
-                strongest = _Other("negative_posts", score, observed, usual, minutes)
-        return strongest
 
     def _enough(self, opened: Open, length: int, observed: float, expected: float) -> bool:
         state, settings = self._s, self._settings
@@ -504,11 +488,3 @@ class TrackDetector:
 def _next_minute(pane: int) -> int:
     """Return the first pane of the next minute: its forecast is the first to know of a change."""
     return (pane // PANES_IN_WINDOW + 1) * PANES_IN_WINDOW
-
-
-class _Other(NamedTuple):
-    measure: Measure
-    score: float
-    observed: float
-    expected: float
-    minutes: int
