@@ -29,7 +29,7 @@ async def test_the_second_line_with_a_text_is_waited_for() -> None:
 
 async def test_nothing_that_it_started_outlives_the_block() -> None:
     """Its child holds the pipes, too: the block ends once both have gone."""
-    code = "import os, time; os.fork(); print('up'); time.sleep(600)"
+    code = "import os, time; os.fork(); os.write(1, b'up\\n'); time.sleep(600)"
     async with asyncio.timeout(60), python(code) as process:
         await process.wait_for_line("up", times=2)
         process.signal(signal.SIGSTOP)

@@ -1,21 +1,21 @@
 """One track's detector: panes in, transitions out. Pure, and the same live and in a backtest."""
 
-from math import log, sqrt
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
-from msgspec import UNSET
 
-from monitor.detection.baseline import STEP_S, Baseline, Forecast, binary_variance
+from monitor.detection.band import expected_of_minutes
+from monitor.detection.baseline import STEP_S, Baseline, Forecast
 from monitor.detection.instrument import Instrument, differs
-from monitor.detection.measures import MinuteSums, Volume, companions, feed
-from monitor.detection.scan import LONGEST, STRETCHES, evidence, expected_of
+from monitor.detection.measures import MinuteSums, Volume, companions, feed, strongest_other
+from monitor.detection.scan import LONGEST
 from monitor.detection.settings import WEEK_S, DetectionSettings
 from monitor.detection.state import VERSION, Hour, Open, State
+from monitor.detection.stretches import lowest_expected, speaks_for_calm, strongest
 from monitor.detection.transition import Transition
 from monitor.windows.panes import PANE_S, PANES_IN_WINDOW
 from schemas.alert import AlertState, Evidence, Measure
-from schemas.window import Expected, ExpectedValue, PaneSums
+from schemas.window import Expected, PaneSums
 
 _PENDING = 1.5
 """Nats below the threshold at which an alert is pending: some four times as often as it fires."""
@@ -80,7 +80,7 @@ class TrackDetector:
             raise SnapshotError(f"baseline of version {state.version}, this is {VERSION}")
         detector = cls(state.track, state.first, settings)
         detector._s = state
-        detector._lowest = _lowest(state.forecasts)
+        detector._lowest = lowest_expected(state.forecasts)
         return detector
 
     def snapshot(self) -> bytes:
@@ -134,24 +134,7 @@ class TrackDetector:
         The forecast made before they began, as `_judge` compares with it; the band holds 95 % of
         the means of so many posts. None while it warms, and for what is longer ago than is kept.
         """
-        forecasts = self._s.forecasts
-        if not self.warm or posts <= 0 or not forecasts:
-            return None
-        step = (start - forecasts[0].at) // STEP_S
-        if not 0 <= step < len(forecasts):
-            return None
-        stretch = STRETCHES.index(minutes * PANES_IN_WINDOW)
-        baseline = self._s.baseline
-        end = start + minutes * STEP_S
-        mean, variance = expected_of(forecasts[step], stretch, 0, end, baseline.wander)
-        mean = min(0.98, max(0.02, mean))
-        (valence,) = (one for one in self._s.companions if one.measure == "valence")
-        usual = valence.band(posts)
-        return Expected(
-            negative_soft=_within(mean, variance + baseline.noise(mean) / posts),
-            # Companions look for rises: they hold the valence upside down.
-            valence=UNSET if usual is None else _within(1 - usual[0], usual[1]),
-        )
+        return expected_of_minutes(self._s, start, minutes, posts) if self.warm else None
 
     def same_hour(self, at: float, days: int) -> float | None:
         """Return the soft share negative of the same hour so many days before, where known."""
@@ -242,7 +225,7 @@ class TrackDetector:
                 state.unjudged = True
         forecast = baseline.forecast()
         state.forecasts.append(forecast)
-        self._lowest = min(self._lowest, _lowest([forecast]))
+        self._lowest = min(self._lowest, lowest_expected([forecast]))
         if len(state.posts) > 2 * _KEPT_PANES:
             self._forget()
         span_s = min(WEEK_S, max(3600, (pane - state.first) * PANE_S))
@@ -253,7 +236,7 @@ class TrackDetector:
             minute = max(0, len(state.posts) - 1 - PANES_IN_WINDOW)
             state.rate += (state.posts[-1] - state.posts[minute] - state.rate) * 60 / span_s
         if pane * PANE_S % 3600 == 0:
-            self._lowest = _lowest(state.forecasts)
+            self._lowest = lowest_expected(state.forecasts)
             self._watch_level(pane)
 
     def _forget(self) -> None:
@@ -273,11 +256,15 @@ class TrackDetector:
     def _judge(self, pane: int) -> None:
         baseline, usual = self._s.baseline, self._s.forecasts[-1].mean
         threshold = self._settings.threshold(self._s.rate, baseline.noise(usual))
-        best, length, observed, expected = self._scan(pane, threshold - _DROPPED)
+        best, length, observed, expected = strongest(
+            self._s, pane, threshold - _DROPPED, self._lowest
+        )
         measure: Measure = "negative_share"
         if self._s.unjudged:
             self._s.unjudged = False
-            other = self._other_measures(threshold, best)
+            other = strongest_other(
+                self._s.companions, self._s.volume, threshold - _PENDING, share=best
+            )
             if other is not None and other.score - _OTHER_MEASURES > best:
                 best, measure = other.score - _OTHER_MEASURES, other.measure
                 length = max(length, other.minutes * PANES_IN_WINDOW)
@@ -309,60 +296,6 @@ class TrackDetector:
             opened.observed, opened.expected, opened.score = observed, expected, best
         if best >= threshold and self._enough(opened, length, observed, expected):
             self._fire(opened, pane)
-
-    def _scan(self, pane: int, least: float) -> tuple[float, int, float, float]:
-        """Return the strongest stretch that ends with this pane: evidence, panes, shares."""
-        state = self._s
-        posts, soft, forecasts = state.posts, state.soft, state.forecasts
-        all_posts, all_soft = posts[-1], soft[-1]
-        dispersion, wander = state.baseline.dispersion, state.baseline.wander
-        best, length, observed, usual = -1.0, 0, 0.0, 0.0
-        last, before, end = len(posts) - 1, 0.0, (pane + 1) * PANE_S
-        room = min(last, pane + 1 - max(state.floor, forecasts[0].at // PANE_S))
-        # Most stretches are dismissed by the least that any forecast expects of them.
-        lowest, twice = self._lowest, 2 * least
-        lowest_variance = binary_variance(lowest)
-        for index, panes in enumerate(STRETCHES):
-            if panes > room:
-                break
-            number = all_posts - posts[last - panes]
-            if number == before:
-                continue
-            before = number
-            share = (all_soft - soft[last - panes]) / number
-            excess = share - lowest
-            if excess <= 0:
-                continue
-            # A yes or no varies least at the ends, and what is expected lies between these two.
-            variance = min(lowest_variance, binary_variance(share))
-            if excess * excess * number < twice * dispersion * variance:
-                continue
-            step, offset = divmod(pane + 1 - panes - forecasts[0].at // PANE_S, PANES_IN_WINDOW)
-            mean, variance = expected_of(forecasts[step], index, offset, end, wander)
-            excess = share - mean
-            noise = dispersion * binary_variance(mean)
-            if excess <= 0 or excess * excess < twice * (noise / number + variance):
-                continue
-            speaks = evidence(number, share, mean, variance, noise)
-            if speaks > best:
-                best, length, observed, usual = speaks, panes, share, mean
-        return best, length, observed, usual
-
-    def _other_measures(self, threshold: float, best: float) -> "_Other | None":
-        strongest = None
-        for companion in self._s.companions:
-            score, observed, minutes = companion.evidence()
-            if score > (strongest.score if strongest else threshold - _PENDING):
-                usual = companion.usual() or 0.0
-                if companion.measure == "valence":
-                    observed, usual = 1 - observed, 1 - usual
-                strongest = _Other(companion.measure, score, observed, usual, minutes)
-        if best > threshold - _PENDING:  # more of an unchanged mood is no spike
-            score, observed, minutes = self._s.volume.evidence()
-            if score > (strongest.score if strongest else threshold - _PENDING):
-                usual = self._s.volume.usual
-                strongest = _Other("negative_posts", score, observed, usual, minutes)
-        return strongest
 
     def _enough(self, opened: Open, length: int, observed: float, expected: float) -> bool:
         state, settings = self._s, self._settings
@@ -398,7 +331,7 @@ class TrackDetector:
         usual = self.expected()
         opened.scored += sums.scored
         opened.soft += sums.soft
-        opened.calm = max(0.0, opened.calm + _speaks_for_calm(sums, usual, opened.rise))
+        opened.calm = max(0.0, opened.calm + speaks_for_calm(sums, usual, opened.rise))
         fired = opened.fired_at or 0.0
         watermark = (pane + 1) * PANE_S + self._settings.lateness_s
         if opened.calm > _CALM and watermark - fired >= self._settings.min_firing_s:
@@ -573,37 +506,6 @@ class TrackDetector:
         )
 
 
-def _within(mean: float, variance: float) -> ExpectedValue:
-    """Return the mean and the two values between which 95 % of a normal variable lie."""
-    away = 1.96 * sqrt(max(0.0, variance))
-    low, high = max(0.0, mean - away), min(1.0, mean + away)
-    return ExpectedValue(expected=round(mean, 4), low=round(low, 4), high=round(high, 4))
-
-
 def _next_minute(pane: int) -> int:
     """Return the first pane of the next minute: its forecast is the first to know of a change."""
     return (pane // PANES_IN_WINDOW + 1) * PANES_IN_WINDOW
-
-
-def _lowest(forecasts: list[Forecast]) -> float:
-    """Return the least that these forecasts expect of any stretch, by their means and slopes."""
-    half = LONGEST * PANE_S / 2
-    return min([f.mean + min(0.0, f.slope) * half for f in forecasts], default=1.0)
-
-
-def _speaks_for_calm(sums: PaneSums, usual: float, rise: float) -> float:
-    """Return the log-likelihood ratio (nats) of the usual share against the risen one.
-
-    The rise is taken at seven tenths: it was measured when it was at its most striking.
-    """
-    risen = min(0.97, usual + 0.7 * rise)
-    calm = (sums.scored - sums.soft) * log((1 - usual) / (1 - risen))
-    return calm - sums.soft * log(risen / usual)
-
-
-class _Other(NamedTuple):
-    measure: Measure
-    score: float
-    observed: float
-    expected: float
-    minutes: int

@@ -1,6 +1,7 @@
 """The measures beside the share negative: emotions, valence, and the number of negative posts."""
 
 from math import exp
+from typing import NamedTuple
 
 import msgspec
 
@@ -218,3 +219,37 @@ def feed(measures: list[Companion], volume: Volume, minute: int, sums: MinuteSum
     if sums.scored:
         valence.add(minute, sums.scored, sums.scored - sums.valence)
         volume.add(minute, sums.soft)
+
+
+class Rise(NamedTuple):
+    """What one of these measures says."""
+
+    measure: Measure
+    score: float
+    """Nats."""
+    observed: float
+    expected: float
+    minutes: int
+
+
+def strongest_other(
+    measures: list[Companion], volume: Volume, least: float, *, share: float
+) -> Rise | None:
+    """Return the measure that speaks most for a rise, with more than `least` nats.
+
+    The number of negative posts counts only where the share negative speaks so, too (`share`
+    nats): more posts of an unchanged mood are no spike.
+    """
+    strongest = None
+    for companion in measures:
+        score, observed, minutes = companion.evidence()
+        if score > (strongest.score if strongest else least):
+            usual = companion.usual() or 0.0
+            if companion.measure == "valence":
+                observed, usual = 1 - observed, 1 - usual
+            strongest = Rise(companion.measure, score, observed, usual, minutes)
+    if share > least:
+        score, observed, minutes = volume.evidence()
+        if score > (strongest.score if strongest else least):
+            strongest = Rise("negative_posts", score, observed, volume.usual, minutes)
+    return strongest

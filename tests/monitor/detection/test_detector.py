@@ -148,6 +148,13 @@ def test_a_snapshot_goes_on_where_the_detector_stopped(
     assert transitions + feed(second, STORMY[cut:]) == unbroken
 
 
+def test_dismissing_stretches_at_a_glance_changes_nothing_that_is_said(
+    unbroken: list[Transition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.detection.detector.lowest_expected", lambda _forecasts: -1.0)
+    assert feed(TrackDetector("trains", 0), STORMY) == unbroken
+
+
 def test_a_snapshot_of_another_kind_is_refused() -> None:
     with pytest.raises(SnapshotError):
         TrackDetector.restore(b"not a snapshot")
