@@ -7,7 +7,7 @@ import msgspec
 from monitor.detection.band import expected_of_minutes
 from monitor.detection.baseline import STEP_S, Baseline, Forecast
 from monitor.detection.instrument import Instrument, differs
-from monitor.detection.measures import MinuteSums, Volume, companions, feed, strongest_other
+from monitor.detection.measures import MinuteSums, Rise, Volume, companions, feed, rises
 from monitor.detection.scan import LONGEST
 from monitor.detection.settings import WEEK_S, DetectionSettings
 from monitor.detection.state import VERSION, Hour, Open, State
@@ -260,12 +260,14 @@ class TrackDetector:
             self._s, pane, threshold - _DROPPED, self._lowest
         )
         measure: Measure = "negative_share"
+        speaking: list[Rise] = []
         if self._s.unjudged:
             self._s.unjudged = False
-            other = strongest_other(
-                self._s.companions, self._s.volume, threshold - _PENDING, share=best
-            )
+            speaking = rises(self._s.companions, self._s.volume, threshold - _PENDING, share=best)
+            other = max(speaking, key=lambda one: one.score, default=None)
             if other is not None and other.score - _OTHER_MEASURES > best:
+                if best > threshold - _PENDING:
+                    speaking.append(Rise(measure, best, observed, expected, 0))
                 best, measure = other.score - _OTHER_MEASURES, other.measure
                 length = max(length, other.minutes * PANES_IN_WINDOW)
                 observed, expected = other.observed, other.expected
@@ -291,6 +293,7 @@ class TrackDetector:
                 score=max(0.0, best),
             )
             self._say(opened, "pending", pane)
+        opened.join(speaking)
         if best >= opened.score:
             opened.started, opened.measure = started, measure
             opened.observed, opened.expected, opened.score = observed, expected, best
@@ -329,6 +332,10 @@ class TrackDetector:
                 self._judge(pane)
                 return
         usual = self.expected()
+        if state.unjudged:
+            state.unjudged = False
+            least = self._settings.threshold(state.rate, state.baseline.noise(usual)) - _PENDING
+            opened.join(rises(state.companions, state.volume, least, share=opened.score))
         opened.scored += sums.scored
         opened.soft += sums.soft
         opened.calm = max(0.0, opened.calm + speaks_for_calm(sums, usual, opened.rise))
@@ -494,7 +501,7 @@ class TrackDetector:
                 measure=opened.measure,
                 observed=opened.observed,
                 expected=opened.expected,
-                evidence=(main,),
+                evidence=(main, *opened.others()),
                 started_at=opened.started * PANE_S,
                 pending_at=opened.pending_at,
                 fired_at=opened.fired_at,

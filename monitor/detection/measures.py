@@ -232,24 +232,22 @@ class Rise(NamedTuple):
     minutes: int
 
 
-def strongest_other(
-    measures: list[Companion], volume: Volume, least: float, *, share: float
-) -> Rise | None:
-    """Return the measure that speaks most for a rise, with more than `least` nats.
+def rises(measures: list[Companion], volume: Volume, least: float, *, share: float) -> list[Rise]:
+    """Return the measures that speak for a rise with more than `least` nats.
 
     The number of negative posts counts only where the share negative speaks so, too (`share`
     nats): more posts of an unchanged mood are no spike.
     """
-    strongest = None
+    found = []
     for companion in measures:
         score, observed, minutes = companion.evidence()
-        if score > (strongest.score if strongest else least):
+        if score > least:
             usual = companion.usual() or 0.0
             if companion.measure == "valence":
                 observed, usual = 1 - observed, 1 - usual
-            strongest = Rise(companion.measure, score, observed, usual, minutes)
+            found.append(Rise(companion.measure, score, observed, usual, minutes))
     if share > least:
         score, observed, minutes = volume.evidence()
-        if score > (strongest.score if strongest else least):
-            strongest = Rise("negative_posts", score, observed, volume.usual, minutes)
-    return strongest
+        if score > least:
+            found.append(Rise("negative_posts", score, observed, volume.usual, minutes))
+    return found

@@ -1,13 +1,14 @@
 """All that a track's detector knows: plain data, so that it goes to bytes and back."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from monitor.detection.baseline import Baseline, Forecast
 from monitor.detection.instrument import Instrument
-from monitor.detection.measures import Companion, MinuteSums, Volume
-from schemas.alert import Measure
+from monitor.detection.measures import Companion, MinuteSums, Rise, Volume
+from schemas.alert import Evidence, Measure
 
 VERSION = 2
 """Of the snapshot: another version is refused and the track warms again."""
@@ -36,6 +37,25 @@ class Open(msgspec.Struct):
     scored: float = 0.0
     soft: float = 0.0
     before_stale: Literal["pending", "firing"] = "pending"
+    joined: dict[str, Evidence] = {}
+    """Every measure that spoke for a rise while it was open, each at its strongest."""
+
+    def join(self, rises: Iterable[Rise]) -> None:
+        """Further measures speak, too."""
+        for one in rises:
+            known = self.joined.get(one.measure)
+            if known is None or one.score > known.score:
+                self.joined[one.measure] = Evidence(
+                    measure=one.measure,
+                    observed=one.observed,
+                    expected=one.expected,
+                    score=one.score,
+                )
+
+    def others(self) -> list[Evidence]:
+        """Those beside the main one, the strongest first."""
+        rest = [one for one in self.joined.values() if one.measure != self.measure]
+        return sorted(rest, key=lambda one: -one.score)
 
 
 class Hour(msgspec.Struct, array_like=True):
