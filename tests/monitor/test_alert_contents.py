@@ -47,13 +47,13 @@ STORY = story()
 
 
 @pytest.fixture(scope="module")
-def said() -> list[Alert]:
+def alerts() -> list[Alert]:
     return alerts_of(STORY)
 
 
 @pytest.fixture(scope="module")
-def firing(said: Sequence[Alert]) -> Alert:
-    return next(one for one in said if one.transition == "firing")
+def firing(alerts: Sequence[Alert]) -> Alert:
+    return next(one for one in alerts if one.transition == "firing")
 
 
 def posts_of(alert: Alert) -> list[AffectEvent]:
@@ -84,9 +84,9 @@ def test_it_says_which_emotions_sources_languages_and_authors_are_behind_it(firi
 
 
 def test_terms_hold_no_handle_no_address_and_no_number_and_three_people_used_them(
-    said: Sequence[Alert],
+    alerts: Sequence[Alert],
 ) -> None:
-    terms = said[-1].terms
+    terms = alerts[-1].terms
     assert terms
     assert {word for one in terms for word in one.term.split()} <= {"broken", "signal", "box", "at"}
     assert all(one.authors >= 3 for one in terms)
@@ -118,8 +118,18 @@ def test_without_authors_the_alert_says_that_only_texts_are_capped() -> None:
 
 
 def test_a_track_has_one_alert_at_a_time_and_ids_are_the_same_on_every_run(
-    said: Sequence[Alert],
+    alerts: Sequence[Alert],
 ) -> None:
-    spikes = [one for one in said if one.kind == "spike"]
+    spikes = [one for one in alerts if one.kind == "spike"]
     assert len({one.alert_id for one in spikes}) == 1
-    assert [one.id for one in alerts_of(STORY)] == [one.id for one in said]
+    assert [one.id for one in alerts_of(STORY)] == [one.id for one in alerts]
+
+
+def test_further_measures_join_the_open_alert(alerts: Sequence[Alert]) -> None:
+    """A storm of many negative posts, at lower valence: one alert, which names all of it."""
+    assert len({one.alert_id for one in alerts}) == 1
+    for one in alerts:
+        measures = [part.measure for part in one.evidence]
+        assert measures[0] == one.measure
+        assert len(measures) == len(set(measures))
+    assert {part.measure for part in alerts[-1].evidence} >= {"negative_share", "valence"}
