@@ -1,9 +1,8 @@
-"""The commands of docs/predict-and-evaluate.md run, on made-up files of the names shown there."""
+"""The commands of docs/predict-and-evaluate.md run, on made-up files of the names used there."""
 
 import gzip
 import json
 import re
-import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,16 +10,18 @@ import pytest
 
 from emollm.tasks import V_REG
 from emostream.__main__ import make_app
-from tests.process import emostream
+from infra.kafka import create_topics, default_topics
+from tests.docs.terminal import Terminal
 from tests.tgi import FakeTgi
 from tests.training.evaluation.test_sources import EVENT, semeval
 
 PAGE = Path(__file__).parents[2] / "docs" / "predict-and-evaluate.md"
 COMMANDS = re.findall(r"^\$ emostream (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-STREAM = [one for one in COMMANDS if one.startswith(("serve", "events"))]
-"""Those of a whole pipeline, which `tests/training/evaluation/test_replayed_run.py` runs."""
-HOURS = "evaluate --bias"
-"""It asks 16,896 prompts; `test_evaluate.py` runs it on a few sentences."""
+UNTIL_STOPPED = {
+    "serve": "Model server ready at",
+    "evaluate --bias": r"[1-9][\d,]* of [\d,]+",  # minutes: Ctrl-C once it has begun
+}
+"""How a command begins that is ended by Ctrl-C here, and what it shows before."""
 LABELS = "id,text,V-reg,E-c\n7,What a day,0.7,joy\n8,Oh no,0.1,sadness\n9,Well,0.5,\n"
 
 
@@ -59,20 +60,30 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-async def test_it_runs_as_documented(command: str, folder: Path, server: str) -> None:
-    line = command.partition(" > ")[0]
-    if command in STREAM or command.startswith(HOURS):
-        make_app(overview=False).parse_args(
-            shlex.split(line), exit_on_error=False, print_error=False
-        )
-        return
-    if "--model-id small" in line:
+async def test_it_runs_in_a_terminal(
+    command: str, folder: Path, server: str, bootstrap: str
+) -> None:
+    if "small" in command:
         pytest.importorskip("ctranslate2")
-    words = shlex.split(line.replace("http://localhost:3000", server))
-    environment = {"EMOSTREAM_MODEL__SERVERS": server, "NO_COLOR": "1"}
-    async with emostream(*words, environment=environment, cwd=folder) as process:
-        assert await process.wait() == 0, process.output
-    assert "Traceback" not in process.output
+    if command.startswith("events"):
+        await create_topics({"bootstrap_servers": bootstrap}, default_topics())
+    line = command.replace("http://localhost:3000", server).replace(" --json", "")
+    line += " --port 0" if line.startswith("serve") else ""
+    environment = {
+        "EMOSTREAM_MODEL__SERVERS": server,
+        "EMOSTREAM_KAFKA__BOOTSTRAP": bootstrap,
+    }
+    terminal = await Terminal.open(f"emostream {line}", folder, environment)
+    try:
+        shown = next((UNTIL_STOPPED[one] for one in UNTIL_STOPPED if line.startswith(one)), None)
+        if shown is None:
+            assert await terminal.ended() == 0, terminal.text
+        else:
+            await terminal.shows(shown)
+            assert await terminal.interrupt() in {0, 130}, terminal.text
+    finally:
+        await terminal.close()
+    assert "Traceback" not in terminal.text
 
 
 def test_the_page_names_only_flags_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
