@@ -186,11 +186,11 @@ class Listing:
 
 def record(text: str, offset: int = 0, **other: Any) -> Record:
     fields: dict[str, Any] = {"id": f"p{offset}", "text": text} | other.pop("post", {})
-    return make_record(json.dumps(fields).encode(), offset, **other)
+    value: bytes | None = other.pop("value", json.dumps(fields).encode())
+    return make_record(value, offset, **other)
 
 
 def event_of(outcome: object) -> AffectEvent:
-
     assert isinstance(outcome, Emit), outcome
     return msgspec.json.decode(outcome.value, type=AffectEvent)
 

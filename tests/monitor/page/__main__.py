@@ -31,7 +31,7 @@ async def main() -> None:
         return start.timestamp() + passed * 60 / seconds
 
     async with PageServer(PageSettings(port=chosen.port), source, wall=wall) as page:
-        print(page.url, flush=True)  # noqa: T201
+        print(f"page: {page.url}", flush=True)  # noqa: T201
         minute = 0
         while True:
             await asyncio.sleep(seconds)

@@ -19,7 +19,8 @@ async def test_uplot_that_is_there_is_not_fetched_again() -> None:
 async def test_the_page_with_made_up_figures_is_served_until_ctrl_c() -> None:
     command = (sys.executable, "-m", "tests.monitor.page", "--port", "0", "--tracks", "1")
     async with Process(*command) as process:
-        url = await process.wait_for_line("http://")
+        line = await process.wait_for_line("page: http://")
+        url = line.removeprefix("page: ")
         async with aiohttp.ClientSession() as http, http.get(f"{url}/api/state") as response:
             assert response.status == 200
         process.signal(signal.SIGINT)
