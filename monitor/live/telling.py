@@ -23,6 +23,8 @@ from schemas.alert import Alert
 
 _JOIN_S = 30.0
 """For the notifier's group: a member that died is missed after its session timeout."""
+_LOOK_S = 5.0
+"""Between two looks for mutes that have ended."""
 _CLOSE_S = 5.0
 """For what waits to be told, at the end; what isn't told by then is told by the next one."""
 
@@ -109,8 +111,14 @@ class Telling:
         Raises:
             KafkaFault: the brokers gave an error instead.
         """
-        if self._feeding is not None:
-            await asyncio.shield(self._feeding)
+        if self._feeding is None or self._notifier is None:
+            return
+        while True:
+            await asyncio.wait((self._feeding,), timeout=_LOOK_S)
+            if self._feeding.done():
+                await self._feeding
+                return
+            self._notifier.tell_unmuted()
 
     async def _end(self) -> None:
         """Read no more, and commit what was told."""

@@ -20,7 +20,7 @@ _log = structlog.get_logger("monitor")
 
 _SEVERITIES = ("info", "warning", "critical")
 _REMEMBERED = 10_000
-"""Alerts whose firing was not told, so that their end isn't told either; some 1 MB."""
+"""Alerts whose firing a mute kept from being told; some 20 MB at worst."""
 
 Examples = Callable[[Alert], Awaitable[Sequence[str]]]
 """The texts of an alert's example posts, looked up when they are wanted."""
@@ -48,7 +48,8 @@ class Notifier:
     """Tells every target of the transitions that its settings want, each once.
 
     A transition of a muted track is told to nobody, and neither is the end of an alert whose firing
-    was not told. Runs on one event loop; call `start` before anything is offered.
+    was not told. What still fires when the mute ends is told then (`tell_unmuted`). Runs on one
+    event loop; call `start` before anything is offered.
     """
 
     def __init__(
@@ -79,14 +80,20 @@ class Notifier:
             for target, settings in targets
         ]
         self._tasks: list[asyncio.Task[None]] = []
-        self._untold: OrderedDict[str, None] = OrderedDict()
+        self._untold: OrderedDict[str, Alert] = OrderedDict()
+        """By alert, the firing that a mute kept from being told, while the alert is open."""
         self.muted = 0
         """Transitions that a mute kept from being told, since the start."""
 
     def start(self, firing: Sequence[Alert] = ()) -> None:
-        """Begin; `firing` are the alerts that fire already, for targets that want them repeated."""
+        """Begin; `firing` are the alerts that fire already.
+
+        Targets that want it are told of them again, and all of those whose track is muted now, once
+        it isn't.
+        """
+        told = [alert for alert in firing if not self._keep_back(alert)]
         for queue, settings in self._queues:
-            queue.restore([alert for alert in firing if _wants(settings, alert)])
+            queue.restore([alert for alert in told if _wants(settings, alert)])
             self._tasks.append(asyncio.create_task(queue.run(), name=f"notify {queue.name}"))
 
     @property
@@ -118,6 +125,13 @@ class Notifier:
         if not wanted:
             done.set_result(None)
         return done
+
+    def tell_unmuted(self) -> None:
+        """Tell of the alerts that fire still, and whose track is muted no longer."""
+        now = self._now()
+        for alert in tuple(self._untold.values()):
+            if not self._is_muted(alert.track, now):
+                self.offer(alert)
 
     @property
     def undelivered(self) -> int:
@@ -154,11 +168,7 @@ class Notifier:
 
     def _silenced(self, alert: Alert) -> bool:
         if alert.transition == "firing":
-            now = datetime.fromtimestamp(self._clock.wall(), UTC)
-            if self._is_muted(alert.track, now):
-                self._untold[alert.alert_id] = None
-                if len(self._untold) > _REMEMBERED:
-                    self._untold.popitem(last=False)
+            if self._keep_back(alert):
                 self.muted += 1
                 return True
             self._untold.pop(alert.alert_id, None)
@@ -169,6 +179,18 @@ class Notifier:
             self.muted += 1
             return True
         return False
+
+    def _keep_back(self, alert: Alert) -> bool:
+        """Whether its track is muted; then its firing is kept for later."""
+        if not self._is_muted(alert.track, self._now()):
+            return False
+        self._untold[alert.alert_id] = alert
+        if len(self._untold) > _REMEMBERED:
+            self._untold.popitem(last=False)
+        return True
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.wall(), UTC)
 
     async def _compose(self, alerts: Sequence[Alert], settings: NotifySettings) -> Notification:
         examples: Sequence[str] = ()

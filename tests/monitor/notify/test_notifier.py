@@ -203,6 +203,45 @@ async def test_a_muted_track_is_told_to_nobody_and_neither_is_the_end_of_its_ale
         assert notifier.muted == 2
 
 
+async def test_what_still_fires_when_its_mute_ends_is_told_then_and_its_end_too() -> None:
+    clock, target = FakeClock(), FakeTarget()
+    muted = {"airline"}
+    async with running(
+        target,
+        clock=clock,
+        settings=options(group_s=0),
+        is_muted=lambda track, _: track in muted,
+    ) as notifier:
+        notifier.offer(alert())
+        notifier.tell_unmuted()
+        await settle()
+        assert target.taken == []
+        muted.clear()
+        notifier.tell_unmuted()
+        notifier.tell_unmuted()
+        await settle()
+        notifier.offer(alert(transition="resolved"))
+        await settle()
+        told = [one.alerts[0].transition for one in target.taken]
+        assert told == ["firing", "resolved"]
+
+
+async def test_what_fires_under_a_mute_at_the_start_is_told_when_that_ends() -> None:
+    clock, target = FakeClock(), FakeTarget()
+    muted = {"airline"}
+    async with running(
+        target,
+        clock=clock,
+        settings=options(group_s=0),
+        firing=[alert()],
+        is_muted=lambda track, _: track in muted,
+    ) as notifier:
+        muted.clear()
+        notifier.tell_unmuted()
+        await settle()
+        assert [one.alerts[0].alert_id for one in target.taken] == ["alert-1"]
+
+
 @pytest.mark.parametrize(
     ("settings", "changes"),
     [
