@@ -6,7 +6,7 @@ A fetch tells it; who doesn't fetch would show the lag of the moment in which it
 from collections.abc import Callable
 from contextlib import suppress
 
-from consumer.delivery.source import Source
+from consumer.delivery.poller import Poller
 from runtime.clock import Clock, sleep
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.protocol import KafkaConsumer, Partition
@@ -20,9 +20,9 @@ class LogEnds:
     """The last known ends of the assigned partitions' logs."""
 
     def __init__(
-        self, source: Source, clock: Clock, current: Callable[[], KafkaConsumer | None]
+        self, poller: Poller, clock: Clock, current: Callable[[], KafkaConsumer | None]
     ) -> None:
-        self._source = source
+        self._poller = poller
         self._clock = clock
         self._current = current
         self._ends: dict[Partition, int] = {}
@@ -31,7 +31,7 @@ class LogEnds:
         """Ask until cancelled, while anything isn't fetched."""
         while True:
             await sleep(self._clock, _EVERY_S)
-            if self._source.paused is not None or self._source.held:
+            if self._poller.paused is not None or self._poller.held:
                 await self.ask()
 
     async def ask(self) -> None:

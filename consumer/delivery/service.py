@@ -16,10 +16,10 @@ from consumer.delivery.fuse import Fuse
 from consumer.delivery.in_flight import InFlight
 from consumer.delivery.log_ends import LogEnds
 from consumer.delivery.offsets import Ledger
+from consumer.delivery.poller import Poller
 from consumer.delivery.publisher import Publisher
 from consumer.delivery.retention import taken_away_before
 from consumer.delivery.scheduler import LAST_ACKS_S, Scheduler
-from consumer.delivery.source import Source
 from consumer.delivery.topic_watch import TopicWatch
 from consumer.delivery.watchdog import Watchdog
 from consumer.errors import FuseBlown, Stuck, exit_code
@@ -118,7 +118,7 @@ class Service:
             on_room=self._on_room,
             on_failure=self._fail,
         )
-        self._source: Source | None = None
+        self._poller: Poller | None = None
         self._log_ends: LogEnds | None = None
         self._consumer: KafkaConsumer | None = None
         self._joined = False
@@ -163,22 +163,22 @@ class Service:
     def snapshot(self) -> Snapshot:
         """Say how it is doing."""
         now = self._clock.monotonic()
-        source, oldest = self._source, self._ledger.oldest
+        poller, oldest = self._poller, self._ledger.oldest
         finished = max(self._committer.last_progress, self._scheduler.last_finish)
         return Snapshot(
             phase=self._phase,
             partitions=tuple(self._partition_states()),
             available=self._processor.available,
             joined=self._joined,
-            paused=source.paused if source else None,
+            paused=poller.paused if poller else None,
             in_flight_records=self._in_flight.records,
             in_flight_bytes=self._in_flight.nbytes,
             batches=self._scheduler.batches,
             oldest_in_flight_s=0.0 if oldest is None else now - oldest,
-            since_loop_s=now - source.last_loop if source else 0.0,
+            since_loop_s=now - poller.last_loop if poller else 0.0,
             since_finish_s=now - finished,
-            since_available_s=now - source.available_since if source else 0.0,
-            consumed=source.consumed if source else 0,
+            since_available_s=now - poller.available_since if poller else 0.0,
+            consumed=poller.consumed if poller else 0,
             published=self._scheduler.published,
             dead_letters=self._scheduler.dead_letters,
             committed=self._committer.committed,
@@ -189,16 +189,16 @@ class Service:
     async def on_revoked(self, partitions: frozenset[Partition]) -> None:
         """Drain what is started of them, commit it, let them go."""
         self._joined = False
-        if self._source is not None:
-            self._source.revoking()
+        if self._poller is not None:
+            self._poller.revoking()
         await self._let_go(partitions, self._limits.drain.revoke_s)
 
     async def on_assigned(self, partitions: frozenset[Partition]) -> None:
         """Begin an epoch for each."""
         self._ledger.assign(partitions)
         self._joined = True
-        if self._source is not None:
-            self._source.reassigned()
+        if self._poller is not None:
+            self._poller.reassigned()
         if self._log_ends is not None:
             self._log_ends.forget()
         _log.info(log_events.PARTITIONS_ASSIGNED, partitions=len(partitions))
@@ -229,7 +229,7 @@ class Service:
         if self._before_joining is not None:
             self._phase = "waiting"
             await self._before_joining()
-        source = self._source = Source(
+        poller = self._poller = Poller(
             self._options,
             self._limits.in_flight,
             processor=self._processor,
@@ -240,11 +240,11 @@ class Service:
             observer=self._observer,
             max_records=self._until.max_records,
         )
-        self._log_ends = LogEnds(source, self._clock, self._current)
+        self._log_ends = LogEnds(poller, self._clock, self._current)
         self._join(consumer)
         self._ever_joined = True
         watchdog = Watchdog(
-            self._limits.watchdog, self._options, source, self._clock, self._current
+            self._limits.watchdog, self._options, poller, self._clock, self._current
         )
         self._background.start("watchdog", watchdog.run(self._restart_consumer))
         self._background.start("topics", watch.run())
@@ -291,32 +291,32 @@ class Service:
         return consumer
 
     def _join(self, consumer: KafkaConsumer) -> None:
-        assert self._source is not None
+        assert self._poller is not None
         consumer.subscribe(self)
-        self._background.start("source", self._source.run(consumer, self._on_round))
+        self._background.start("poller", self._poller.run(consumer, self._on_round))
         self._background.start("committer", self._committer.run(consumer))
 
     # While running.
 
     def _on_room(self) -> None:
-        if self._source is not None:
-            self._source.regulate()
+        if self._poller is not None:
+            self._poller.regulate()
 
     def _on_round(self) -> None:
         """After each look for records: start batches, and see whether a bounded run is over."""
-        source = self._source
-        assert source is not None
-        if source.over or self._caught_up(source):
+        poller = self._poller
+        assert poller is not None
+        if poller.over or self._caught_up(poller):
             self._scheduler.last = True
             if "finish" not in self._background:
                 self._background.start("finish", self._finish(), may_end=True)
         self._scheduler.pump()
 
-    def _caught_up(self, source: Source) -> bool:
+    def _caught_up(self, poller: Poller) -> bool:
         quiet_s = self._until.caught_up_s
         if quiet_s is None or self._in_flight.records:
             return False
-        if self._clock.monotonic() - source.last_delivery < quiet_s:
+        if self._clock.monotonic() - poller.last_delivery < quiet_s:
             return False
         states = self._partition_states()
         return bool(states) and all(state.lag == 0 for state in states)
@@ -377,7 +377,7 @@ class Service:
         old = self._consumer
         assert old is not None
         self._observer.consumer_restarted()
-        await self._background.cancel("source", "committer", "retention")
+        await self._background.cancel("poller", "committer", "retention")
         await self._let_go(self._ledger.partitions(), self._limits.drain.revoke_s)
         await old.stop(timeout_s=_DISCONNECT_S)
         try:
@@ -475,7 +475,7 @@ class Service:
         consumer = self._consumer
         if consumer is None:
             return []
-        held = self._source.held if self._source is not None else {}
+        held = self._poller.held if self._poller is not None else {}
         bad = consumer.bad_batches
         states = []
         for partition, tracker in sorted(self._ledger.held().items()):

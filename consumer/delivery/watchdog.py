@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from consumer.delivery.source import Source
+from consumer.delivery.poller import Poller
 from consumer.errors import Stuck
 from consumer.options import WatchdogLimits
 from consumer.telemetry import log_events
@@ -23,13 +23,13 @@ class Watchdog:
         self,
         limits: WatchdogLimits,
         options: KafkaOptions,
-        source: Source,
+        poller: Poller,
         clock: Clock,
         current: Callable[[], KafkaConsumer | None],
     ) -> None:
         self._limits = limits
         self._options = options
-        self._source = source
+        self._poller = poller
         self._clock = clock
         self._current = current
         self._restarts = 0
@@ -43,8 +43,8 @@ class Watchdog:
         """
         while True:
             await sleep(self._clock, self._limits.stall_s / 4)
-            if self._source.consumed > self._consumed:
-                self._restarts, self._consumed = 0, self._source.consumed
+            if self._poller.consumed > self._consumed:
+                self._restarts, self._consumed = 0, self._poller.consumed
             reason = await self.stuck()
             if reason is None:
                 continue
@@ -53,22 +53,22 @@ class Watchdog:
             self._restarts += 1
             _log.error(log_events.CONSUMER_STUCK, reason=reason, restart=self._restarts)
             await restart()
-            self._source.last_loop = self._source.last_delivery = self._clock.monotonic()
+            self._poller.last_loop = self._poller.last_delivery = self._clock.monotonic()
 
     async def stuck(self) -> str | None:
         """Say why the consumer is stuck; None if it isn't, or if that can't be told now."""
-        source, limits, consumer = self._source, self._limits, self._current()
+        poller, limits, consumer = self._poller, self._limits, self._current()
         now = self._clock.monotonic()
-        if source.rebalancing:
+        if poller.rebalancing:
             return None  # it holds the loop for as long as the slowest member may take
         # One that the group is still to tell us of holds it, too.
         longest_round = limits.stall_s + 2 * self._options.rebalance_timeout_s
-        if now - source.last_loop > longest_round:
-            return f"the fetch loop hasn't come round for {now - source.last_loop:.0f} s"
-        if consumer is None or source.paused or now - source.last_delivery < limits.stall_s:
+        if now - poller.last_loop > longest_round:
+            return f"the fetch loop hasn't come round for {now - poller.last_loop:.0f} s"
+        if consumer is None or poller.paused or now - poller.last_delivery < limits.stall_s:
             return None
         behind = await self._behind(consumer)
-        quiet_s = self._clock.monotonic() - source.last_delivery
+        quiet_s = self._clock.monotonic() - poller.last_delivery
         if behind == 0 or quiet_s < limits.stall_s:
             return None
         return f"nothing delivered for {quiet_s:.0f} s, {behind} offsets behind"
@@ -86,6 +86,6 @@ class Watchdog:
         return sum(
             max(0, end - position)
             for partition, end in ends.items()
-            if partition not in self._source.held
+            if partition not in self._poller.held
             and (position := consumer.position(partition)) is not None
         )

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from monitor.page.source import AlertView
+from monitor.page.data import AlertView
 from schemas.alert import Alert, AlertAction, AlertState
 
 SHOWN = 200

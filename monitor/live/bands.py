@@ -9,7 +9,7 @@ from math import sqrt
 
 from msgspec import UnsetType
 
-from monitor.page.source import Band, Expected
+from monitor.page.data import Band, Expected
 from schemas import window as windows
 
 _MEMORY_MINUTES = 180

@@ -14,8 +14,7 @@ from monitor.live.bands import UsualPosts, expected_of, judged
 from monitor.live.lookup import Lookup
 from monitor.live.places import Places
 from monitor.mutes import in_force, is_over
-from monitor.page.history import History
-from monitor.page.source import (
+from monitor.page.data import (
     Action,
     AlertChanged,
     AlertView,
@@ -38,6 +37,7 @@ from monitor.page.source import (
     UnavailableError,
     UnmuteTrack,
 )
+from monitor.page.history import History
 from monitor.saying import Write, action_record, alert_action, mute_of, mute_record
 from monitor.settings import Settings
 from runtime.kafka.errors import KafkaFault
@@ -49,7 +49,7 @@ NOW_MINUTES: Literal[10] = 10
 
 
 class Board:
-    """`monitor.page.source.Source` on the live service."""
+    """`monitor.page.data.PageData` on the live service."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class Board:
         mute = self._mutes.get(track)
         return mute is not None and in_force(mute, at or self._now())
 
-    # ---- what the page asks (`Source`)
+    # ---- what the page asks (`PageData`)
 
     def tracks(self) -> Sequence[TrackState]:
         """Every track: those of the configuration first, then by posts."""

@@ -8,7 +8,7 @@ import msgspec
 
 from monitor.events import Reading, reading_of
 from monitor.live.places import Places, Tombstones, cut, records_in
-from monitor.page.source import Posts, UnavailableError
+from monitor.page.data import Posts, UnavailableError
 from monitor.windows.valence import NEGATIVE_BELOW
 from runtime.kafka.connection import Broker
 from runtime.kafka.errors import KafkaFault
@@ -45,7 +45,7 @@ class Lookup:
     async def posts(
         self, track: str, start: datetime, end: datetime, *, limit: int, negative: bool
     ) -> Posts:
-        """The track's posts of this time, oldest first; see `Source.posts`.
+        """The track's posts of this time, oldest first; see `PageData.posts`.
 
         Raises:
             UnavailableError: they can't be read now.

@@ -14,7 +14,7 @@ from monitor.live.gauges import TrackGauges
 from monitor.live.intake import Intake
 from monitor.live.telling import Telling
 from monitor.live.term import Term
-from monitor.page.source import Pipe
+from monitor.page.data import Pipe
 from monitor.settings import Settings
 from monitor.telemetry import log_events
 from monitor.telemetry import metrics as m

@@ -11,7 +11,7 @@ from monitor.live.board import Board
 from monitor.notify import Notifier
 from monitor.notify.feed import AlertFeed
 from monitor.notify.targets import make_target
-from monitor.page.source import SourceError
+from monitor.page.data import PageDataError
 from monitor.settings import Settings
 from monitor.telemetry import metrics as m
 from runtime.clock import Clock
@@ -142,6 +142,6 @@ class Telling:
     async def _examples(self, alert: Alert) -> Sequence[str]:
         try:
             posts = await self._board.examples(alert.alert_id)
-        except SourceError:
+        except PageDataError:
             return ()
         return [event.text for event in posts.events if event.text]

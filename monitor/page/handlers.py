@@ -10,20 +10,20 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from monitor.page import log_events
+from monitor.page.data import (
+    Action,
+    MuteTrack,
+    NotFoundError,
+    PageData,
+    Say,
+    UnavailableError,
+    UnmuteTrack,
+)
 from monitor.page.files import accepts_gzip
 from monitor.page.guard import COOKIE, VISITOR, Guard, Visitor
 from monitor.page.hub import Hub, Viewer
 from monitor.page.lookups import LIMIT, MAX_SPAN_S, BusyError, Lookups
 from monitor.page.settings import PageSettings
-from monitor.page.source import (
-    Action,
-    MuteTrack,
-    NotFoundError,
-    Say,
-    Source,
-    UnavailableError,
-    UnmuteTrack,
-)
 from monitor.page.table import CHARTS, as_csv, file_name
 from monitor.page.wire import Ask, MuteAsk, Payload, SayAsk, UnmuteAsk
 
@@ -42,9 +42,9 @@ class _Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Handlers:
     """One method for each address."""
 
-    def __init__(self, settings: PageSettings, source: Source, hub: Hub, guard: Guard) -> None:
+    def __init__(self, settings: PageSettings, data: PageData, hub: Hub, guard: Guard) -> None:
         self._settings = settings
-        self._source = source
+        self._data = data
         self._hub = hub
         self._guard = guard
         self._lookups = Lookups(hub)
@@ -107,7 +107,7 @@ class Handlers:
         start, end = _span(request)
         if end - start > MAX_SPAN_S:
             raise ValueError("posts are looked up for an hour at most")
-        asked = self._source.posts(
+        asked = self._data.posts(
             _track(request),
             datetime.fromtimestamp(start, UTC),
             datetime.fromtimestamp(end, UTC),
@@ -118,7 +118,7 @@ class Handlers:
 
     async def examples(self, request: web.Request) -> web.Response:
         """The example posts of an alert."""
-        asked = self._source.examples(_short(request, "alert"))
+        asked = self._data.examples(_short(request, "alert"))
         return _json(await self._lookups.run(_viewer(request), asked))
 
     async def chart(self, request: web.Request) -> web.Response:
@@ -145,7 +145,7 @@ class Handlers:
         kind = ask.action if isinstance(ask, SayAsk) else type(ask).__name__[:-3].lower()
         try:
             # A browser that leaves meanwhile doesn't stop it half way.
-            await asyncio.shield(asyncio.ensure_future(self._source.act(action)))
+            await asyncio.shield(asyncio.ensure_future(self._data.act(action)))
         except UnavailableError as error:
             _log.warning(log_events.PAGE_ACTION_FAILED, kind=kind, error=type(error).__name__)
             raise

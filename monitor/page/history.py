@@ -1,4 +1,4 @@
-"""The last 24 hours of each track, a minute a slot: what `Source.windows` answers from."""
+"""The last 24 hours of each track, a minute a slot: what `PageData.windows` answers from."""
 
 from array import array
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from math import nan
 
 from msgspec import UnsetType
 
-from monitor.page.source import Band, Columns, Minute, NotFoundError
+from monitor.page.data import Band, Columns, Minute, NotFoundError
 from schemas.event import EMOTIONS
 
 MINUTES = 24 * 60

@@ -16,13 +16,13 @@ import msgspec
 import structlog
 
 from monitor.page import log_events
-from monitor.page.source import (
+from monitor.page.data import (
     Change,
     Columns,
     MinuteClosed,
     NotFoundError,
+    PageData,
     PostsDeleted,
-    Source,
 )
 from monitor.page.sparks import Sparks
 from monitor.page.wire import MinuteChange, Payload, State
@@ -77,18 +77,18 @@ class Viewer:
 
 
 class Hub:
-    """The source's changes, for many."""
+    """The data's changes, for many."""
 
     def __init__(
         self,
-        source: Source,
+        data: PageData,
         *,
         wall: Callable[[], float],
         actions: bool,
         problems: tuple[str, ...] = (),
         gather_s: float = GATHER_S,
     ) -> None:
-        self._source = source
+        self._data = data
         self._wall = wall
         self._actions = actions
         self._problems = problems
@@ -100,7 +100,7 @@ class Hub:
         self._pending: list[Change] = []
         self._timer: asyncio.TimerHandle | None = None
         self._viewers: set[Viewer] = set()
-        self._sparks = Sparks(source)
+        self._sparks = Sparks(data)
         self._state: Payload | None = None
         self._histories: dict[str, Payload] = {}
         self._deleted: dict[str, None] = {}
@@ -116,11 +116,11 @@ class Hub:
         return f"{self._run_id}-{self._number}"
 
     async def run(self) -> None:
-        """Pass changes on until cancelled. An error of the source ends it, and is raised."""
+        """Pass changes on until cancelled. An error of the data ends it, and is raised."""
         self.state()  # before the first viewer asks
         beats = asyncio.create_task(self._beat())
         try:
-            async with aclosing(self._source.changes()) as changes:
+            async with aclosing(self._data.changes()) as changes:
                 async for change in changes:
                     self.take(change)
         except Exception as error:
@@ -154,11 +154,11 @@ class Hub:
     def state(self) -> Payload:
         """All that the page shows first."""
         if self._state is None:
-            tracks = tuple(self._source.tracks())
+            tracks = tuple(self._data.tracks())
             names = {one.track for one in tracks}
             self._sparks.keep(names)
             self._histories = {name: self._histories[name] for name in names & set(self._histories)}
-            pipe = self._source.pipe()
+            pipe = self._data.pipe()
             end = (pipe.watermark or pipe.at).timestamp()
             self._state = Payload(
                 State(
@@ -166,8 +166,8 @@ class Hub:
                     now=self._now(),
                     tracks=tracks,
                     sparks={one.track: self._sparks.of(one.track, end) for one in tracks},
-                    alerts=tuple(self._source.alerts()),
-                    mutes=tuple(self._source.mutes()),
+                    alerts=tuple(self._data.alerts()),
+                    mutes=tuple(self._data.mutes()),
                     pipe=pipe,
                     actions=self._actions,
                     problems=self._problems,
@@ -188,9 +188,9 @@ class Hub:
 
     def day(self, track: str) -> Columns:
         """The same, not encoded."""
-        pipe = self._source.pipe()
+        pipe = self._data.pipe()
         end = (pipe.watermark or pipe.at).timestamp()
-        return self._source.windows(
+        return self._data.windows(
             track,
             datetime.fromtimestamp(end - _DAY_S, UTC),
             datetime.fromtimestamp(end + 60, UTC),
@@ -233,7 +233,7 @@ class Hub:
             return (change,)
         window = change.minute.window
         try:
-            columns = self._source.windows(window.track, window.start, window.end)
+            columns = self._data.windows(window.track, window.start, window.end)
         except NotFoundError:
             return ()
         return (MinuteChange(columns=columns),)
@@ -263,7 +263,7 @@ class Hub:
             self.send_beat()
 
     def _clock(self) -> dict[str, Any]:
-        pipe = self._source.pipe()
+        pipe = self._data.pipe()
         return {"now": self._now(), "watermark": pipe.watermark}
 
     def _now(self) -> datetime:

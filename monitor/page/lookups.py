@@ -4,8 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable
 
+from monitor.page.data import Posts, UnavailableError
 from monitor.page.hub import Hub
-from monitor.page.source import Posts, UnavailableError
 from monitor.page.wire import PostList, shown
 
 LIMIT = 100

@@ -11,12 +11,12 @@ import structlog
 from aiohttp import web
 
 from monitor.page import log_events, vendor
+from monitor.page.data import PageData
 from monitor.page.files import static_files
 from monitor.page.guard import Guard, add_headers
 from monitor.page.handlers import MAX_BODY, Handlers, explain
 from monitor.page.hub import GATHER_S, Hub
 from monitor.page.settings import PageError, PageSettings
-from monitor.page.source import Source
 from runtime.http_listener import HttpListener
 
 _STOP_S = 1.0  # streams end at once; a look-up isn't waited for
@@ -27,7 +27,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class PageServer:
     """The page, from `start` to `stop`, or within `async with`.
 
-    async with PageServer(PageSettings(), source) as page:
+    async with PageServer(PageSettings(), data) as page:
         print(page.url)
         await page.watch()
     """
@@ -35,7 +35,7 @@ class PageServer:
     def __init__(
         self,
         settings: PageSettings,
-        source: Source,
+        data: PageData,
         *,
         wall: Callable[[], float] = time.time,
         gather_s: float = GATHER_S,
@@ -47,13 +47,13 @@ class PageServer:
         """
         settings.check()
         self._settings = settings
-        self._source = source
+        self._data = data
         problems: tuple[str, ...] = ()
         if not vendor.UPLOT.present():
             problems = (vendor.HOW_TO_GET_IT,)
             _log.warning(log_events.PAGE_CHARTS_MISSING, reason=vendor.HOW_TO_GET_IT)
         self._hub = Hub(
-            source, wall=wall, actions=settings.actions, problems=problems, gather_s=gather_s
+            data, wall=wall, actions=settings.actions, problems=problems, gather_s=gather_s
         )
         self._guard = Guard(settings, wall)
         self._listener: HttpListener | None = None
@@ -62,7 +62,7 @@ class PageServer:
         """Where it listens, once started."""
 
     async def start(self) -> None:
-        """Listen, and follow the source's changes.
+        """Listen, and follow the data's changes.
 
         Raises:
             PageError: the address can't be listened on.
@@ -73,9 +73,7 @@ class PageServer:
         app.on_response_prepare.append(add_headers)
         for path, file in static_files().items():
             app.router.add_get(path, file.answer)
-        app.router.add_routes(
-            Handlers(self._settings, self._source, self._hub, self._guard).routes()
-        )
+        app.router.add_routes(Handlers(self._settings, self._data, self._hub, self._guard).routes())
         settings = self._settings
         listener = HttpListener(
             app,
@@ -102,7 +100,7 @@ class PageServer:
         return self._hub.viewers
 
     async def watch(self) -> None:
-        """Return when the source's changes end; the page stays up.
+        """Return when the data's changes end; the page stays up.
 
         Raises:
             Exception: what ended them.

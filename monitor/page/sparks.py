@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from monitor.page.source import Columns, NotFoundError, Source
+from monitor.page.data import Columns, NotFoundError, PageData
 from monitor.page.wire import Spark
 
 _QUARTER = 900  # seconds
@@ -12,8 +12,8 @@ _COUNT = 96
 class Sparks:
     """Reads a quarter again only when one of its minutes changed."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, data: PageData) -> None:
+        self._data = data
         self._quarters: dict[str, dict[int, float | None]] = {}
         self._changed: dict[str, set[int]] = {}
 
@@ -50,7 +50,7 @@ class Sparks:
         start = datetime.fromtimestamp(first * _QUARTER, UTC)
         end = datetime.fromtimestamp((last + 1) * _QUARTER, UTC)
         try:
-            columns = self._source.windows(track, start, end)
+            columns = self._data.windows(track, start, end)
         except NotFoundError:
             return {}
         return _quarters(columns)

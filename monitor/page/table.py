@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from monitor.page.source import Columns
+from monitor.page.data import Columns
 
 CHARTS = ("negative_share", "valence", "posts", "emotions")
 """The charts of the page."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, UnsetType
 
-from monitor.page.source import AlertView, Columns, Pipe, TrackState
+from monitor.page.data import AlertView, Columns, Pipe, TrackState
 from schemas.alert import Mute
 from schemas.event import AffectEvent
 

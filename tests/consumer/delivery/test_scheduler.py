@@ -220,7 +220,7 @@ async def test_records_left_without_an_outcome_are_a_bug_and_not_lost() -> None:
         assert rig.committed == 3
 
 
-@pytest.mark.parametrize("name", ["source", "committer", "watchdog", "topics", "log-ends"])
+@pytest.mark.parametrize("name", ["poller", "committer", "watchdog", "topics", "log-ends"])
 async def test_a_background_task_that_is_cancelled_unasked_ends_the_service(name: str) -> None:
     rig = Rig()
     async with running(rig):

@@ -13,7 +13,7 @@ from monitor.detection import TrackDetector
 from monitor.live.board import Board
 from monitor.live.lookup import Lookup
 from monitor.live.places import Places
-from monitor.page.source import (
+from monitor.page.data import (
     Band,
     Change,
     MinuteClosed,

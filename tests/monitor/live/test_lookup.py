@@ -9,7 +9,7 @@ from infra.kafka import EmbeddedKafka
 from monitor.live.lookup import Lookup
 from monitor.live.places import Places, Tombstones
 from monitor.live.restoring import make_matcher
-from monitor.page.source import UnavailableError
+from monitor.page.data import UnavailableError
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import kafka_producer
 from tests.monitor.live.made import T0

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from math import pi, sin, sqrt
 from random import Random
 
-from monitor.page.history import History
-from monitor.page.source import (
+from monitor.page.data import (
     Action,
     AlertChanged,
     AlertView,
@@ -32,6 +31,7 @@ from monitor.page.source import (
     TrackState,
     UnmuteTrack,
 )
+from monitor.page.history import History
 from schemas.alert import AlertAction, Mute
 from schemas.event import EMOTIONS
 from schemas.window import Window
@@ -67,7 +67,7 @@ _BRIGHT = {"joy": 0.45, "optimism": 0.3, "love": 0.14, "trust": 0.1, "surprise":
 
 
 class MadeUp:
-    """`monitor.page.source.Source`, in memory."""
+    """`monitor.page.data.PageData`, in memory."""
 
     def __init__(
         self,

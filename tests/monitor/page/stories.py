@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import UNSET
 
-from monitor.page.source import AlertView
+from monitor.page.data import AlertView
 from schemas.alert import Alert, AlertAction, AlertState, Evidence, Severity, Term
 
 Outcome = Literal["firing", "resolved", "stale"]

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from monitor.page.data import Band, Expected, Minute, NotFoundError
 from monitor.page.history import MINUTES, History
-from monitor.page.source import Band, Expected, Minute, NotFoundError
 from schemas.window import Window
 
 START = datetime(2026, 11, 28, tzinfo=UTC)

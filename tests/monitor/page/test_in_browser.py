@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from monitor.page.source import Say
+from monitor.page.data import Say
 from tests.monitor.page.browsing import Browse, ready
 from tests.monitor.page.chromium import Tab
 from tests.monitor.page.conftest import Serve, Served

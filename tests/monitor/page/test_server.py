@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.page import handlers, lookups
-from monitor.page.hub import Hub, Viewer
-from monitor.page.source import (
+from monitor.page.data import (
     Change,
     MuteTrack,
     PipeChanged,
@@ -23,6 +22,7 @@ from monitor.page.source import (
     UnavailableError,
     UnmuteTrack,
 )
+from monitor.page.hub import Hub, Viewer
 from monitor.page.table import file_name, guarded
 from tests.monitor.page.conftest import WALL, Serve, Served, watching
 from tests.monitor.page.made_up import END, MadeUp

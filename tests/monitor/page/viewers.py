@@ -11,9 +11,9 @@ import sys
 import time
 from contextlib import suppress
 
+from monitor.page.data import PipeChanged, TracksChanged
 from monitor.page.server import PageServer
 from monitor.page.settings import PageSettings
-from monitor.page.source import PipeChanged, TracksChanged
 from tests.monitor.page.made_up import END, MadeUp
 
 CLIENTS = """

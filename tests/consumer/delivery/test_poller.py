@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 from structlog.testing import capture_logs
 
-from consumer.delivery.source import BAD_BATCH_RETRY_S
+from consumer.delivery.poller import BAD_BATCH_RETRY_S
 from consumer.options import BatchLimits, CommitPolicy, InFlightLimits, WatchdogLimits
 from consumer.telemetry.health import Health
 from runtime.kafka.errors import Unreachable

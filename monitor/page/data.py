@@ -20,15 +20,15 @@ TrackCondition: TypeAlias = Literal["calm", "warming"] | AlertState
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
-class SourceError(Exception):
+class PageDataError(Exception):
     """What was asked for can't be had. The message is a sentence for the person at the page."""
 
 
-class NotFoundError(SourceError):
+class NotFoundError(PageDataError):
     """No such track, or no such alert."""
 
 
-class UnavailableError(SourceError):
+class UnavailableError(PageDataError):
     """Kafka doesn't answer, or there is too much to read: worth trying again later."""
 
 
@@ -152,7 +152,7 @@ class Posts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TracksChanged(msgspec.Struct, frozen=True, kw_only=True, tag="tracks"):
-    """These tracks' state now. A track that is gone stays out of `Source.tracks()`."""
+    """These tracks' state now. A track that is gone stays out of `PageData.tracks()`."""
 
     tracks: tuple[TrackState, ...]
 
@@ -225,7 +225,7 @@ class UnmuteTrack(msgspec.Struct, frozen=True, kw_only=True):
 Action: TypeAlias = Say | MuteTrack | UnmuteTrack
 
 
-class Source(Protocol):
+class PageData(Protocol):
     """The live service, as the page sees it. All methods are called on one event loop.
 
     Those that aren't `async` answer from memory, at once. Nothing that they hand out is changed

@@ -31,7 +31,7 @@ BAD_BATCH_RETRY_S = 30.0
 copy is good. One log line for each try."""
 
 
-class Source:
+class Poller:
     """Receives records: counts, tracks and queues them in one step, so that none falls between.
 
     Each partition is asked for as much as it has room for: a backlog of one doesn't keep the
