@@ -115,6 +115,8 @@ class Asking:
         self._sent: dict[int, _Flight] = {}
         """By their prompts' numbers, until they are answered."""
         self._prompts = 0
+        self._arrived: list[tuple[int, PoolAnswer | ModelError]] = []
+        """Answers of this turn of the event loop, by their prompts' numbers."""
         self._done: asyncio.Future[None] = self._loop.create_future()
         self._closed = False
         self._cached = self._shared = self._asked = 0
@@ -198,6 +200,23 @@ class Asking:
             self._fail(error)
 
     def _on_answer(self, index: int, answer: PoolAnswer | ModelError) -> None:
+        # Read at the end of this turn, together: reading them between the sockets' work, one by
+        # one, took a third more CPU for a post.
+        if not self._arrived:
+            self._loop.call_soon(self._read_arrived)
+        self._arrived.append((index, answer))
+
+    def _read_arrived(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        if self._closed:
+            return
+        try:
+            for index, answer in arrived:
+                self._take(index, answer)
+        except Exception as error:  # noqa: BLE001 - raised where the batch waits
+            self._fail(error)
+
+    def _take(self, index: int, answer: PoolAnswer | ModelError) -> None:
         """Read an answer. What can't be read is asked once more, in the next wording.
 
         Nobody is told an unreadable answer before its second try has ended: they would take it
