@@ -28,11 +28,11 @@ _UNSUPPORTED_MECHANISM, _ILLEGAL_STATE = 33, 34
 
 
 class _Closed(Exception):  # noqa: N818 - what happened
-    """The other side ended the connection, or said something that isn't Kafka's."""
+    """The other side ended the connection, or sent something that isn't Kafka's."""
 
-    def __init__(self, said: bytes = b"") -> None:
+    def __init__(self, received: bytes = b"") -> None:
         super().__init__()
-        self.said = said
+        self.received = received
 
 
 class _Streams(NamedTuple):
@@ -121,7 +121,7 @@ async def _wrong_protocol(host: str, port: int, security: Mapping[str, Any]) -> 
             f"the listener at {where} speaks TLS, and kafka.tls.enabled is false: set it to true,"
             " or name the port of a listener without TLS"
         )
-    said = refused.said if isinstance(refused, _Closed) else b""
+    said = refused.received if isinstance(refused, _Closed) else b""
     if said.startswith(b"HTTP/") or await _is_web(host, port):
         return f"{where} is a web server, not Kafka: correct the port in kafka.bootstrap"
     return f"what listens at {where} doesn't speak Kafka: correct the port in kafka.bootstrap"
