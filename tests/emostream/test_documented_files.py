@@ -19,7 +19,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "predict-and-evaluate.md"
 COMMANDS = re.findall(r"^\$ emostream (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 UNTIL_STOPPED = {
     "serve": "Model server ready at",
-    "evaluate --bias": r"[1-9][\d,]* of [\d,]+",  # minutes: Ctrl-C once it has begun
+    "evaluate --bias": "answers",  # minutes: Ctrl-C once it has begun
 }
 """How a command begins that is ended by Ctrl-C here, and what it shows before."""
 LABELS = "id,text,V-reg,E-c\n7,What a day,0.7,joy\n8,Oh no,0.1,sadness\n9,Well,0.5,\n"
