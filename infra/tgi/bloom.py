@@ -30,7 +30,7 @@ _PICKLED = (".bin", ".pt", ".pth", ".h5", ".msgpack")
 def rewrite(
     source: Path, target: Path, *, progress: Callable[[int, int], None] = lambda _done, _all: None
 ) -> int:
-    """Write a checkpoint folder anew with the prefix stripped; return how many names changed.
+    """Write a copy of a checkpoint folder with the prefix stripped; return how many names changed.
 
     Every written file is read back: its tensors' bytes must be the source's. After each
     file `progress` is told the bytes written so far and in all.
