@@ -71,6 +71,10 @@ OTHERS = {
             "Emot5|torch|cuda|CUDA",
         )
     ),
+    # The person's own shell stays above it, and nobody's real ~/.bashrc is written.
+    "emostream --install-completion": Other(
+        "HOME=$PWD emostream --install-completion && true", shows=r"source ~/\.bashrc"
+    ),
     # The demo, shorter than it is written: its own test holds what comes of it.
     "emostream demo": Other("emostream demo --posts 40 --rate 0 --port 0"),
     "emostream demo --posts 600": Other("emostream demo --help"),
