@@ -14,7 +14,7 @@ from consumer.telemetry.observer import Observer
 from runtime.clock import Clock, wait_all
 from runtime.errors import AccessDenied, Misconfigured
 from runtime.kafka.errors import Denied, Fenced, KafkaFault, Unreachable
-from runtime.kafka.protocol import KafkaConsumer, Partition
+from runtime.kafka.protocol import KafkaConsumer, OffsetAndMetadata, Partition
 
 _log = structlog.get_logger("consumer")
 
@@ -27,7 +27,7 @@ class _Due(NamedTuple):
     """What a commit says of one partition; the tracker is the assignment's own."""
 
     tracker: OffsetTracker
-    offset: int
+    at: OffsetAndMetadata
     prefix: int
 
 
@@ -153,17 +153,20 @@ class Committer:
         for partition, tracker in held.items():
             if partition not in assigned or (only is not None and partition not in only):
                 continue
+            if tracker.metadata is None:
+                continue  # it may be read again from its start, and this offset be of another topic
             if tracker.idle and (stands_at := consumer.position(partition)) is not None:
                 tracker.skip_to(stands_at)
             offset = tracker.position
             if offset is not None and offset != tracker.committed:
-                due[partition] = _Due(tracker, offset, tracker.prefix)
+                at = OffsetAndMetadata(offset, tracker.metadata)
+                due[partition] = _Due(tracker, at, tracker.prefix)
         return due
 
     async def _attempt(
         self, consumer: KafkaConsumer, due: dict[Partition, _Due], timeout_s: float
     ) -> None:
-        offsets = {partition: part.offset for partition, part in due.items()}
+        offsets = {partition: part.at for partition, part in due.items()}
         task = asyncio.ensure_future(consumer.commit(offsets))
         try:
             if await wait_all(self._clock, (task,), timeout_s):
@@ -188,9 +191,9 @@ class Committer:
     def _settled(self, due: dict[Partition, _Due]) -> None:
         self._fenced = 0
         records = 0
-        for tracker, offset, prefix in due.values():
+        for tracker, at, prefix in due.values():
             records += prefix - tracker.settled
-            tracker.committed, tracker.settled = offset, prefix
+            tracker.committed, tracker.settled = at.offset, prefix
         self.committed += records
         self._unsettled = max(0, self._unsettled - records)
         self.last_progress = self._clock.monotonic()

@@ -23,6 +23,7 @@ class OffsetTracker:
         "_position",
         "_unfinished",
         "committed",
+        "metadata",
         "prefix",
         "settled",
     )
@@ -35,6 +36,9 @@ class OffsetTracker:
         self._position: int | None = None
         self.committed: int | None = None
         """The offset that the broker holds for this assignment; None before the first commit."""
+        self.metadata: str | None = None
+        """What is committed beside its offsets: of which topic they are. None until that is known:
+        nothing is committed before."""
         self.prefix = 0
         """Records in the finished prefix."""
         self.settled = 0
@@ -126,6 +130,14 @@ class Ledger:
             self._epoch += 1
             self._epochs[partition] = self._epoch
             self._by_epoch[self._epoch] = OffsetTracker()
+
+    def begin_again(self, partitions: Iterable[Partition]) -> None:
+        """Begin another epoch for each, of the topic that it was of before."""
+        for partition in partitions:
+            epoch = self._epochs.get(partition)
+            metadata = None if epoch is None else self._by_epoch[epoch].metadata
+            self.assign((partition,))
+            self._by_epoch[self._epoch].metadata = metadata
 
     def lose(self, partitions: Iterable[Partition]) -> int:
         """Forget these; give how many of their records weren't finished."""

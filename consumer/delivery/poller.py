@@ -245,7 +245,7 @@ class Poller:
                 # of the old one is nobody's any more.
                 _log.warning(log_events.LOG_WENT_BACK, partition=_name(partition))
                 self._in_flight.release(self._batcher.drop((epoch,)))
-                self._ledger.assign((partition,))
+                self._ledger.begin_again((partition,))
                 epoch = self._ledger.epoch(partition)
                 assert epoch is not None
                 tracker = self._ledger.tracker(epoch)

@@ -29,7 +29,7 @@ async def taken_away_before(
     except KafkaFault:
         return  # brokers that don't answer are another trouble
     for partition, start in sorted(starts.items()):
-        if (lost := start - committed[partition]) > 0:
+        if (lost := start - committed[partition].offset) > 0:
             _log.error(
                 log_events.RECORDS_TAKEN_AWAY,
                 partition=f"{partition.topic}-{partition.partition}",

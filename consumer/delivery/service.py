@@ -1,8 +1,8 @@
 """The service's life: start, rebalances, drains, the end and its exit code."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ from consumer.delivery.fuse import Fuse
 from consumer.delivery.in_flight import InFlight
 from consumer.delivery.log_ends import LogEnds
 from consumer.delivery.offsets import Ledger
+from consumer.delivery.partition_states import partition_states
 from consumer.delivery.poller import Poller
 from consumer.delivery.publisher import Publisher
 from consumer.delivery.retention import taken_away_before
@@ -120,6 +121,7 @@ class Service:
         )
         self._poller: Poller | None = None
         self._log_ends: LogEnds | None = None
+        self._watch: TopicWatch | None = None
         self._consumer: KafkaConsumer | None = None
         self._joined = False
         self._ever_joined = False
@@ -191,10 +193,15 @@ class Service:
         self._joined = False
         if self._poller is not None:
             self._poller.revoking()
-        await self._let_go(partitions, self._limits.drain.revoke_s)
+        with self._ending_on_errors():
+            await self._let_go(partitions, self._limits.drain.revoke_s)
 
     async def on_assigned(self, partitions: frozenset[Partition]) -> None:
         """Begin an epoch for each."""
+        with self._ending_on_errors():
+            await self._begin(partitions)
+
+    async def _begin(self, partitions: frozenset[Partition]) -> None:
         self._ledger.assign(partitions)
         self._joined = True
         if self._poller is not None:
@@ -204,13 +211,23 @@ class Service:
         _log.info(log_events.PARTITIONS_ASSIGNED, partitions=len(partitions))
         self._observer.rebalanced(len(partitions))
         if partitions and (consumer := self._consumer) is not None:
+            await self._background.cancel("retention", "verify")
+            if self._watch is not None and not await self._watch.verify():
+                self._background.start("verify", self._watch.verify_soon(), may_end=True)
             # Beside the reading: the group is not to wait for it.
-            await self._background.cancel("retention")
             self._background.start(
                 "retention",
                 taken_away_before(consumer, partitions, self._observer),
                 may_end=True,
             )
+
+    @contextmanager
+    def _ending_on_errors(self) -> Iterator[None]:
+        """What a listener raises, aiokafka logs, and goes on as if nothing were."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends the service
+            self._fail(error)
 
     def _on_signal(self, name: str) -> None:
         if self._stopping.is_set():
@@ -224,7 +241,14 @@ class Service:
 
     async def _start(self) -> None:
         consumer = await self._connect_in_time()
-        watch = TopicWatch(self._options, self._clock, self._current, self._on_created_again)
+        watch = self._watch = TopicWatch(
+            self._options,
+            self._clock,
+            self._current,
+            ledger=self._ledger,
+            on_created_again=self._on_created_again,
+            observer=self._observer,
+        )
         await watch.look()
         if self._before_joining is not None:
             self._phase = "waiting"
@@ -354,19 +378,19 @@ class Service:
     def _current(self) -> KafkaConsumer | None:
         return self._consumer
 
-    def _on_created_again(self, topic: str) -> None:
+    def _on_created_again(self, partitions: frozenset[Partition]) -> bool:
         """What was read of the old topic says nothing about the new one: begin at its start."""
         # No await in here: a fetch of the old position could come between.
-        partitions = frozenset(one for one in self._ledger.partitions() if one.topic == topic)
         consumer = self._consumer
-        if not partitions or consumer is None or not partitions <= consumer.assignment():
-            return  # a rebalance is under way, and reading begins where the group has no offset
+        if consumer is None or not partitions <= consumer.assignment():
+            return False  # a rebalance is under way, and its end looks again
         epochs = [epoch for one, epoch, _ in self._ledger.entries() if one in partitions]
         self._in_flight.release(self._batcher.drop(epochs))
-        self._ledger.assign(partitions)
+        self._ledger.begin_again(partitions)
         if self._log_ends is not None:
             self._log_ends.forget()
         consumer.seek_to_beginning(partitions)
+        return True
 
     async def _restart_consumer(self) -> None:
         """Replace the Kafka consumer: the old one delivers nothing any more.
@@ -377,7 +401,7 @@ class Service:
         old = self._consumer
         assert old is not None
         self._observer.consumer_restarted()
-        await self._background.cancel("poller", "committer", "retention")
+        await self._background.cancel("poller", "committer", "retention", "verify")
         await self._let_go(self._ledger.partitions(), self._limits.drain.revoke_s)
         await old.stop(timeout_s=_DISCONNECT_S)
         try:
@@ -472,27 +496,7 @@ class Service:
             _log.error(log_events.NOT_STARTED, **facts)
 
     def _partition_states(self) -> list[PartitionState]:
-        consumer = self._consumer
-        if consumer is None:
+        if self._consumer is None:
             return []
         held = self._poller.held if self._poller is not None else {}
-        bad = consumer.bad_batches
-        states = []
-        for partition, tracker in sorted(self._ledger.held().items()):
-            # Idle means that what lies before the consumer's position is settled or a marker.
-            stands_at = consumer.position(partition) if tracker.idle else None
-            end = consumer.high_water(partition)
-            if self._log_ends is not None:
-                end = self._log_ends.of(partition, end)
-            states.append(
-                PartitionState(
-                    topic=partition.topic,
-                    partition=partition.partition,
-                    commit_position=tracker.position if stands_at is None else stands_at,
-                    high_water=end,
-                    in_flight=tracker.in_flight,
-                    held=held.get(partition),
-                    bad_batch_at=bad[partition].offset if partition in bad else None,
-                )
-            )
-        return states
+        return partition_states(self._ledger, self._consumer, held, self._log_ends)

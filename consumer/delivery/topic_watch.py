@@ -3,18 +3,26 @@
 A topic that is created again under its old name has another id, and its offsets begin at 0: what
 was read of the old one says nothing about it. Kafka's clients notice that only where the new log is
 shorter than the old position, and would else skip what lies before it.
+
+Until it is noticed, posts of the old topic that end late commit old offsets on the new one. So each
+commit names its topic, and whoever is given a partition looks whether the group's offset is of the
+topic that is there now.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 import structlog
 
+from consumer.delivery.offsets import Ledger
 from consumer.telemetry import log_events
+from consumer.telemetry.observer import Observer
 from runtime.clock import Clock, sleep
 from runtime.errors import Misconfigured
 from runtime.kafka.errors import KafkaFault
+from runtime.kafka.offset_metadata import is_of_another_topic, offset_metadata
 from runtime.kafka.options import KafkaOptions
-from runtime.kafka.protocol import KafkaConsumer
+from runtime.kafka.protocol import KafkaConsumer, Partition, TopicFacts
 from runtime.telemetry import log_events as shared_events
 from runtime.telemetry.waiting import Waiting
 
@@ -23,30 +31,43 @@ _log = structlog.get_logger("consumer")
 EVERY_S = 20.0
 """One small request. With a metadata refresh (30 s) a new topic is read within a minute."""
 _WITHIN_S = 10.0
+_VERIFY_WITHIN_S = 3.0
+"""For each of two requests while the group waits for this member; then beside the reading."""
+_VERIFY_AGAIN_S = 1.0
+"""Nothing is committed before it has succeeded."""
 _ADVICE = "posts wait; is Kafka running, and where kafka.bootstrap says?"
 _MISSING_LOOKS = 2
 """An output topic must be missing in so many looks: one may fall into its creation."""
 
 
 class TopicWatch:
-    """Knows the id of each topic that is read, and that those that are written exist."""
+    """Knows which topic each name means now, and that those that are written exist."""
 
     def __init__(
         self,
         options: KafkaOptions,
         clock: Clock,
         current: Callable[[], KafkaConsumer | None],
-        on_created_again: Callable[[str], None],
+        *,
+        ledger: Ledger,
+        on_created_again: Callable[[frozenset[Partition]], bool],
+        observer: Observer,
     ) -> None:
-        """`on_created_again` is called with the name of each input topic that has another id."""
+        """`on_created_again` is called with partitions that are to be read from their start.
+
+        It gives whether they are. `ledger` is told what to commit beside offsets.
+        """
         self._bootstrap = options.bootstrap
         self._lost = Waiting(shared_events.KAFKA_UNREACHABLE, clock)
         self._outputs = (options.output_topic, options.dlq_topic)
         self._inputs = options.input_topics
         self._clock = clock
         self._current = current
+        self._ledger = ledger
         self._on_created_again = on_created_again
-        self._ids: dict[str, str] = {}
+        self._observer = observer
+        self._lock = asyncio.Lock()  # an older answer must not come after a newer one
+        self._known: dict[str, TopicFacts] = {}
         self._missing: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -65,29 +86,86 @@ class TopicWatch:
         Raises:
             Misconfigured: an output topic is gone.
         """
-        consumer = self._current()
-        if consumer is None:
-            return
-        inputs = {*self._inputs, *(topic for topic, _ in consumer.assignment())}
-        try:
-            facts = await consumer.topic_facts({*inputs, *self._outputs}, timeout_s=_WITHIN_S)
-        except KafkaFault as error:
-            self._lost.still(bootstrap=self._bootstrap, reason=str(error), advice=_ADVICE)
-            return  # which ends by itself
+        async with self._lock:
+            if (consumer := self._current()) is None:
+                return
+            try:
+                facts = await self._ask(consumer, self._outputs, timeout_s=_WITHIN_S)
+            except KafkaFault as error:
+                self._lost.still(bootstrap=self._bootstrap, reason=str(error), advice=_ADVICE)
+                return  # which ends by itself
         if self._lost.over():
             _log.info(shared_events.KAFKA_REACHABLE, bootstrap=self._bootstrap)
-        if not facts:
-            return  # too old to tell, or all are gone: which fetching and publishing notice
-        for topic in sorted(inputs & facts.keys()):
-            self._compare(topic, facts[topic].id)
-        self._require(self._outputs, facts)
+        if facts:  # else too old to tell, or all are gone: which fetching and publishing notice
+            self._require(self._outputs, facts)
 
-    def _compare(self, topic: str, topic_id: str) -> None:
-        known = self._ids.get(topic)
-        self._ids[topic] = topic_id
-        if known and topic_id and known != topic_id:
+    async def verify(self) -> bool:
+        """Look whether the group's offsets of what was just assigned are of the topics there are.
+
+        Where one isn't, its partition is read from its start. Gives whether the brokers answered;
+        while they don't, `verify_soon` goes on asking.
+        """
+        async with self._lock:
+            consumer = self._current()
+            waiting = {p: t for p, t in self._ledger.held().items() if t.metadata is None}
+            if not waiting or consumer is None:
+                return True
+            try:
+                facts = await self._ask(consumer, timeout_s=_VERIFY_WITHIN_S)
+                committed = await consumer.committed(waiting, timeout_s=_VERIFY_WITHIN_S)
+            except KafkaFault:
+                return False
+            # No await from here on: `waiting` is what is assigned, or was.
+            held = self._ledger.held()
+            for partition in [p for p, tracker in waiting.items() if held.get(p) is not tracker]:
+                del waiting[partition]
+            foreign = frozenset(
+                partition
+                for partition in waiting
+                if partition.topic in self._known
+                and partition in committed
+                and is_of_another_topic(committed[partition].metadata, self._known[partition.topic])
+            )
+            again = self._read_again(foreign)
+            held = self._ledger.held()
+            for partition in waiting:
+                if partition in foreign - again:
+                    continue
+                if (topic := self._known.get(partition.topic)) is not None:
+                    held[partition].metadata = offset_metadata(topic)
+                elif not facts:
+                    held[partition].metadata = ""  # brokers too old to tell
+            return all(held[partition].metadata is not None for partition in waiting)
+
+    async def verify_soon(self) -> None:
+        """`verify` until it has succeeded."""
+        while not await self.verify():
+            await sleep(self._clock, _VERIFY_AGAIN_S)
+
+    async def _ask(
+        self, consumer: KafkaConsumer, also: Iterable[str] = (), *, timeout_s: float
+    ) -> dict[str, TopicFacts]:
+        """Ask what the input topics (and others) are, and compare them with what they were."""
+        inputs = {*self._inputs, *(topic for topic, _ in consumer.assignment())}
+        facts = await consumer.topic_facts({*inputs, *also}, timeout_s=timeout_s)
+        for topic in sorted(inputs & facts.keys()):
+            known, now = self._known.get(topic), facts[topic]
+            if known is None or now.id:
+                self._known[topic] = now
+            if known is not None and known.id and now.id and known.id != now.id:
+                again = frozenset(one for one in self._ledger.partitions() if one.topic == topic)
+                for partition in self._read_again(again):
+                    self._ledger.held()[partition].metadata = offset_metadata(now)
+        return facts
+
+    def _read_again(self, partitions: frozenset[Partition]) -> frozenset[Partition]:
+        """Read these from their start; give those of which this is so."""
+        if not partitions or not self._on_created_again(partitions):
+            return frozenset()
+        for topic in sorted({partition.topic for partition in partitions}):
             _log.warning(log_events.TOPIC_CREATED_AGAIN, topic=topic)
-            self._on_created_again(topic)
+            self._observer.topic_created_again()
+        return partitions
 
     def _require(self, topics: Iterable[str], existing: Iterable[str]) -> None:
         for topic in topics:

@@ -183,6 +183,10 @@ class Meter(Collector):
         """Count the offsets."""
         self._add(m.TAKEN_AWAY, by=records)
 
+    def topic_created_again(self) -> None:
+        """Count it."""
+        self._add(m.CREATED_AGAIN)
+
     def fuse_blown(self) -> None:
         """Remember it."""
         self._counts[m.FUSE.name][()] = 1.0

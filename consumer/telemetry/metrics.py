@@ -199,6 +199,11 @@ TAKEN_AWAY = Metric(
     "counter",
     "Offsets that the topic's retention removed before they were read: these posts are lost.",
 )
+CREATED_AGAIN = Metric(
+    "emostream_topics_created_again_total",
+    "counter",
+    "Times an input topic was found deleted and created again, and read from its start.",
+)
 FUSE = Metric(
     "emostream_fuse_blown",
     "gauge",

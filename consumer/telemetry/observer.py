@@ -65,6 +65,9 @@ class Observer(Protocol):
     def taken_away(self, records: int) -> None:
         """Retention removed so many offsets before they were read."""
 
+    def topic_created_again(self) -> None:
+        """Partitions of a topic that was deleted and created again are read from their start."""
+
     def fuse_blown(self) -> None:
         """Nearly everything was poison: the service stops."""
 
@@ -115,6 +118,9 @@ class NullObserver:
         """Ignore."""
 
     def taken_away(self, records: int) -> None:
+        """Ignore."""
+
+    def topic_created_again(self) -> None:
         """Ignore."""
 
     def fuse_blown(self) -> None:

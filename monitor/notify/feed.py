@@ -10,7 +10,7 @@ import structlog
 from monitor.notify import log_events
 from monitor.notify.notifier import Notifier
 from runtime.kafka.errors import Fenced, KafkaFault
-from runtime.kafka.protocol import ConsumedRecord, KafkaConsumer, Partition
+from runtime.kafka.protocol import ConsumedRecord, KafkaConsumer, OffsetAndMetadata, Partition
 from schemas.alert import Alert
 
 _log = structlog.get_logger("monitor")
@@ -99,7 +99,7 @@ class AlertFeed:
         if not offsets:
             return
         try:
-            await self._consumer.commit(offsets)
+            await self._consumer.commit({p: OffsetAndMetadata(at) for p, at in offsets.items()})
         except Fenced:
             return
         except KafkaFault as fault:  # the next round commits it

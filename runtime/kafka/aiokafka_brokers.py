@@ -38,6 +38,7 @@ from runtime.kafka.protocol import (
     Headers,
     KafkaConsumer,
     KafkaProducer,
+    OffsetAndMetadata,
     Partition,
     TopicFacts,
 )
@@ -293,7 +294,7 @@ class AiokafkaConsumer:
         """Deliver again."""
         self._consumer.resume(*self._consumer.assignment())
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Commit explicit offsets."""
         coordinator = self._consumer._coordinator  # noqa: SLF001 - see below
         if coordinator.generation < 0:
@@ -302,7 +303,7 @@ class AiokafkaConsumer:
             raise Fenced("this member was removed from its group")
         try:
             await self._consumer.commit(
-                {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+                {TopicPartition(*partition): tuple(at) for partition, at in offsets.items()}
             )
         except asyncio.CancelledError:
             self._forget_coordinator()
@@ -359,12 +360,16 @@ class AiokafkaConsumer:
 
     async def committed(
         self, partitions: Iterable[Partition], *, timeout_s: float
-    ) -> dict[Partition, int]:
+    ) -> dict[Partition, OffsetAndMetadata]:
         """The group's committed offsets."""
         asked = [TopicPartition(*partition) for partition in partitions]
         coordinator = self._consumer._coordinator  # noqa: SLF001 - public is one by one
         found = await _within(timeout_s, coordinator.fetch_committed_offsets(asked))
-        return {Partition(*one): at.offset for one, at in found.items() if at.offset >= 0}
+        return {
+            Partition(*one): OffsetAndMetadata(at.offset, at.metadata or "")
+            for one, at in found.items()
+            if at.offset >= 0
+        }
 
     async def stop(self, *, timeout_s: float = _STOP_S) -> None:
         """Leave the group and disconnect."""

@@ -27,6 +27,15 @@ class BadBatch(NamedTuple):
     """Where the batch after it begins; None where that can't be told."""
 
 
+class OffsetAndMetadata(NamedTuple):
+    """A group's committed offset of one partition, and the words that are kept beside it."""
+
+    offset: int
+    """Where reading begins next time."""
+    metadata: str = ""
+    """See `runtime.kafka.offset_metadata`; other clients write what they like."""
+
+
 class TopicFacts(NamedTuple):
     """What the brokers say of one topic."""
 
@@ -34,6 +43,8 @@ class TopicFacts(NamedTuple):
     """Another one when a topic was deleted and created again; empty where brokers give none."""
     operations: frozenset[str]
     """What this user may do with it, of `read`, `write` and others; empty where unknown."""
+    cluster_id: str = ""
+    """Of the cluster that it is in; empty where brokers give none."""
 
 
 class ConsumedRecord(Protocol):
@@ -127,7 +138,7 @@ class KafkaConsumer(Protocol):
     def resume(self) -> None:
         """Deliver again what is assigned now."""
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Commit, for each partition, the offset to begin from next time. One attempt.
 
         Raises:
@@ -159,7 +170,7 @@ class KafkaConsumer(Protocol):
 
     async def committed(
         self, partitions: Iterable[Partition], *, timeout_s: float
-    ) -> dict[Partition, int]:
+    ) -> dict[Partition, OffsetAndMetadata]:
         """The group's committed offsets; a partition without one is not in it."""
 
     async def stop(self, *, timeout_s: float = 10.0) -> None:

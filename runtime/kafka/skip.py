@@ -13,9 +13,11 @@ from runtime.errors import Misconfigured
 from runtime.kafka import record_batches
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import Fenced, ReadingStalled
+from runtime.kafka.offset_metadata import is_of_another_topic, offset_metadata
 from runtime.kafka.partition_fetches import PartitionFetches
-from runtime.kafka.protocol import Partition
+from runtime.kafka.protocol import Partition, TopicFacts
 from runtime.kafka.stopping import stop_consumer
+from runtime.kafka.topic_facts import topic_facts
 
 _START_S = 10.0
 _STALL_S = 15.0
@@ -65,10 +67,12 @@ async def skip_bad_batches(
         places = await _partitions(consumer, topics, only)
         consumer.assign(places)
         consumer.pause(*places)
+        client = consumer._client  # noqa: SLF001 - aiokafka doesn't know topics' ids
+        facts = await topic_facts(client, {place.topic for place in places})
         for place in places:
-            found += await _look(consumer, place, dry_run=dry_run)
+            found += await _look(consumer, place, facts.get(place.topic), dry_run=dry_run)
         offsets = {
-            TopicPartition(one.topic, one.partition): one.next
+            TopicPartition(one.topic, one.partition): (one.next, _metadata(facts.get(one.topic)))
             for one in found
             if one.state == "skipped"
         }
@@ -122,13 +126,19 @@ async def _partitions(
     return places
 
 
+def _metadata(topic: TopicFacts | None) -> str:
+    return "" if topic is None else offset_metadata(topic)
+
+
 async def _look(
-    consumer: AIOKafkaConsumer, place: TopicPartition, *, dry_run: bool
+    consumer: AIOKafkaConsumer, place: TopicPartition, topic: TopicFacts | None, *, dry_run: bool
 ) -> list[Skipped]:
     """Read from the committed offset up to the first batch that can't be read, and those after."""
     fetches, partition = PartitionFetches(consumer), Partition(*place)
-    at = await consumer.committed(place)
-    if at is None:
+    coordinator = consumer._coordinator  # noqa: SLF001 - the public way gives no metadata
+    committed = (await coordinator.fetch_committed_offsets([place])).get(place)
+    at = -1 if committed is None else committed.offset
+    if at < 0 or (topic is not None and is_of_another_topic(committed.metadata or "", topic)):
         at = (await consumer.beginning_offsets([place]))[place]
     end = (await consumer.end_offsets([place]))[place]
     consumer.resume(place)

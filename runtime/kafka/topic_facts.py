@@ -151,6 +151,7 @@ async def topic_facts(client: Any, topics: Iterable[str]) -> dict[str, TopicFact
             found[name] = TopicFacts(
                 id="" if topic_id == _NO_ID else str(UUID(bytes=topic_id)),
                 operations=operations_of(operations),
+                cluster_id=answer.cluster_id or "",
             )
     return found
 

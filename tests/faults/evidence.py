@@ -78,12 +78,17 @@ class Evidence:
     async def commits(self) -> list[Commit]:
         """Every commit of the group in the order in which the broker wrote them."""
         found = []
+        lives: dict[str, int] = {}
         async for record in self._read(_OFFSETS):
             commit = read_commit(record.key, record.value)
             if commit is None or commit[0] != GROUP:
                 continue
-            _, topic, partition, offset, at = commit
-            log = partition if topic == NAMES.posts else self._extras.log_at(at)
+            _, topic, partition, offset, at, metadata = commit
+            log = partition
+            if topic != NAMES.posts:
+                # A commit names its topic: it may come when there is another of this name.
+                log = self._extras.log_at(at)
+                log = lives.setdefault(metadata, log) if metadata else log
             found.append(Commit(log, offset, at))
         return found
 
@@ -124,8 +129,12 @@ def _input(key: bytes | None, due: Due, at: float) -> Input:
     return Input(key, due.dead_letter, at, skipped=due.skipped, may_wait=due.may_wait)
 
 
-def read_commit(key: bytes | None, value: bytes | None) -> tuple[str, str, int, int, float] | None:
-    """Read a record of `__consumer_offsets`: group, topic, partition, offset, milliseconds.
+def read_commit(
+    key: bytes | None, value: bytes | None
+) -> tuple[str, str, int, int, float, str] | None:
+    """Read a record of `__consumer_offsets`: group, topic, partition, offset, time, metadata.
+
+    The time is in milliseconds.
 
     None for what is no commit. The formats are Kafka's `OffsetCommitKey` (0, 1) and
     `OffsetCommitValue` (1 to 4).
@@ -137,10 +146,12 @@ def read_commit(key: bytes | None, value: bytes | None) -> tuple[str, str, int, 
     (partition,) = struct.unpack_from(">i", key, 2 + 2 + len(group) + 2 + len(topic))
     version, offset = struct.unpack_from(">hq", value)
     at = 10 + (4 if version >= 3 else 0)  # the leader's epoch
-    # The metadata, a string that we leave empty: its length is a varint from version 4 on.
-    at += 1 + value[at] - 1 if version >= 4 else 2 + struct.unpack_from(">h", value, at)[0]
-    (milliseconds,) = struct.unpack_from(">q", value, at)
-    return group.decode(), topic.decode(), partition, offset, float(milliseconds)
+    # The metadata's length is a varint from version 4 on; ours is below 127 bytes.
+    start = at + (1 if version >= 4 else 2)
+    length = value[at] - 1 if version >= 4 else struct.unpack_from(">h", value, at)[0]
+    metadata = value[start : start + length].decode()
+    (milliseconds,) = struct.unpack_from(">q", value, start + length)
+    return group.decode(), topic.decode(), partition, offset, float(milliseconds), metadata
 
 
 def _strings(data: bytes, at: int) -> Iterator[bytes]:

@@ -136,13 +136,15 @@ def test_a_kept_promise_is_no_breach_and_pauses_are_measured() -> None:
     assert verdict.pauses[0] == (3, 10)
 
 
+@pytest.mark.parametrize("words", [b"", b"topic-id=abc;cluster-id=def"])
 @pytest.mark.parametrize("version", [1, 3, 4])
-def test_commits_are_read_as_kafka_writes_them(version: int) -> None:
+def test_commits_are_read_as_kafka_writes_them(version: int, words: bytes) -> None:
     key = struct.pack(">hh5sh5si", 1, 5, b"group", 5, b"posts", 3)
-    metadata = b"\x01" if version >= 4 else b"\x00\x00"
+    length = struct.pack(">b", len(words) + 1) if version >= 4 else struct.pack(">h", len(words))
+    metadata = length + words
     epoch = struct.pack(">i", 7) if version >= 3 else b""
     value = struct.pack(">hq", version, 42) + epoch + metadata + struct.pack(">q", 1_700) + b"\x00"
-    assert read_commit(key, value) == ("group", "posts", 3, 42, 1_700.0)
+    assert read_commit(key, value) == ("group", "posts", 3, 42, 1_700.0, words.decode())
     assert read_commit(key, None) is None
     assert read_commit(struct.pack(">hh5s", 2, 5, b"group"), value) is None
 

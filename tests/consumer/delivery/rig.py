@@ -136,6 +136,7 @@ class Seen(NullObserver):
         self.fuses = 0
         self.bad_batches = 0
         self.lost = 0
+        self.created_again = 0
         self.published = 0
         self.abandoned = 0
         self.assigned: list[int] = []
@@ -170,6 +171,9 @@ class Seen(NullObserver):
 
     def taken_away(self, records: int) -> None:
         self.lost += records
+
+    def topic_created_again(self) -> None:
+        self.created_again += 1
 
     def fuse_blown(self) -> None:
         self.fuses += 1

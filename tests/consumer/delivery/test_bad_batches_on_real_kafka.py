@@ -20,6 +20,7 @@ from tests.consumer.delivery.test_on_real_kafka import (
     PARTITIONS,
     Echo,
     committed,
+    group_offsets,
     made_options,
     make_topics,
     read_events,
@@ -96,6 +97,9 @@ async def test_a_corrupt_batch_stops_its_partition_alone_and_can_be_skipped(
     assert (skipped.state, skipped.offsets) == ("skipped", IN_A_BATCH)
     assert skipped.reason == "its checksum is wrong"
     assert await skip_bad_batches(broker, group, topics) == []
+    metadata = {at.metadata for at in (await group_offsets(options)).values()}
+    assert len(metadata) == 1  # the skipped partition's offset names its topic, as all others do
+    assert "topic-id=" in metadata.pop()
 
     again = Service(options, Echo(), limits=LIMITS)
     assert await again.run(until=Until(caught_up_s=0.5), signals=False) == 0

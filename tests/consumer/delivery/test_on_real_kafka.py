@@ -20,7 +20,9 @@ from consumer.options import (
 from consumer.processor import Done
 from consumer.records import Emit, Record
 from infra.kafka import EmbeddedKafka, TopicSpec, create_topics
+from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.options import KafkaOptions
+from runtime.kafka.protocol import OffsetAndMetadata, Partition
 from tests.polling import until
 
 PARTITIONS = 4
@@ -130,6 +132,18 @@ async def committed(options: KafkaOptions) -> int:
             for number in range(PARTITIONS)
         ]
         return sum(offsets)
+    finally:
+        await reader.stop()
+
+
+async def group_offsets(options: KafkaOptions) -> dict[Partition, OffsetAndMetadata]:
+    """What the group has committed, with the words beside it."""
+    reader = AiokafkaBrokers(options).consumer()
+    await reader.start()
+    try:
+        (posts,) = options.input_topics
+        asked = [Partition(posts, number) for number in range(PARTITIONS)]
+        return await reader.committed(asked, timeout_s=10)
     finally:
         await reader.stop()
 

@@ -1,7 +1,7 @@
 """Topics that are deleted and created again on a real broker: nothing of the new one is missed."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -9,6 +9,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from consumer.delivery import topic_watch
 from consumer.delivery.service import Service
+from consumer.options import Until
+from consumer.processor import Done
+from consumer.records import Record
 from infra.kafka import TopicSpec, create_topics
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.errors import RecordRefused
@@ -17,6 +20,7 @@ from tests.consumer.delivery.test_on_real_kafka import (
     LIMITS,
     PARTITIONS,
     Echo,
+    group_offsets,
     made_options,
     make_topics,
     read_events,
@@ -76,6 +80,52 @@ async def test_a_topic_that_is_created_again_is_read_from_its_start(
     assert keys == {*old, *new}
 
 
+class Holding(Echo):
+    """Keeps the posts of one topic back until it is let go."""
+
+    def __init__(self, held: bytes) -> None:
+        self._held = held
+        self.open = asyncio.Event()
+
+    async def process(self, records: Sequence[Record], done: Done) -> None:
+        if any((record.value or b"").startswith(self._held) for record in records):
+            await self.open.wait()
+        await super().process(records, done)
+
+
+async def test_who_follows_a_consumer_killed_before_it_noticed_reads_the_new_topic_from_its_start(
+    options: KafkaOptions,
+) -> None:
+    """Old posts end on the new topic: their offsets are committed there, and valid in it."""
+    (posts,) = options.input_topics
+    old = [b"old-%d" % number for number in range(40)]
+    new = [b"new-%d" % number for number in range(120)]
+    await produce(options, old)
+    processor = Holding(b"old")
+    service = Service(options, processor, limits=LIMITS)
+    running = asyncio.create_task(service.run(signals=False))
+    await until(lambda: service.snapshot().consumed == len(old))
+    await delete(options, posts)
+    await create_topics(
+        {"bootstrap_servers": options.bootstrap}, [TopicSpec(name=posts, partitions=PARTITIONS)]
+    )
+    processor.open.set()
+    # Committed again: what the old topic's group had is deleted with it.
+    await until(lambda: service.snapshot().committed >= len(old))
+    service.abandon()
+    await running
+    late = await group_offsets(options)
+    assert sum(at.offset for at in late.values()) >= len(old)
+    await produce(options, new)
+    after = Service(options, Echo(), limits=LIMITS)
+    assert await after.run(until=Until(caught_up_s=1.0), signals=False) == 0
+    keys = {key for key, _ in await read_events(options)}
+    assert keys == {*old, *new}
+    now = await group_offsets(options)
+    assert sum(at.offset for at in now.values()) == len(new)
+    assert {at.metadata for at in now.values()}.isdisjoint(at.metadata for at in late.values())
+
+
 async def test_what_the_brokers_say_of_topics(options: KafkaOptions) -> None:
     (posts,) = options.input_topics
     compacted = f"compacted-{posts}"
@@ -89,6 +139,9 @@ async def test_what_the_brokers_say_of_topics(options: KafkaOptions) -> None:
         facts = await consumer.topic_facts([posts, options.dlq_topic, "nowhere"], timeout_s=10)
         assert set(facts) == {posts, options.dlq_topic}
         assert facts[posts].id != facts[options.dlq_topic].id
+        assert {one.cluster_id for one in facts.values()} == {
+            await AiokafkaBrokers(options).cluster_id()
+        }
         assert {"read", "write"} <= facts[posts].operations
         assert "read" in await consumer.group_operations(timeout_s=10)
         assert await consumer.compacted(compacted, timeout_s=10)

@@ -24,6 +24,7 @@ from runtime.kafka.protocol import (
     BadBatch,
     ConsumedRecord,
     Headers,
+    OffsetAndMetadata,
     Partition,
     RebalanceListener,
     TopicFacts,
@@ -65,6 +66,8 @@ class FakeLog:
 @dataclass
 class FakeGroup:
     committed: dict[Partition, int] = field(default_factory=dict)
+    metadata: dict[Partition, str] = field(default_factory=dict)
+    """Kept beside the committed offsets."""
     members: list["FakeConsumer"] = field(default_factory=list)
     generation: int = 0
 
@@ -88,12 +91,15 @@ class FakeKafka:
         self.cancelled_commits = 0
         self.commits_under_way = 0
         self.most_commits_under_way = 0
+        self.cluster_id = "fake-cluster"
         self.topic_ids: dict[str, str] = {}
         self.operations: dict[str, frozenset[str]] = {}
         self.compacted: set[str] = set()
         self.group_denied = False
         """We may not even ask what we may do with the group."""
         self.end_offsets_fault: KafkaFault | None = None
+        self.committed_faults: list[KafkaFault] = []
+        """What the next questions for the group's offsets are answered with."""
         self.sends_hang = False
         """`send` itself waits, as for a partition's full buffer."""
         self.stop_takes_s = 0.0
@@ -151,6 +157,7 @@ class FakeKafka:
         for group in self.groups.values():
             for partition in [one for one in group.committed if one.topic == topic]:
                 del group.committed[partition]
+                group.metadata.pop(partition, None)
 
     async def sleep(self, seconds: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -187,7 +194,7 @@ class FakeBrokers:
         return FakeProducer(self._kafka)
 
     async def cluster_id(self) -> str:
-        return "fake-cluster"
+        return self._kafka.cluster_id
 
 
 class FakeConsumer:
@@ -229,7 +236,9 @@ class FakeConsumer:
         kafka = self._kafka
         return {
             topic: TopicFacts(
-                kafka.topic_ids.get(topic, "id"), kafka.operations.get(topic, frozenset())
+                kafka.topic_ids.get(topic, "id"),
+                kafka.operations.get(topic, frozenset()),
+                kafka.cluster_id,
             )
             for topic in topics
             if any(partition.topic == topic for partition in kafka.logs)
@@ -283,7 +292,7 @@ class FakeConsumer:
         self._paused -= self._assigned
         self.arrived.set()
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
         kafka = self._kafka
         kafka.commits_under_way += 1
         kafka.most_commits_under_way = max(kafka.most_commits_under_way, kafka.commits_under_way)
@@ -295,7 +304,7 @@ class FakeConsumer:
         finally:
             kafka.commits_under_way -= 1
 
-    async def _commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def _commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
         kafka = self._kafka
         if kafka.commit_hangs:
             await asyncio.get_running_loop().create_future()
@@ -304,10 +313,11 @@ class FakeConsumer:
         group = kafka.groups[self._options.group_id]
         if self._generation != group.generation or not set(offsets) <= self._assigned:
             raise Fenced("not of this generation")
-        for partition, offset in offsets.items():
-            kafka.on_commit(partition, offset)
-        group.committed.update(offsets)
-        kafka.commits.append(dict(offsets))
+        for partition, at in offsets.items():
+            kafka.on_commit(partition, at.offset)
+            group.committed[partition] = at.offset
+            group.metadata[partition] = at.metadata
+        kafka.commits.append({partition: at.offset for partition, at in offsets.items()})
 
     def position(self, partition: Partition) -> int | None:
         return self._positions.get(partition)
@@ -333,9 +343,15 @@ class FakeConsumer:
 
     async def committed(
         self, partitions: Iterable[Partition], *, timeout_s: float
-    ) -> dict[Partition, int]:
-        committed = self._kafka.groups[self._options.group_id].committed
-        return {one: committed[one] for one in partitions if one in committed}
+    ) -> dict[Partition, OffsetAndMetadata]:
+        if self._kafka.committed_faults:
+            raise self._kafka.committed_faults.pop(0)
+        group = self._kafka.groups[self._options.group_id]
+        return {
+            one: OffsetAndMetadata(group.committed[one], group.metadata.get(one, ""))
+            for one in partitions
+            if one in group.committed
+        }
 
     async def stop(self, *, timeout_s: float = 10.0) -> None:
         if self._kafka.stop_takes_s:

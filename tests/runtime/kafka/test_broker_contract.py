@@ -18,6 +18,7 @@ from runtime.kafka.protocol import (
     Headers,
     KafkaConsumer,
     KafkaProducer,
+    OffsetAndMetadata,
     Partition,
 )
 from tests.runtime.kafka.fake_kafka import FakeKafka
@@ -231,15 +232,20 @@ async def test_the_next_member_begins_at_the_committed_offset(
         Partition(topic, number): [r.offset for one, r in first.got if one == (topic, number)]
         for number in range(2)
     }
-    offsets = {one: seen[len(seen) // 2] for one, seen in per_partition.items() if seen}
+    offsets = {
+        one: OffsetAndMetadata(seen[len(seen) // 2], "some words")
+        for one, seen in per_partition.items()
+        if seen
+    }
     await first.consumer.commit(offsets)
+    assert await first.consumer.committed(per_partition, timeout_s=10) == offsets
     await first.consumer.stop()
     second = members()
     await second.join()
     left = sum(len(seen) - len(seen) // 2 for seen in per_partition.values())
     await second.look_until(lambda: len(second.got) == left)
     for partition, record in second.got:
-        assert record.offset >= offsets[Partition(*partition)]
+        assert record.offset >= offsets[Partition(*partition)].offset
 
 
 async def test_stop_calls_no_revoke_and_commits_nothing(
@@ -375,10 +381,10 @@ async def test_a_commit_of_a_member_that_was_thrown_out_is_fenced(
     await member.join()
     await member.look_until(lambda: bool(member.consumer.assignment()))
     partition = min(member.consumer.assignment())
-    await member.consumer.commit({partition: 0})
+    await member.consumer.commit({partition: OffsetAndMetadata(0)})
     _throw_out(member.consumer)
     with pytest.raises(Fenced):
-        await member.consumer.commit({partition: 0})
+        await member.consumer.commit({partition: OffsetAndMetadata(0)})
 
 
 def _throw_out(consumer: Any) -> None:

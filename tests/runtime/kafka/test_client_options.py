@@ -23,7 +23,7 @@ from runtime.kafka.errors import (
 )
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.producing import Delivery, kafka_producer
-from runtime.kafka.protocol import Partition
+from runtime.kafka.protocol import OffsetAndMetadata, Partition
 
 OPTIONS = KafkaOptions(
     bootstrap="one:9092,two:9092",
@@ -171,11 +171,11 @@ async def test_a_member_that_was_thrown_out_commits_nothing() -> None:
     consumer = AiokafkaConsumer(OPTIONS)
     consumer._consumer = client = ThrownOut()
     with pytest.raises(Fenced):
-        await consumer.commit({Partition("posts", 0): 5})
+        await consumer.commit({Partition("posts", 0): OffsetAndMetadata(5)})
     assert client.commits == []
     client.generation = 3
-    await consumer.commit({Partition("posts", 0): 5})
-    assert client.commits == [{Partition("posts", 0): 5}]
+    await consumer.commit({Partition("posts", 0): OffsetAndMetadata(5, "words")})
+    assert client.commits == [{Partition("posts", 0): (5, "words")}]
 
 
 @pytest.mark.parametrize("asked", ["end_offsets", "beginning_offsets"])
