@@ -11,13 +11,13 @@ import time
 from collections.abc import Sequence
 
 from consumer.analysis.analyzer import Analyzer
+from consumer.analysis.asked_model import AskedModel
 from consumer.analysis.cache import AnswerCache
 from consumer.analysis.case import Answer
 from consumer.analysis.decoder import Decoder
 from consumer.analysis.event import EventBuilder
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.identifiers import Identifiers
-from consumer.analysis.inference import Inference
 from consumer.analysis.plan import make_plan
 from consumer.records import Record
 from consumer.settings import Tasks
@@ -87,11 +87,9 @@ async def _measure(name: str, texts: list[str]) -> None:
     builder = PromptBuilder(plan.tasks)
     cache = AnswerCache[Answer](max_entries=200_000)
     analyzer = Analyzer(
-        pool=pool,
+        model=AskedModel(pool, lambda _: builder, cache, observer=meter),
         plan=plan,
         decoder=Decoder(),
-        builder=builder,
-        inference=Inference(pool, builder, cache, meter),
         events=EventBuilder(
             ids=EventIds(plan.signature), identifiers=Identifiers("k" * 32), include_text=True
         ),

@@ -8,12 +8,17 @@ import structlog
 import uvloop
 
 from consumer.analysis.analyzer import Analyzer
-from consumer.analysis.plan import make_plan
+from consumer.analysis.kept_pool import KeptPool
+from consumer.analysis.plan import Plan, make_plan
 from consumer.assembly import (
     identifiers,
     kafka_options,
+    keep_second,
     make_analyzer,
+    make_model_pool,
     open_model,
+    second_server_options,
+    second_tasks,
     server_options,
 )
 from consumer.delivery.service import Service
@@ -25,7 +30,9 @@ from consumer.telemetry import log_events
 from consumer.telemetry.health import Health
 from consumer.telemetry.meter import Meter
 from consumer.telemetry.progress import Progress
+from emollm.errors import Unavailable
 from emollm.pool import Pool, ServerState
+from emollm.protocol import ServerInfo
 from runtime.clock import SystemClock
 from runtime.errors import EXIT_MISCONFIGURED, Broken, Misconfigured, ServiceError
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
@@ -46,6 +53,10 @@ __all__ = [
 ]
 
 _log = structlog.get_logger("consumer")
+
+_GRACE_S = 10.0
+"""The first model's canary takes longer than a small one's: at a start of both, no post is the
+second's alone for that. A group that is joined ten seconds later waits for nobody."""
 
 
 def main(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> int:
@@ -102,6 +113,8 @@ async def run(
         )
         meter.snapshot = health.snapshot = service.snapshot
         health.servers = analysis.servers
+        if settings.model.second.servers:
+            health.second = analysis.second_problems
         reporting = asyncio.ensure_future(meter.progress.report(service.snapshot, SystemClock()))
         try:
             return await service.run(until=until, signals=signals)
@@ -124,7 +137,12 @@ class _Analysis:
         self._brokers = brokers
         self._meter = meter
         self._pool: Pool | None = None
+        self._second: KeptPool | None = None
+        self._beside: list[asyncio.Task[None]] = []
+        """What has to go on for the analysis to work; each runs until it is cancelled or fails."""
         self._analyzer: Analyzer | None = None
+        self._told = False
+        """Whether the log has named the model."""
 
     async def open(self) -> None:
         """Wait until a model server has passed the canary, as long as `model.wait_s` says.
@@ -147,28 +165,110 @@ class _Analysis:
                 [server.shown for server in server_options(settings)],
                 [task.name for task in plan.tasks],
             )
-            self._pool = pool = await open_model(settings, plan, meter)
-            meter.model = pool.info
-            self._analyzer = make_analyzer(settings, plan, pool, meter, cluster_id=cluster_id)
+            self._open_second(plan)
+            pool = await self._open_first(plan)
+            self._analyzer = make_analyzer(
+                settings, plan, pool, meter, cluster_id=cluster_id, second=self._second
+            )
         except (ConfigError, ValueError, OSError) as error:
             raise Misconfigured(str(error)) from error
+        if not self._told:
+            self._say_ready(plan, pool.info)
+
+    def _open_second(self, plan: Plan) -> None:
+        """Begin to open the second model's pool; nobody waits for it."""
+        self._second = second = keep_second(self._settings, plan, self._meter)
+        if second is None:
+            return
+        servers = [
+            [server.shown for server in options(self._settings)]
+            for options in (server_options, second_server_options)
+        ]
+        self._meter.expect(servers[1], [task.name for task in second_tasks(self._settings, plan)])
+        self._meter.expect_second(*servers)
+        self._meter.second_available = lambda: second.available
+        self._beside.append(asyncio.ensure_future(second.run()))
+
+    async def _open_first(self, plan: Plan) -> Pool:
+        """Wait for the model's pool; where the second stands in, for either."""
+        settings = self._settings
+        if self._second is None or settings.model.second.on_outage == "wait":
+            self._pool = await open_model(settings, plan, self._meter)
+            self._meter.model = self._pool.info
+            return self._pool
+        self._pool = pool = make_model_pool(settings.model, plan.tasks, self._meter)
+        starting = asyncio.ensure_future(self._start_first(plan, pool))
+        self._beside.append(starting)
+        await self._either(starting, self._second, settings.model.wait_s or None)
+        return pool
+
+    async def _start_first(self, plan: Plan, pool: Pool) -> None:
+        await pool.start()
+        self._meter.model = pool.info
+        self._say_ready(plan, pool.info)
+        await pool.watch()
+
+    async def _either(
+        self, starting: asyncio.Task[None], second: KeptPool, wait_s: float | None
+    ) -> None:
+        """Wait until one of two models takes prompts, a little longer for the first one.
+
+        Raises:
+            emollm.errors.ModelError: the first can't be used, or neither answered in time.
+        """
+        assert self._pool is not None
+        first = asyncio.ensure_future(self._pool.wait_available())
+        other = asyncio.ensure_future(second.wait_available())
+        try:
+            done, _ = await asyncio.wait(
+                (starting, first, other), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if done == {other}:
+                await asyncio.wait(
+                    (starting, first), timeout=_GRACE_S, return_when=asyncio.FIRST_COMPLETED
+                )
+            for task in (starting, first):
+                if task.done():
+                    task.result()
+            if not done:
+                raise Unavailable("no model server answered within model.wait_s, of neither model")
+        finally:
+            for task in (first, other):
+                task.cancel()
+            await asyncio.gather(first, other, return_exceptions=True)
+
+    def _say_ready(self, plan: Plan, info: ServerInfo) -> None:
+        self._told = True
+        model = self._settings.model
         _log.info(
             log_events.MODEL_READY,
-            model=settings.model.name or pool.info.model_id,
-            revision=settings.model.revision or pool.info.model_revision,
-            dialect=pool.info.dialect,
+            model=model.name or info.model_id,
+            revision=model.revision or info.model_revision,
+            dialect=info.dialect,
             tasks=plan.signature,
         )
 
     async def watch(self) -> None:
         """Raise what ends the pool of model servers, also while nothing is asked."""
         assert self._pool is not None
-        await self._pool.watch()
+        assert self._analyzer is not None
+        beside = [*self._beside, asyncio.ensure_future(self._pool.watch())]
+        if self._second is not None:
+            beside.append(asyncio.ensure_future(self._analyzer.watch()))
+        self._beside = beside
+        await asyncio.gather(*beside)
 
     async def aclose(self) -> None:
         """Close the connections to the model servers."""
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
         if self._pool is not None:
             await self._pool.aclose()
+
+    def second_problems(self) -> list[str]:
+        """What is wrong with the second model; empty where it answers, or isn't configured."""
+        return self._second.problems() if self._second is not None else []
 
     def servers(self) -> Sequence[ServerState]:
         """How the model servers are doing; none before the first has answered."""

@@ -1,6 +1,7 @@
 """The consumer's parts, made from the settings."""
 
 from consumer.analysis.analyzer import Analyzer
+from consumer.analysis.asked_model import AskedModel
 from consumer.analysis.cache import AnswerCache
 from consumer.analysis.canary import prover
 from consumer.analysis.case import Answer
@@ -8,13 +9,15 @@ from consumer.analysis.decoder import Decoder
 from consumer.analysis.event import EventBuilder
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.identifiers import Identifiers
-from consumer.analysis.inference import Inference
+from consumer.analysis.kept_pool import KeptPool
 from consumer.analysis.model import make_builder
 from consumer.analysis.plan import Plan
-from consumer.settings import Settings
+from consumer.analysis.second_opinion import SecondOpinion
+from consumer.settings import ModelServers, Settings
 from consumer.telemetry.meter import Meter
 from emollm.clients import ServerOptions
-from emollm.pool import Pool, PoolOptions, open_pool
+from emollm.pool import Pool, PoolOptions, make_pool
+from emollm.tasks import TASKS, Task
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.security import client_security
 
@@ -36,7 +39,15 @@ def identifiers(settings: Settings) -> Identifiers:
 
 def server_options(settings: Settings) -> list[ServerOptions]:
     """Give the model servers, as the pool takes them."""
-    model = settings.model
+    return _server_options(settings.model)
+
+
+def second_server_options(settings: Settings) -> list[ServerOptions]:
+    """Give the second model's servers, as its pool takes them; none where it isn't configured."""
+    return _server_options(settings.model.second)
+
+
+def _server_options(model: ModelServers) -> list[ServerOptions]:
     return [
         ServerOptions(
             url=url,
@@ -58,18 +69,40 @@ async def open_model(settings: Settings, plan: Plan, observer: Meter | None = No
         emollm.errors.Stop: no server can be used until a human acts.
         emollm.errors.Retry: none answered within `model.wait_s`.
     """
-    model = settings.model
-    return await open_pool(
-        server_options(settings),
+    pool = make_model_pool(settings.model, plan.tasks, observer)
+    await pool.start(wait_s=settings.model.wait_s or None)
+    return pool
+
+
+def make_model_pool(
+    model: ModelServers, tasks: tuple[Task, ...], observer: Meter | None = None
+) -> Pool:
+    """Make the pool of one model's servers, each to be proven by the canary once it is started."""
+    return make_pool(
+        _server_options(model),
         PoolOptions(
             timeout_s=model.timeout_s,
             max_concurrency=model.max_concurrency,
             padded=True,  # costs a sort, and spares padded servers (OPT, T5, BART) their padding
         ),
-        prove=prover(model, plan.tasks),
+        prove=prover(model, tasks),
         observer=observer,
-        wait_s=model.wait_s or None,
     )
+
+
+def keep_second(settings: Settings, plan: Plan, observer: Meter | None = None) -> KeptPool | None:
+    """Make what keeps the second model's pool open; None where no second is configured."""
+    second = settings.model.second
+    if not second.servers:
+        return None
+    tasks = second_tasks(settings, plan)
+    return KeptPool(lambda: make_model_pool(second, tasks, observer))
+
+
+def second_tasks(settings: Settings, plan: Plan) -> tuple[Task, ...]:
+    """The tasks that the second model is asked: the EmoLLMs' own, and those named for it."""
+    names = {*TASKS, *settings.model.second.second_tasks}
+    return tuple(task for task in plan.tasks if task.name in names)
 
 
 def make_analyzer(
@@ -79,8 +112,9 @@ def make_analyzer(
     meter: Meter | None = None,
     *,
     cluster_id: str = "",
+    second: KeptPool | None = None,
 ) -> Analyzer:
-    """Make the analysis that asks this pool.
+    """Make the analysis that asks this pool, and the second model's where there is one.
 
     Raises:
         ValueError: the model is unknown, or its limits leave no room for a post.
@@ -88,24 +122,50 @@ def make_analyzer(
     cache = AnswerCache[Answer](max_entries=settings.cache.max_entries)
     if meter is not None:
         meter.cache_size = lambda: (len(cache), cache.nbytes)
-    builder = make_builder(settings.model, pool.info, plan.tasks)
+    options = settings.model
+    model = AskedModel(
+        pool,
+        lambda info: make_builder(options, info, plan.tasks),
+        cache,
+        observer=meter,
+        name=options.name,
+        revision=options.revision,
+    )
+    model.look()
     return Analyzer(
-        pool=pool,
+        model=model,
         plan=plan,
         decoder=Decoder(settings.input),
-        builder=builder,
-        inference=Inference(pool, builder, cache, meter),
         events=EventBuilder(
             ids=EventIds(
                 plan.signature,
                 cluster_id=cluster_id,
-                model=settings.model.name,
-                revision=settings.model.revision,
+                model=options.name,
+                revision=options.revision,
+                second=(options.second.name, options.second.revision) if second else ("", ""),
             ),
             identifiers=identifiers(settings),
             include_text=settings.output.include_text,
         ),
-        model_name=settings.model.name,
-        model_revision=settings.model.revision,
+        second=None if second is None else _opinion(settings, plan, second, cache, meter),
         observer=meter,
     )
+
+
+def _opinion(
+    settings: Settings,
+    plan: Plan,
+    pool: KeptPool,
+    cache: AnswerCache[Answer],
+    meter: Meter | None,
+) -> SecondOpinion:
+    options, tasks = settings.model.second, second_tasks(settings, plan)
+    model = AskedModel(
+        pool,
+        lambda info: make_builder(options, info, tasks),
+        cache,
+        name=options.name,
+        revision=options.revision,
+        role="second",
+    )
+    return SecondOpinion(model, options, observer=meter)

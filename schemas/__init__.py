@@ -3,7 +3,14 @@
 from schemas.alert import Alert, AlertAction, Evidence, Mute, Term
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter, Headers
-from schemas.event import EMOTIONS, INTENSITY_EMOTIONS, AffectEvent, ModelRef, Sentiment
+from schemas.event import (
+    EMOTIONS,
+    INTENSITY_EMOTIONS,
+    AffectEvent,
+    ModelRef,
+    ModelUse,
+    Sentiment,
+)
 from schemas.headers import (
     AFFECT_EVENT,
     EventType,
@@ -30,6 +37,7 @@ __all__ = [
     "ExpectedValue",
     "Headers",
     "ModelRef",
+    "ModelUse",
     "Mute",
     "NotADeadLetterError",
     "OffsetRange",

@@ -30,6 +30,8 @@ Emotion: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": list(EMOTION
 IntensityEmotion: TypeAlias = Annotated[
     str, Meta(extra_json_schema={"enum": list(INTENSITY_EMOTIONS)})
 ]
+Opinion: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": ["both", "first", "second"]})]
+Role: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": ["first", "second"]})]
 # Ranges are checked where an event is decoded; encoding, the hot path, checks nothing.
 ValenceClass: TypeAlias = Annotated[int, Meta(ge=-3, le=3)]
 IntensityClass: TypeAlias = Annotated[int, Meta(ge=0, le=3)]
@@ -54,6 +56,17 @@ class ModelRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     revision: str | None = None
     server: str | None = None
     """Base URL of the model server, without credentials."""
+
+
+class ModelUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of two models, and what it was asked about this post."""
+
+    id: NotEmpty
+    revision: str | None = None
+    server: str | None = None
+    """Base URL of the model server that was asked last, without credentials."""
+    prompts: Annotated[int, Meta(ge=0)] = 0
+    """How many prompts it was sent for this post, repeats included."""
 
 
 class AffectEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,6 +109,12 @@ class AffectEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     unanswered: dict[str, str] = {}
     """Task (`V-reg`, `EI-reg:anger`, …) to the reason why it has no value."""
     model: ModelRef
+    """Whose reading it is; of both models' (see `opinion`) the first one."""
+    opinion: Opinion | None = None
+    """Whose reading it is where a second model is configured: the values are `both` models', the
+    `first` one's alone or the `second` one's alone."""
+    models: dict[Role, ModelUse] = {}
+    """The models, `first` and `second`, as far as they are known, where a second is configured."""
     processed_at: Timestamp
     cached: bool = False
     """True when every answer came from the cache: no prompt was sent for this post."""

@@ -19,7 +19,7 @@ import msgspec
 from schemas.alert import Alert, AlertAction, Evidence, Mute, Term
 from schemas.asyncapi import asyncapi_document
 from schemas.baseline import Baseline
-from schemas.event import AffectEvent, ModelRef, Sentiment
+from schemas.event import AffectEvent, ModelRef, ModelUse, Sentiment
 from schemas.headers import AFFECT_EVENT, DEFAULT_SOURCE, ERRORS_PREFIX, REPLAYS
 from schemas.post import Post
 from schemas.window import Expected, ExpectedValue, OffsetRange, PaneSums, Quantiles, Window
@@ -29,7 +29,7 @@ JsonSchema: TypeAlias = dict[str, Any]
 FOLDER = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
-    *(Post, AffectEvent, Sentiment, ModelRef),
+    *(Post, AffectEvent, Sentiment, ModelRef, ModelUse),
     *(Window, PaneSums, Quantiles, OffsetRange, Expected, ExpectedValue),
     *(Alert, Evidence, Term, AlertAction, Mute, Baseline),
 )

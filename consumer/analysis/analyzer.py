@@ -1,69 +1,37 @@
 """The analysis of a batch: decode, plan, infer and read, put together."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
-from typing import Protocol
 
 import msgspec
 
-from consumer.analysis.case import Answer, Case
+from consumer.analysis.asked_model import AskedModel, first_of
+from consumer.analysis.batch import Batch
+from consumer.analysis.case import Answer, Case, SecondPart, is_value
 from consumer.analysis.decoder import Decoded, Decoder
-from consumer.analysis.event import EventBuilder, ModelName
-from consumer.analysis.inference import (
-    DIGEST_BYTES,
-    AnalysisObserver,
-    Asking,
-    Inference,
-    NullAnalysisObserver,
-)
+from consumer.analysis.event import EventBuilder, TwoReadings
+from consumer.analysis.inference import AnalysisObserver, NullAnalysisObserver
 from consumer.analysis.plan import Plan, Question
 from consumer.analysis.reading import read
+from consumer.analysis.second_opinion import Route, SecondOpinion
+from consumer.analysis.two_models import TwoModels
 from consumer.dead_letters import Reason
 from consumer.processor import Done
-from consumer.records import Outcome, Record, Skip
-from emollm.errors import FailedAlone
-from emollm.prompts import PromptBuilder
-from emollm.protocol import ModelPool, ServerInfo
-from schemas import DeadLetter
+from consumer.records import Emit, Outcome, Record, Skip
+from emollm.errors import FailedAlone, ModelError, PoolBroken, PoolClosed
+from emollm.prompts import PreparedText
+from emollm.readers import Unreadable
+from schemas import DeadLetter, ModelUse
 
 _UNANSWERED_IN_A_ROW = 5
 """Posts without one readable answer, after which the model is doubted instead of the posts. One
 such post in a hundred is usual for small models; five in a row are not."""
 
 
-class AvailablePool(ModelPool, Protocol):
-    """A pool that tells when it can be asked again."""
-
-    async def wait_available(self) -> None:
-        """Return as soon as `available` is True."""
-
-    def suspect_model(self) -> None:
-        """Have every server pass the canary again; `available` is False until one has."""
-
-
-class _Batch:
-    """One batch under way."""
-
-    __slots__ = ("asked_again", "asking", "bugs", "done", "open", "posts", "prompts")
-
-    def __init__(self, done: Done, bugs: list[Exception]) -> None:
-        self.done = done
-        self.bugs = bugs
-        self.asking: Asking
-        self.open = 0
-        """Posts whose questions aren't all answered."""
-        self.asked_again = False
-        """Its posts are those that had no readable answer before the canary was passed again."""
-        self.posts = 0
-        self.prompts = 0
-
-    def finish(self, case: Case, outcome: Outcome) -> None:
-        """Pass a post's outcome on."""
-        self.posts += 1
-        self.done(case.record, outcome)
+_UNPREPARED = PreparedText("")
 
 
 class Analyzer:
@@ -77,49 +45,54 @@ class Analyzer:
     def __init__(
         self,
         *,
-        pool: AvailablePool,
+        model: AskedModel,
         plan: Plan,
         decoder: Decoder,
-        builder: PromptBuilder,
-        inference: Inference,
         events: EventBuilder,
-        model_name: str = "",
-        model_revision: str = "",
+        second: SecondOpinion | None = None,
         observer: AnalysisObserver | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`model_name` and `model_revision`, where given, count instead of what the servers say."""
-        self._pool = pool
+        """With a `second` opinion, `watch` is to run beside."""
+        self._first = model
         self._plan = plan
-        self._first = plan.always if plan.gate is None else (plan.gate, *plan.always)
+        self._at_first = plan.always if plan.gate is None else (plan.gate, *plan.always)
         """Asked of every post, whatever is answered."""
         self._decoder = decoder
-        self._builder = builder
-        self._inference = inference
         self._events = events
-        self._name, self._revision = model_name, model_revision
+        self._second = second
+        self._two = None if second is None else TwoModels(plan, second, self._finish)
         self._observer = observer or NullAnalysisObserver()
         self._now = now
         self._turns = count(1)
         """Batches are served in the order they came, with both their rounds."""
-        self._info: ServerInfo | None = None
-        self._model = ModelName(id="unknown", revision=None)
-        self._person = b""
         self._unanswered_in_a_row = 0
 
     @property
     def available(self) -> bool:
         """Whether a model server takes prompts now."""
-        return self._pool.available
+        if self._first.pool.available:
+            return True
+        second = self._second
+        return second is not None and second.stands_in and second.available
 
     async def wait_available(self) -> None:
         """Return as soon as `available` is True."""
-        await self._pool.wait_available()
+        if self._second is None or not self._second.stands_in:
+            await self._first.pool.wait_available()
+            return
+        await first_of(self._first.pool.wait_available(), self._second.model.pool.wait_available())
 
     @property
     def model(self) -> str | None:
         """The model's id, for dead letters."""
-        return self._name or self._pool.info.model_id
+        self._first.look()
+        return self._first.model.id
+
+    async def watch(self) -> None:
+        """Look after the second opinion, until cancelled; at once over where there is none."""
+        if self._second is not None:
+            await self._second.run(self._look)
 
     async def process(self, records: Sequence[Record], done: Done) -> None:
         """Give each record its one outcome. See `consumer.processor.RecordProcessor`.
@@ -127,7 +100,7 @@ class Analyzer:
         Raises:
             emollm.errors.Stop: no record can be analysed until a human acts.
         """
-        self._look_at_model()
+        self._first.look()
         cases: list[Case] = []
         unreadable_times = 0
         bugs: list[Exception] = []
@@ -143,14 +116,13 @@ class Analyzer:
                 bugs.append(error)
         if unreadable_times:
             self._observer.unreadable_times(unreadable_times)
-        batch = _Batch(done, bugs)
+        batch = Batch(done, bugs)
         try:
             while cases:
                 again = await self._analyse(batch, cases)
                 if again:
-                    await self._wait_for_model()
-                    batch.asked_again = True
-                cases = [self._case(case.record, case.decoded) for case in again]
+                    await self._wait_for_model(again)
+                cases = [self._again(case) for case in again]
         finally:
             if batch.posts or batch.prompts:
                 self._observer.analysed(batch.posts, batch.prompts)
@@ -160,40 +132,55 @@ class Analyzer:
     def _named(self, found: DeadLetter | Skip) -> DeadLetter | Skip:
         """Have a dead letter of decoding name the model, as those of the other stages do."""
         if isinstance(found, DeadLetter):
-            return msgspec.structs.replace(found, model=self._model.id)
+            return msgspec.structs.replace(found, model=self._first.model.id)
         return found
 
     def _case(self, record: Record, decoded: Decoded) -> Case:
-        text = self._builder.prepare(decoded.post.text)
-        return Case(record, decoded, text, self._digest(text.text))
+        if not self._first.known:  # the second stands in
+            return Case(record, decoded, _UNPREPARED, b"")
+        text, digest = self._first.prepare(decoded.post.text)
+        return Case(record, decoded, text, digest)
 
-    async def _wait_for_model(self) -> None:
-        """Wait until a server has passed the canary again.
+    def _again(self, case: Case) -> Case:
+        again = self._case(case.record, case.decoded)
+        again.first_alone = case.first_alone
+        return again
+
+    async def _wait_for_model(self, again: Sequence[Case]) -> None:
+        """Wait until these posts can be asked about again.
 
         Raises:
-            emollm.errors.Stop: none will: it is another model, say.
+            emollm.errors.Stop: they can't be: no server passes the canary, say.
         """
-        await self._pool.wait_available()
-        self._look_at_model()
+        if self._second is None or all(case.first_alone for case in again):
+            await self._first.pool.wait_available()
+        else:
+            await self.wait_available()
+        self._first.look()
 
     # ---- one batch
 
-    async def _analyse(self, batch: _Batch, cases: Sequence[Case]) -> list[Case]:
+    async def _analyse(self, batch: Batch, cases: Sequence[Case]) -> list[Case]:
         """Ask the model about these posts, and finish each as soon as it is answered.
 
         Gives those that are to be asked again, since the model is doubted and not they.
         """
         batch.open = len(cases)
+        batch.cases = cases
         turn = next(self._turns)
-        with self._inference.begin(partial(self._on_found, batch), turn=turn) as asking:
+        with self._first.begin(partial(self._on_found, batch), turn=turn) as asking:
             batch.asking = asking
-            for case in cases:
-                self._begin(asking, case)
-            await asking.wait()
+            if self._second is None:
+                for case in cases:
+                    self._begin(batch, case)
+                await asking.wait()
+            else:
+                await self._ask_two(batch, cases, turn)
         del batch.asking  # it refers to the batch: a cycle is the garbage collector's work
-        return self._finish_unanswered(batch, cases)
+        again = [] if self._second is None else [case for case in cases if not case.settled]
+        return again + self._finish_unanswered(batch, cases)
 
-    def _finish_unanswered(self, batch: _Batch, cases: Sequence[Case]) -> list[Case]:
+    def _finish_unanswered(self, batch: Batch, cases: Sequence[Case]) -> list[Case]:
         """Decide about the posts that have no readable answer: dead letters, or asked again.
 
         As many in a row are the model's fault: it has to pass the canary, and they are asked
@@ -202,6 +189,8 @@ class Analyzer:
         in_a_row = self._unanswered_in_a_row
         held: list[tuple[Case, Outcome]] = []
         for case in cases:
+            if not case.settled or (case.second is not None and case.second.alone):
+                continue  # nothing is known of the model
             if case.unanswered is None:
                 in_a_row = 0
             else:
@@ -210,20 +199,24 @@ class Analyzer:
         doubted = in_a_row >= _UNANSWERED_IN_A_ROW
         self._unanswered_in_a_row = 0 if doubted else in_a_row
         if doubted:
-            self._pool.suspect_model()
-        if held and (doubted or not self._pool.available):
+            self._first.pool.suspect_model()
+        if held and (doubted or not self._first.pool.available):
+            batch.asked_again = True
             return [case for case, _ in held]
         for case, dead_letter in held:
             batch.finish(case, dead_letter)
         return []
 
-    def _begin(self, asking: Asking, case: Case) -> None:
-        case.open = len(self._first)
-        for question in self._first:
-            asking.want(case, question)
+    def _begin(self, batch: Batch, case: Case) -> None:
+        case.open = len(self._at_first)
+        for question in self._at_first:
+            batch.asking.want(case, question)
 
-    def _on_found(self, batch: _Batch, case: Case, question: Question, answer: Answer) -> None:
+    def _on_found(self, batch: Batch, case: Case, question: Question, answer: Answer) -> None:
         """Note an answer, ask what depends on it, and finish the post with its last one."""
+        if self._two is not None and case.second is not None:
+            self._two.on_first(batch, case, question, answer)
+            return
         case.found[question.rank] = answer
         if question is self._plan.gate:
             case.after = self._plan.after(answer)
@@ -237,52 +230,150 @@ class Analyzer:
         if case.open == 0:
             self._finish(batch, case)
 
-    def _finish(self, batch: _Batch, case: Case) -> None:
-        batch.prompts += case.prompts
+    def _finish(self, batch: Batch, case: Case) -> None:
+        case.settled = True
         try:
-            outcome = self._events.build(
-                case.record,
-                case.decoded,
-                read(self._plan, self._answers(case)),
-                model=self._model,
-                server=case.server,
-                prompts=case.prompts,
-                truncated=case.text.truncated,
-                now=self._now(),
-            )
+            outcome = self._outcome(case) if self._two is None else self._outcome_of_two(case)
         except Exception as error:  # noqa: BLE001 - as in `process`
             batch.bugs.append(error)
         else:
-            if _is_unanswered(outcome):
+            if case.unanswered is None and _is_unanswered(outcome):
                 case.unanswered = outcome
-            else:
+            if case.unanswered is None:
                 batch.finish(case, outcome)
+        batch.prompts += case.prompts + (case.second.prompts if case.second is not None else 0)
         batch.open -= 1
         if batch.open == 0:
             batch.asking.finish()
 
+    def _outcome(self, case: Case) -> Outcome:
+        return self._events.build(
+            case.record,
+            case.decoded,
+            read(self._plan, self._answers(case)),
+            model=self._first.model,
+            server=case.server,
+            prompts=case.prompts,
+            truncated=case.text.truncated,
+            now=self._now(),
+        )
+
     def _answers(self, case: Case) -> Iterator[tuple[Question, Answer]]:
         """Give this post's answers in the plan's order."""
-        for question in (*self._first, *case.after):
+        for question in (*self._at_first, *case.after):
             yield question, case.found[question.rank]
 
-    def _look_at_model(self) -> None:
-        """Note what the servers say of the model: answers of another one are other answers."""
-        info = self._pool.info
-        if info is self._info:
-            return
-        self._info = info
-        self._model = ModelName(
-            id=self._name or info.model_id, revision=self._revision or info.model_revision
-        )
-        name = f"{self._model.id}\0{self._model.revision or ''}".encode()
-        self._person = hashlib.blake2b(name, digest_size=16).digest()
+    # ---- with a second opinion
 
-    def _digest(self, text: str) -> bytes:
-        """The key of a text under this model."""
-        return hashlib.blake2b(
-            text.encode(), digest_size=DIGEST_BYTES, person=self._person, usedforsecurity=False
-        ).digest()
+    async def _ask_two(self, batch: Batch, cases: Sequence[Case], turn: int) -> None:
+        """Ask both models about these posts, each post as the second opinion routes it."""
+        second, two = self._second, self._two
+        assert second is not None
+        assert two is not None
+        second.begin(batch)
+        try:
+            with ExitStack() as stack:
+                if second.available:
+                    on_found = partial(self._on_second, batch)
+                    asking = stack.enter_context(second.model.begin(on_found, turn=turn))
+                    asking.on_failure(partial(self._second_failed, batch))
+                    batch.second = asking
+                for case in cases:
+                    route = second.route(case, self._first.pool)
+                    if route is Route.WAIT:
+                        batch.put_aside()
+                    elif route is Route.FIRST or batch.second is None:
+                        self._begin(batch, case)
+                    else:
+                        two.begin(batch, case, route)
+                await batch.asking.wait()
+        finally:
+            batch.second = None
+            second.end(batch)
+
+    def _on_second(self, batch: Batch, part: Case, question: Question, answer: Answer) -> None:
+        assert self._two is not None
+        assert isinstance(part, SecondPart)
+        self._two.on_second(batch, part, question, answer)
+
+    def _second_failed(self, batch: Batch, error: BaseException) -> None:
+        """Go on without the second where its servers can't be asked; anything else is a bug."""
+        assert self._two is not None
+        if isinstance(error, ModelError | PoolBroken | PoolClosed):
+            self._two.lose(batch)
+        else:
+            batch.asking.fail(error)
+
+    def _look(self) -> None:
+        """See to posts that wait for a model in vain."""
+        second, two = self._second, self._two
+        assert second is not None
+        assert two is not None
+        if not second.available:
+            for batch in second.batches():
+                if batch.second is not None:
+                    two.lose(batch)
+        for part, batch in second.late():
+            two.give_up(batch, part)
+        if second.outage(self._first.pool):
+            for batch in second.batches():
+                if any(map(_waits_for_first, batch.cases)):
+                    batch.asking.finish()  # and asked again: of the second
+
+    def _outcome_of_two(self, case: Case) -> Outcome:
+        second, two, part = self._second, self._two, case.second
+        assert second is not None
+        assert two is not None
+        opinion = two.opinion(case, part)
+        reader: Case = part if opinion == "second" and part is not None else case
+        second_prompts = 0 if part is None else part.prompts
+        answers = self._answers(case) if part is None else two.answers(case, part)
+        outcome = self._events.build(
+            case.record,
+            case.decoded,
+            read(self._plan, answers),
+            model=(second.model if reader is part else self._first).model,
+            server=reader.server,
+            prompts=case.prompts + second_prompts,
+            truncated=reader.text.truncated,
+            now=self._now(),
+            two=TwoReadings(
+                opinion=opinion,
+                models=self._uses(case, part),
+            ),
+        )
+        if isinstance(outcome, Emit):
+            second.observer.opinion(opinion, case.prompts, second_prompts)
+        ours = () if part is None or part.alone else case.found.values()
+        if not any(map(is_value, ours)) and any(isinstance(one, Unreadable) for one in ours):
+            # What the second says is no reason to trust a model that says nothing readable.
+            case.unanswered = outcome
+        return outcome
+
+    def _uses(self, case: Case, part: SecondPart | None) -> dict[str, ModelUse]:
+        second = self._second
+        assert second is not None
+        asked: list[tuple[str, AskedModel, Case | None]] = [
+            ("first", self._first, case),
+            ("second", second.model, part),
+        ]
+        return {
+            role: ModelUse(
+                id=model.model.id,
+                revision=model.model.revision,
+                server=None if of_model is None else of_model.server,
+                prompts=0 if of_model is None else of_model.prompts,
+            )
+            for role, model, of_model in asked
+            if model.named
+        }
+
+
+def _waits_for_first(case: Case) -> bool:
+    """Whether a post waits for the first model, and the second could be asked instead."""
+    if case.settled or case.first_alone:
+        return False
+    return case.second is None or not case.second.alone
 
 
 def _is_unanswered(outcome: Outcome) -> bool:

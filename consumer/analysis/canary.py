@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from consumer.analysis.model import describe, make_builder
-from consumer.settings import Model
+from consumer.settings import ModelServers
 from emollm.canary import Canary, canaries_for
 from emollm.errors import GenerationFailed, ModelError, Overloaded, Poison, WrongModel
 from emollm.models import pairing_remedy
@@ -20,7 +20,7 @@ _PAUSE_S = 0.05
 
 
 def prover(
-    options: Model, tasks: tuple[Task, ...]
+    options: ModelServers, tasks: tuple[Task, ...]
 ) -> Callable[[ModelClient], Awaitable[ModelError | None]]:
     """Make what the pool asks of each server at start, and when it comes back from a failure.
 

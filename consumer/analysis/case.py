@@ -13,12 +13,17 @@ Answer: TypeAlias = Value | Unreadable | Poison
 """What became of a question: a value, an answer that can't be read, or a refusal."""
 
 
+def is_value(answer: Answer | None) -> bool:
+    """Whether a question was answered readably."""
+    return answer is not None and not isinstance(answer, Unreadable | Poison)
+
+
 class Case:
     """A decoded post, its questions' answers, and what they cost."""
 
     __slots__ = (
-        "after", "decoded", "digest", "found", "open", "prompts", "record", "server", "text",
-        "unanswered",
+        "after", "decoded", "digest", "first_alone", "found", "open", "prompts", "record",
+        "second", "server", "settled", "text", "unanswered",
     )  # fmt: skip
 
     def __init__(self, record: Record, decoded: Decoded, text: PreparedText, digest: bytes) -> None:
@@ -39,3 +44,23 @@ class Case:
         """Base URL of who answered the last of these."""
         self.unanswered: Outcome | None = None
         """Its dead letter, if nothing readable came back: held until the model isn't doubted."""
+        self.second: SecondPart | None = None
+        """What the second model is asked about it; None where it isn't."""
+        self.first_alone = False
+        """The second model has nothing to say about it: it waits for the first."""
+        self.settled = False
+        """All its questions are answered."""
+
+
+class SecondPart(Case):
+    """What the second model is asked about a post: a case of its own, with its own cost."""
+
+    __slots__ = ("alone", "given_up", "post")
+
+    def __init__(self, post: Case, text: PreparedText, digest: bytes, *, alone: bool) -> None:
+        super().__init__(post.record, post.decoded, text, digest)
+        self.post = post
+        self.alone = alone
+        """The first model isn't asked."""
+        self.given_up = False
+        """Its answers don't count any more: they came too late, or none can come."""

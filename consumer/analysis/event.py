@@ -1,6 +1,7 @@
 """From a post and what was found in it to the event, encoded and ready to publish."""
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -10,7 +11,7 @@ from consumer.analysis.identifiers import Identifiers
 from consumer.analysis.reading import Findings
 from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.records import Emit, Outcome, Record
-from schemas import AffectEvent, ModelRef
+from schemas import AffectEvent, ModelRef, ModelUse
 from schemas.headers import event_headers
 
 
@@ -19,6 +20,17 @@ class ModelName(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     revision: str | None
+
+
+Opinion = Literal["both", "first", "second"]
+"""Whose values an event has, where two models are asked."""
+
+
+class TwoReadings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event says of the two models, where a second one is configured."""
+
+    opinion: Opinion
+    models: dict[str, ModelUse]
 
 
 class EventBuilder:
@@ -42,6 +54,7 @@ class EventBuilder:
         prompts: int,
         truncated: bool,
         now: datetime,
+        two: TwoReadings | None = None,
     ) -> Outcome:
         """Give the event, or the dead letter of a post about which nothing could be said.
 
@@ -75,6 +88,8 @@ class EventBuilder:
             derived=tuple(found.derived),
             unanswered=found.unanswered,
             model=self._ref(model, server),
+            opinion=None if two is None else two.opinion,
+            models={} if two is None else two.models,
             processed_at=now,
             cached=prompts == 0,
             prompts=prompts,

@@ -25,15 +25,24 @@ class EventIds:
 
     The value's digest is part of it, since offsets begin again when a topic is created again, and
     the cluster's id, since two clusters have topics of one name. The model is part of it as far as
-    it is configured: else it would depend on which server answered first.
+    it is configured, and a second one likewise: else it would depend on which server answered
+    first. Which of two models read a post is no part of it: a redelivery may be read by the other.
     """
 
     def __init__(
-        self, signature: str, *, cluster_id: str = "", model: str = "", revision: str = ""
+        self,
+        signature: str,
+        *,
+        cluster_id: str = "",
+        model: str = "",
+        revision: str = "",
+        second: tuple[str, str] = ("", ""),
     ) -> None:
-        """`signature` is the plan's: the task set in words."""
+        """`signature` is the plan's: the task set in words. `second`: its name and revision."""
         self._before = f"{cluster_id}/"
         self._after = f"|{model}|{revision}|{signature}"
+        if any(second):
+            self._after += f"|{second[0]}|{second[1]}"
 
     def of(self, topic: str, partition: int, offset: int, value: bytes | None) -> str:
         """UUIDv5 of cluster, topic, partition, offset, value, configured model and task set."""

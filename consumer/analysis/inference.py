@@ -14,12 +14,16 @@ from consumer.analysis.cache import AnswerCache
 from consumer.analysis.case import Answer, Case
 from consumer.analysis.plan import Question
 from emollm.errors import ModelError, Poison
-from emollm.prompts import PromptBuilder
-from emollm.protocol import ModelPool, PoolAnswer, PromptCall
+from emollm.prompts import PreparedText, PromptBuilder
+from emollm.protocol import ModelPool, PoolAnswer, Prompt, PromptCall
 from emollm.readers import Unreadable
+from emollm.tasks import Task
 
 OnFound: TypeAlias = Callable[[Case, Question, Answer], None]
 """Called once with the answer to each question that was wanted. What it raises ends its batch."""
+
+BuildPrompt: TypeAlias = Callable[[Task, PreparedText, str | None, int], Prompt]
+"""See `emollm.prompts.PromptBuilder.build`."""
 
 DIGEST_BYTES = 16
 """Of a text: 128 bits, so that no two texts meet by chance."""
@@ -82,12 +86,13 @@ class Inference:
     def __init__(
         self,
         pool: ModelPool,
-        builder: PromptBuilder,
+        builder: PromptBuilder | None,
         cache: AnswerCache[Answer],
         observer: AnalysisObserver | None = None,
     ) -> None:
+        """Without a `builder`, `build` is to be set before anything is asked."""
         self.pool = pool
-        self.build = builder.build
+        self.build: BuildPrompt = _nothing_known if builder is None else builder.build
         self.cache = cache
         self.observer = observer or NullAnalysisObserver()
         self.flights: dict[bytes, _Flight] = {}
@@ -147,6 +152,19 @@ class Asking:
             Exception: what `on_found` raised, or reading an answer.
         """
         await self._done
+
+    def on_failure(self, call: Callable[[BaseException], None]) -> None:
+        """Have this called when it can't go on, with what `wait` raises. Not when cancelled."""
+
+        def ended(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and (error := done.exception()) is not None:
+                call(error)
+
+        self._done.add_done_callback(ended)
+
+    def fail(self, error: BaseException) -> None:
+        """Have `wait` raise this."""
+        self._fail(error)
 
     def finish(self) -> None:
         """Have `wait` return: nothing more is wanted."""
@@ -276,6 +294,10 @@ class Asking:
     def _fail(self, error: BaseException) -> None:
         if not self._done.done():
             self._done.set_exception(error)
+
+
+def _nothing_known(task: Task, *_: object) -> Prompt:
+    raise RuntimeError(f"{task.name} is asked before a server has told what it serves")
 
 
 def _rank(flight: _Flight) -> int:

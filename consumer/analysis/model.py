@@ -1,13 +1,13 @@
 """What is to be known of the model behind the servers before it is asked."""
 
-from consumer.settings import Model
+from consumer.settings import ModelServers
 from emollm.models import ModelCard, describe_model, find_model
 from emollm.prompts import PromptBuilder
 from emollm.protocol import ServerInfo
 from emollm.tasks import Task
 
 
-def describe(options: Model, info: ServerInfo) -> ModelCard:
+def describe(options: ModelServers, info: ServerInfo) -> ModelCard:
     """Find the model's card: of the configured name, family and wrapper, else the server's name.
 
     Raises:
@@ -18,7 +18,9 @@ def describe(options: Model, info: ServerInfo) -> ModelCard:
     return find_model(options.name or info.model_id)
 
 
-def max_input_tokens(options: Model, card: ModelCard, info: ServerInfo, tasks: list[Task]) -> int:
+def max_input_tokens(
+    options: ModelServers, card: ModelCard, info: ServerInfo, tasks: list[Task]
+) -> int:
     """Tokens a prompt may have: the least that configuration, model and server allow."""
     longest_answer = max(task.max_new_tokens for task in tasks)
     limits = [card.max_input_tokens]
@@ -31,7 +33,7 @@ def max_input_tokens(options: Model, card: ModelCard, info: ServerInfo, tasks: l
     return min(limits)
 
 
-def make_builder(options: Model, info: ServerInfo, tasks: tuple[Task, ...]) -> PromptBuilder:
+def make_builder(options: ModelServers, info: ServerInfo, tasks: tuple[Task, ...]) -> PromptBuilder:
     """Make what builds the prompts of these tasks for the model that `info` tells of.
 
     Raises:

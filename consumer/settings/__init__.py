@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from consumer.settings._model import Cache, Model, Tasks
+from consumer.settings._second import Second
+from consumer.settings._servers import ModelServers
 from consumer.settings._service import Batch, Drain, Fuse, InFlight
 from consumer.settings._settings import Settings
 from consumer.settings._topics import Fields, Input, Output
@@ -24,7 +26,9 @@ __all__ = [
     "InFlight",
     "Input",
     "Model",
+    "ModelServers",
     "Output",
+    "Second",
     "Settings",
     "Tasks",
     "load",
@@ -37,6 +41,7 @@ _SHOWN = {
     "input": ("topics", "group_id"),
     "output": ("events_topic", "dlq_topic", "include_text"),
     "model": ("servers",),
+    "model.second": ("servers",),
     "tasks": ("v_oc", "ei_oc", "ei_emotions"),
     "http": ("host", "port"),
 }

@@ -2,70 +2,32 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
-from emollm.clients import ServerOptions
-from emollm.clients.address import refuse_plain_token
+from consumer.settings._second import Second
+from consumer.settings._servers import ModelServers
 from emollm.custom import PRESETS, CustomTask
-from emollm.tasks import Task
+from emollm.tasks import E_C, EI_OC, EI_REG, V_OC, V_REG, Task
 from runtime.settings.section import Section
 from runtime.settings.wording import plain_msgspec
 
 
-class Model(Section):
+class Model(ModelServers):
     """The model servers: all of them serve the same model."""
 
     servers: Annotated[tuple[str, ...], Field(min_length=1)] = ("http://localhost:3000",)
     """Base URLs of the model servers; they share the load."""
-    dialect: Literal["auto", "tgi", "openai", "vllm", "sglang", "llamacpp"] = "auto"
-    """What the servers speak: TGI's `/generate` or OpenAI's `/v1/completions`; auto asks them."""
-    name: str = ""
-    """The model's name, e.g. `Emollama-chat-7b`. Name and revision are part of event ids if set."""
-    served_name: str = ""
-    """What `/v1/completions` is asked for; empty takes the server's first model."""
-    family: Literal["", "llama", "opt", "bloom", "t5", "bart"] = ""
-    """Architecture of a model that is not in the table of models; wants `wrapper` too."""
-    wrapper: Literal["", "human", "bare"] = ""
-    """Its prompts: instructions between `Human:` and `Assistant:`, or with nothing around."""
-    max_input_tokens: Annotated[int, Field(ge=0)] = 0
-    """Tokens a prompt may have; 0 means what model and server allow. Longer posts are cut."""
-    revision: str = ""
-    """The model's revision where the server does not tell it."""
-    token: SecretStr = SecretStr("")
-    """Bearer token for the model servers."""
-    token_file: str = ""
-    """File to read `token` from."""
-    allow_plain_token: bool = False
-    """Send the token to another machine over plain http, where the network itself encrypts."""
-    ca_file: str = ""
-    """PEM file of the certificate authority of `https` servers; empty means the machine's own."""
-    timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
-    """Seconds one prompt may take, queueing on the server included."""
-    max_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 128
-    """Prompts in flight to one server at most; the limit adapts below it and below `/info`'s."""
-    grammar: bool = False
-    """Send each task's answer grammar to the server. TGI compiles each once, which blocks it."""
     wait_s: Annotated[float, Field(ge=0)] = 0.0
     """Seconds to wait at start for a first server to answer; 0 means without end."""
+    second: Second = Second()
 
     @model_validator(mode="after")
-    def _usable_urls(self) -> Self:
-        for url in self.servers:
-            parts = urlsplit(url)
-            if parts.username or parts.password:
-                raise ValueError("servers: a URL carries credentials: use token or token_file")
-            ServerOptions(url=url)  # refuses what is no base URL
-            if self.token.get_secret_value() or self.token_file:
-                refuse_plain_token(url, allowed=self.allow_plain_token)
-        if len({url.rstrip("/") for url in self.servers}) < len(self.servers):
-            raise ValueError("servers: one is named twice")
-        if bool(self.family) != bool(self.wrapper):
-            raise ValueError("a model of your own needs both family and wrapper")
-        if self.family and not self.name:
-            raise ValueError("a model of your own needs a name, for the events")
+    def _two_models(self) -> Self:
+        ours = {url.rstrip("/") for url in self.servers}
+        if any(url.rstrip("/") in ours for url in self.second.servers):
+            raise ValueError("second.servers: one is among model.servers: it is the first model's")
         return self
 
 
@@ -106,6 +68,19 @@ class Tasks(Section):
         if len(set(names)) < len(names):
             raise ValueError("custom: two tasks have the same name")
         return self
+
+    def asked(self) -> frozenset[str]:
+        """Names of the tasks that posts are asked, those of one's own included."""
+        on = {
+            V_REG.name: self.v_reg,
+            V_OC.name: self.v_oc == "ask",
+            E_C.name: self.e_c,
+            EI_REG.name: self.ei_reg,
+            EI_OC.name: self.ei_oc == "ask",
+        }
+        return frozenset(name for name, is_on in on.items() if is_on) | {
+            task.name for task in self.custom_tasks()
+        }
 
     def custom_tasks(self) -> tuple[Task, ...]:
         """Make the custom tasks; `{preset = "V-T"}` names one of the paper's zero-shot tasks."""

@@ -9,6 +9,7 @@ from consumer.options import BatchLimits, DrainBudget, FuseLimits, InFlightLimit
 from consumer.settings._model import Cache, Model, Tasks
 from consumer.settings._service import Batch, Drain, Fuse, InFlight
 from consumer.settings._topics import Input, Output
+from emollm.tasks import EI_REG, TASKS, V_REG
 from runtime.errors import Misconfigured
 from runtime.kafka.options import KafkaOptions
 from runtime.settings import Document, Http, Kafka, Log
@@ -51,7 +52,28 @@ class Settings(Document):
             )
         if self.in_flight.max_posts < self.batch.max_posts:
             raise ValueError("in_flight.max_posts is below batch.max_posts: no batch would fill")
+        self._check_second()
         return self
+
+    def _check_second(self) -> None:
+        if not self.model.second.servers:
+            return
+        alone = set(self.model.second.second_tasks)
+        asked = self.tasks.asked()
+        known = {*asked, *TASKS}
+        if unknown := sorted(alone - known):
+            raise ValueError(
+                f"model.second.second_tasks: {unknown[0]!r} is no task: {', '.join(sorted(known))}"
+            )
+        if not asked & (alone | ({V_REG.name, EI_REG.name} if self.model.second.weight else set())):
+            raise ValueError(
+                "model.second would be asked nothing: name tasks of [tasks] in second_tasks"
+            )
+        if asked <= alone:
+            raise ValueError(
+                "model.second.second_tasks has every task, so model.servers would be asked nothing:"
+                " leave one out, or make the second's servers model.servers"
+            )
 
     def kafka_options(self, security: dict[str, Any]) -> KafkaOptions:
         """Where posts come from and events go; `security` is what `client_security` made."""

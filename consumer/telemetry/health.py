@@ -26,6 +26,8 @@ class Health:
         """How the service is doing; None until there is one."""
         self.servers: Callable[[], Sequence[ServerState]] | None = None
         """How the model servers are doing; None until there is a service."""
+        self.second: Callable[[], Sequence[str]] | None = None
+        """What is wrong with the second model; None where none is configured."""
 
     def not_alive(self) -> list[str]:
         """Why the platform should restart the process; empty while it makes progress.
@@ -84,16 +86,19 @@ class Health:
     def warnings(self) -> list[str]:
         """What needs a human although posts go through: it makes nothing unready."""
         if self.snapshot is None:
-            return []
+            return self._second_warnings()
         troubled = [
             f"model server {server.url}: {server.problem}"
             for server in (self.servers() if self.servers is not None else ())
             if server.problem is not None
         ]
-        return troubled + [
+        return [*troubled, *self._second_warnings()] + [
             f"{one.topic}-{one.partition} stopped at offset {one.bad_batch_at}, where a batch can't"
             " be read; the other partitions go on. Repair the broker's log, or:"
             " emostream offsets skip"
             for one in self.snapshot().partitions
             if one.bad_batch_at is not None
         ]
+
+    def _second_warnings(self) -> list[str]:
+        return [f"second model: {problem}" for problem in (self.second() if self.second else ())]

@@ -23,8 +23,21 @@ WAITING_FOR_MODEL = _event(
     "No model server takes prompts `since` then: posts wait in Kafka. At once, then each minute.",
 )
 STARTED = _event("started", "The group is joined; posts are read as partitions come.")
+SECOND_READY = _event(
+    "second_model_ready", "A server of the second model answered the canary; it is asked, too."
+)
 
 # ---- while it runs
+
+SECOND_OUT = _event(
+    "second_model_out",
+    "No server of the second model can be used, for `reason`; posts go on. Tried each minute.",
+)
+SECOND_DISAGREES = _event(
+    "second_model_disagrees",
+    "The models' valences correlate so little that the second doesn't know this kind of text. At"
+    " once, then each hour.",
+)
 
 PROGRESS = _event(
     "progress",

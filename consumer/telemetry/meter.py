@@ -78,6 +78,8 @@ class Meter(Collector):
         """Entries and bytes of the cache; set once there is one."""
         self.model: ServerInfo | None = None
         """Which model; set once a server has told."""
+        self.second_available: Callable[[], bool] | None = None
+        """Whether the second model takes prompts; set where one is configured."""
         self._counts: dict[str, defaultdict[tuple[str, ...], float]] = {
             metric.name: defaultdict(float) for metric in m.ALL if metric.kind != "histogram"
         }
@@ -113,6 +115,17 @@ class Meter(Collector):
             for task in names:
                 for outcome in _OUTCOMES:
                     self._requests.setdefault((server, task, outcome), 0.0)
+
+    def expect_second(self, first: Iterable[str], second: Iterable[str]) -> None:
+        """Show what will be counted of these two models' servers, from the start."""
+        for upstream, servers in (("first", first), ("second", second)):
+            self._counts[m.MODEL_PROMPTS.name].setdefault((upstream,), 0.0)
+            for server in servers:
+                self._counts[m.UPSTREAM.name][server, upstream] = 1.0
+        for opinion in ("both", "first", "second"):
+            self._counts[m.OPINIONS.name].setdefault((opinion,), 0.0)
+        for reason in ("late", "busy", "unavailable", "unreadable"):
+            self._counts[m.SECOND_MISSING.name].setdefault((reason,), 0.0)
 
     # ---- the service (`consumer.telemetry.observer.Observer`)
 
@@ -214,6 +227,30 @@ class Meter(Collector):
         self._add(m.ANALYSED, by=posts)
         self._add(m.PROMPTS, by=prompts)
 
+    # ---- two models (`consumer.analysis.second_opinion.OpinionObserver`)
+
+    def opinion(self, whose: str, first_prompts: int, second_prompts: int) -> None:
+        """Count the event by whose it is, and the prompts by model."""
+        self._add(m.OPINIONS, whose)
+        self._add(m.MODEL_PROMPTS, "first", by=first_prompts)
+        self._add(m.MODEL_PROMPTS, "second", by=second_prompts)
+
+    def second_missing(self, reason: str) -> None:
+        """Count it by reason."""
+        self._add(m.SECOND_MISSING, reason)
+
+    def shed(self) -> None:
+        """Count the post."""
+        self._add(m.SHED)
+
+    def shed_share(self, share: float) -> None:
+        """Remember it."""
+        self._counts[m.SHED_SHARE.name][()] = share
+
+    def agreement(self, correlation: float) -> None:
+        """Remember it."""
+        self._counts[m.CORRELATION.name]["V-reg",] = correlation
+
     # ---- the model servers (`emollm.pool.PoolObserver`)
 
     def on_request(self, server: str, task: str, outcome: str, seconds: float) -> None:
@@ -288,6 +325,8 @@ class Meter(Collector):
         if self.model is not None:
             labels = (self.model.model_id, self.model.model_revision or "")
             counts[m.INFO.name][labels] = 1.0
+        if self.second_available is not None:
+            counts[m.SECOND_AVAILABLE.name]["second",] = float(self.second_available())
         if self.snapshot is None:
             counts[m.READY.name][()] = 0.0
             return

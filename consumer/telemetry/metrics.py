@@ -156,6 +156,53 @@ UNREADABLE = Metric(
     ("task", "outcome"),
 )
 
+# ---- a second model
+
+OPINIONS = Metric(
+    "emostream_opinions_total",
+    "counter",
+    "Events by whose reading they are: of `both` models, the `first` or the `second` alone.",
+    ("opinion",),
+)
+MODEL_PROMPTS = Metric(
+    "emostream_model_prompts_total",
+    "counter",
+    "Prompts sent for the posts of these events, by model: `first` or `second`.",
+    ("upstream",),
+)
+SECOND_MISSING = Metric(
+    "emostream_second_missing_total",
+    "counter",
+    "Answers that the second model did not give, so that the first's count alone: `late`, `busy`"
+    " (it has more posts than it answers in time), `unavailable` or `unreadable`.",
+    ("reason",),
+)
+SHED = Metric(
+    "emostream_shed_posts_total",
+    "counter",
+    "Posts given to the second model alone since the first fell behind.",
+)
+SHED_SHARE = Metric("emostream_shed_share", "gauge", "Share of the posts that are shed so now.")
+CORRELATION = Metric(
+    "emostream_models_correlation",
+    "gauge",
+    "Correlation of the two models' valences over the last 400 posts that both read; absent before"
+    " 200. Below .77 the second doesn't know this kind of text.",
+    ("task",),
+)
+UPSTREAM = Metric(
+    "emostream_model_upstream_info",
+    "gauge",
+    "Always 1: which model a server belongs to, `first` or `second`.",
+    ("server", "upstream"),
+)
+SECOND_AVAILABLE = Metric(
+    "emostream_second_available",
+    "gauge",
+    "1 while a server of the second model takes prompts; absent without a second model.",
+    ("upstream",),
+)
+
 # ---- the group
 
 PARTITIONS = Metric("emostream_partitions", "gauge", "Partitions assigned to this member.")

@@ -10,7 +10,7 @@ from emollm.pool.advice import advice
 from emollm.pool.breaker import BreakerState
 from emollm.pool.health import Prove
 from emollm.pool.observer import NullObserver, PoolObserver
-from emollm.pool.open_pool import open_pool
+from emollm.pool.open_pool import make_pool, open_pool
 from emollm.pool.options import PoolOptions
 from emollm.pool.pool import Pool
 from emollm.pool.upstream import ServerState
@@ -26,5 +26,6 @@ __all__ = [
     "Prove",
     "ServerState",
     "advice",
+    "make_pool",
     "open_pool",
 ]

@@ -12,6 +12,32 @@ from emollm.pool.pool import Pool
 from runtime.clock import Clock
 
 
+def make_pool(
+    servers: Sequence[ServerOptions],
+    options: PoolOptions | None = None,
+    *,
+    prove: Prove | None = None,
+    observer: PoolObserver | None = None,
+    clock: Clock | None = None,
+) -> Pool:
+    """Make a pool of these servers that asks nothing before it is started. See `open_pool`.
+
+    Raises:
+        ValueError: no servers.
+    """
+    options = options or PoolOptions()
+    return Pool(
+        [
+            (server.shown, partial(detect, server, timeout_s=options.info_timeout_s))
+            for server in servers
+        ],
+        options,
+        prove=prove,
+        observer=observer,
+        clock=clock,
+    )
+
+
 async def open_pool(
     servers: Sequence[ServerOptions],
     options: PoolOptions | None = None,
@@ -34,16 +60,6 @@ async def open_pool(
         Stop: no server can be used until a human acts.
         Unavailable, TimedOut: none answered within `wait_s`.
     """
-    options = options or PoolOptions()
-    pool = Pool(
-        [
-            (server.shown, partial(detect, server, timeout_s=options.info_timeout_s))
-            for server in servers
-        ],
-        options,
-        prove=prove,
-        observer=observer,
-        clock=clock,
-    )
+    pool = make_pool(servers, options, prove=prove, observer=observer, clock=clock)
     await pool.start(wait_s=wait_s)
     return pool

@@ -10,13 +10,14 @@ import msgspec
 import pytest
 
 from consumer.analysis.analyzer import Analyzer
+from consumer.analysis.asked_model import AskedModel
 from consumer.analysis.cache import AnswerCache
 from consumer.analysis.case import Answer
 from consumer.analysis.decoder import Decoder
 from consumer.analysis.event import EventBuilder
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.identifiers import Identifiers
-from consumer.analysis.inference import AnalysisObserver, Inference
+from consumer.analysis.inference import AnalysisObserver
 from consumer.analysis.plan import make_plan
 from consumer.records import Emit, Outcome, Record
 from consumer.settings import Tasks
@@ -152,11 +153,9 @@ def make_analyzer(
     builder = PromptBuilder(plan.tasks)
     cache = AnswerCache[Answer](max_entries=cache_entries)
     analyzer = Analyzer(
-        pool=pool,
+        model=AskedModel(pool, lambda _: builder, cache, observer=observer),
         plan=plan,
         decoder=Decoder(),
-        builder=builder,
-        inference=Inference(pool, builder, cache, observer),
         events=EventBuilder(
             ids=EventIds(plan.signature),
             identifiers=Identifiers(author_key),

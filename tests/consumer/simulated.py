@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from consumer.analysis.analyzer import Analyzer
+from consumer.analysis.asked_model import AskedModel
 from consumer.analysis.cache import AnswerCache
 from consumer.analysis.case import Answer
 from consumer.analysis.decoder import Decoder
 from consumer.analysis.event import EventBuilder
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.identifiers import Identifiers
-from consumer.analysis.inference import Inference
 from consumer.analysis.plan import make_plan
 from consumer.delivery.service import Service
 from consumer.records import Record
@@ -141,11 +141,9 @@ async def consuming(
     )
     await pool.start()
     analyzer = Analyzer(
-        pool=pool,
+        model=AskedModel(pool, lambda _: BUILDER, AnswerCache[Answer](max_entries=1_000)),
         plan=PLAN,
         decoder=Decoder(),
-        builder=BUILDER,
-        inference=Inference(pool, BUILDER, AnswerCache[Answer](max_entries=1_000)),
         events=EventBuilder(
             ids=EventIds(PLAN.signature), identifiers=Identifiers(""), include_text=True
         ),

@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from consumer.app import kafka_options, run, server_options
+from consumer.assembly import second_server_options
 from consumer.options import Until
 from consumer.settings import Settings
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
@@ -34,14 +35,14 @@ def secrets(model: type[BaseModel] = Settings, path: str = "") -> Iterator[tuple
             )
 
 
-def whole(url: str) -> Settings:
+def whole(url: str, second: str = "http://127.0.0.1:2") -> Settings:
     values: dict[str, Any] = {
         "kafka": {
             "bootstrap": "127.0.0.1:1",
             "tls": {"enabled": True},
             "sasl": {"mechanism": "SCRAM-SHA-512", "username": f"{MARK}-user"},
         },
-        "model": {"servers": [url], "wait_s": 5},
+        "model": {"servers": [url], "wait_s": 5, "second": {"servers": [second]}},
         "http": {"port": 0},
     }
     for path, secret in secrets():
@@ -65,7 +66,7 @@ def out() -> io.StringIO:
 def test_all_secrets_are_known() -> None:
     assert {path for path, _ in secrets()} == {
         *("kafka.tls.key_password", "kafka.sasl.password", "kafka.sasl.client_secret"),
-        *("output.author_key", "model.token"),
+        *("output.author_key", "model.token", "model.second.token"),
     }
 
 
@@ -73,8 +74,14 @@ def test_no_repr_shows_one() -> None:
     settings = whole("http://127.0.0.1:1")
     options = kafka_options(settings)
     assert MARK in str(options.security)
-    shown = repr(server_options(settings)) + repr(options) + f"{options}"
-    for one in (settings.kafka.sasl.password, settings.model.token, settings.output.author_key):
+    shown = (
+        repr([*server_options(settings), *second_server_options(settings)])
+        + repr(options)
+        + f"{options}"
+    )
+    model = settings.model
+    tokens = (settings.kafka.sasl.password, model.token, model.second.token)
+    for one in (*tokens, settings.output.author_key):
         assert one.get_secret_value() not in repr(settings)
     assert MARK not in shown
     oauth = settings.kafka.sasl.model_copy(
@@ -89,10 +96,11 @@ async def test_a_run_with_all_of_them_set_tells_none(out: io.StringIO) -> None:
     broker = FakeKafka({"posts": 1, "affect.events": 1, "affect.dlq": 1})
     post = {"id": "1", "text": "Hello there.", "author": "ann@x"}
     broker.produce("posts", [json.dumps(post).encode(), b"junk", None])
-    async with FakeTgi() as tgi:
-        settings = whole(tgi.url)
+    async with FakeTgi() as tgi, FakeTgi() as small:
+        settings = whole(tgi.url, small.url)
         bounds = {"until": Until(max_records=3), "signals": False, "make_brokers": broker.brokers}
         assert await run(settings, **bounds) == 0  # type: ignore[arg-type]
+        small.status = 401
         tgi.status = 401
         assert await run(settings, **bounds) == 3  # type: ignore[arg-type]
     consumer = AiokafkaBrokers(kafka_options(settings)).consumer()

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from consumer.analysis.analyzer import Analyzer
+from consumer.analysis.asked_model import AskedModel
 from consumer.analysis.cache import AnswerCache
 from consumer.analysis.case import Answer
 from consumer.analysis.decoder import Decoder
 from consumer.analysis.event import EventBuilder
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.identifiers import Identifiers
-from consumer.analysis.inference import Inference
 from consumer.analysis.plan import make_plan
 from consumer.records import Outcome, Record
 from consumer.settings import Fields, Tasks
@@ -173,12 +173,10 @@ class Path:
             fields=fields or Fields(), max_record_bytes=MOST_BYTES, default_source="d"
         )
         self._analyzer = Analyzer(
-            pool=self._pool,
+            # Without a cache: each input gets the answers that were drawn for it.
+            model=AskedModel(self._pool, lambda _: builder, AnswerCache[Answer](max_entries=0)),
             plan=plan,
             decoder=Decoder(options),
-            builder=builder,
-            # Without a cache: each input gets the answers that were drawn for it.
-            inference=Inference(self._pool, builder, AnswerCache[Answer](max_entries=0)),
             events=EventBuilder(
                 ids=EventIds(plan.signature),
                 identifiers=Identifiers(author_key),

@@ -5,7 +5,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from schemas import EMOTIONS, INTENSITY_EMOTIONS, AffectEvent, DeadLetter, ModelRef, Post, Sentiment
+from schemas import (
+    EMOTIONS,
+    INTENSITY_EMOTIONS,
+    AffectEvent,
+    DeadLetter,
+    ModelRef,
+    ModelUse,
+    Post,
+    Sentiment,
+)
 
 NOON = datetime(2026, 5, 4, 12, 0, 0, 250, tzinfo=UTC)
 
@@ -53,6 +62,24 @@ NEUTRAL_EVENT = AffectEvent(
     model=ModelRef(id="m"),
     processed_at=NOON,
 )
+TWO_MODELS_EVENT = AffectEvent(
+    version=1,
+    id="e",
+    post_id="p",
+    created_at=NOON,
+    sentiment=Sentiment(valence=0.812, class_=3),
+    emotions=("joy",),
+    model=ModelRef(id="lzw1008/Emollama-chat-7b", revision="abc", server="http://tgi:8080"),
+    opinion="both",
+    models={
+        "first": ModelUse(
+            id="lzw1008/Emollama-chat-7b", revision="abc", server="http://tgi:8080", prompts=2
+        ),
+        "second": ModelUse(id="emostream-small", server="http://small:3000", prompts=3),
+    },
+    processed_at=NOON,
+    prompts=5,
+)
 
 # What UTF-8 can hold: no lone surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -97,6 +124,11 @@ events = st.builds(
     intensity_class=st.dictionaries(st.sampled_from(INTENSITY_EMOTIONS), st.integers(0, 3)),
     unanswered=st.dictionaries(texts, texts, max_size=2),
     prompts=st.integers(0, 20),
+    opinion=st.none() | st.sampled_from(("both", "first", "second")),
+    models=st.dictionaries(
+        st.sampled_from(("first", "second")),
+        st.builds(ModelUse, id=texts.filter(bool), prompts=st.integers(0, 20)),
+    ),
 )
 
 _own_names = texts.filter(lambda name: not name.startswith("__emostream.errors."))

@@ -18,7 +18,14 @@ from schemas.generate import (
     post_schema,
     write,
 )
-from tests.schemas.examples import BARE_EVENT, FULL_EVENT, NEUTRAL_EVENT, events, posts
+from tests.schemas.examples import (
+    BARE_EVENT,
+    FULL_EVENT,
+    NEUTRAL_EVENT,
+    TWO_MODELS_EVENT,
+    events,
+    posts,
+)
 from tests.schemas.v1.reader import AffectEventV1
 
 V1_SCHEMA: dict[str, Any] = json.loads(
@@ -27,7 +34,7 @@ V1_SCHEMA: dict[str, Any] = json.loads(
 EVENT = Draft202012Validator(affect_event_schema())
 EVENT_V1 = Draft202012Validator(V1_SCHEMA)
 POST = Draft202012Validator(post_schema())
-EXAMPLES = [FULL_EVENT, BARE_EVENT, NEUTRAL_EVENT]
+EXAMPLES = [FULL_EVENT, BARE_EVENT, NEUTRAL_EVENT, TWO_MODELS_EVENT]
 
 
 def written(message: msgspec.Struct) -> Any:
@@ -109,6 +116,9 @@ def test_what_was_not_asked_is_absent_and_what_was_found_empty_is_there() -> Non
         ("version", 2),
         ("post_id", ""),
         ("prompts", -1),
+        ("opinion", "third"),
+        ("models", {"third": {"id": "m"}}),
+        ("models", {"first": {"id": "m", "prompts": -1}}),
     ],
 )
 def test_the_schema_refuses_what_is_out_of_range(field: str, value: Any) -> None:
@@ -149,6 +159,14 @@ def test_a_consumer_of_version_1_finds_every_value_where_it_was() -> None:
     assert isinstance(FULL_EVENT.sentiment, Sentiment)
     again = msgspec.json.decode(msgspec.json.encode(read), type=AffectEvent)
     assert again == FULL_EVENT
+
+
+def test_two_models_are_additions_that_a_consumer_of_version_1_reads_past() -> None:
+    raw = msgspec.json.encode(TWO_MODELS_EVENT)
+    EVENT_V1.validate(json.loads(raw))
+    read = msgspec.json.decode(raw, type=AffectEventV1)
+    assert read.model.id == "lzw1008/Emollama-chat-7b"
+    assert read.prompts == 5
 
 
 def test_every_field_of_version_1_is_still_there() -> None:

@@ -86,6 +86,13 @@ def test_everything_that_is_counted_is_scraped() -> None:
     meter.on_request("http://gpu", "V-reg", "Overloaded", 0.001)
     meter.on_limit("http://gpu", 48)
     meter.on_breaker("http://gpu", BreakerState.OPEN)
+    meter.expect_second(["http://gpu"], ["http://small"])
+    meter.second_available = lambda: True
+    meter.opinion("both", 2, 3)
+    meter.second_missing("late")
+    meter.shed()
+    meter.shed_share(0.25)
+    meter.agreement(0.84)
     found = scraped(meter)
     expected = {
         ("emostream_lag_posts", ("1", "posts")): 15,
@@ -124,6 +131,16 @@ def test_everything_that_is_counted_is_scraped() -> None:
         ("emostream_fuse_blown", ()): 1,
         ("emostream_ready", ()): 1,
         ("emostream_model_info", ("Emollama-7b", "abc")): 1,
+        ("emostream_opinions_total", ("both",)): 1,
+        ("emostream_opinions_total", ("second",)): 0,
+        ("emostream_model_prompts_total", ("first",)): 2,
+        ("emostream_model_prompts_total", ("second",)): 3,
+        ("emostream_second_missing_total", ("late",)): 1,
+        ("emostream_shed_posts_total", ()): 1,
+        ("emostream_shed_share", ()): 0.25,
+        ("emostream_models_correlation", ("V-reg",)): 0.84,
+        ("emostream_model_upstream_info", ("http://small", "second")): 1,
+        ("emostream_second_available", ("second",)): 1,
     }
     assert {key: found.get(key) for key in expected} == expected
     assert not any(name == "emostream_lag_posts" and "2" in labels for name, labels in found)
