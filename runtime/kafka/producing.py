@@ -98,16 +98,21 @@ class BoundedProducer:
         self.errors: Counter[str] = Counter()
         """Class of the delivery error to how often."""
 
-    async def send(self, record: Outgoing, on_ack: Callable[[], None] | None = None) -> None:
+    async def send(
+        self,
+        record: Outgoing,
+        on_ack: Callable[[], None] | None = None,
+        on_fail: Callable[[BaseException], None] | None = None,
+    ) -> None:
         """Hand over one record, after waiting for room; `on_ack` is called once it is written.
 
-        A record that Kafka refuses counts as failed, and sending goes on.
+        A record that Kafka refuses counts as failed, `on_fail` is called, and sending goes on.
 
         Raises:
             DeliveryStalled: nothing was acknowledged for the delivery timeout.
         """
         if record.key is None and record.value is None:
-            self._fail(_EmptyRecordError())  # aiokafka can't write one
+            self._fail(_EmptyRecordError(), on_fail)  # aiokafka can't write one
             return
         while self.in_flight >= self._max_in_flight:
             await self._acknowledgement()
@@ -121,7 +126,7 @@ class BoundedProducer:
                     headers=list(record.headers),
                 )
         except MessageSizeTooLargeError as error:
-            self._fail(error)
+            self._fail(error, on_fail)
         except (KafkaError, TimeoutError) as error:
             self._fail(error)
             raise DeliveryStalled(
@@ -130,7 +135,7 @@ class BoundedProducer:
             ) from error
         else:
             self.in_flight += 1
-            report.add_done_callback(partial(self._reported, on_ack))
+            report.add_done_callback(partial(self._reported, on_ack, on_fail))
 
     async def drain(self) -> None:
         """Return when every record has its delivery report.
@@ -152,21 +157,30 @@ class BoundedProducer:
                 f" {self.in_flight} records in flight: is the broker up?"
             ) from None
 
-    def _reported(self, on_ack: Callable[[], None] | None, report: "asyncio.Future[Any]") -> None:
+    def _reported(
+        self,
+        on_ack: Callable[[], None] | None,
+        on_fail: Callable[[BaseException], None] | None,
+        report: "asyncio.Future[Any]",
+    ) -> None:
         self.in_flight -= 1
         self._progress.set()
         if report.cancelled():
-            self._fail(asyncio.CancelledError())
+            self._fail(asyncio.CancelledError(), on_fail)
         elif error := report.exception():
-            self._fail(error)
+            self._fail(error, on_fail)
         else:
             self.acked += 1
             if on_ack:
                 on_ack()
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(
+        self, error: BaseException, on_fail: Callable[[BaseException], None] | None = None
+    ) -> None:
         self.failed += 1
         self.errors[type(error).__name__.lstrip("_")] += 1
+        if on_fail:
+            on_fail(error)
 
 
 @asynccontextmanager

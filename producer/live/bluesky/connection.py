@@ -1,0 +1,117 @@
+"""Jetstream on the wire: one websocket to one host, and what can go wrong with it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+
+import aiohttp
+
+from producer.live import source as reasons
+from producer.live.bluesky.message import MAX_MESSAGE_BYTES
+from producer.live.user_agent import USER_AGENT
+
+_MAX_FRAME_BYTES = 16 * 1024 * 1024
+"""What is read of a host that keeps no bound. Past it the connection can't go on."""
+_CONNECT_S = 10.0
+_PING_S = 30.0
+"""Jetstream's own rhythm; a dead connection is seen after one and a half."""
+_COLLECTION = "app.bsky.feed.post"
+_TOO_BIG = 1009
+"""The websocket's close code for it (RFC 6455, 7.4.1)."""
+
+
+class Broken(Exception):  # noqa: N818 - what it is, not that it is an error
+    """The connection is gone, or was not made. `reason` is one of `DISCONNECTED`."""
+
+    def __init__(self, reason: str, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.status = status
+        """HTTP's, where the host answered with one instead of a websocket."""
+
+
+class Connection(Protocol):
+    """An open websocket."""
+
+    async def receive(self) -> bytes | None:
+        """Wait for a message; None for a frame that can't be one.
+
+        Raises:
+            Broken: there won't be any more.
+        """
+
+
+class Jetstream(Protocol):
+    """Opens connections."""
+
+    def connect(self, url: str, cursor: int | None) -> AbstractAsyncContextManager[Connection]:
+        """Connect to a host; posts from `cursor` on (Unix microseconds), None for live.
+
+        Raises (on entering):
+            Broken: no connection.
+        """
+
+
+class AiohttpJetstream:
+    """Jetstream by aiohttp: 6 µs a message."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    @asynccontextmanager
+    async def connect(self, url: str, cursor: int | None) -> AsyncIterator[Connection]:
+        """Connect to a host; see `Jetstream`."""
+        params = {"wantedCollections": _COLLECTION, "maxMessageSizeBytes": str(MAX_MESSAGE_BYTES)}
+        if cursor is not None:
+            params["cursor"] = str(cursor)
+        try:
+            socket = await self._session.ws_connect(
+                url,
+                params=params,
+                headers={"User-Agent": USER_AGENT},
+                max_msg_size=_MAX_FRAME_BYTES,
+                heartbeat=_PING_S,
+                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
+                decode_text=False,  # a text that is no UTF-8 is then one bad message, no more
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise Broken(
+                reasons.REFUSED, f"HTTP status {error.status}", status=error.status
+            ) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Broken(reasons.UNREACHABLE, said(error)) from None
+        try:
+            yield _Socket(socket)
+        finally:
+            await socket.close()
+
+
+def jetstream_session() -> aiohttp.ClientSession:
+    """Make the session that `AiohttpJetstream` uses, with a bound on connecting only."""
+    timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S, sock_connect=_CONNECT_S)
+    return aiohttp.ClientSession(timeout=timeout)
+
+
+class _Socket:
+    def __init__(self, socket: "aiohttp.ClientWebSocketResponse[bool]") -> None:
+        self._socket = socket
+
+    async def receive(self) -> bytes | None:
+        message = await self._socket.receive()
+        if message.type is aiohttp.WSMsgType.TEXT:
+            data: bytes = message.data
+            return data
+        if message.type is aiohttp.WSMsgType.BINARY:
+            return None
+        if self._socket.close_code == _TOO_BIG:
+            raise Broken(reasons.OVERSIZED, f"a message over {_MAX_FRAME_BYTES:,} bytes")
+        raise Broken(reasons.CLOSED, f"closed with {self._socket.close_code}")
+
+
+def said(error: BaseException) -> str:
+    """Name an error of a connection, in the operating system's words where there are some."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name can't be resolved"
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
+        return error.os_error.strerror
+    return type(error).__name__

@@ -1,0 +1,64 @@
+"""The Jetstream hosts, and which one's turn it is."""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+HOSTS = (
+    "jetstream.us-east.bsky.network",
+    "jetstream.us-west.bsky.network",
+    "jetstream1.us-east.bsky.network",
+    "jetstream2.us-east.bsky.network",
+    "jetstream1.us-west.bsky.network",
+    "jetstream2.us-west.bsky.network",
+)
+"""Bluesky's public instances: version 2 first, then the older ones
+(github.com/bluesky-social/jetstream)."""
+
+_PATH = "/subscribe"
+
+
+def host_url(host: str) -> str:
+    """Give a host's address: `wss://HOST/subscribe` unless it names scheme or path itself.
+
+    Raises:
+        ValueError: it is no host, and no ws:// or wss:// address.
+    """
+    parts = urlsplit(host if "://" in host else f"wss://{host}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == -1:
+        raise ValueError(f"--host {host}: name a host, or an address ws://… or wss://…")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(
+            "--host: an address without credentials and options; Jetstream needs neither"
+        )
+    path = parts.path if parts.path not in ("", "/") else _PATH
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+class Hosts:
+    """Addresses in turn."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        """At least one."""
+        self._urls = tuple(urls)
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return len(self._urls)
+
+    @property
+    def current(self) -> str:
+        """The one that is used."""
+        return self._urls[self._turn]
+
+    def leave(self) -> None:
+        """Go to the next."""
+        self._turn = (self._turn + 1) % len(self._urls)
+
+
+def default_urls() -> list[str]:
+    """Give the addresses of Bluesky's public instances."""
+    return [host_url(host) for host in HOSTS]

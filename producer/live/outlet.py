@@ -1,0 +1,52 @@
+"""Kafka as the live service sees it: a producer, and what the topic's end says, both at once."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import NamedTuple, Protocol
+
+from producer.live.resume import Resume, read_back
+from runtime.clock import Clock
+from runtime.kafka.connection import Broker
+from runtime.kafka.producing import Delivery, RecordProducer, kafka_producer
+from runtime.kafka.topic_log import kafka_topic_log
+
+
+class Opened(NamedTuple):
+    """One opening, until the first fault."""
+
+    producer: RecordProducer
+    resume: Resume
+
+
+class Outlet(Protocol):
+    """Where records go."""
+
+    def open(self, sources: Mapping[str, float]) -> AbstractAsyncContextManager[Opened]:
+        """Connect, and read where these sources, each with its replay in seconds, go on.
+
+        Raises (on entering):
+            KafkaFault: no broker, no topic, no right.
+        """
+
+
+class KafkaOutlet:
+    """A topic of a Kafka cluster."""
+
+    def __init__(
+        self, broker: Broker, topic: str, *, delivery: Delivery, remember: int, clock: Clock
+    ) -> None:
+        self._broker = broker
+        self._topic = topic
+        self._delivery = delivery
+        self._remember = remember
+        self._clock = clock
+
+    @asynccontextmanager
+    async def open(self, sources: Mapping[str, float]) -> AsyncIterator[Opened]:
+        """Connect, and read where these sources go on; see `Outlet`."""
+        async with kafka_producer(self._broker, self._delivery, topics=[self._topic]) as producer:
+            async with kafka_topic_log(self._topic, self._broker) as log:
+                resume = await read_back(
+                    log, sources, remember=self._remember, now=self._clock.wall()
+                )
+            yield Opened(producer, resume)

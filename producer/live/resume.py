@@ -1,0 +1,103 @@
+"""Where to go on: the largest watermark at the topic's end, and what was sent there last.
+
+Read from the topic itself, so that the place and the posts can't disagree, and nothing else has to
+be kept: a crash, a moved container and a lost disk are all the same.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from producer.live import headers
+from producer.live.sent import Sent, digest_of
+from runtime.kafka.topic_log import Span, StoredRecord, TopicLog
+from schemas import Post
+
+_FIRST_RECORDS = 2_000
+"""Of each partition, from its end: a minute of a busy stream on each of a few partitions."""
+_FACTOR = 4
+"""Each further look goes back so many times as far, while a source has not been found."""
+_MOST_RECORDS = 500_000
+"""All looks together: some 15 s. A new source on a busy topic is not looked for any longer."""
+
+_author = msgspec.json.Decoder(Post).decode
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """What the topic's end says."""
+
+    watermarks: Mapping[str, int]
+    """By source, Unix microseconds; none for a source that has nothing there."""
+    sent: Sent
+
+
+async def read_back(
+    log: TopicLog, sources: Mapping[str, float], *, remember: int, now: float
+) -> Resume:
+    """Read the end of a topic for these sources, each with how far back it can replay (seconds).
+
+    Looks at the last records of each partition first, and further back while a source is missing;
+    what was written before any source's replay reaches is of no use, and isn't read. `remember` is
+    how many posts are remembered at most, `now` the time in Unix seconds.
+
+    Raises:
+        ReadingStalled: the broker stopped giving records.
+    """
+    reach = datetime.fromtimestamp(now, UTC) - timedelta(seconds=max(sources.values(), default=0.0))
+    whole = await log.spans(since=reach)
+    watermarks: dict[str, int] = {}
+    records: list[StoredRecord] = []
+    taken = {partition: span.end for partition, span in whole.items()}
+    size = max(_FIRST_RECORDS, remember // max(len(whole), 1))
+    looked = 0
+    while looked < _MOST_RECORDS and any(taken[p] > span.start for p, span in whole.items()):
+        spans = {
+            partition: Span(max(span.start, taken[partition] - size), taken[partition])
+            for partition, span in whole.items()
+        }
+        room = remember - len(records)
+        async for record in log.read(spans):
+            looked += 1
+            found = headers.read(record.headers)
+            if found is None or found.source not in sources:
+                continue
+            if room > 0:
+                records.append(record)
+            watermarks[found.source] = max(found.watermark, watermarks.get(found.source, 0))
+        taken = {partition: span.start for partition, span in spans.items()}
+        if watermarks.keys() >= sources.keys():
+            break
+        size *= _FACTOR
+    return Resume(watermarks, _remembered(records, remember))
+
+
+def _remembered(records: list[StoredRecord], most: int) -> Sent:
+    sent = Sent(most)
+    # Within a partition by offset; between partitions the order says only what is forgotten first.
+    for record in sorted(records, key=lambda one: (one.timestamp_ms, one.offset)):
+        found = headers.read(record.headers)
+        if found is None or record.key is None:
+            continue
+        key = record.key.decode(errors="replace")
+        if record.value is None:
+            sent.remember_deleted(key, found.version)
+            continue
+        digest = digest_of(record.value)
+        if not sent.is_news(key, found.version, digest):
+            continue
+        sent.remember(
+            key,
+            version=found.version,
+            digest=digest,
+            author=_author_of(record.value),
+            alias=found.alias,
+        )
+    return sent
+
+
+def _author_of(value: bytes) -> str:
+    try:
+        return _author(value).author or ""
+    except (msgspec.DecodeError, UnicodeError):
+        return ""

@@ -1,0 +1,211 @@
+"""Kafka's faults and crashes: what it didn't acknowledge is sent again, and little else."""
+
+from functools import partial
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producer.live import LiveSettings, SourceFailed, SourceRefused
+from producer.live.items import Found, Gone, Item
+from runtime.clock import SystemClock
+from runtime.kafka.errors import Denied, TopicMissing, Unreachable
+from runtime.settings.telemetry import Http
+from tests.producer.live.memory_kafka import HastyClock, MemoryKafka, run
+from tests.producer.live.scripted import ScriptedSource, found, gone, made, passed
+
+
+def now_us() -> int:
+    return int(SystemClock().wall() * 1e6)
+
+
+async def test_after_a_send_that_failed_all_goes_on_at_the_watermark() -> None:
+    start = now_us() + 1_000_000
+    items = [found(number, start + number) for number in range(50)]
+    source = ScriptedSource(items)
+    kafka = MemoryKafka()
+    lost = iter([True])
+    kafka.lose = lambda key: key == b"p30" and next(lost, False)
+    report = await run(
+        made(source),
+        kafka,
+        names=["scripted"],
+        until=lambda: kafka.holds("p49"),
+        clock=HastyClock(),
+    )
+    assert report.failure is None
+    assert set(kafka.keys()) == {f"p{n}" for n in range(50)}
+    assert len(source.sinces) == 2
+    assert source.sinces[1] <= start + 30
+
+
+async def test_an_edit_or_a_deletion_overtaken_by_a_replay_stays() -> None:
+    at = now_us()
+    items: list[Item] = [
+        found(1, at + 1, version="1"),
+        found(1, at + 2, version="2", text="edited"),
+        found(2, at + 3),
+        gone(2, at + 4),
+        found(3, at + 5),
+    ]
+    kafka = MemoryKafka()
+    for number in (4, 5):
+        items.append(found(number, at + 2 + number))
+        source = ScriptedSource(items, rewind=1_000_000)
+        await run(made(source), kafka, names=["scripted"], until=partial(kafka.holds, f"p{number}"))
+    assert msgspec.json.decode(kafka.newest()["p1"] or b"")["text"] == "edited"
+    assert kafka.newest()["p2"] is None
+    assert kafka.keys().count("p1") == 2
+    assert kafka.keys().count("p2") == 2
+
+
+async def test_a_deletion_finds_a_post_of_the_run_before_by_its_other_name_too() -> None:
+    at, kafka = now_us(), MemoryKafka()
+    first = ScriptedSource([found(1, at), found(2, at + 1)])
+    await run(made(first), kafka, names=["scripted"], until=lambda: kafka.holds("p2"))
+    items: list[Item] = [Gone(alias="alias1", position=at + 2), found(3, at + 3)]
+    await run(
+        made(ScriptedSource(items)), kafka, names=["scripted"], until=lambda: kafka.holds("p3")
+    )
+    assert kafka.newest()["p1"] is None
+    assert kafka.newest()["p2"] is not None
+
+
+async def test_what_is_passed_over_needs_no_record_to_be_behind_us() -> None:
+    at, kafka = now_us() - 1_000_000, MemoryKafka()
+    kafka.begin("scripted", at)
+    items: list[Item] = [*(passed(at + n) for n in range(100)), found(2, at + 200)]
+    await run(
+        made(ScriptedSource(items)), kafka, names=["scripted"], until=lambda: kafka.holds("p2")
+    )
+    later = ScriptedSource([found(3, at + 300)])
+    await run(made(later), kafka, names=["scripted"], until=lambda: kafka.holds("p3"))
+    assert later.sinces == [at + 99]
+
+
+async def test_two_sources_of_one_topic_go_on_each_at_its_own_place() -> None:
+    at, kafka = now_us() - 2_000_000, MemoryKafka()
+    kafka.begin("one", at)
+    kafka.begin("two", at)
+    one = ScriptedSource([found(n, at + n) for n in range(1, 6)], name="one")
+    two = ScriptedSource([found(10 + n, at + 1_000_000 + n) for n in range(5)], name="two")
+    await run(made(one, two), kafka, names=["one", "two"], until=lambda: len(kafka.records) == 12)
+    again = (ScriptedSource([], name="one"), ScriptedSource([found(99, now_us())], name="two"))
+    await run(made(*again), kafka, names=["one", "two"], until=lambda: kafka.holds("p99"))
+    assert again[0].sinces[0] <= at + 5
+    assert at <= again[1].sinces[0] <= at + 1_000_005
+
+
+async def test_a_place_in_the_future_is_not_believed() -> None:
+    at, kafka = now_us(), MemoryKafka()
+    hour = 3_600_000_000
+    first = ScriptedSource([found(1, at + hour), found(2, at + hour + 1)])
+    await run(made(first), kafka, names=["scripted"], until=lambda: kafka.holds("p2"))
+    second = ScriptedSource([found(3, at + 2 * hour)])
+    await run(made(second), kafka, names=["scripted"], until=lambda: kafka.holds("p3"))
+    assert second.sinces[0] <= now_us()
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (Unreachable("no broker"), 1),
+        (TopicMissing("no topic; create it"), 2),
+        (Denied("wrong password"), 1),
+    ],
+)
+async def test_a_start_without_kafka_fails_at_once(fault: Exception, status: int) -> None:
+    kafka = MemoryKafka()
+    kafka.away = [fault]  # type: ignore[list-item]
+    report = await run(made(ScriptedSource([])), kafka, names=["scripted"], until=lambda: False)
+    assert (report.exit_code, report.failure) == (status, str(fault))
+
+
+async def test_a_source_that_ends_leaves_the_others_alone_and_the_last_ends_the_run() -> None:
+    at, kafka = now_us(), MemoryKafka()
+    ends = ScriptedSource([], name="ends", ends=SourceFailed("no host"))
+    lasts = ScriptedSource([found(1, at)], name="lasts")
+    report = await run(
+        made(ends, lasts), kafka, names=["ends", "lasts"], until=lambda: kafka.holds("p1")
+    )
+    assert report.failure is None
+    alone = ScriptedSource([found(2, at + 1)], ends=SourceRefused("wrong token"))
+    report = await run(made(alone), kafka, names=["scripted"], until=lambda: False)
+    assert (report.exit_code, report.failure) == (3, "wrong token")
+    assert kafka.holds("p2")  # what it gave before is written
+
+
+async def test_a_limit_ends_the_run() -> None:
+    at, kafka = now_us(), MemoryKafka()
+    source = ScriptedSource([found(n, at + n) for n in range(5)])
+    report = await run(
+        made(source),
+        kafka,
+        names=["scripted"],
+        until=lambda: False,
+        settings=LiveSettings(limit=5, http=Http(port=0)),
+    )
+    assert (report.posts, report.written, report.exit_code) == (5, 5, 0)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[Item]:
+    """Posts, edits and deletions in order, some positions shared."""
+    at, versions = 1_000_000, dict.fromkeys(range(6), 0)
+    items: list[Item] = []
+    for _ in range(draw(st.integers(5, 60))):
+        at += draw(st.sampled_from([0, 1, 40]))
+        number = draw(st.integers(0, 5))
+        versions[number] += 1
+        version = f"{versions[number]:06}"
+        if draw(st.integers(0, 4)) == 0:
+            items.append(gone(number, at, version))
+        else:
+            items.append(found(number, at, version=version, text=version))
+    return items
+
+
+@settings(max_examples=60)
+@given(items=streams(), failing=st.sets(st.integers(0, 80), max_size=4), rewind=st.integers(0, 50))
+async def test_whenever_kafka_fails_the_topics_last_word_is_the_streams(
+    items: list[Item], failing: set[int], rewind: int
+) -> None:
+    """Whatever is lost on the way, each key ends with its newest version or its tombstone."""
+    start = now_us() - 2_000_000
+    shifted: list[Item] = [_shifted(item, start) for item in items]
+    shifted.append(found(100, start + 9_000_000 // 10_000))
+    kafka = MemoryKafka()
+    kafka.begin("scripted", start)
+    kafka.patience_s = 2
+    sends = iter(range(1_000_000))
+    kafka.lose = lambda _key: next(sends) in failing
+    last: dict[str, Item] = {_key(item): item for item in shifted}
+    source = ScriptedSource(shifted, rewind=rewind)
+    report = await run(
+        made(source),
+        kafka,
+        names=["scripted"],
+        until=lambda: kafka.holds("p100"),
+        clock=HastyClock(),
+    )
+    assert report.failure is None
+    newest = kafka.newest()
+    for key, item in last.items():
+        if isinstance(item, Found):
+            assert msgspec.json.decode(newest[key] or b"")["text"] == item.post.text
+        else:
+            assert newest.get(key) is None
+
+
+def _key(item: Item) -> str:
+    if isinstance(item, Found):
+        return item.post.id
+    assert isinstance(item, Gone)
+    return item.key
+
+
+def _shifted(item: Item, start: int) -> Item:
+    assert item.position is not None
+    position = item.position - 1_000_000 + start
+    return msgspec.structs.replace(item, position=position)
