@@ -17,7 +17,7 @@ _COMMANDS = {
     "consume:consume": "Consume posts, ask the model, publish affect events.",
     "ask:ask": "Ask the model about one text.",
     "monitor:app": "Watch the events: windows, alerts and the live page.",
-    "events:events": "Print what was read in the posts, once or as it comes.",
+    "events:app": "Print what was read in the posts, or write it as Parquet files.",
     "alerts:app": "Alerts: print them, acknowledge, note, mute, report a false alarm.",
     "doctor:doctor": "Check everything that the consumer needs; say what to change.",
     "topics:app": "Make emostream's topics, with sensible settings.",

@@ -13,6 +13,7 @@ from emollm.models import MODELS
 from monitor import settings as monitor_settings
 from monitor.notify import log_events as notify_events
 from monitor.page import log_events as page_events
+from monitor.tables import tables
 from monitor.telemetry import log_events as monitor_events
 from monitor.telemetry import metrics as monitor_metrics
 from runtime.telemetry import log_events as shared
@@ -36,11 +37,13 @@ def documents() -> dict[str, str]:
     }.items():
         operations = replaced(operations, block, text)
     delivery = (ROOT / "docs/delivery.md").read_text(encoding="utf-8")
+    tables_page = (ROOT / "docs/tables.md").read_text(encoding="utf-8")
     return {
         "docs/configuration.md": settings.to_markdown() + monitor_settings.to_markdown(),
         "docs/delivery.md": replaced(delivery, "dead-letters", dead_letters.to_markdown()),
         "docs/operations.md": operations,
         "docs/models.md": models_page(),
+        "docs/tables.md": replaced(tables_page, "columns", tables.to_markdown()),
     }
 
 

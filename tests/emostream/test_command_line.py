@@ -56,6 +56,7 @@ def test_the_overview_has_a_line_for_each_command() -> None:
         *("dlq list", "dlq show", "dlq replay", "offsets skip"),
         "models for-tgi",
         *("alerts ack", "alerts note", "alerts mute", "alerts false"),
+        "events export",
         "monitor",
         "monitor notify",
         "monitor backtest",
