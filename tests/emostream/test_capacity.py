@@ -1,0 +1,113 @@
+"""Estimates: they follow from their figures, and where there is none, none is made up."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.settings import Settings
+from consumer.telemetry import metrics
+from emollm.models import MODELS, find_model
+from emollm.pool import PoolOptions
+from emostream.__main__ import make_app
+from emostream.capacity import (
+    GPUS,
+    IN_FLIGHT,
+    PROMPTS_PER_POST,
+    USE,
+    WITH_SECOND_OPINION,
+    Unknown,
+    plan,
+)
+from emostream.exits import CommandError
+from monitor.telemetry import metrics as monitor_metrics
+
+CHAT = find_model("Emollama-chat-7b")
+BIG = find_model("Emollama-chat-13b")
+
+
+def test_all_of_bluesky_is_one_a100() -> None:
+    made = plan(posts_per_s=36, card=CHAT, gpu="a100")
+    assert (made.servers, made.consumers, made.partitions) == (1, 2, 4)
+    assert made.prompts_per_s_each == pytest.approx(154, abs=1)
+    assert made.usd_per_million_full == pytest.approx((8.1, 11.1), abs=0.1)
+    assert made.saturates[0].name == "model servers"
+
+
+def test_a_second_opinion_is_nearly_half_as_many_prompts_again() -> None:
+    now = plan(posts_per_s=1, card=CHAT, gpu="h100")
+    less = plan(posts_per_s=1, card=CHAT, gpu="h100", prompts_per_post=WITH_SECOND_OPINION)
+    assert less.posts_per_s_each / now.posts_per_s_each == pytest.approx(
+        PROMPTS_PER_POST / WITH_SECOND_OPINION
+    )
+
+
+def test_twice_the_parameters_are_half_as_fast_and_named_as_derived() -> None:
+    small, big = (plan(posts_per_s=1, card=card, gpu="h100") for card in (CHAT, BIG))
+    assert big.prompts_per_s_each == pytest.approx(small.prompts_per_s_each / 2)
+    assert (small.basis, big.basis) == ("published", "derived")
+    assert plan(posts_per_s=1, card=CHAT, gpu="l4").basis == "guess"
+
+
+@pytest.mark.parametrize("name", ["Emot5-large", "Emobart-large"])
+def test_without_a_figure_it_asks_for_a_measurement(name: str) -> None:
+    card = find_model(name)
+    with pytest.raises(Unknown, match="--prompts-per-s"):
+        plan(posts_per_s=1, card=card, gpu="a100")
+    assert plan(posts_per_s=1, card=card, gpu="a100", prompts_per_s=400).basis == "yours"
+
+
+def test_a_model_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(Unknown, match="24 GB: take a larger one"):
+        plan(posts_per_s=1, card=BIG, gpu="l4")
+
+
+@given(
+    st.floats(0.1, 1e5),
+    st.sampled_from(sorted(GPUS)),
+    st.floats(0.1, 20),
+    st.floats(10, 2_000),
+)
+def test_what_is_planned_carries_the_load(
+    posts: float, gpu: str, prompts: float, tokens: float
+) -> None:
+    made = plan(
+        posts_per_s=posts, card=CHAT, gpu=gpu, prompts_per_post=prompts, tokens_per_prompt=tokens
+    )
+    assert made.servers * made.posts_per_s_each >= posts * (1 - 1e-9)
+    assert (made.servers - 1) * made.posts_per_s_each < posts
+    assert made.partitions >= 2 * made.consumers
+    assert made.posts_per_s_each * prompts == pytest.approx(made.prompts_per_s_each * USE)
+    full = {stage.name: stage.posts_per_s for stage in made.saturates}
+    assert list(full.values()) == sorted(full.values())
+    assert min(full["model servers"], full["consumers"], full["partitions"]) >= posts * (1 - 1e-9)
+    if (here := made.usd_per_million_here) and (busy := made.usd_per_million_full):
+        assert here[0] >= busy[0] * (1 - 1e-9)
+
+
+def test_its_defaults_are_the_programs() -> None:
+    assert IN_FLIGHT == PoolOptions().max_concurrency == Settings().model.max_concurrency
+    known = {one.name for one in (*metrics.ALL, *monitor_metrics.ALL)}
+    words = " ".join(stage.watch for stage in plan(posts_per_s=1, card=CHAT, gpu="a100").saturates)
+    named = {word.strip(";") for word in words.split() if word.startswith("emostream_")}
+    assert len(named) == 3
+    assert named <= known
+    assert {card.name for card in MODELS} >= {CHAT.name, BIG.name}
+
+
+def test_the_command_prints_it_and_refuses_in_a_sentence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    app = make_app(overview=False)
+    app(["plan", "--posts-per-s", "36"])
+    said = capsys.readouterr().out
+    assert "1 x a100 with Emollama-chat-7b, 38 posts/s each" in said
+    assert "Full first: model servers" in said
+    app(["plan", "--posts-per-s", "36", "--json"])
+    assert math.isclose(json.loads(capsys.readouterr().out)["posts_per_s"], 36)
+    for words in (["--gpu", "tpu"], ["--model", "gpt"]):
+        with pytest.raises(CommandError) as refused:
+            app(["plan", "--posts-per-s", "36", *words])
+        assert refused.value.status == 2
