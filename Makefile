@@ -75,9 +75,10 @@ format: $(VENV)/.dev ## let ruff repair what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generated: $(VENV)/.dev ## write again what is generated: JSON Schemas, AsyncAPI, docs
+generated: $(VENV)/.dev ## write again what is generated: JSON Schemas, AsyncAPI, docs, dashboards
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python -m emostream.reference
+	$(BIN)/python -m infra.grafana.generate
 
 lock: $(VENV)/.lock ## resolve the requirements again: constraints.txt and locks/ (ARGS=--upgrade: the newest)
 	UV=$(BIN)/uv .ci/lock $(ARGS)
