@@ -35,6 +35,18 @@ Make = Callable[[ServerOptions], Transport]
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # on each loop of conftest.py
 
 
+def answering_once(then: Behaviour) -> Behaviour:
+    """Answer a connection's first request, and behave otherwise from the second on."""
+
+    async def behave(request: Request, connection: Connection) -> None:
+        if connection.served:
+            await then(request, connection)
+        else:
+            await connection.write(http(200, OK))
+
+    return behave
+
+
 @pytest.fixture(params=[HttpTransport])
 def make(request: pytest.FixtureRequest) -> Make:
     """Any transport must hold: another one joins here."""
@@ -157,8 +169,9 @@ async def test_an_answer_that_began_is_not_asked_again(make: Make) -> None:
 
 
 async def test_a_server_that_hangs_costs_the_deadline_and_its_connection(make: Make) -> None:
-    async with RawServer(hanging) as server:
+    async with RawServer(answering_once(hanging)) as server:
         transport = make(ServerOptions(url=server.url))
+        await transport.get("/health", 5.0)  # so that the deadline is the answer's alone
         with pytest.raises(DeadlinePassed):
             await transport.post("/generate", b"{}", 0.05)
         await asyncio.wait_for(server.connections[0].closed.wait(), 5.0)
@@ -170,8 +183,9 @@ async def test_the_deadline_holds_for_an_answer_that_drips(make: Make) -> None:
         await connection.write(http(200, OK)[:-5])
         await connection.until_closed()
 
-    async with RawServer(behave) as server:
+    async with RawServer(answering_once(behave)) as server:
         transport = make(ServerOptions(url=server.url))
+        await transport.get("/health", 5.0)
         with pytest.raises(DeadlinePassed):
             await transport.get("/health", 0.05)
         await asyncio.wait_for(server.connections[0].closed.wait(), 5.0)
@@ -233,25 +247,27 @@ async def test_a_connection_that_the_server_will_close_is_not_used_again(make: M
     assert len(server.requests) == len(server.connections) == 2
 
 
-async def test_an_answer_to_no_question_is_never_taken_for_one(make: Make) -> None:
+@pytest.mark.parametrize("late", [False, True])
+async def test_an_answer_to_no_question_is_never_taken_for_one(make: Make, *, late: bool) -> None:
     # A second answer in the first one's packet, or later (a proxy's 408): read as the next
     # prompt's answer, it would shift all answers by one.
     wrong = http(200, b'{"generated_text":"fear"}')
-    for late in (False, True):
+    first_was_read = asyncio.Semaphore(0)
 
-        async def behave(_: Request, connection: Connection, *, late: bool = late) -> None:
-            await connection.write(http(200, OK) if late else http(200, OK) + wrong)
-            if late:
-                await asyncio.sleep(0.02)
-                await connection.write(wrong)
+    async def behave(_: Request, connection: Connection) -> None:
+        await connection.write(http(200, OK) if late else http(200, OK) + wrong)
+        if late:
+            await first_was_read.acquire()
+            await connection.write(wrong)
 
-        async with RawServer(behave) as server:
-            transport = make(ServerOptions(url=server.url))
-            for _ in range(3):
-                assert (await transport.post("/generate", b"{}", 5.0)).body == OK
-                await asyncio.sleep(0.05)
-            await transport.aclose()
-        assert len(server.connections) == 3
+    async with RawServer(behave) as server:
+        transport = make(ServerOptions(url=server.url))
+        for number in range(3):
+            assert (await transport.post("/generate", b"{}", 5.0)).body == OK
+            first_was_read.release()
+            await asyncio.wait_for(server.connections[number].closed.wait(), 5.0)
+        await transport.aclose()
+    assert len(server.connections) == 3
 
 
 async def test_an_answer_before_the_whole_request_was_sent_ends_the_connection(make: Make) -> None:
@@ -268,7 +284,7 @@ async def test_an_answer_before_the_whole_request_was_sent_ends_the_connection(m
         transport = make(ServerOptions(url=f"http://127.0.0.1:{port_of(server)}"))
         body = b"x" * 60_000_000  # no socket buffer takes that much
         for _ in range(2):
-            assert (await transport.post("/generate", body, 5.0)).status == 413
+            assert (await transport.post("/generate", body, 60.0)).status == 413
         await transport.aclose()
 
 
