@@ -57,6 +57,7 @@ OTHERS = {
     # Placeholders of the text around them.
     "emostream alerts ack|note|mute|false": Other("emostream alerts ack --help"),
     "emostream produce replay": Other("emostream produce replay posts.jsonl"),
+    "emostream events export": Other("emostream events export --help"),
     "emostream predict": Other("emostream predict --help"),
     "emostream models for-tgi": Other("emostream models for-tgi --help"),
     # Models that aren't here: a sentence, whether or not torch is.
