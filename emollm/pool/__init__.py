@@ -6,7 +6,7 @@ await pool.aclose()
 """
 
 from emollm.errors import PoolBroken, PoolClosed
-from emollm.pool.advice import advice
+from emollm.pool.advice import advice, remedy
 from emollm.pool.breaker import BreakerState
 from emollm.pool.health import Prove
 from emollm.pool.observer import NullObserver, PoolObserver
@@ -27,4 +27,5 @@ __all__ = [
     "ServerState",
     "advice",
     "open_pool",
+    "remedy",
 ]

@@ -12,11 +12,14 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from infra.tgi import ServerSettings, StartError, TgiServer, serve
 from infra.tgi.engine import Encoded, Finish, Job
 from infra.tgi.engines.answer import Answer
 from infra.tgi.errors import EngineError
+from infra.tgi.events import ServerEvent
+from infra.tgi.router.batcher import Batcher
 from tests.infra.tgi.stand_in import StandIn
 from tests.polling import until
 
@@ -263,3 +266,27 @@ async def test_metrics_count_under_tgis_names() -> None:
     assert "tgi_request_duration_count 1" in lines
     assert "tgi_queue_size 0" in lines
     assert "tgi_batch_current_size 0" in lines
+
+
+async def test_a_queue_that_can_not_go_on_ends_the_server_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Asyncio would log it, and requests would hang while `/health` says 200."""
+
+    def breaks(batcher: Batcher, *, sampled: bool) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Batcher, "_take_batch", lambda self, sampled: breaks(self, sampled=sampled))
+    ready = asyncio.get_running_loop().create_future()
+    serving = asyncio.ensure_future(
+        serve(
+            ServerSettings(port=0, shutdown_seconds=0), on_ready=ready.set_result, engine=StandIn()
+        )
+    )
+    server = await ready
+    async with aiohttp.ClientSession(server.url) as client:
+        with capture_logs() as logs, pytest.raises(aiohttp.ClientError):
+            await post(client, "/generate", ASK)
+        with pytest.raises(ZeroDivisionError):
+            await serving
+    assert ServerEvent.CRASHED in {entry["event"] for entry in logs}
