@@ -6,12 +6,14 @@ import asyncio
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from infra.tgi import ServerSettings, StartError, TgiServer, serve
@@ -19,6 +21,7 @@ from infra.tgi.engine import Encoded, Finish, Job
 from infra.tgi.engines.answer import Answer
 from infra.tgi.errors import EngineError
 from infra.tgi.events import ServerEvent
+from infra.tgi.router import handlers
 from infra.tgi.router.batcher import Batcher
 from tests.infra.tgi.stand_in import StandIn
 from tests.polling import until
@@ -116,6 +119,24 @@ async def test_the_loop_answers_others_while_a_huge_text_is_tokenized() -> None:
         assert not huge.done()
         engine.gate.set()
         assert (await huge)[0] == 200
+
+
+@pytest.mark.parametrize(("words", "on_the_loop"), [(10, True), (100_000, False)])
+async def test_a_long_list_of_tokens_is_not_written_on_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch, words: int, *, on_the_loop: bool
+) -> None:
+    threads: list[int] = []
+    write = handlers.json_response
+
+    def watched(value: object) -> web.Response:
+        threads.append(threading.get_ident())
+        return write(value)
+
+    monkeypatch.setattr(handlers, "json_response", watched)
+    async with running(StandIn()) as (_, client):
+        status, _, body = await post(client, "/tokenize", {"inputs": "x " * words})
+    assert (status, len(json.loads(body)) >= words) == (200, True)
+    assert [one == threading.get_ident() for one in threads] == [on_the_loop]
 
 
 async def test_a_stream_ends_with_its_last_token_and_the_whole_text() -> None:
