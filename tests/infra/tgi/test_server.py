@@ -21,7 +21,7 @@ from infra.tgi.engine import Encoded, Finish, Job
 from infra.tgi.engines.answer import Answer
 from infra.tgi.errors import EngineError
 from infra.tgi.events import ServerEvent
-from infra.tgi.router import handlers
+from infra.tgi.router import handlers, responses
 from infra.tgi.router.batcher import Batcher
 from tests.infra.tgi.stand_in import StandIn
 from tests.polling import until
@@ -126,7 +126,7 @@ async def test_a_long_list_of_tokens_is_not_written_on_the_event_loop(
     monkeypatch: pytest.MonkeyPatch, words: int, *, on_the_loop: bool
 ) -> None:
     threads: list[int] = []
-    write = handlers.json_response
+    write = responses.json_response
 
     def watched(value: object) -> web.Response:
         threads.append(threading.get_ident())
