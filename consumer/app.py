@@ -1,6 +1,5 @@
 """The whole consumer: settings → service → exit status."""
 
-import asyncio
 import gc
 from collections.abc import Callable, Sequence
 
@@ -109,17 +108,16 @@ async def run(
             brokers=brokers,
             before_joining=analysis.open,
             beside=analysis.watch,
+            reporting=lambda: meter.progress.report(service.snapshot, SystemClock()),
             conceal=identifiers(settings).dead_letter,
         )
         meter.snapshot = health.snapshot = service.snapshot
         health.servers = analysis.servers
         if settings.model.second.servers:
             health.second = analysis.second_problems
-        reporting = asyncio.ensure_future(meter.progress.report(service.snapshot, SystemClock()))
         try:
             return await service.run(until=until, signals=signals)
         finally:
-            reporting.cancel()
             await analysis.aclose()
     except ServiceError as error:
         return _failed(error, error.exit_code)

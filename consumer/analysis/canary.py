@@ -8,6 +8,7 @@ from consumer.settings import ModelServers
 from emollm.canary import Canary, canaries_for
 from emollm.errors import GenerationFailed, ModelError, Overloaded, Poison, WrongModel
 from emollm.models import pairing_remedy
+from emollm.pool import remedy
 from emollm.protocol import Generation, ModelClient, Prompt
 from emollm.tasks import TASKS, Task
 
@@ -50,8 +51,10 @@ def prover(
 
         answers = await asyncio.gather(*map(ask, prompts))
         wrong: list[str] = []
+        refused: list[Poison] = []
         for canary, answer in zip(canaries, answers, strict=True):
             if isinstance(answer, Poison):
+                refused.append(answer)
                 wrong.append(f"{canary.key} of a known text was refused: {answer}")
             elif isinstance(answer, ModelError):
                 return answer
@@ -60,17 +63,21 @@ def prover(
         if not wrong:
             return None
         model = options.name or info.model_id
-        remedy = pairing_remedy(describe(options, info), info.dialect) or (
-            "Check which model the server loaded, and that this server can serve it"
-            " (docs/models.md)"
-        )
+        pairing = pairing_remedy(describe(options, info), info.dialect)
+        todo = pairing or _todo(refused if len(refused) == len(canaries) else [])
         return WrongModel(
             f"{model} at {client.url} does not answer as an EmoLLM would ({len(wrong)} of"
-            f" {len(canaries)} known texts): {wrong[0]}. {remedy}.",
+            f" {len(canaries)} known texts): {wrong[0]}. {todo}.",
             server=client.url,
         )
 
     return prove
+
+
+def _todo(all_refused: list[Poison]) -> str:
+    if all_refused:  # too small a limit, more likely than another model
+        return f"If it is the right model, {remedy(all_refused[0])}"
+    return "Check which model the server loaded, and that this server can serve it (docs/models.md)"
 
 
 async def _ask(client: ModelClient, prompt: Prompt, timeout_s: float) -> Generation | ModelError:

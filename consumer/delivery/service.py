@@ -8,10 +8,10 @@ from typing import Any
 import structlog
 
 from consumer.checks import check
-from consumer.delivery.background import BackgroundTasks
 from consumer.delivery.batcher import Batcher
 from consumer.delivery.checks import check_kafka
 from consumer.delivery.committer import Committer
+from consumer.delivery.end import log_end
 from consumer.delivery.fuse import Fuse
 from consumer.delivery.in_flight import InFlight
 from consumer.delivery.log_ends import LogEnds
@@ -29,8 +29,9 @@ from consumer.processor import RecordProcessor
 from consumer.telemetry import log_events
 from consumer.telemetry.observer import NullObserver, Observer
 from consumer.telemetry.state import PartitionState, Phase, Snapshot
+from runtime.background import BackgroundTasks, watched_callbacks
 from runtime.clock import Clock, SystemClock, sleep, wait_all
-from runtime.errors import AccessDenied, Broken, QuotableError, ServiceError
+from runtime.errors import AccessDenied, Broken, ServiceError
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.errors import Denied, KafkaFault
 from runtime.kafka.options import KafkaOptions
@@ -71,18 +72,21 @@ class Service:
         brokers: Brokers | None = None,
         before_joining: Callable[[], Awaitable[None]] | None = None,
         beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        reporting: Callable[[], Coroutine[Any, Any, None]] | None = None,
         conceal: Callable[[DeadLetter], DeadLetter] = lambda dead_letter: dead_letter,
     ) -> None:
         """`before_joining` is awaited between the checks of Kafka and joining the group.
 
         The processor must be ready when it returns. `beside` runs from then on, to tell what goes
-        wrong while no record is processed. What either raises ends the service. `conceal`
-        gives a dead letter as its topic may hold it, with or without what identifies someone.
+        wrong while no record is processed; `reporting` runs until the end begins. What any of them
+        raises ends the service, and so does it if one of the last two returns. `conceal` gives a
+        dead letter as its topic may hold it, with or without what identifies someone.
         """
         self._options = options
         self._processor = processor
         self._before_joining = before_joining
         self._beside = beside
+        self._reporting = reporting
         self._limits = limits = limits or ServiceLimits()
         check(options, limits)
         self._observer = observer = observer or NullObserver()
@@ -145,8 +149,13 @@ class Service:
             canary or refused credentials.
         """
         self._until = until or Until()
-        with caught_signals(self._on_signal) if signals else nullcontext():
+        with (
+            caught_signals(self._on_signal) if signals else nullcontext(),
+            watched_callbacks(self._fail),
+        ):
             self._background.start("start", self._start(), may_end=True)
+            if self._reporting is not None:
+                self._background.start("report", self._reporting())
             try:
                 await self._stopping.wait()
             finally:
@@ -472,28 +481,15 @@ class Service:
                 self._fail(error)
 
     def _log_end(self) -> None:
-        counts = {
-            "published": self._scheduler.published,
-            "dead_letters": self._scheduler.dead_letters,
-            "committed": self._committer.committed,
-        }
-        if self.error is None:
-            _log.info(log_events.STOPPED, **counts)
-            return
         if isinstance(self.error, FuseBlown):
             self._observer.fuse_blown()
-        known = isinstance(self.error, QuotableError)
-        facts = {
-            "error": type(self.error).__name__,
-            # The message of an error that nobody foresaw may quote a post.
-            "reason": str(self.error) if known else "unexpected: see the traceback",
-            "exit_code": exit_code(self.error),
-            "exc_info": None if known else self.error,
-        }
-        if self._ever_joined:
-            _log.error(log_events.FAILED, **facts, **counts)
-        else:
-            _log.error(log_events.NOT_STARTED, **facts)
+        log_end(
+            self.error,
+            joined=self._ever_joined,
+            published=self._scheduler.published,
+            dead_letters=self._scheduler.dead_letters,
+            committed=self._committer.committed,
+        )
 
     def _partition_states(self) -> list[PartitionState]:
         if self._consumer is None:

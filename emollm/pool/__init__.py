@@ -6,7 +6,7 @@ await pool.aclose()
 """
 
 from emollm.errors import PoolBroken, PoolClosed
-from emollm.pool.advice import advice
+from emollm.pool.advice import advice, remedy
 from emollm.pool.breaker import BreakerState
 from emollm.pool.health import Prove
 from emollm.pool.observer import NullObserver, PoolObserver
@@ -28,4 +28,5 @@ __all__ = [
     "advice",
     "make_pool",
     "open_pool",
+    "remedy",
 ]

@@ -37,11 +37,16 @@ _BODY_LIMIT = "a body limit on the way is too low: raise the gateway's, or cut p
 
 def advice(error: ModelError) -> str:
     """Say what is wrong in the server's words, and what a human can do about it."""
-    if isinstance(error, Poison) and error.status == 413:
-        return f"{error}: {_BODY_LIMIT} model.max_input_tokens"
     if "model.servers" in str(error):  # it says what to write
         return str(error)
-    for kind, remedy in _REMEDIES:
+    return f"{error}: {remedy(error)}"
+
+
+def remedy(error: ModelError) -> str:
+    """Say what a human can do about it, without the server's words."""
+    if isinstance(error, Poison) and error.status == 413:
+        return f"{_BODY_LIMIT} model.max_input_tokens"
+    for kind, words in _REMEDIES:
         if isinstance(error, kind):
-            return f"{error}: {remedy}"
-    return f"{error}: check that it runs, and the URL in model.servers"
+            return words
+    return "check that it runs, and the URL in model.servers"

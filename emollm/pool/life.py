@@ -51,6 +51,17 @@ class Life:
         task.add_done_callback(self._finished)
         return task
 
+    def watched(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Give a timer's callback whose error ends the pool, instead of a line in asyncio's log."""
+
+        def watch() -> None:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - whatever it is, nothing would go on
+                self._broken(f"{type(error).__name__} at {raised_at(error)}")
+
+        return watch
+
     async def wait_tasks(self) -> None:
         """Wait for all of them to be over, after `end`."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -76,6 +87,9 @@ class Life:
             why = f"{type(error).__name__} at {raised_at(error)}"
         else:
             return
+        self._broken(why)
+
+    def _broken(self, why: str) -> None:
         if self._ended is None:
             _log.error(events.POOL_BROKEN, reason=why)
             words = f"the pool of model servers is broken: {why}; this is a bug"

@@ -412,7 +412,9 @@ class Pool:
             self._timer = None
         if at < float("inf"):
             self._timer_at = at
-            self._timer = self._clock.call_later(max(0.0, at - now), self._on_timer)
+            self._timer = self._clock.call_later(
+                max(0.0, at - now), self._life.watched(self._on_timer)
+            )
 
     def _on_timer(self) -> None:
         self._timer = None

@@ -29,5 +29,9 @@ class ServerEvent(StrEnum):
     """A connection was refused (503) because --max-connections are open; logged once until one is
     free again: `max_connections`."""
 
+    CRASHED = "tgi.crashed"
+    """A bug: the queue can't go on. Requests in flight are given up, and the server ends with
+    status 1: `error`."""
+
     REQUEST_FAILED = "tgi.request_failed"
     """A bug: an exception that no code expected; its client got 500. With the traceback."""

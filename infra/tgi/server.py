@@ -32,6 +32,7 @@ from infra.tgi.settings import (
     read_api_key,
     token_limits,
 )
+from runtime.background import watched_callbacks
 
 _log = structlog.get_logger(__name__)
 
@@ -283,10 +284,12 @@ async def serve(
     """Serve until SIGTERM or SIGINT; `on_ready` is called once, when requests are answered.
 
     The first signal refuses new connections and answers those in flight, the second ends at
-    once. Raises `StartError` when it can't start.
+    once. Raises `StartError` when it can't start, and what a callback of the queue raises: asyncio
+    would only log it, and requests would hang while `/health` says 200.
     """
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
+    crashed: list[BaseException] = []
     server = TgiServer(settings, engine=engine)
     task = asyncio.current_task()
 
@@ -295,13 +298,21 @@ async def serve(
             task.cancel()
         stopping.set()
 
+    def crash(error: BaseException) -> None:
+        crashed.append(error)
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     try:
-        await server.start()
-        if on_ready is not None:
-            on_ready(server)
-        await stopping.wait()
+        with watched_callbacks(crash):
+            await server.start()
+            if on_ready is not None:
+                on_ready(server)
+            await stopping.wait()
+        if crashed:
+            _log.error(ServerEvent.CRASHED, error=type(crashed[0]).__name__)
+            raise crashed[0]
     finally:
         try:
             await server.stop()

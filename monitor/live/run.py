@@ -33,6 +33,7 @@ from monitor.settings import Page, Settings
 from monitor.telemetry import log_events
 from monitor.telemetry import metrics as m
 from monitor.telemetry.health import Health
+from runtime.background import unended
 from runtime.clock import Clock
 from runtime.errors import Misconfigured
 from runtime.kafka.aiokafka_brokers import read_fault
@@ -195,7 +196,8 @@ async def _run(
         quiet_since=pipe.quiet_since,
     )
     term.adopt([rule.name for rule in new], warmed)
-    page = await _page(stack, settings, board, clock)
+    page_server = await _page(stack, settings, board, clock)
+    page = page_server.url if page_server is not None else None
     await telling.start(stack, page or "")
     health.enter("active")
     counts.put(m.ACTIVE, value=1)
@@ -211,11 +213,14 @@ async def _run(
         on_ready(f"emostream monitor is active: group {options.group_id}{where}")
     async with asyncio.TaskGroup() as tasks:
         beside = [
-            tasks.create_task(control.follow_alerts()),
-            tasks.create_task(control.follow_mutes()),
-            tasks.create_task(telling.run()),
-            tasks.create_task(pipe.run(term)),
+            tasks.create_task(unended("following alerts", control.follow_alerts())),
+            tasks.create_task(unended("following mutes", control.follow_mutes())),
+            tasks.create_task(unended("telling of alerts", telling.run(), may_end=True)),
+            tasks.create_task(unended("looking at the brokers", pipe.run(term), may_end=True)),
         ]
+        if page_server is not None:
+            changes = unended("the page's changes", page_server.watch())
+            beside.insert(0, tasks.create_task(changes))
         # More partitions: the term ends, and the next one reads them, too.
         beside[-1].add_done_callback(lambda _: end.set())
         await term.run(end)
@@ -262,7 +267,7 @@ async def _write(writer: BoundedProducer, record: Outgoing) -> None:
 
 async def _page(
     stack: AsyncExitStack, settings: Settings, board: Board, clock: Clock
-) -> str | None:
+) -> PageServer | None:
     page = settings.monitor.page
     if not page.enabled:
         return None
@@ -273,7 +278,7 @@ async def _page(
         _log.error(log_events.PAGE_UNAVAILABLE, reason=str(error))
         raise Misconfigured(str(error)) from None
     stack.push_async_callback(server.stop)
-    return server.url
+    return server
 
 
 def _page_settings(page: Page) -> PageSettings:

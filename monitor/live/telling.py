@@ -14,6 +14,7 @@ from monitor.notify.targets import make_target
 from monitor.page.data import PageDataError
 from monitor.settings import Settings
 from monitor.telemetry import metrics as m
+from runtime.background import unended
 from runtime.clock import Clock
 from runtime.errors import Misconfigured
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
@@ -110,14 +111,17 @@ class Telling:
 
         Raises:
             KafkaFault: the brokers gave an error instead.
+            Broken: what reads alerts, or tells a receiver, ended unasked.
         """
         if self._feeding is None or self._notifier is None:
             return
+        working = (self._feeding, *self._notifier.tasks)
         while True:
-            await asyncio.wait((self._feeding,), timeout=_LOOK_S)
-            if self._feeding.done():
-                await self._feeding
-                return
+            ended, _ = await asyncio.wait(
+                working, timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in ended:
+                await unended(f"telling of alerts ({task.get_name()})", task)
             self._notifier.tell_unmuted()
 
     async def _end(self) -> None:

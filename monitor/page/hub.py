@@ -119,16 +119,24 @@ class Hub:
         """Pass changes on until cancelled. An error of the data ends it, and is raised."""
         self.state()  # before the first viewer asks
         beats = asyncio.create_task(self._beat())
+        taking = asyncio.create_task(self._take_all())
         try:
-            async with aclosing(self._data.changes()) as changes:
-                async for change in changes:
-                    self.take(change)
+            ended, _ = await asyncio.wait((beats, taking), return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         except Exception as error:
             _log.exception(log_events.PAGE_CHANGES_ENDED, error=type(error).__name__)
             raise
         finally:
             beats.cancel()
+            taking.cancel()
+            await asyncio.gather(beats, taking, return_exceptions=True)
             self.close()
+
+    async def _take_all(self) -> None:
+        async with aclosing(self._data.changes()) as changes:
+            async for change in changes:
+                self.take(change)
 
     def close(self) -> None:
         """End all streams."""

@@ -162,3 +162,21 @@ async def test_one_poison_post_among_good_ones_does_not_blow_the_fuse() -> None:
         await rig.turn(3)
         assert rig.committed == 200
         assert POSTS in rig.kafka.groups["emostream"].committed
+
+
+async def test_dead_letters_of_a_bug_and_of_publishing_name_the_model() -> None:
+    rig = Rig(kafka_options=options(max_request_bytes=1_000))
+    rig.processor.make = lambda record: b"x" * (5_000 if record.value == b"big" else 5)
+    rig.kafka.produce("posts", [b"a", b"big", b"bug"])
+    async with running(rig):
+        await rig.turn(3)
+        dead_letters = [
+            read_dead_letter(record.key, record.value, record.headers)
+            for partition, log in rig.kafka.logs.items()
+            if partition.topic == "affect.dlq"
+            for record in log.records
+        ]
+    assert {(one.stage, one.model) for one in dead_letters} == {
+        ("infer", "emostream-small"),
+        ("publish", "emostream-small"),
+    }

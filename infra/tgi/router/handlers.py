@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from aiohttp import web
 
+from infra.tgi.engine import Encoded
 from infra.tgi.router import requests
 from infra.tgi.router.completions import Completions, chat
 from infra.tgi.router.errors import (
@@ -106,13 +107,16 @@ class Handlers:
     async def tokenize(self, _http: Request, body: bytes) -> web.StreamResponse:
         """POST /tokenize: the prompt's tokens and where they are in it."""
         text = requests.generate_request(body).inputs
-        async with self._infer.tokenized(text) as encoded:
+
+        def write(encoded: Encoded) -> web.Response:
             return json_response(
                 [
                     {"id": one, "text": text[start:stop], "start": start, "stop": stop}
                     for one, (start, stop) in zip(encoded.ids, encoded.offsets, strict=True)
                 ]
             )
+
+        return await self._infer.tokenized(text, write)
 
     async def _compat(self, http: Request, request: CompatRequest) -> web.StreamResponse:
         if request.parameters.return_full_text is None:

@@ -244,3 +244,20 @@ async def test_a_processor_that_can_not_go_on_ends_an_idle_service_with_status_1
         broken.set_exception(Broken("the pool ended"))
         assert await rig.end(5) == 1
         assert "the pool ended" in str(rig.service.error)
+
+
+async def test_what_a_timer_of_ours_raises_ends_the_service_with_status_1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Asyncio would log it, and batches would wait without end."""
+    rig = Rig()
+    rig.start()
+    await rig.turn(1)
+
+    def breaks(now: float, *, last: bool) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(rig.service._batcher, "take", breaks)
+    asyncio.get_running_loop().call_soon(rig.service._scheduler.pump)
+    assert await rig.end() == 1
+    assert isinstance(rig.service.error, ZeroDivisionError)

@@ -23,6 +23,7 @@ from emollm.pool import BreakerState, Pool
 from emollm.pool.health import EJECTED_DELAY_S, INFO_EVERY_S, PROBE_TEXT, SUSPECT_EVERY_S
 from emollm.protocol import Generation, ModelClient, ServerInfo
 from tests.emollm.pool.fakes import (
+    HANG,
     INFO,
     PARAMS,
     TEXTS,
@@ -332,3 +333,38 @@ async def test_trouble_that_lasts_is_logged_each_minute_in_the_servers_words() -
         assert 7 <= len(refused) <= 10
         assert "less than 1024 tokens" in refused[0]["reason"]
         assert "model.max_input_tokens" in refused[0]["reason"]
+
+
+HUNG = "it answers no request, whatever its /health says"
+BODY = "model.max_input_tokens"
+
+
+@simulated
+@pytest.mark.parametrize(
+    ("reply", "words", "event"),
+    [
+        (failing_with(Unauthorized("status 401", status=401)), "model.token", "still_out"),
+        (failing_with(HANG), HUNG, "still_out"),
+        (failing_with(Refused("status 413", status=413)), BODY, "refused"),
+        (failing_with(Refused("too long", status=422)), BODY, "refused"),
+    ],
+)
+async def test_each_trouble_is_repeated_each_minute_and_told_by_readyz(
+    reply: Callable[[str], Generation | ModelError], words: str, event: str
+) -> None:
+    """With the key to change, while the other server goes on. `/info` and `/health` are well."""
+    troubled, well = FakeServer(url="http://a"), FakeServer(url="http://b")
+    async with Started(troubled, well) as pool:
+        troubled.reply = lambda text: echo(text) if text == PROBE_TEXT else reply(text)
+        if event == "still_out":
+            troubled.reply = reply
+        with capture_logs() as logs:
+            for _ in range(8):
+                await pool.ask(prompts(*TEXTS[:40]))
+                await asyncio.sleep(60.0)
+        name = {"still_out": events.SERVER_STILL_OUT, "refused": events.PROMPTS_REFUSED}[event]
+        told = [log["reason"] for log in logs if log["event"] == name]
+        assert 5 <= len(told) <= 8
+        assert all(words in reason for reason in told)
+        assert words in (pool.servers()[0].problem or "")
+        assert pool.servers()[1].problem is None

@@ -6,17 +6,23 @@ import asyncio
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
 
 from infra.tgi import ServerSettings, StartError, TgiServer, serve
 from infra.tgi.engine import Encoded, Finish, Job
 from infra.tgi.engines.answer import Answer
 from infra.tgi.errors import EngineError
+from infra.tgi.events import ServerEvent
+from infra.tgi.router import handlers, responses
+from infra.tgi.router.batcher import Batcher
 from tests.infra.tgi.stand_in import StandIn
 from tests.polling import until
 
@@ -113,6 +119,24 @@ async def test_the_loop_answers_others_while_a_huge_text_is_tokenized() -> None:
         assert not huge.done()
         engine.gate.set()
         assert (await huge)[0] == 200
+
+
+@pytest.mark.parametrize(("words", "on_the_loop"), [(10, True), (100_000, False)])
+async def test_a_long_list_of_tokens_is_not_written_on_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch, words: int, *, on_the_loop: bool
+) -> None:
+    threads: list[int] = []
+    write = responses.json_response
+
+    def watched(value: object) -> web.Response:
+        threads.append(threading.get_ident())
+        return write(value)
+
+    monkeypatch.setattr(handlers, "json_response", watched)
+    async with running(StandIn()) as (_, client):
+        status, _, body = await post(client, "/tokenize", {"inputs": "x " * words})
+    assert (status, len(json.loads(body)) >= words) == (200, True)
+    assert [one == threading.get_ident() for one in threads] == [on_the_loop]
 
 
 async def test_a_stream_ends_with_its_last_token_and_the_whole_text() -> None:
@@ -263,3 +287,27 @@ async def test_metrics_count_under_tgis_names() -> None:
     assert "tgi_request_duration_count 1" in lines
     assert "tgi_queue_size 0" in lines
     assert "tgi_batch_current_size 0" in lines
+
+
+async def test_a_queue_that_can_not_go_on_ends_the_server_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Asyncio would log it, and requests would hang while `/health` says 200."""
+
+    def breaks(batcher: Batcher, *, sampled: bool) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Batcher, "_take_batch", lambda self, sampled: breaks(self, sampled=sampled))
+    ready = asyncio.get_running_loop().create_future()
+    serving = asyncio.ensure_future(
+        serve(
+            ServerSettings(port=0, shutdown_seconds=0), on_ready=ready.set_result, engine=StandIn()
+        )
+    )
+    server = await ready
+    async with aiohttp.ClientSession(server.url) as client:
+        with capture_logs() as logs, pytest.raises(aiohttp.ClientError):
+            await post(client, "/generate", ASK)
+        with pytest.raises(ZeroDivisionError):
+            await serving
+    assert ServerEvent.CRASHED in {entry["event"] for entry in logs}
