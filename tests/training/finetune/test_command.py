@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from consumer.analysis.model import describe
+from consumer.settings import Model
 from emollm.clients import ServerOptions
 from emollm.pool import PoolOptions, open_pool
-from emollm.prompts import PromptBuilder
+from emollm.prompts import PromptBuilder, Wrapper
 from emollm.protocol import PoolAnswer
 from emollm.tasks import V_REG
 from emostream.__main__ import make_app
@@ -69,7 +71,9 @@ async def test_a_tiny_model_learns_a_tiny_task_and_answers_as_a_server(
     async with TgiServer(ServerSettings(model_id=str(out), port=0, engine="torch")) as server:
         pool = await open_pool([ServerOptions(url=server.url)], PoolOptions(), wait_s=60)
         try:
-            builder = PromptBuilder([V_REG], max_input_tokens=250)
+            asked = describe(Model(), pool.info)  # neither a table nor a configuration names it
+            assert (asked.name, asked.wrapper) == ("out", Wrapper.HUMAN)
+            builder = PromptBuilder([V_REG], wrapper=asked.wrapper, max_input_tokens=250)
             prompts = [
                 builder.build(V_REG, builder.prepare(f"the {word} sea")) for word in tiny.WORDS
             ]

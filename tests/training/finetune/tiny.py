@@ -29,7 +29,7 @@ from training.finetune.records import Record
 
 KINDS = ("llama", "opt", "bloom", "t5", "bart")
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
-POSITIONS = 256
+POSITIONS = 512
 WORDS = {"awful": 0.1, "sad": 0.3, "plain": 0.5, "nice": 0.7, "lovely": 0.9}
 """The whole language of the task that the tiny models learn: a word to its valence."""
 FILLERS = ("the", "day", "a", "walk", "rain", "sea", "bread", "town")
