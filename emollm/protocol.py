@@ -48,6 +48,10 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     max_input_tokens: int | None = None
     max_total_tokens: int | None = None
     version: str | None = None
+    family: str | None = None
+    """As `emollm.models` names it, where the model itself says so (`emostream serve`)."""
+    wrapper: str | None = None
+    """`human` or `bare`; likewise."""
 
 
 class ModelClient(Protocol):

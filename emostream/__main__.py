@@ -29,6 +29,7 @@ _COMMANDS = {
     "predict:predict": "Ask the model about every row of a file.",
     "evaluate:evaluate": "Score a model's readings against people's, beside the paper's rows.",
     "plan:plan": "Estimate GPUs, consumers, partitions and cost of a load.",
+    "train:app": "Fine-tune a model on instructions; build the data for it.",
     "models:app": "List the EmoLLMs, and which server can serve each.",
     "schemas:app": "The contracts as JSON Schema 2020-12 and AsyncAPI 3.",
 }

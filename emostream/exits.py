@@ -20,6 +20,7 @@ _EXPLAINED: dict[str, int] = {
     "infra.tgi.errors.StartError": WRONG_USAGE,
     "producer.errors.ProducerError": FAILED,
     "training.evaluation.errors.DataError": WRONG_USAGE,
+    "training.finetune.errors.FinetuneError": WRONG_USAGE,
     "emollm.models.UnknownModel": WRONG_USAGE,
     "monitor.tables.errors.ExportError": FAILED,
     "emostream.exits.CommandError": FAILED,
@@ -66,6 +67,8 @@ def explain(error: BaseException) -> tuple[int, str | None]:
 
 
 _EXTRAS = {
+    "accelerate": "training",
+    "peft": "training",
     "apprise": "notify",
     "feedparser": "feeds",
     "pyarrow": "tables",

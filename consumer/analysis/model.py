@@ -1,7 +1,9 @@
 """What is to be known of the model behind the servers before it is asked."""
 
+from pathlib import PurePath
+
 from consumer.settings import ModelServers
-from emollm.models import ModelCard, describe_model, find_model
+from emollm.models import ModelCard, UnknownModel, describe_model, find_model
 from emollm.prompts import PromptBuilder
 from emollm.protocol import ServerInfo
 from emollm.tasks import Task
@@ -10,12 +12,24 @@ from emollm.tasks import Task
 def describe(options: ModelServers, info: ServerInfo) -> ModelCard:
     """Find the model's card: of the configured name, family and wrapper, else the server's name.
 
+    A model of one's own that is in no table may say itself how it wants to be asked.
+
     Raises:
-        emollm.models.UnknownModel: in neither; the message says what to configure.
+        emollm.models.UnknownModel: nothing says it; the message says what to configure.
     """
     if options.family:
         return describe_model(options.name, family=options.family, wrapper=options.wrapper)
-    return find_model(options.name or info.model_id)
+    name = options.name or info.model_id
+    try:
+        return find_model(name)
+    except UnknownModel:
+        if info.family is None or info.wrapper is None:
+            raise
+        short = PurePath(name).name or name  # it may be a folder of the server's
+        try:
+            return describe_model(short, family=info.family, wrapper=info.wrapper)
+        except ValueError as error:
+            raise UnknownModel(f"what the server says of {name!r}: {error}") from error
 
 
 def max_input_tokens(

@@ -19,6 +19,13 @@ class _Answer(msgspec.Struct):
     generated_text: str
 
 
+class _Asked(msgspec.Struct):
+    """What `emostream serve` adds for a model that says how it wants to be asked."""
+
+    family: str
+    wrapper: str
+
+
 class _Info(msgspec.Struct):
     """Read leniently: the fields vary by version."""
 
@@ -29,6 +36,7 @@ class _Info(msgspec.Struct):
     max_input_length: int | None = None  # its name before 2.0
     max_total_tokens: int | None = None
     version: str | None = None
+    emostream: _Asked | None = None
 
 
 _encode = msgspec.json.encode
@@ -108,6 +116,8 @@ class TgiClient:
             max_input_tokens=info.max_input_tokens or info.max_input_length,
             max_total_tokens=info.max_total_tokens,
             version=info.version,
+            family=info.emostream.family if info.emostream else None,
+            wrapper=info.emostream.wrapper if info.emostream else None,
         )
 
     async def aclose(self) -> None:

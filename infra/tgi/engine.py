@@ -6,7 +6,7 @@ tokenizes, and answers a batch of jobs in one thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -35,6 +35,8 @@ class EngineInfo:
     parallel: int = 1
     #: Prompts per pass where --max-batch-size isn't given: what fills the machine.
     batch_size: int = 64
+    #: How the model wants to be asked (`family`, `wrapper`), where its config.json says so.
+    asked: Mapping[str, str] | None = None
     #: Whether it can hold answers to a grammar.
     supports_grammar: bool = True
 

@@ -242,6 +242,8 @@ class TgiServer:
             "version": VERSION,
             "sha": None,
             "docker_label": _LABEL,
+            # Ours alone: TGI's clients look past what they don't know.
+            **({"emostream": dict(engine.asked)} if engine.asked else {}),
         }
 
 

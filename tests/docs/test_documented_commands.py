@@ -26,6 +26,7 @@ from tests.tgi import FakeTgi, joyful
 ELSEWHERE = {
     "docs/tutorial.md": "tests/docs/test_tutorial.py runs it, step by step",
     "docs/predict-and-evaluate.md": "tests/emostream/test_documented_files.py",
+    "docs/fine-tuning.md": "tests/training/finetune/test_documented_commands.py",
 }
 READY = {
     "emostream consume": r"consumer is ready",

@@ -23,6 +23,7 @@ DEVELOPMENT = ("tests", "bench", "hatch_build.py", "infra/grafana")
 """For a checkout; of infra, what no wheel holds."""
 OURS = {name.removesuffix(".py") for name in (*LEAN, *WITH_EXTRAS, *DEVELOPMENT)}
 NEVER_IMPORTED = {
+    "accelerate": "transformers' Trainer imports it",
     "check-jsonschema": "a command",
     "coverage": "a command",
     "duckdb": "runs the queries of docs/dashboards.md",

@@ -71,6 +71,7 @@ class TorchEngine:
             max_new_tokens=positions - 1,
             encoder_decoder=self._seq2seq,
             batch_size=64 if self._device.type == "cuda" else 32,
+            asked=_asked(config),
             supports_grammar=grammar.available(),
         )
 
@@ -316,6 +317,15 @@ def _positions(config: Any) -> int:
     if known is None and not config.is_encoder_decoder:
         known = getattr(config, "n_positions", None) or getattr(config, "seq_length", None)
     return int(known) if isinstance(known, int) and known > 0 else _NO_LIMIT
+
+
+def _asked(config: Any) -> dict[str, str] | None:
+    """What `emostream train` writes into a model's config.json."""
+    found = getattr(config, "emostream", None)
+    names = ("family", "wrapper")
+    if not isinstance(found, dict) or not all(isinstance(found.get(one), str) for one in names):
+        return None
+    return {one: found[one] for one in names}
 
 
 def _dtype(name: str, device: str) -> torch.dtype:

@@ -52,6 +52,24 @@ def test_an_unknown_model_is_not_guessed() -> None:
         describe(Model(), info("acme/other"))
 
 
+def test_a_model_that_says_how_it_wants_to_be_asked_needs_no_configuration() -> None:
+    card = describe(Model(), info("models/ours/", family="t5", wrapper="human"))
+    assert (card.name, card.family, card.wrapper) == ("ours", "t5", Wrapper.HUMAN)
+    assert card.max_input_tokens == 512
+
+
+def test_the_table_and_the_configuration_go_over_what_a_server_says() -> None:
+    says = {"family": "t5", "wrapper": "bare"}
+    assert describe(Model(), info(**says)).wrapper is Wrapper.HUMAN
+    options = Model(name="ours", family="llama", wrapper="human")
+    assert describe(options, info("x", **says)).wrapper is Wrapper.HUMAN
+
+
+def test_a_server_that_says_nonsense_is_not_believed() -> None:
+    with pytest.raises(UnknownModel, match="'robot'"):
+        describe(Model(), info("x", family="t5", wrapper="robot"))
+
+
 def test_no_room_for_a_post_is_an_error() -> None:
     with pytest.raises(ValueError, match="max_input_tokens"):
         make_builder(Model(), info(max_input_tokens=60), (E_C,))
