@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
-from emostream.commands.produce_live import bluesky
+from emostream.commands.produce_live import bluesky, feed, mastodon
 from emostream.connection import Connection
 from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
 from emostream.logs import quiet_logs
@@ -28,7 +28,8 @@ app = App(
     name="produce",
     help="Write posts into Kafka: live ones, a file's, made-up ones, or tweets that people rated.",
 )
-app.command(bluesky)
+for _live in (bluesky, mastodon, feed):
+    app.command(_live)
 
 _LOAD_RECORDS = 10_000
 """What `load` sends when nobody says how many: some seconds, instead of a full disk."""

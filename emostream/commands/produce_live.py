@@ -1,18 +1,21 @@
 """`emostream produce bluesky`, `mastodon` and `feed`: the world's posts into Kafka, live."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
 from emostream.connection import Connection
-from emostream.exits import wrong_usage
+from emostream.exits import require, wrong_usage
 
 if TYPE_CHECKING:
     from producer.live import LiveReport, LiveSettings
     from producer.live.meter import Meter
+    from schemas.foreign import FieldPaths
 
 Count = Annotated[int | None, Parameter(validator=validators.Number(gt=0))]
 Seconds = Annotated[float | None, Parameter(validator=validators.Number(gt=0))]
@@ -104,6 +107,163 @@ def bluesky(
         )
 
     return _run(run, running)
+
+
+def mastodon(
+    *,
+    instance: str,
+    hashtag: Words = (),
+    side: Annotated[Literal["all", "local", "remote"], Parameter(name="--from")] = "all",
+    lang: Words = (),
+    keyword: Words = (),
+    bots: bool = False,
+    token_file: Path | None = None,
+    running: Running = Running(),
+    connection: Connection = Connection(),
+) -> int:
+    """Write a Mastodon server's public posts into Kafka, until SIGTERM or Ctrl-C.
+
+    Streamed, and caught up with after a gap. Servers since 4.2 stream only to a user's access
+    token: take an account of its own, for its languages, blocks and mutes filter what comes. Read
+    the server's terms first: some forbid automated readers. Bots, and people who don't want to be
+    indexed, are left out.
+
+    Exit status: 0 stopped as asked, 1 broken (start it again), 2 wrong usage or topic, 3 refused.
+
+    **Examples**
+
+    ```
+    emostream produce mastodon --instance example.social --token-file token
+    emostream produce mastodon --instance example.social --hashtag trains --hashtag delayed
+    ```
+
+    Args:
+        instance: The server: a host, such as example.social. None is the default.
+        hashtag: These instead of the whole public timeline, a connection for each.
+        side: Posts of this server's people, of others', or all.
+        lang: Only posts in one of these languages; en admits en-GB. [default: all]
+        keyword: Only posts with one of these words, phrases or #hashtags. [default: all]
+        bots: Automated accounts, too.
+        token_file: File with the access token. [default: EMOSTREAM_MASTODON_TOKEN]
+    """
+    with wrong_usage():
+        from producer.live.mastodon import Server, instance_url, timelines
+
+        server = Server(
+            url=instance_url(instance),
+            timelines=timelines(side, hashtag),
+            token=_token(token_file),
+        )
+
+    async def run(stop: asyncio.Event, on_start: "Callable[[Meter], None]") -> "LiveReport":
+        from producer.live.mastodon import MastodonFilter, run_mastodon
+
+        return await run_mastodon(
+            server,
+            MastodonFilter(langs=lang, keywords=keyword, bots=bots),
+            running.settings(),
+            connection.broker(),
+            stop=stop,
+            on_start=on_start,
+        )
+
+    return _run(run, running)
+
+
+def feed(
+    *urls: str,
+    items: str | None = None,
+    field: Annotated[dict[str, str] | None, Parameter(name="--field")] = None,
+    html: Literal["auto", "always", "never"] = "auto",
+    source: str | None = None,
+    keyword: Words = (),
+    interval: Annotated[float, Parameter(validator=validators.Number(gte=1))] = 300.0,
+    running: Running = Running(),
+    connection: Connection = Connection(),
+) -> int:
+    """Write what feeds give into Kafka, RSS and Atom or JSON listings, until SIGTERM or Ctrl-C.
+
+    Asks each address every few minutes, and only for what has changed. With --items the answers are
+    JSON, and --field says where a post's parts are, as in `produce replay`. In an address, {since}
+    and {until} stand for the time to read from and to, in Unix seconds.
+
+    Exit status: 0 stopped as asked, 1 broken (start it again), 2 wrong usage or topic, 3 refused.
+
+    **Examples**
+
+    ```
+    emostream produce feed https://example.org/news.rss https://example.net/atom.xml
+    emostream produce feed 'https://example.org/new.json?after={since}' --items hits \
+        --field.text comment --field.created_at time --html always
+    ```
+
+    Args:
+        urls: Addresses of feeds, http or https.
+        items: Dotted path of the list in a JSON answer; "" where the answer itself is the list.
+        field: Where a post's field is in an item, by a dotted path: --field.text payload.body
+        html: Which texts of items are read as HTML; auto: those that begin and end with a tag.
+        source: The posts' source. [default: the feed's host]
+        keyword: Only entries with one of these words, phrases or #hashtags. [default: all]
+        interval: Seconds between two requests to an address.
+    """
+    with wrong_usage():
+        from producer.live.feed import FeedOptions, Mapping, feed_url
+        from producer.live.feed.source import Polling
+
+        if not urls:
+            raise ValueError("name at least one address: emostream produce feed URL…")
+        if field and items is None:
+            raise ValueError("--field is for JSON listings: say with --items where the list is")
+        addresses = [feed_url(url) for url in dict.fromkeys(urls)]
+        mapping = None
+        if items is not None:
+            mapping = Mapping(items=items, fields=_fields(field or {}), html=html)
+        options = FeedOptions(
+            mapping=mapping,
+            source=source or "",
+            keywords=keyword,
+            polling=Polling(interval_s=interval),
+        )
+    if mapping is None:
+        require("feedparser")
+
+    async def run(stop: asyncio.Event, on_start: "Callable[[Meter], None]") -> "LiveReport":
+        from producer.live.feed import run_feeds
+
+        return await run_feeds(
+            addresses,
+            options,
+            running.settings(),
+            connection.broker(),
+            stop=stop,
+            on_start=on_start,
+        )
+
+    return _run(run, running)
+
+
+def _fields(field: dict[str, str]) -> "FieldPaths":
+    from schemas.foreign import FieldPaths
+
+    try:
+        return FieldPaths(**field)  # type: ignore[arg-type]
+    except TypeError:
+        known = ", ".join(name for name in FieldPaths.__struct_fields__ if name != "meta_values")
+        raise ValueError(f"--field: a post's fields are {known}") from None
+
+
+def _token(file: Path | None) -> str:
+    """Read the access token, from the file or the variable; empty where there is none."""
+    if file is None:
+        return os.environ.get("EMOSTREAM_MASTODON_TOKEN", "").strip()
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ValueError(f"--token-file {file} can't be read: {reason}") from None
+    if not token:
+        raise ValueError(f"--token-file {file} is empty")
+    return token
 
 
 def _run(

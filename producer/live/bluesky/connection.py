@@ -8,6 +8,7 @@ import aiohttp
 
 from producer.live import source as reasons
 from producer.live.bluesky.message import MAX_MESSAGE_BYTES
+from producer.live.http import said
 from producer.live.user_agent import USER_AGENT
 
 _MAX_FRAME_BYTES = 16 * 1024 * 1024
@@ -106,12 +107,3 @@ class _Socket:
         if self._socket.close_code == _TOO_BIG:
             raise Broken(reasons.OVERSIZED, f"a message over {_MAX_FRAME_BYTES:,} bytes")
         raise Broken(reasons.CLOSED, f"closed with {self._socket.close_code}")
-
-
-def said(error: BaseException) -> str:
-    """Name an error of a connection, in the operating system's words where there are some."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its name can't be resolved"
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
-        return error.os_error.strerror
-    return type(error).__name__

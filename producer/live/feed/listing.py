@@ -1,0 +1,68 @@
+"""JSON listings as posts: where the items are, and where each part of one is, by dotted paths."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from producer.live.items import UNREADABLE, Found, Item, Passed
+from producer.live.selection import Selection
+from schemas.foreign import DottedPath, FieldPaths, Html, NotAPost, PostReader
+
+SINCE = "{since}"
+UNTIL = "{until}"
+"""Placeholders of an address: Unix seconds."""
+
+_decode = msgspec.json.Decoder().decode
+
+
+class NotAListing(Exception):  # noqa: N818 - what it is, not that it is an error
+    """No JSON, or no list where the items should be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapping:
+    """How a listing is read."""
+
+    items: str
+    """Dotted path of the list; empty where the answer itself is one."""
+    fields: FieldPaths = field(default_factory=FieldPaths)
+    html: Html = "auto"
+
+
+class ListingReader:
+    """Reads answers of one address."""
+
+    def __init__(self, mapping: Mapping, selection: Selection, *, source: str) -> None:
+        """`source` is the posts' where they name none."""
+        self._path = mapping.items
+        self._find = DottedPath(mapping.items).find
+        self._selection = selection
+        self._reader = PostReader(mapping.fields, html=mapping.html, default_source=source)
+
+    def read(self, body: bytes) -> list[Item]:
+        """Read the items, oldest first as far as they say.
+
+        Raises:
+            NotAListing: there is no list where it should be.
+        """
+        try:
+            tree = _decode(body)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise NotAListing("no JSON") from None
+        found = self._find(tree) if self._path else tree
+        if not isinstance(found, list):
+            raise NotAListing(f"no list at {self._path or 'its top'}")
+        return sorted((self._item(one) for one in found), key=lambda item: item.position or 0)
+
+    def _item(self, tree: Any) -> Item:
+        try:
+            post = self._reader.read(tree, position="").post
+        except NotAPost:
+            return Passed(reason=UNREADABLE)
+        at = None if post.created_at is None else post.created_at.timestamp()
+        position = None if at is None or at <= 0 else int(at * 1e6)
+        reason = self._selection.passes_over(post, [post.lang] if post.lang else [])
+        if reason is not None:
+            return Passed(reason=reason, position=position, at=at)
+        return Found(post=post, position=position, at=at)

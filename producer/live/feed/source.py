@@ -1,0 +1,149 @@
+"""A feed or a listing, polled: politely, only for what is new."""
+
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from producer.live import log_events
+from producer.live import source as reasons
+from producer.live.backoff import Backoff
+from producer.live.feed.address import name_of, shown
+from producer.live.feed.fetcher import Broken, Fetched, Fetcher
+from producer.live.feed.listing import SINCE, UNTIL
+from producer.live.items import Item
+from producer.live.source import SourceFailed, SourceRefused, SourceWatcher
+from runtime.clock import Clock, sleep
+
+_log = structlog.get_logger("live")
+
+_OVERLAP_S = 600
+"""Listings are indexes: an item may be found some minutes after the time that it has."""
+_TRIES = 3
+_MOST_PAGES = 50
+"""Of one poll: a listing that never ends is gone on with at the next."""
+_JITTER = 0.1
+
+
+class Reader(Protocol):
+    """Reads what came as items."""
+
+    async def read(self, fetched: Fetched) -> list[Item]:
+        """Read it, oldest first.
+
+        Raises:
+            Broken: it is not what it should be.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polling:
+    """How often, and how much at once."""
+
+    interval_s: float = 300.0
+    page: int = 1_000
+    """Items of a full answer: then older ones are asked for, where the address has `{until}`."""
+
+
+class FeedSource:
+    """Everything that one address has to give."""
+
+    replay_s = 24 * 3600.0
+    """How far back the topic is read for what was sent: a feed gives its last entries each time."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        polling: Polling,
+        fetcher: Fetcher,
+        reader: Reader,
+        watcher: SourceWatcher,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self.name = name_of(url)
+        self._url = url
+        self._polling = polling
+        self._fetcher = fetcher
+        self._reader = reader
+        self._watcher = watcher
+        self._clock = clock
+        self._rng = rng
+        self._backoff = Backoff(clock, rng, first_s=2.0, most_s=polling.interval_s)
+        self._high = 0
+        self._working = False
+        self._ever = False
+
+    async def items(self, since: int) -> AsyncGenerator[Item, None]:
+        """Yield what is there, then what is new; see `Source`."""
+        self._high = since
+        self._fetcher.forget()
+        while True:
+            try:
+                async with aclosing(self._poll()) as items:
+                    async for item in items:
+                        yield item
+            except (Broken, SourceRefused) as fault:
+                await self._failed(fault)
+            else:
+                self._backoff.over()
+                spread = self._rng.uniform(1 - _JITTER, 1 + _JITTER)
+                await sleep(self._clock, self._polling.interval_s * spread)
+
+    async def _poll(self) -> AsyncGenerator[Item, None]:
+        until = int(self._clock.wall()) + _OVERLAP_S
+        since = max(0, self._high // 1_000_000 - _OVERLAP_S)
+        pages: list[list[Item]] = []
+        for _ in range(_MOST_PAGES):
+            url = self._url.replace(SINCE, str(since)).replace(UNTIL, str(until))
+            fetched = await self._fetcher.fetch(url)
+            self._works()
+            items = [] if fetched is None else await self._reader.read(fetched)
+            pages.append(items)
+            oldest = min((one.position for one in items if one.position), default=None)
+            if len(items) < self._polling.page or oldest is None or UNTIL not in self._url:
+                break
+            following = oldest // 1_000_000 + 1
+            if following >= until:  # a whole page of one second
+                break
+            until = following
+        else:
+            _log.warning(log_events.GAP, source=self.name, why="more pages than are read at once")
+        # From the oldest page on: the place to go on from must not pass what wasn't yielded yet.
+        for items in reversed(pages):
+            for item in items:
+                yield self._seen(item)
+        self._fetcher.taken()
+
+    def _seen(self, item: Item) -> Item:
+        if item.position is None:
+            return item
+        if SINCE not in self._url or item.position > self._clock.wall() * 1e6 + 300_000_000:
+            return msgspec.structs.replace(item, position=None)
+        self._high = max(self._high, item.position)
+        return item
+
+    def _works(self) -> None:
+        if not self._working:
+            self._working = self._ever = True
+            self._watcher.connected(self.name, shown(self._url).partition("/")[0])
+
+    async def _failed(self, fault: Broken | SourceRefused) -> None:
+        reason = fault.reason if isinstance(fault, Broken) else reasons.REFUSED
+        self._working = False
+        self._watcher.disconnected(self.name, reason)
+        if not self._ever:
+            if isinstance(fault, SourceRefused):
+                raise fault
+            if self._backoff.failures + 1 >= _TRIES:
+                raise SourceFailed(f"{shown(self._url)} gives no feed: {fault}") from None
+        if isinstance(fault, Broken) and fault.wait_s:
+            await sleep(self._clock, fault.wait_s)
+        if isinstance(fault, SourceRefused):
+            await sleep(self._clock, self._polling.interval_s)
+        await self._backoff.pause()

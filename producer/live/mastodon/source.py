@@ -1,0 +1,150 @@
+"""One timeline of a Mastodon server: streamed, and caught up with after a gap.
+
+The stream has no replay. So a connection begins with the timeline: from the last id, less ten
+minutes, up to now; then the stream is opened; then the timeline once more for the moments between.
+Edits and deletions made during a gap can't be found.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+
+from producer.live.backoff import Backoff
+from producer.live.items import Item
+from producer.live.mastodon.instance import Broken, Instance
+from producer.live.mastodon.status import StatusReader
+from producer.live.mastodon.timeline import Timeline, id_at, time_of_id
+from producer.live.source import REFUSED, SourceFailed, SourceRefused, SourceWatcher
+from runtime.clock import Clock, sleep
+
+_OVERLAP_US = 600_000_000
+"""Ids are not in the order of arrival: a post that another server delivers late has an id of the
+time when it was written. Ten minutes is what federation takes on a bad day."""
+_MINUTE_US = 60_000_000
+"""The same between the timeline's end and the stream's beginning: moments, not hours."""
+_TRIES = 3
+"""Before the first connection; then there is no such server."""
+_STEADY_S = 60.0
+_REFUSALS = 10
+_REFUSED_S = 30.0
+"""Ten refusals, half a minute apart, end a source that worked before."""
+
+
+class MastodonSource:
+    """Posts of one timeline that a reader lets through."""
+
+    replay_s = 24 * 3600.0
+    """How far back is caught up: at 40 posts a request and 300 requests in five minutes, a day of a
+    large server takes some hours."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        timeline: Timeline,
+        *,
+        reader: StatusReader,
+        watcher: SourceWatcher,
+        clock: Clock,
+        backoff: Backoff,
+    ) -> None:
+        self.name = name_of(instance.host, timeline)
+        self._instance = instance
+        self._timeline = timeline
+        self._reader = reader
+        self._watcher = watcher
+        self._clock = clock
+        self._backoff = backoff
+        self._high = 0
+        """The newest position seen, Unix microseconds."""
+        self._ever = False
+
+    async def items(self, since: int) -> AsyncGenerator[Item, None]:
+        """Yield posts, edits and deletions from `since` on; see `Source`."""
+        self._high = since
+        refusals = 0
+        while True:
+            connected_at = self._clock.monotonic()
+            wait_s = 0.0
+            try:
+                async with aclosing(self._connection()) as items:
+                    async for item in items:
+                        yield item
+            except SourceRefused:
+                # Once it worked: a proxy in front of it may say anything for a while.
+                refusals += 1
+                if not self._ever or refusals > _REFUSALS:
+                    raise
+                wait_s = _REFUSED_S
+                self._watcher.disconnected(self.name, REFUSED)
+            except Broken as broken:
+                refusals = 0
+                wait_s = broken.wait_s
+                self._watcher.disconnected(self.name, broken.reason)
+                if not self._ever and self._backoff.failures + 1 >= _TRIES:
+                    raise SourceFailed(
+                        f"no Mastodon server at {self._instance.host}: {broken}."
+                        " Is there a network, and is it the right --instance?"
+                    ) from None
+            if self._clock.monotonic() - connected_at >= _STEADY_S:
+                self._backoff.over()
+            if wait_s:
+                await sleep(self._clock, wait_s)
+            await self._backoff.pause()
+
+    async def _connection(self) -> AsyncGenerator[Item, None]:
+        base = await self._instance.streaming_url(self._timeline)
+        start = self._high
+        oldest = int((self._clock.wall() - self.replay_s) * 1e6)
+        if start < oldest:
+            self._watcher.gap(self.name, (oldest - start) / 1e6, "more than a day ago")
+            start = oldest
+        # The stream opens only when the timeline is read to its end: while a day is caught up,
+        # what it sends would have to be kept.
+        async with aclosing(self._catch_up(id_at(start - _OVERLAP_US))) as missed:
+            async for item in missed:
+                yield item
+        last = id_at(self._high - _MINUTE_US)
+        stream = self._instance.stream(base, self._timeline.stream, self._timeline.stream_params)
+        async with aclosing(stream) as events:
+            async for event in events:
+                if event is None:
+                    self._ever = True
+                    self._watcher.connected(self.name, self._instance.host)
+                    async with aclosing(self._catch_up(last)) as missed:
+                        async for item in missed:
+                            yield item
+                    continue
+                yield self._seen(self._reader.event(event.name, event.data))
+
+    async def _catch_up(self, min_id: int) -> AsyncGenerator[Item, None]:
+        """Yield what follows an id, oldest first, until there is no more."""
+        while True:
+            page = await self._instance.page(self._timeline.path, self._timeline.params, min_id)
+            if not page.statuses:
+                return
+            for status in reversed(page.statuses):
+                yield self._seen(self._reader.status(status))
+            following = page.next_min_id or _highest(page.statuses)
+            if following is None or following <= min_id:
+                return  # a server that gives the same again
+            min_id = following
+
+    def _seen(self, item: Item) -> Item:
+        """Note how far it is. A position ahead of our clock is a mistake of the server's."""
+        if item.position is None:
+            return item
+        if item.position > self._clock.wall() * 1e6 + 300_000_000:
+            return msgspec.structs.replace(item, position=None)
+        self._high = max(self._high, item.position)
+        return item
+
+
+def name_of(host: str, timeline: Timeline) -> str:
+    """Name the source of a timeline."""
+    return f"mastodon:{host}/{timeline.label}"
+
+
+def _highest(statuses: list[object]) -> int | None:
+    ids = [one.get("id") for one in statuses if isinstance(one, dict)]
+    return max((int(str(one)) for one in ids if time_of_id(one) is not None), default=None)

@@ -1,0 +1,263 @@
+"""Mastodon by a local server that drops, stalls and breaks off: gaps are caught up with."""
+
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import aiohttp
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.live import LiveReport
+from producer.live.backoff import Backoff
+from producer.live.mastodon import Server, instance_url, timelines
+from producer.live.mastodon.events import Event, EventReader, EventTooLarge
+from producer.live.mastodon.instance import Instance
+from producer.live.mastodon.source import MastodonSource
+from producer.live.mastodon.status import StatusReader
+from producer.live.mastodon.timeline import Timeline, id_at, time_of_id
+from producer.live.selection import Selection
+from producer.live.source import SourceWatcher
+from runtime.clock import Clock, SystemClock, Timer
+from schemas import Post
+from tests.producer.live.mastodon_server import (
+    TOKEN,
+    MastodonServer,
+    mastodon,
+    quiet,
+    saying,
+    sse,
+    status,
+    uri,
+)
+from tests.producer.live.memory_kafka import HastyClock, MemoryKafka, run
+
+
+def now_us() -> int:
+    return int(SystemClock().wall() * 1e6)
+
+
+PUBLIC = timelines("all", ())
+
+
+async def read(
+    server: MastodonServer,
+    kafka: MemoryKafka,
+    until: Callable[[], bool],
+    *,
+    token: str = TOKEN,
+    which: Sequence[Timeline] = PUBLIC,
+    clock: Clock | None = None,
+) -> LiveReport:
+    clock = clock or SystemClock()
+    host = server.url.removeprefix("http://")
+    async with aiohttp.ClientSession() as session:
+        instance = Instance(server.url, token, session=session, clock=clock)
+
+        def make(watcher: SourceWatcher) -> list[MastodonSource]:
+            return [
+                MastodonSource(
+                    instance,
+                    timeline,
+                    reader=StatusReader(host, Selection(["en"])),
+                    watcher=watcher,
+                    clock=clock,
+                    backoff=Backoff(clock, random.Random(2), first_s=0.01, most_s=0.05),
+                )
+                for timeline in which
+            ]
+
+        names = [f"mastodon:{host}/{timeline.label}" for timeline in which]
+        return await run(make, kafka, names=names, until=until, clock=clock)
+
+
+def has(kafka: MemoryKafka, *numbers: int) -> Callable[[], bool]:
+    return lambda: {uri(number) for number in numbers} <= set(kafka.keys())
+
+
+async def test_a_post_is_written_as_the_consumer_reads_it() -> None:
+    kafka = MemoryKafka()
+    async with mastodon([], saying(sse("update", status(1, now_us())))) as server:
+        report = await read(server, kafka, has(kafka, 1))
+    assert report.exit_code == 0
+    post = msgspec.json.decode(kafka.records[0].value or b"", type=Post)
+    assert post.id == uri(1)
+    assert (post.text, post.source, post.author, post.lang) == ("post 1", "mastodon", "a", "en")
+    assert post.topics == ("trains",)
+
+
+async def test_after_a_gap_the_timeline_is_read_forward_page_by_page_with_an_overlap() -> None:
+    kafka, at = MemoryKafka(), now_us() - 3_000_000_000
+    statuses = [status(number, at + number * 1_000_000) for number in range(130)]
+    async with mastodon(statuses) as server:
+        kafka.begin(f"mastodon:{server.url.removeprefix('http://')}/public", at)
+        await read(server, kafka, has(kafka, *range(130)))
+    assert kafka.keys() == ["before", *(uri(number) for number in range(130))]
+    first = time_of_id(server.pages[0]["min_id"])
+    assert first is not None
+    assert abs(first - (at - 600_000_000)) < 1_000
+    assert {page["limit"] for page in server.pages} == {"40"}
+
+
+async def test_what_comes_while_the_stream_is_down_is_there_once() -> None:
+    kafka, at = MemoryKafka(), now_us()
+    missed = [status(number, at + number) for number in range(1, 6)]
+
+    async def dies(server: MastodonServer, response: object) -> None:
+        server.statuses += missed
+
+    streams = [
+        saying(sse("update", status(0, at)), stay=False),
+        dies,
+        saying(b":thump\n", sse("update", status(3, at + 3)), sse("update", status(9, at + 9))),
+    ]
+    async with mastodon([], *streams) as server:
+        await read(server, kafka, has(kafka, 0, *range(1, 6), 9))
+    assert sorted(kafka.keys()) == sorted(uri(n) for n in (0, 1, 2, 3, 4, 5, 9))
+
+
+async def test_edits_and_deletions_find_the_post_by_the_servers_own_id() -> None:
+    kafka, at = MemoryKafka(), now_us()
+    edited = status(1, at, content="<p>better</p>", edited_at=datetime.now(UTC).isoformat())
+    stream = saying(
+        sse("update", status(1, at)),
+        sse("update", status(2, at)),
+        sse("status.update", edited),
+        sse("update", status(1, at)),  # comes late once more
+        sse("delete", str(id_at(at) + 2)),
+        sse("delete", "12345"),  # of a post that nobody sent
+        sse("update", status(3, at)),
+    )
+    async with mastodon([], stream) as server:
+        await read(server, kafka, has(kafka, 3))
+    newest = kafka.newest()
+    assert msgspec.json.decode(newest[uri(1)] or b"")["text"] == "better"
+    assert newest[uri(2)] is None
+    assert len(kafka.records) == 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"account": {"bot": True}},
+        {"account": {"noindex": True}},
+        {"account": {"indexable": False}},
+        {"account": {"note": "<p>me <a href='x'>#<span>NoBot</span></a></p>"}},
+        {"reblog": {"id": "1"}},
+        {"visibility": "private"},
+        {"language": "de"},
+        {"language": None},
+        {"content": "<p></p>"},
+        {"account": {"note": "#nobots"}, "content": None},
+        {"uri": None},
+    ],
+    ids=lambda changes: str(changes)[:40],
+)
+async def test_who_does_not_want_to_be_read_is_not(changes: dict[str, object]) -> None:
+    kafka, at = MemoryKafka(), now_us()
+    stream = saying(sse("update", status(1, at, **changes)), sse("update", status(2, at)))
+    async with mastodon([], stream) as server:
+        await read(server, kafka, has(kafka, 2))
+    assert kafka.keys() == [uri(2)]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        [b"event: update\ndata: {\n\n", b"\xff\xfe\n\n", b"data\n\n", b"event: x\ndata: 1\n\n"],
+        [b"event: update\ndata: [1]\n\n", b"event: update\ndata: null\n\n", b"\r\n\r\n"],
+        [b"event: update\ndata: " + b"x" * (2 << 20)],
+        [b"event: update\ndata: " + b"[" * 200_000 + b"\n\n"],
+        [b"event: update\ndata: {", b'"id": 7}'],
+    ],
+    ids=["broken", "shapes", "endless", "deep", "cut"],
+)
+async def test_broken_and_huge_events_cost_nothing_but_themselves(broken: list[bytes]) -> None:
+    kafka, at = MemoryKafka(), now_us()
+    streams = [
+        saying(sse("update", status(1, at)), *broken, stay=False),
+        saying(sse("update", status(2, at))),
+    ]
+    async with mastodon([], *streams) as server:
+        await read(server, kafka, has(kafka, 1, 2))
+    assert sorted(kafka.keys()) == [uri(1), uri(2)]
+
+
+async def test_a_server_that_asks_to_wait_is_waited_for() -> None:
+    kafka, at = MemoryKafka(), now_us()
+    waits: list[float] = []
+
+    class Watched(HastyClock):
+        def call_later(self, delay_s: float, call: Callable[[], None]) -> Timer:
+            waits.append(delay_s)
+            return super().call_later(min(delay_s, 59.0), call)
+
+    async with mastodon([status(1, at)], quiet) as server:
+        reset = datetime.fromtimestamp(SystemClock().wall() + 200, UTC).isoformat()
+        server.limited = [{"X-RateLimit-Reset": reset}, {"Retry-After": "77"}]
+        await read(server, kafka, has(kafka, 1), clock=Watched())
+    assert [wait for wait in waits if 195 < wait <= 200]
+    assert [wait for wait in waits if 70 < wait <= 77]
+
+
+async def test_without_a_token_it_ends_and_says_which_one_is_needed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    kafka = MemoryKafka()
+    async with mastodon([]) as server:
+        report = await read(server, kafka, lambda: False, token="not-the-token-7351")
+        assert report.exit_code == 3
+        assert "access token" in str(report.failure)
+        server.access = {"live_feeds": {"local": "disabled", "remote": "disabled"}}
+        report = await read(server, kafka, lambda: False)
+        assert "switched this timeline off" in str(report.failure)
+    out = capfd.readouterr()
+    assert "not-the-token-7351" not in out.out + out.err + str(report.failure)
+    assert "not-the-token" not in repr(
+        Server(url="https://x.example", timelines=(), token="not-the-token")
+    )
+
+
+def test_a_token_goes_nowhere_without_tls() -> None:
+    with pytest.raises(ValueError, match="https"):
+        Server(url="http://example.social", timelines=PUBLIC, token="t")
+    with pytest.raises(ValueError, match="credentials"):
+        instance_url("https://me:secret@example.social")
+    assert instance_url("example.social") == "https://example.social"
+
+
+async def test_several_hashtags_are_read_at_once_and_a_post_with_both_is_there_once() -> None:
+    kafka, at = MemoryKafka(), now_us()
+    stream = saying(sse("update", status(1, at)))
+    async with mastodon([status(2, at)], stream) as server:
+        which = timelines("local", ["#trains", "delayed", "Trains"])
+        assert [one.label for one in which] == ["tag/trains", "tag/delayed"]
+        await read(server, kafka, lambda: has(kafka, 1, 2)() and server.opened == 2, which=which)
+    assert sorted(kafka.keys()) == [uri(1), uri(2)]
+    assert {page.get("local") for page in server.pages} == {"true"}
+
+
+@given(
+    events=st.lists(st.tuples(st.sampled_from(["update", "delete"]), st.text("ab:é ", min_size=1))),
+    cuts=st.lists(st.integers(0, 400)),
+)
+def test_events_are_read_whole_however_the_stream_is_cut(
+    events: list[tuple[str, str]], cuts: list[int]
+) -> None:
+    whole = b":)\n" + b"".join(sse(name, data) + b":thump\n" for name, data in events)
+    places = sorted({0, len(whole), *(cut for cut in cuts if cut < len(whole))})
+    reader = EventReader()
+    found: list[Event] = []
+    for start, end in itertools.pairwise(places):
+        found += reader.feed(whole[start:end])
+    assert found == [Event(name, data) for name, data in events]
+
+
+def test_an_event_without_an_end_is_not_kept() -> None:
+    endless = (b"data: " + b"x" * 20_000 + b"\n" for _ in range(100))
+    reader = EventReader()
+    with pytest.raises(EventTooLarge):
+        list(itertools.chain.from_iterable(map(reader.feed, endless)))
