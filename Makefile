@@ -21,7 +21,7 @@ LIGHT := $(addprefix tests/,runtime schemas emollm consumer producer monitor emo
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types unit unit-light coverage test-faults test-repeat soak bench \
-  test-fuzz audit format generated lock hooks clean same-python
+  test-fuzz audit image format generated lock hooks clean same-python
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -70,6 +70,9 @@ test-fuzz: $(VENV)/.fuzz ## hostile input (INPUTS=1000000, RECORDS=100000, SECON
 
 audit: $(VENV)/.audit ## constraints.txt against known vulnerabilities; what can't be looked up fails
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+
+image: $(VENV)/.image ## the container image and its SBOM, by buildah (BASE=…@sha256:…; LOCK=demo: with the small model)
+	SBOM_TOOLS=$(abspath $(BIN)) infra/image/build
 
 format: $(VENV)/.dev ## let ruff repair what it can
 	$(BIN)/ruff check --fix .
@@ -134,6 +137,6 @@ $(VENV)/.bench: locks/bench.txt pyproject.toml | same-python # peers to compare 
 
 # Tools beside what is there.
 $(VENV)/.fuzz: $(VENV)/.dev
-$(VENV)/.fuzz $(VENV)/.audit $(VENV)/.lock: $(VENV)/.%: locks/%.txt | same-python
+$(VENV)/.fuzz $(VENV)/.audit $(VENV)/.image $(VENV)/.lock: $(VENV)/.%: locks/%.txt | same-python
 	@$(PIP) install --quiet --require-hashes --requirement $<
 	@touch $@

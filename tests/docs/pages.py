@@ -35,12 +35,12 @@ def _command(line: str) -> Iterator[str]:
 
 
 def configurations() -> dict[str, str]:
-    """Every TOML example by its place, files of infra/config among them, where there are any."""
+    """Every TOML example by its place, the one of infra/compose among them."""
     found = {}
     for page in PAGES:
         blocks = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
         for number, block in enumerate(blocks, start=1):
             found[f"{page.relative_to(ROOT)}-{number}"] = block
-    for path in sorted((ROOT / "infra").glob("config/**/*.toml")):
+    for path in sorted((ROOT / "infra").glob("compose/*.toml")):
         found[str(path.relative_to(ROOT))] = path.read_text(encoding="utf-8")
     return found

@@ -24,6 +24,7 @@ CONTENTS: dict[str, tuple[list[str], list[str]]] = {
     "bench": (BASE + EXTRAS["embedded"], ["build", "bench"]),
     "fuzz": ([], ["build", "fuzz"]),
     "audit": ([], ["build", "audit"]),
+    "image": ([], ["build", "image"]),
     "lock": ([], ["build", "lock"]),
 }
 

@@ -12,7 +12,8 @@ import yaml
 from consumer.telemetry import metrics
 from monitor.telemetry import metrics as monitor_metrics
 
-RULES = Path(__file__).parents[3] / "infra/prometheus/emostream.rules.yaml"
+ROOT = Path(__file__).parents[3]
+RULES = ROOT / "infra/prometheus/emostream.rules.yaml"
 TESTS = Path(__file__).with_name("emostream.rules.test.yaml")
 OF_PROMETHEUS = {"up", "process_start_time_seconds"}
 """The scraper's own, and what each process exports by its client library."""
@@ -76,3 +77,13 @@ def test_prometheus_takes_the_rules_and_each_fires_as_it_should(tmp_path: Path) 
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_rule_leads_to_its_own_section_of_the_runbook() -> None:
+    for rule in rules():
+        page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+        assert anchor == rule["alert"].lower()
+        headings = re.findall(
+            r"^## (\w+)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert headings == [one["alert"] for one in rules()]
