@@ -1,5 +1,6 @@
 """The whole consumer: settings → service → exit status."""
 
+import asyncio
 import gc
 from collections.abc import Callable, Sequence
 
