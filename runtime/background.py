@@ -20,7 +20,7 @@ class BackgroundTasks:
 
     def start(
         self, name: str, coroutine: Coroutine[Any, Any, None], *, may_end: bool = False
-    ) -> None:
+    ) -> asyncio.Task[None]:
         """Run it; with `may_end` it is no failure that it returns."""
         task = asyncio.get_running_loop().create_task(coroutine, name=f"emostream-{name}")
         self._tasks[name] = task
@@ -36,6 +36,7 @@ class BackgroundTasks:
                 self._on_failure(Broken(f"the background task {name} ended unasked"))
 
         task.add_done_callback(ended)
+        return task
 
     async def cancel(self, *names: str) -> None:
         """Cancel these (none named: all) and wait until they have ended."""

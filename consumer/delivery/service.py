@@ -21,7 +21,7 @@ from consumer.delivery.poller import Poller
 from consumer.delivery.publisher import Publisher
 from consumer.delivery.retention import taken_away_before
 from consumer.delivery.scheduler import LAST_ACKS_S, Scheduler
-from consumer.delivery.topic_watch import TopicWatch
+from consumer.delivery.topic_watch import VERIFY_S, TopicWatch
 from consumer.delivery.watchdog import Watchdog
 from consumer.errors import FuseBlown, Stuck, exit_code
 from consumer.options import LAST_COMMIT_S, ServiceLimits, Until
@@ -221,8 +221,9 @@ class Service:
         self._observer.rebalanced(len(partitions))
         if partitions and (consumer := self._consumer) is not None:
             await self._background.cancel("retention", "verify")
-            if self._watch is not None and not await self._watch.verify():
-                self._background.start("verify", self._watch.verify_soon(), may_end=True)
+            assert self._watch is not None
+            verifying = self._background.start("verify", self._watch.verify(), may_end=True)
+            await wait_all(self._clock, (verifying,), VERIFY_S)
             # Beside the reading: the group is not to wait for it.
             self._background.start(
                 "retention",

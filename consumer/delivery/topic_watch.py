@@ -31,8 +31,11 @@ _log = structlog.get_logger("consumer")
 EVERY_S = 20.0
 """One small request. With a metadata refresh (30 s) a new topic is read within a minute."""
 _WITHIN_S = 10.0
+VERIFY_S = 2.0
+"""Reading waits so long for the look at what the offsets are of, then goes on beside it: aiokafka
+sends no heartbeats meanwhile, and a session may be as short as 6 s."""
 _VERIFY_WITHIN_S = 3.0
-"""For each of two requests while the group waits for this member; then beside the reading."""
+"""For each of two requests; another broker is asked then."""
 _VERIFY_AGAIN_S = 1.0
 """Nothing is committed before it has succeeded."""
 _ADVICE = "posts wait; is Kafka running, and where kafka.bootstrap says?"
@@ -99,12 +102,15 @@ class TopicWatch:
         if facts:  # else too old to tell, or all are gone: which fetching and publishing notice
             self._require(self._outputs, facts)
 
-    async def verify(self) -> bool:
+    async def verify(self) -> None:
         """Look whether the group's offsets of what was just assigned are of the topics there are.
 
-        Where one isn't, its partition is read from its start. Gives whether the brokers answered;
-        while they don't, `verify_soon` goes on asking.
+        Where one isn't, its partition is read from its start. Asks until the brokers have answered.
         """
+        while not await self._verify():
+            await sleep(self._clock, _VERIFY_AGAIN_S)
+
+    async def _verify(self) -> bool:
         async with self._lock:
             consumer = self._current()
             waiting = {p: t for p, t in self._ledger.held().items() if t.metadata is None}
@@ -136,11 +142,6 @@ class TopicWatch:
                 elif not facts:
                     held[partition].metadata = ""  # brokers too old to tell
             return all(held[partition].metadata is not None for partition in waiting)
-
-    async def verify_soon(self) -> None:
-        """`verify` until it has succeeded."""
-        while not await self.verify():
-            await sleep(self._clock, _VERIFY_AGAIN_S)
 
     async def _ask(
         self, consumer: KafkaConsumer, also: Iterable[str] = (), *, timeout_s: float

@@ -1,5 +1,6 @@
 """An offset that is committed on a topic, and is of one that had its name before."""
 
+from consumer.delivery.topic_watch import VERIFY_S
 from runtime.kafka.errors import Unreachable
 from runtime.kafka.offset_metadata import offset_metadata
 from runtime.kafka.protocol import TopicFacts
@@ -101,12 +102,28 @@ async def test_brokers_that_give_topics_no_id_are_believed() -> None:
 
 async def test_nothing_is_committed_before_it_is_known_of_which_topic_the_offsets_are() -> None:
     rig = kafka_with(5, THE_OTHER)
-    rig.kafka.committed_faults = [Unreachable("no answer") for _ in range(4)]
+    rig.kafka.committed_faults = [Unreachable("no answer") for _ in range(6)]
     async with running(rig):
-        await rig.turn(1.5)
+        await rig.turn(VERIFY_S + 0.5)
         assert rig.events() == numbered(8)[5:]
         assert rig.committed == 5
-        await rig.turn(4)
+        await rig.turn(6)
+        assert sorted({value for value in rig.events() if value}) == numbered(8)
+        assert rig.committed == 8
+
+
+async def test_a_group_that_does_not_tell_its_offsets_keeps_reading_waiting_for_two_seconds() -> (
+    None
+):
+    """No heartbeat is sent meanwhile: the group would throw this member out."""
+    rig = kafka_with(5, THE_OTHER)
+    rig.kafka.committed_takes_s = 60.0
+    async with running(rig):
+        await rig.turn(VERIFY_S + 0.5)
+        assert rig.events() == numbered(8)[5:]
+        assert rig.service.snapshot().joined
+        rig.kafka.committed_takes_s = 0.0
+        await rig.turn(6)
         assert sorted({value for value in rig.events() if value}) == numbered(8)
         assert rig.committed == 8
 

@@ -100,6 +100,8 @@ class FakeKafka:
         self.end_offsets_fault: KafkaFault | None = None
         self.committed_faults: list[KafkaFault] = []
         """What the next questions for the group's offsets are answered with."""
+        self.committed_takes_s = 0.0
+        """For each of these questions to be answered, unless less is allowed: then it fails."""
         self.sends_hang = False
         """`send` itself waits, as for a partition's full buffer."""
         self.stop_takes_s = 0.0
@@ -344,6 +346,10 @@ class FakeConsumer:
     async def committed(
         self, partitions: Iterable[Partition], *, timeout_s: float
     ) -> dict[Partition, OffsetAndMetadata]:
+        if self._kafka.committed_takes_s:
+            await self._kafka.sleep(min(timeout_s, self._kafka.committed_takes_s))
+            if self._kafka.committed_takes_s > timeout_s:
+                raise Unreachable("no answer")
         if self._kafka.committed_faults:
             raise self._kafka.committed_faults.pop(0)
         group = self._kafka.groups[self._options.group_id]
