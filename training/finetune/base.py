@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -109,7 +111,8 @@ def merged(base: Base, adapters: Path) -> Any:
     loader = AutoModelForSeq2SeqLM if base.batcher.decoder else AutoModelForCausalLM
     plain: Any = loader.from_pretrained(base.name, dtype=base.dtype)
     plain.generation_config = base.model.generation_config
-    return PeftModel.from_pretrained(plain, str(adapters)).merge_and_unload()
+    with _old_name():
+        return PeftModel.from_pretrained(plain, str(adapters)).merge_and_unload()
 
 
 def _device(plan: Plan) -> Literal["cpu", "cuda"]:
@@ -184,10 +187,16 @@ def _trainable(model: Any, plan: Plan) -> Any:
         target_modules="all-linear",
         task_type=TaskType.SEQ_2_SEQ_LM if seq2seq else TaskType.CAUSAL_LM,
     )
-    with warnings.catch_warnings():
-        # peft 0.21 asks transformers 5.23 by a name that is to go.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+    with _old_name():
         return get_peft_model(model, config)
+
+
+@contextmanager
+def _old_name() -> Iterator[None]:
+    """Silence what peft 0.21 is told: it asks transformers 5.23 by a name that is to go."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
 
 
 def _wrapper(name: str, config: Any) -> Wrapper:
