@@ -105,8 +105,7 @@ def _duration(seconds: float) -> str:
 
 
 def _tell(report: LiveReport, console: Console) -> None:
-    if report.failure:
-        console.print(report.failure, style="red", highlight=False, soft_wrap=True)
+    """Close the books; why it ended, if it failed, is in the log."""
     for reason, count in report.skipped.items():
         if count:
             console.print(f"{count:,} skipped: {reason}", style="dim", highlight=False)

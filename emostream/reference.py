@@ -17,6 +17,8 @@ from monitor.page import log_events as page_events
 from monitor.tables import tables
 from monitor.telemetry import log_events as monitor_events
 from monitor.telemetry import metrics as monitor_metrics
+from producer.live import log_events as live_events
+from producer.live import metrics as live_metrics
 from runtime.telemetry import log_events as shared
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +37,8 @@ def documents() -> dict[str, str]:
         + _server_events(),
         "monitor-metrics": monitor_metrics.table(),
         "monitor-log-events": _monitor_events(),
+        "live-metrics": live_metrics.table(),
+        "live-log-events": live_events.EVENTS.to_markdown(),
     }.items():
         operations = replaced(operations, block, text)
     delivery = (ROOT / "docs/delivery.md").read_text(encoding="utf-8")

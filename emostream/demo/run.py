@@ -12,6 +12,7 @@ import msgspec
 
 from consumer.settings import Settings
 from emostream.demo.children import Child
+from emostream.demo.live import LiveChoice, send_live
 from emostream.demo.send import Sender, thinned
 from emostream.demo.story import SPEED, Planned, Role, Story, tell
 from emostream.demo.summary import Summary, summarise
@@ -20,6 +21,7 @@ from emostream.demo.watch import watch
 from emostream.exits import CommandError
 from infra.kafka import EmbeddedKafka, create_topics, default_topics
 from producer import fetch_tweets, read_tweets
+from producer.live.bluesky.run import check_reachable
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import BoundedProducer, kafka_producer
 
@@ -50,6 +52,8 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
     """One's own posts, instead of the story."""
     port: int = 0
     """The page's; 0 takes a free one."""
+    live: LiveChoice | None = None
+    """Posts that are written now, instead of the story."""
     seed: int = 7
 
 
@@ -99,8 +103,12 @@ class Demo:
             CommandError: a part failed; quotes its log.
         """
         screen, options = self._screen, self._options
+        if options.live is not None:
+            screen.step("looking whether Bluesky can be reached")
+            await check_reachable(options.live.urls)
         async with AsyncExitStack() as stack:
-            screen.step("starting Apache Kafka and the model server, fetching the rated tweets")
+            tweets = "" if options.live else ", fetching the rated tweets"
+            screen.step(f"starting Apache Kafka and the model server{tweets}")
             async with asyncio.TaskGroup() as starting:
                 fetching = starting.create_task(self._tell())
                 kafka_task = starting.create_task(_kafka(stack))
@@ -140,6 +148,8 @@ class Demo:
 
     async def _tell(self) -> Story:
         options = self._options
+        if options.live is not None:
+            return Story(planned=(), storm_at=None)
         if options.file is not None:
             from emostream.demo.own_posts import read_own
 
@@ -164,6 +174,13 @@ class Demo:
     async def _send_and_wait(self, bootstrap: str) -> None:
         """Send the story; return once each post came out, or nothing does any more."""
         story, tally, screen = self._story, self._tally, self._screen
+        if self._options.live is not None:
+            screen.step("live: Bluesky's posts as they are written")
+            self._produce_started = time.time()
+            await send_live(self._options.live, tally, self._acked, bootstrap, self._options.posts)
+            screen.step("all posts are sent; waiting for the last events")
+            await self._until_out(len(self._acked))
+            return
         assert story is not None
         async with kafka_producer(Broker(bootstrap=bootstrap), topics=["posts"]) as producer:
             sends = BoundedProducer(producer)
@@ -256,10 +273,13 @@ async def _monitor(
         "EMOSTREAM_LOG__FORMAT": "json",
         "EMOSTREAM_MONITOR__HTTP__PORT": "0",
         "EMOSTREAM_MONITOR__PAGE__PORT": str(options.port),
-        "EMOSTREAM_MONITOR__LATENESS_S": str(_LATENESS_S),
-        "EMOSTREAM_MONITOR__WARM_S": str(_WARM_S),
-        "EMOSTREAM_MONITOR__HISTORY": "alert",
     }
+    if options.live is None:  # in compressed time
+        env |= {
+            "EMOSTREAM_MONITOR__LATENESS_S": str(_LATENESS_S),
+            "EMOSTREAM_MONITOR__WARM_S": str(_WARM_S),
+            "EMOSTREAM_MONITOR__HISTORY": "alert",
+        }
     child = await Child.start("monitor", ["monitor"], env, options.folder)
     stack.push_async_callback(child.stop)
     return child, _url(await child.ready_line())

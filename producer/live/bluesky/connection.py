@@ -1,7 +1,8 @@
 """Jetstream on the wire: one websocket to one host, and what can go wrong with it."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Protocol
 
 import aiohttp
@@ -14,6 +15,7 @@ from producer.live.user_agent import USER_AGENT
 _MAX_FRAME_BYTES = 16 * 1024 * 1024
 """What is read of a host that keeps no bound. Past it the connection can't go on."""
 _CONNECT_S = 10.0
+_CLOSE_S = 0.5
 _PING_S = 30.0
 """Jetstream's own rhythm; a dead connection is seen after one and a half."""
 _COLLECTION = "app.bsky.feed.post"
@@ -72,7 +74,7 @@ class AiohttpJetstream:
                 headers={"User-Agent": USER_AGENT},
                 max_msg_size=_MAX_FRAME_BYTES,
                 heartbeat=_PING_S,
-                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
+                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
                 decode_text=False,  # a text that is no UTF-8 is then one bad message, no more
             )
         except aiohttp.WSServerHandshakeError as error:
@@ -84,7 +86,11 @@ class AiohttpJetstream:
         try:
             yield _Socket(socket)
         finally:
-            await socket.close()
+            # aiohttp waits for the other's goodbye as long as messages come in before it: a host
+            # that sends and doesn't read would keep us for good. Cancelled, it hangs up.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await socket.close()
 
 
 def jetstream_session() -> aiohttp.ClientSession:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from producer.live.backoff import Backoff
-from producer.live.bluesky.connection import AiohttpJetstream, jetstream_session
+from producer.live.bluesky.connection import AiohttpJetstream, Broken, jetstream_session
 from producer.live.bluesky.message import MessageReader
-from producer.live.bluesky.source import BlueskyOptions, BlueskySource
+from producer.live.bluesky.source import BlueskyOptions, BlueskySource, nobody_answers
 from producer.live.meter import Meter
 from producer.live.selection import Selection
 from producer.live.service import LiveReport, LiveSettings, run_live
@@ -71,3 +71,20 @@ async def run_bluesky(
             clock=clock,
             rng=rng,
         )
+
+
+async def check_reachable(urls: Sequence[str]) -> None:
+    """Return once one of these hosts took a connection.
+
+    Raises:
+        SourceFailed: none did.
+    """
+    broken = Broken("", "")
+    async with jetstream_session() as session:
+        for url in urls:
+            try:
+                async with AiohttpJetstream(session).connect(url, None):
+                    return
+            except Broken as error:
+                broken = error
+    raise nobody_answers(len(urls), urls[-1], broken)

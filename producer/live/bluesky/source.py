@@ -157,11 +157,16 @@ class BlueskySource:
                     f"no Jetstream at {host}: HTTP status {broken.status}; is it the right --host?"
                 )
         if self._backoff.failures + 1 >= _ROUNDS * len(self._hosts):
-            hosts = "none of the hosts" if len(self._hosts) > 1 else "no host"
-            raise SourceFailed(
-                f"{hosts} of Jetstream can be reached; the last one, {host}: {broken}."
-                " Is there a network? --host names another one"
-            )
+            raise nobody_answers(len(self._hosts), url, broken)
+
+
+def nobody_answers(hosts: int, url: str, broken: Broken) -> SourceFailed:
+    """Say that none of so many hosts could be reached; `url` is the last that was tried."""
+    which = "none of the hosts" if hosts > 1 else "no host"
+    return SourceFailed(
+        f"{which} of Jetstream can be reached; the last one, {urlsplit(url).netloc}: {broken}."
+        " Is there a network? --host names another one"
+    )
 
 
 def _without_position(item: Item) -> Item:

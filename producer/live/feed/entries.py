@@ -1,7 +1,9 @@
 """RSS and Atom as posts: read by feedparser, which knows all their dialects and faults."""
 
 import calendar
+import codecs
 import io
+import re
 import time
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -14,6 +16,9 @@ from schemas.foreign import html_to_text
 
 _MOST_TEXT = 20_000
 """Characters of an article; the model reads the first hundreds."""
+_ENTITY = b"<!ENTITY"
+_CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
+_ENCODING = re.compile(rb"encoding\s*=\s*[\"']([\w.:-]+)")
 _HTML = ("text/html", "application/xhtml+xml")
 
 
@@ -31,14 +36,40 @@ def read_entries(fetched: Fetched, *, feed: str, source: str) -> list[Item]:
     """
     import feedparser  # noqa: PLC0415 - an extra, which JSON listings don't need
 
+    if _declares_entities(fetched):
+        raise NotAFeed
     # A file, for feedparser takes a text for an address or a path and opens it.
     headers = {"content-type": fetched.content_type, "content-location": fetched.url}
-    parsed = feedparser.parse(io.BytesIO(fetched.body), response_headers=headers)
-    if not parsed.entries and not parsed.version:
+    try:
+        parsed = feedparser.parse(io.BytesIO(fetched.body), response_headers=headers)
+    except Exception as error:  # whatever a stranger's bytes find in it
+        raise NotAFeed from error
+    entries = parsed.get("entries", [])
+    if not entries and not parsed.get("version"):
         raise NotAFeed
-    lang = _text(parsed.feed.get("language"))[:35] or None
-    items = [_item(entry, feed=feed, source=source, lang=lang) for entry in parsed.entries]
+    lang = _text(parsed.get("feed", {}).get("language"))[:35] or None
+    items = [_item(entry, feed=feed, source=source, lang=lang) for entry in entries]
     return sorted(items, key=lambda item: item.at or 0.0)
+
+
+def _declares_entities(fetched: Fetched) -> bool:
+    """Whether it may hold entities of its own: some bytes of them become megabytes of text.
+
+    No feed needs any. Encodings that would hide the declaration count as one: zeros are UTF-16's
+    and UTF-32's, anything else has to keep ASCII as it is.
+    """
+    if _ENTITY in fetched.body.replace(b"\0", b""):
+        return True
+    names = (_CHARSET.search(fetched.content_type.encode()), _ENCODING.search(fetched.body[:512]))
+    return any(found and not _keeps_ascii(found[1].decode(errors="replace")) for found in names)
+
+
+def _keeps_ascii(encoding: str) -> bool:
+    try:
+        name = codecs.lookup(encoding).name
+        return name != "utf-7" and _ENTITY in _ENTITY.decode().encode(name).replace(b"\0", b"")
+    except (LookupError, UnicodeError, TypeError):
+        return True  # feedparser doesn't know it, either, and guesses among those that do
 
 
 def _item(entry: Any, *, feed: str, source: str, lang: str | None) -> Item:
@@ -87,7 +118,7 @@ def _text(value: Any) -> str:
 def _at(entry: Any) -> float | None:
     """Give when it was written, Unix seconds; of an edit, when it was changed."""
     for name in ("updated_parsed", "published_parsed"):
-        parsed = entry.get(name)
+        parsed = dict.get(entry, name)  # its own `get` warns, and takes one for the other
         if isinstance(parsed, time.struct_time):
             try:
                 moment = float(calendar.timegm(parsed))

@@ -1,0 +1,275 @@
+"""Feeds from a local server: what is there, once, and no more asked than needed."""
+
+import random
+from collections.abc import Callable, Sequence
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp import web
+
+from producer.live import LiveReport
+from producer.live.feed import Mapping, feed_url
+from producer.live.feed.address import name_of, redirected, shown
+from producer.live.feed.entries import NotAFeed, read_entries
+from producer.live.feed.fetcher import Fetched, Fetcher
+from producer.live.feed.run import FeedOptions, _reader
+from producer.live.feed.source import FeedSource, Polling
+from producer.live.items import Found
+from producer.live.source import SourceWatcher
+from runtime.clock import SystemClock
+from schemas import Post
+from schemas.foreign import FieldPaths
+from tests.http_server import Handler, serving
+from tests.producer.live.memory_kafka import HastyClock, MemoryKafka, run
+
+HACKER_NEWS = Mapping(
+    items="hits",
+    fields=FieldPaths(
+        id="objectID", text="comment_text", author="author", created_at="created_at_i"
+    ),
+    html="always",
+)
+"""The shape of hn.algolia.com's search_by_date."""
+
+
+def rss(*numbers: int, text: str = "entry", link: str = "https://example.org") -> bytes:
+    items = "".join(
+        f"<item><title>{text} {number}</title><guid isPermaLink='false'>{number}</guid>"
+        f"<link>{link}/{number}</link><description>&lt;p&gt;more &amp;amp; more&lt;/p&gt;"
+        f"</description><pubDate>Tue, 14 Nov 2023 22:13:{number:02} GMT</pubDate></item>"
+        for number in numbers
+    )
+    return (
+        "<?xml version='1.0'?><rss version='2.0'><channel><title>t</title><language>en</language>"
+        f"{items}</channel></rss>"
+    ).encode()
+
+
+def numbers(kafka: MemoryKafka) -> list[str]:
+    """The ids within the feed."""
+    return [(record.key or b"").decode().partition("#")[2] for record in kafka.records]
+
+
+async def poll(
+    url: str,
+    kafka: MemoryKafka,
+    until: Callable[[], bool],
+    options: FeedOptions | None = None,
+    page: int = 1_000,
+) -> LiveReport:
+    options = options or FeedOptions(source="made-up")
+    clock, rng = HastyClock(), random.Random(4)
+    async with aiohttp.ClientSession() as session:
+
+        def make(watcher: SourceWatcher) -> Sequence[FeedSource]:
+            return [
+                FeedSource(
+                    url,
+                    polling=Polling(interval_s=5, page=page),
+                    fetcher=Fetcher(session, clock),
+                    reader=_reader(url, options),
+                    watcher=watcher,
+                    clock=clock,
+                    rng=rng,
+                )
+            ]
+
+        return await run(make, kafka, names=[name_of(url)], until=until, clock=clock)
+
+
+async def test_entries_are_written_once_and_only_changes_are_asked_for() -> None:
+    kafka = MemoryKafka()
+    asked: list[web.Request] = []
+    answers = [rss(1, 2), rss(1, 2), rss(2, 3)]
+
+    async def give(request: web.Request) -> web.Response:
+        asked.append(request)
+        if len(asked) == 2 and request.headers.get("If-None-Match") == '"1"':
+            return web.Response(status=304)
+        headers = {"ETag": f'"{len(asked)}"', "Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT"}
+        return web.Response(body=answers[min(len(asked), 3) - 1], headers=headers)
+
+    async with serving(("GET", "/feed", give)) as url:
+        await poll(f"{url}/feed", kafka, lambda: len(kafka.records) >= 3 and len(asked) >= 3)
+    assert numbers(kafka) == ["1", "2", "3"]
+    assert asked[1].headers["If-None-Match"] == '"1"'
+    assert asked[1].headers["If-Modified-Since"] == "Tue, 14 Nov 2023 22:13:20 GMT"
+    post = msgspec.json.decode(kafka.records[0].value or b"", type=Post)
+    assert (post.text, post.source, post.lang) == ("entry 1\n\nmore & more", "made-up", "en")
+    assert post.url == "https://example.org/1"
+    assert post.created_at is not None
+    assert post.created_at.year == 2023
+
+
+async def test_after_a_restart_only_what_is_new_or_changed_is_written() -> None:
+    kafka = MemoryKafka()
+    bodies = [rss(1, 2)]
+
+    async def give(_: web.Request) -> web.Response:
+        return web.Response(body=bodies[-1])
+
+    async with serving(("GET", "/feed", give)) as url:
+        await poll(f"{url}/feed", kafka, lambda: len(kafka.records) >= 2)
+        bodies.append(rss(1, 2, 3).replace(b"entry 2", b"entry two"))
+        await poll(f"{url}/feed", kafka, lambda: len(kafka.records) >= 4)
+    assert sorted(numbers(kafka)) == ["1", "2", "2", "3"]
+    assert len(set(kafka.keys())) == 3
+
+
+async def test_what_kafka_did_not_take_is_fetched_again_although_the_feed_has_not_changed() -> None:
+    kafka = MemoryKafka()
+    lost = iter([True])
+    kafka.lose = lambda key: key.endswith(b"#2") and next(lost, False)
+
+    async def give(request: web.Request) -> web.Response:
+        if "If-None-Match" in request.headers:
+            return web.Response(status=304)
+        return web.Response(body=rss(1, 2, 3), headers={"ETag": '"same"'})
+
+    async with serving(("GET", "/feed", give)) as url:
+        await poll(f"{url}/feed", kafka, lambda: len(set(kafka.keys())) == 3)
+
+
+def plain(body: bytes = b"", status: int = 200, headers: dict[str, str] | None = None) -> Handler:
+    async def give(_: web.Request) -> web.Response:
+        return web.Response(body=body, status=status, headers=headers)
+
+    return give
+
+
+async def stalling(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": "100000"})
+    await response.prepare(request)
+    await response.write(b"<rss>")
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        plain(b"<html><p>a page, no feed</p></html>"),
+        plain(b""),
+        plain(b"\xff\xfe\x00<<<"),
+        plain(rss(9) + b" " * (5 << 20)),
+        plain(status=503, headers={"Retry-After": "7"}),
+        plain(status=429),
+        plain(status=404),
+        plain(status=302, headers={"Location": "file:///etc/passwd"}),
+        plain(status=302, headers={"Location": "/feed"}),
+        stalling,
+    ],
+    ids=["html", "empty", "bytes", "huge", "503", "429", "404", "file", "round", "cut"],
+)
+async def test_a_bad_answer_is_waited_out_and_the_next_good_one_is_read(bad: Handler) -> None:
+    kafka = MemoryKafka()
+    answers: list[Handler] = [plain(rss(1)), bad]
+
+    async def give(request: web.Request) -> web.StreamResponse:
+        handler = answers.pop(0) if answers else plain(rss(1, 2))
+        return await handler(request)
+
+    async with serving(("GET", "/feed", give)) as url:
+        report = await poll(f"{url}/feed", kafka, lambda: len(kafka.records) == 2)
+    assert report.failure is None
+    assert numbers(kafka) == ["1", "2"]
+
+
+async def test_a_wrong_address_is_told_at_the_start() -> None:
+    async with serving(("GET", "/other", plain())) as url:
+        report = await poll(f"{url}/feed?key=secret", MemoryKafka(), lambda: False)
+    assert report.exit_code == 3
+    assert "127.0.0.1/feed: HTTP status 404" in str(report.failure)
+    assert "secret" not in str(report.failure)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-7", "cp037"])
+def test_a_feed_with_entities_of_its_own_is_refused_in_any_encoding(encoding: str) -> None:
+    """Some bytes of them become megabytes, or read a file."""
+    text = rss(1).decode().replace("version='1.0'", f"version='1.0' encoding='{encoding}'")
+    text = text.replace("<rss", "<!DOCTYPE rss [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><rss")
+    kind = f"application/xml; charset={encoding}"
+    fetched = Fetched(text.encode(encoding), kind, "https://example.org/x")
+    with pytest.raises(NotAFeed):
+        read_entries(fetched, feed="f", source="s")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1", "windows-1252", "shift_jis"])
+def test_a_feed_is_read_in_the_encoding_that_it_names(encoding: str) -> None:
+    text = (
+        rss(1, text="r").decode().replace("version='1.0'", f"version='1.0' encoding='{encoding}'")
+    )
+    fetched = Fetched(text.encode(encoding), "application/xml", "https://example.org/x")
+    (item,) = read_entries(fetched, feed="f", source="s")
+    assert isinstance(item, Found)
+    assert item.post.text == "r 1\n\nmore & more"
+
+
+async def test_a_listing_like_hacker_news_is_read_to_its_oldest_page_by_a_mapping() -> None:
+    """At most so many hits come at once, the newest: what is older is asked for by {until}."""
+    kafka = MemoryKafka()
+    now = int(SystemClock().wall())
+    hits = [
+        {
+            "objectID": str(number),
+            "author": "somebody",
+            "comment_text": f"I think <i>{number}</i><p>No &gt; yes",
+            "created_at_i": now - 400 + number,
+        }
+        for number in range(45)
+    ]
+    queries: list[dict[str, str]] = []
+
+    async def search(request: web.Request) -> web.Response:
+        queries.append(dict(request.query))
+        after, before = int(request.query["after"]), int(request.query["before"])
+        found = [one for one in hits if after < int(str(one["created_at_i"])) < before]
+        return web.json_response({"hits": found[::-1][:10]})
+
+    options = FeedOptions(mapping=HACKER_NEWS, source="hackernews")
+    async with serving(("GET", "/search", search)) as url:
+        address = f"{url}/search?after={{since}}&before={{until}}"
+        await poll(address, kafka, lambda: len(kafka.records) >= 45, options, page=10)
+        hits.append({**hits[0], "objectID": "new", "created_at_i": now})
+        await poll(address, kafka, lambda: kafka.holds("new"), options, page=10)
+    assert kafka.keys() == [*map(str, range(45)), "new"]
+    post = msgspec.json.decode(kafka.records[7].value or b"", type=Post)
+    assert (post.text, post.source) == ("I think 7\n\nNo > yes", "hackernews")
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"hits":7}', b'{"hits":[null,7,{"objectID":1}]}'])
+async def test_a_broken_listing_costs_nothing_but_itself(body: bytes) -> None:
+    kafka = MemoryKafka()
+    good = b'{"hits":[{"objectID":"%d","comment_text":"yes"}]}'
+    answers = [good % 1, body]
+
+    async def give(_: web.Request) -> web.Response:
+        return web.Response(body=answers.pop(0) if answers else good % 2)
+
+    async with serving(("GET", "/search", give)) as url:
+        options = FeedOptions(mapping=HACKER_NEWS)
+        await poll(f"{url}/search", kafka, lambda: kafka.holds("2"), options)
+    assert kafka.keys() == ["1", "2"]
+
+
+def test_addresses_and_redirects_keep_to_the_web() -> None:
+    for bad in ("file:///etc/passwd", "example.org/feed", "https://me:pw@example.org/x", "data:,x"):
+        with pytest.raises(ValueError, match="an address"):
+            feed_url(bad)
+    here = "https://example.org/a?key=secret"
+    assert redirected(here, "/b") == "https://example.org/b"
+    for bad in (
+        "file:///etc/passwd",
+        "http://example.org/b",
+        "https://127.0.0.1/x",
+        "https://169.254.169.254/latest/meta-data",
+        "https://[::1]/x",
+        "https://localhost/x",
+        "https://u:p@example.org",
+        "https://[",
+    ):
+        assert redirected(here, bad) is None
+    assert "secret" not in shown(here) + name_of(here)
+    assert name_of(here) != name_of("https://example.org/a?key=other")
