@@ -89,7 +89,7 @@ def test_what_is_planned_carries_the_load(
 
 def test_its_defaults_are_the_programs() -> None:
     assert IN_FLIGHT == PoolOptions().max_concurrency == Settings().model.max_concurrency
-    known = {one.name for one in (*metrics.ALL, *monitor_metrics.ALL)}
+    known = {one.name for one in metrics.ALL} | {one.name for one in monitor_metrics.ALL}
     words = " ".join(stage.watch for stage in plan(posts_per_s=1, card=CHAT, gpu="a100").saturates)
     named = {word.strip(";") for word in words.split() if word.startswith("emostream_")}
     assert len(named) == 3
