@@ -56,6 +56,8 @@ class Affinity:
         self, upstreams: Sequence["Upstream"], now: float, prompt: Prompt | None
     ) -> "Upstream | None":
         """Give the server to wake for `prompt`: the preferred one, or the least loaded."""
+        if len(upstreams) == 1:
+            return upstreams[0] if upstreams[0].room(now) > 0 else None
         free = [one for one in upstreams if one.room(now) > 0]
         if len(free) < 2 or prompt is None:
             return min(free, key=_load, default=None)
