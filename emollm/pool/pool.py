@@ -16,6 +16,7 @@ from emollm.errors import (
     Stop,
     Unavailable,
 )
+from emollm.pool.affinity import Affinity
 from emollm.pool.breaker import Breaker
 from emollm.pool.failure_rate import failures_to_exclude_luck
 from emollm.pool.health import HealthChecks, Prove
@@ -109,6 +110,7 @@ class Pool:
             rand=rand,
         )
         self._outliers = Outliers(self._health, self._observer, rand)
+        self._affinity = Affinity([url for url, _ in servers])
         self._queue = PromptQueue()
         self._trials = Trials(self._upstreams, self, self._health, self._clock)
         self._second = SecondServers(self._upstreams, self._options.timeout_s)
@@ -188,7 +190,8 @@ class Pool:
         """
         if self._life.ended:
             raise self._life.why()
-        call = Call(self, on_answer, on_error, turn=turn, padded=self._options.padded)
+        padded, affinity = self._options.padded, self._affinity
+        call = Call(self, on_answer, on_error, turn=turn, padded=padded, affinity=affinity)
         self._calls.add(call)
         return call
 
@@ -253,10 +256,7 @@ class Pool:
         now = self._now()
         wanted -= sum(upstream.waking for upstream in self._upstreams)
         while wanted > 0:
-            best: Upstream | None = None
-            for upstream in self._upstreams:
-                if upstream.room(now) > 0 and (best is None or upstream.load < best.load):
-                    best = upstream
+            best = self._affinity.choose(self._upstreams, now, self._queue.first())
             if best is None:
                 return
             self.wake(best)
@@ -317,9 +317,9 @@ class Pool:
             pending = self._second.take(upstream)
             if pending is not None:
                 return pending
-        pending = self._queue.take()
+        pending = self._queue.take(upstream.url)
         while pending is not None and pending.failures and self._trials.settle_condemned(pending):
-            pending = self._queue.take()
+            pending = self._queue.take(upstream.url)
         return pending
 
     async def request(

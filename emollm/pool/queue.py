@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from emollm.errors import ModelError
+from emollm.pool.affinity import Affinity, Lanes
 from emollm.pool.evidence import Evidence
 from emollm.protocol import OnAnswer, OnError, PoolAnswer, Prompt
 
@@ -70,6 +71,7 @@ class Call:
         *,
         turn: int = 0,
         padded: bool = False,
+        affinity: Affinity | None = None,
     ) -> None:
         self._sender = sender
         self._on_answer = on_answer
@@ -82,7 +84,7 @@ class Call:
         """Prompts that aren't answered."""
         self.closed = False
         """Nobody waits for it any more: its late answers are dropped."""
-        self.queue: deque[Pending] = deque()
+        self.queue = Lanes(affinity or Affinity(()))
         self.queued = False
         """Whether it is in line."""
 
@@ -96,6 +98,14 @@ class Call:
         if len(pending) > 1:
             pending.sort(key=_task_and_length if self._padded else _task)
         self._sender.enqueue(self, pending)
+
+    def take(self, server: str) -> Pending:
+        """Take the prompt that suits a server best."""
+        return self.queue.take(server)
+
+    def first(self) -> Pending:
+        """Give the prompt that waits first."""
+        return self.queue.first()
 
     def close(self) -> None:
         """Abandon what isn't answered."""
@@ -131,9 +141,19 @@ class _Tail:
         self.queue: deque[Pending] = deque()
         self.queued = True
 
+    def take(self, _server: str) -> Pending:
+        """Take the first, for any server."""
+        return self.queue.popleft()
+
+    def first(self) -> Pending:
+        """Give the first."""
+        return self.queue[0]
+
 
 class PromptQueue:
-    """Calls by their turn; within a turn and a call, first come, first served.
+    """Calls by their turn; within a turn, first come, first served.
+
+    Within a call it is first come, first served for each instruction (`Lanes`).
 
     Calls aren't sent side by side: all would end at about the same time, and late. One after the
     other, half of the time passes until half of them are done, and that is what is committed when
@@ -166,11 +186,15 @@ class PromptQueue:
             call.queued = True
             insort_right(self._line, call, key=_turn)
 
-    def take(self) -> Pending | None:
-        """Take the next prompt that somebody waits for."""
+    def first(self) -> Prompt | None:
+        """The prompt that is next by its place; of a cancelled call, perhaps."""
+        return self._line[0].first().prompt if self._line else None
+
+    def take(self, server: str) -> Pending | None:
+        """Take the next prompt that somebody waits for; of a call's, what suits `server` best."""
         while self._line:
             entry = self._line[0]
-            pending = entry.queue.popleft()
+            pending = entry.take(server)
             self._waiting -= 1
             if not entry.queue:
                 del self._line[0]

@@ -91,7 +91,7 @@ def pending() -> Callable[..., Pending]:
     def make(post: str, number: int = 0) -> Pending:
         call = Call(Waiting(), lambda _index, _answer: None, lambda _error: None)
         call.send(prompts(f"{post} {number}", post=post))
-        return call.queue[0]
+        return call.first()
 
     return make
 
