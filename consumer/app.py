@@ -57,6 +57,9 @@ _log = structlog.get_logger("consumer")
 _GRACE_S = 10.0
 """The first model's canary takes longer than a small one's: at a start of both, no post is the
 second's alone for that. A group that is joined ten seconds later waits for nobody."""
+_SECOND_GRACE_S = 3.0
+"""And the other way round: at a start of both, no post is the first's alone. A second that isn't
+there delays the start by no more."""
 
 
 def main(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> int:
@@ -195,6 +198,10 @@ class _Analysis:
         if self._second is None or settings.model.second.on_outage == "wait":
             self._pool = await open_model(settings, plan, self._meter)
             self._meter.model = self._pool.info
+            if self._second is not None:
+                waiting = asyncio.ensure_future(self._second.wait_available())
+                await asyncio.wait((waiting,), timeout=_SECOND_GRACE_S)
+                waiting.cancel()
             return self._pool
         self._pool = pool = make_model_pool(settings.model, plan.tasks, self._meter)
         starting = asyncio.ensure_future(self._start_first(plan, pool))
@@ -268,7 +275,10 @@ class _Analysis:
 
     def second_problems(self) -> list[str]:
         """What is wrong with the second model; empty where it answers, or isn't configured."""
-        return self._second.problems() if self._second is not None else []
+        if self._second is None:
+            return []
+        found = self._second.problems()
+        return found if self._analyzer is None else found + self._analyzer.second_problems()
 
     def servers(self) -> Sequence[ServerState]:
         """How the model servers are doing; none before the first has answered."""
