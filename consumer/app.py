@@ -144,8 +144,6 @@ class _Analysis:
         self._beside: list[asyncio.Task[None]] = []
         """What has to go on for the analysis to work; each runs until it is cancelled or fails."""
         self._analyzer: Analyzer | None = None
-        self._told = False
-        """Whether the log has named the model."""
 
     async def open(self) -> None:
         """Wait until a model server has passed the canary, as long as `model.wait_s` says.
@@ -175,8 +173,6 @@ class _Analysis:
             )
         except (ConfigError, ValueError, OSError) as error:
             raise Misconfigured(str(error)) from error
-        if not self._told:
-            self._say_ready(plan, pool.info)
 
     def _open_second(self, plan: Plan) -> None:
         """Begin to open the second model's pool; nobody waits for it."""
@@ -198,6 +194,7 @@ class _Analysis:
         if self._second is None or settings.model.second.on_outage == "wait":
             self._pool = await open_model(settings, plan, self._meter)
             self._meter.model = self._pool.info
+            self._say_ready(plan, self._pool.info)
             if self._second is not None:
                 waiting = asyncio.ensure_future(self._second.wait_available())
                 await asyncio.wait((waiting,), timeout=_SECOND_GRACE_S)
@@ -245,7 +242,6 @@ class _Analysis:
             await asyncio.gather(first, other, return_exceptions=True)
 
     def _say_ready(self, plan: Plan, info: ServerInfo) -> None:
-        self._told = True
         model = self._settings.model
         _log.info(
             log_events.MODEL_READY,
