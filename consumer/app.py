@@ -57,6 +57,9 @@ _log = structlog.get_logger("consumer")
 _GRACE_S = 10.0
 """The first model's canary takes longer than a small one's: at a start of both, no post is the
 second's alone for that. A group that is joined ten seconds later waits for nobody."""
+_SECOND_GRACE_S = 3.0
+"""And the other way round: at a start of both, no post is the first's alone. A second that isn't
+there delays the start by no more."""
 
 
 def main(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> int:
@@ -140,8 +143,6 @@ class _Analysis:
         self._beside: list[asyncio.Task[None]] = []
         """What has to go on for the analysis to work; each runs until it is cancelled or fails."""
         self._analyzer: Analyzer | None = None
-        self._told = False
-        """Whether the log has named the model."""
 
     async def open(self) -> None:
         """Wait until a model server has passed the canary, as long as `model.wait_s` says.
@@ -171,8 +172,6 @@ class _Analysis:
             )
         except (ConfigError, ValueError, OSError) as error:
             raise Misconfigured(str(error)) from error
-        if not self._told:
-            self._say_ready(plan, pool.info)
 
     def _open_second(self, plan: Plan) -> None:
         """Begin to open the second model's pool; nobody waits for it."""
@@ -194,6 +193,11 @@ class _Analysis:
         if self._second is None or settings.model.second.on_outage == "wait":
             self._pool = await open_model(settings, plan, self._meter)
             self._meter.model = self._pool.info
+            self._say_ready(plan, self._pool.info)
+            if self._second is not None:
+                waiting = asyncio.ensure_future(self._second.wait_available())
+                await asyncio.wait((waiting,), timeout=_SECOND_GRACE_S)
+                waiting.cancel()
             return self._pool
         self._pool = pool = make_model_pool(settings.model, plan.tasks, self._meter)
         starting = asyncio.ensure_future(self._start_first(plan, pool))
@@ -237,7 +241,6 @@ class _Analysis:
             await asyncio.gather(first, other, return_exceptions=True)
 
     def _say_ready(self, plan: Plan, info: ServerInfo) -> None:
-        self._told = True
         model = self._settings.model
         _log.info(
             log_events.MODEL_READY,
@@ -267,7 +270,10 @@ class _Analysis:
 
     def second_problems(self) -> list[str]:
         """What is wrong with the second model; empty where it answers, or isn't configured."""
-        return self._second.problems() if self._second is not None else []
+        if self._second is None:
+            return []
+        found = self._second.problems()
+        return found if self._analyzer is None else found + self._analyzer.second_problems()
 
     def servers(self) -> Sequence[ServerState]:
         """How the model servers are doing; none before the first has answered."""

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
 from consumer.analysis.model import make_builder
-from consumer.settings import Model
+from consumer.settings import ModelServers
 from emollm.errors import ModelError
 from emollm.pool import advice
 from emollm.protocol import ModelClient, ServerInfo
@@ -26,7 +26,7 @@ class Reply(NamedTuple):
 
 
 async def ask_custom_tasks(
-    client: ModelClient, info: ServerInfo, options: Model, tasks: tuple[Task, ...]
+    client: ModelClient, info: ServerInfo, options: ModelServers, tasks: tuple[Task, ...]
 ) -> AsyncIterator[Reply]:
     """Ask what isn't a built-in task, in its first wording; one prompt each.
 

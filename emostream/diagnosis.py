@@ -10,15 +10,19 @@ from aiokafka.errors import KafkaError
 
 from consumer.analysis.canary import prover
 from consumer.analysis.plan import make_plan
+from consumer.analysis.second_opinion import ADVICE
 from consumer.app import kafka_options, server_options
+from consumer.assembly import second_server_options, second_tasks
 from consumer.delivery.checks import check_topics
-from consumer.settings import Settings
+from consumer.settings import ModelServers, Settings
 from emollm.clients import ServerOptions, detect
 from emollm.errors import ModelError, WrongModel
 from emollm.pool import advice
 from emollm.protocol import ModelClient
+from emollm.tasks import Task
 from emostream.custom_questions import ask_custom_tasks
 from emostream.recent_records import describe, healthy, recent_records, sample
+from emostream.two_models import POSTS, agreement
 from runtime.errors import Misconfigured
 from runtime.kafka.access import refusal
 from runtime.kafka.connection import Broker
@@ -50,9 +54,19 @@ async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
     """Look at everything the consumer needs, in the order in which it needs it."""
     async for finding in _kafka(settings):
         yield finding
+    plan = make_plan(settings.tasks, settings.tasks.custom_tasks())
+    usable = True
     for server in server_options(settings):
-        async for finding in _server(settings, server):
+        async for finding in _server(settings.model, server, plan.tasks):
+            usable = usable and finding.state == "ok"
             yield finding
+    for server in second_server_options(settings):
+        tasks = second_tasks(settings, plan)
+        async for finding in _server(settings.model.second, server, tasks, of="second "):
+            usable = usable and finding.state == "ok"
+            yield finding
+    if settings.model.second.servers:
+        yield await (_agreement(settings) if usable else _no_agreement())
 
 
 async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
@@ -146,8 +160,53 @@ def _topics(settings: Settings, existing: set[str]) -> str:
     return f"{', '.join(read)} → {output.events_topic}, {output.dlq_topic}"
 
 
-async def _server(settings: Settings, server: ServerOptions) -> AsyncIterator[Finding]:
-    part = f"server {server.shown}"
+async def _no_agreement() -> Finding:
+    return _skipped("agreement", "both models have to answer first")
+
+
+async def _agreement(settings: Settings) -> Finding:
+    """Whether the second model knows what is posted: both are asked about recent posts."""
+    try:
+        options = kafka_options(settings)
+        broker = Broker(bootstrap=options.bootstrap, security=options.security)
+        async with asyncio.timeout(_DATA_S):
+            admin = AIOKafkaAdminClient(bootstrap_servers=options.bootstrap, **options.security)
+            try:
+                await admin.start()
+                existing = await admin.list_topics()
+            finally:
+                await admin.close()
+            topics = sorted(topic for topic in existing if settings.input.reads(topic))
+            records = await recent_records(broker, topics, count=POSTS)
+    except (ConfigError, KafkaFault, KafkaError, OSError, TimeoutError):
+        return _skipped("agreement", "the input topics can't be read")
+    texts = [post.text for post in sample(records, settings).posts]
+    model = settings.model
+    try:
+        async with asyncio.timeout(_CANARY_S):
+            found = await agreement(
+                (model, server_options(settings)[0]),
+                (model.second, second_server_options(settings)[0]),
+                texts,
+            )
+    except (TimeoutError, OSError, ValueError):
+        return _skipped("agreement", "the models did not answer about recent posts in time")
+    if found.correlation is None:
+        return _skipped(
+            "agreement", f"{found.posts} recent posts were read by both: too few to compare"
+        )
+    words = (
+        f"the models' valences of {found.posts} recent posts correlate by {found.correlation:.2f}"
+    )
+    if found.foreign:
+        return _bad("agreement", f"{words}, tweets by .80 to .90: {ADVICE}")
+    return _ok("agreement", f"{words}: the second model knows this kind of text")
+
+
+async def _server(
+    model: ModelServers, server: ServerOptions, tasks: tuple[Task, ...], *, of: str = ""
+) -> AsyncIterator[Finding]:
+    part = f"{of}server {server.shown}"
     client: ModelClient | Exception
     try:
         client = await detect(server, timeout_s=_SERVER_S)
@@ -155,35 +214,37 @@ async def _server(settings: Settings, server: ServerOptions) -> AsyncIterator[Fi
         client = error
     if isinstance(client, Exception):
         yield _bad(part, advice(client) if isinstance(client, ModelError) else str(client))
-        yield _skipped("canary", "no model to ask")
+        yield _skipped(f"{of}canary", "no model to ask")
         return
     try:
         info = await client.info(timeout_s=_SERVER_S)
         if isinstance(info, ModelError):
             yield _bad(part, advice(info))
-            yield _skipped("canary", "no model to ask")
+            yield _skipped(f"{of}canary", "no model to ask")
             return
         limit = info.max_concurrent_requests
         yield _ok(
             part,
-            f"{settings.model.name or info.model_id}, {info.dialect} {info.version or ''}".rstrip()
+            f"{model.name or info.model_id}, {info.dialect} {info.version or ''}".rstrip()
             + (f", {limit} requests at once" if limit else ""),
         )
-        plan = make_plan(settings.tasks, settings.tasks.custom_tasks())
         async with asyncio.timeout(_CANARY_S):
-            problem = await prover(settings.model, plan.tasks)(client)
+            problem = await prover(model, tasks)(client)
         if problem is None:
-            yield _ok("canary", f"known texts are answered as an EmoLLM would ({plan.signature})")
-            async for reply in ask_custom_tasks(client, info, settings.model, plan.tasks):
+            asked = ", ".join(task.name for task in tasks)
+            yield _ok(f"{of}canary", f"known texts are answered as an EmoLLM would ({asked})")
+            async for reply in ask_custom_tasks(client, info, model, tasks):
                 said = _ok if reply.readable else _bad
-                yield said(f"task {reply.task}", reply.words)
+                yield said(f"{of}task {reply.task}", reply.words)
         else:
             # What is wrong with the model, the canary itself says best.
             yield _bad(
-                "canary", str(problem) if isinstance(problem, WrongModel) else advice(problem)
+                f"{of}canary", str(problem) if isinstance(problem, WrongModel) else advice(problem)
             )
     except TimeoutError:
-        yield _bad("canary", f"not answered within {_CANARY_S:g} s: is the GPU busy or missing?")
+        yield _bad(
+            f"{of}canary", f"not answered within {_CANARY_S:g} s: is the GPU busy or missing?"
+        )
     finally:
         await client.aclose()
 

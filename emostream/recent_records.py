@@ -41,8 +41,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """Of the first record without a post, at the deepest place that its text's path leads to."""
 
 
-async def recent_records(broker: Broker, topics: Sequence[str]) -> list[Record]:
-    """Give the newest records of these topics, `RECENT` in all, oldest first.
+async def recent_records(
+    broker: Broker, topics: Sequence[str], *, count: int = RECENT
+) -> list[Record]:
+    """Give the newest records of these topics, `count` in all, oldest first.
 
     Joins no group and commits nothing.
 
@@ -53,7 +55,7 @@ async def recent_records(broker: Broker, topics: Sequence[str]) -> list[Record]:
     for topic in topics[:_TOPICS]:
         async with kafka_topic_log(topic, broker) as log:
             spans = {
-                number: Span(max(span.start, span.end - RECENT), span.end)
+                number: Span(max(span.start, span.end - count), span.end)
                 for number, span in (await log.spans()).items()
             }
             found += [
@@ -70,7 +72,7 @@ async def recent_records(broker: Broker, topics: Sequence[str]) -> list[Record]:
                 )
                 async for record in log.read(spans)
             ]
-    return sorted(found, key=lambda record: record.timestamp_ms)[-RECENT:]
+    return sorted(found, key=lambda record: record.timestamp_ms)[-count:]
 
 
 def sample(records: Iterable[Record], settings: Settings) -> Sample:

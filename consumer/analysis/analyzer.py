@@ -89,6 +89,10 @@ class Analyzer:
         self._first.look()
         return self._first.model.id
 
+    def second_problems(self) -> list[str]:
+        """What is wrong with the second model although its servers are there."""
+        return [] if self._second is None else self._second.problems()
+
     async def watch(self) -> None:
         """Look after the second opinion, until cancelled; at once over where there is none."""
         if self._second is not None:
@@ -324,6 +328,8 @@ class Analyzer:
         second, two, part = self._second, self._two, case.second
         assert second is not None
         assert two is not None
+        if part is None or not part.alone:
+            second.settled()
         opinion = two.opinion(case, part)
         reader: Case = part if opinion == "second" and part is not None else case
         second_prompts = 0 if part is None else part.prompts

@@ -24,8 +24,12 @@ _OUTAGE_S = 1.0
 """The first model's servers are gone for this long before posts under way are given to the second:
 a breaker that opens for a burst of failures closes within that."""
 _START_LIMIT, _LEAST_LIMIT, _MOST_LIMIT = 256.0, 1.0, 8_192.0
-"""Posts that wait for both models. The second takes what it answers in time: one more for each
-round of answers, half as many when it was late, as in `emollm.pool.limiter`."""
+"""Posts that wait for both models at once: as many as the second answers in time."""
+_GROWTH = 1 / 8
+"""For each post answered in time while the limit held others back: an eighth more a round trip, so
+that a second that was frozen has its share again within a minute. Half as many when it is late."""
+_SLOW_LIMIT = 8.0
+"""From there down the second is of no use, and somebody should know."""
 _WARN_EVERY_S = 3600.0
 
 _log = structlog.get_logger("consumer")
@@ -101,16 +105,21 @@ class SecondOpinion:
         """Whether the second answers alone while no server of the first is available."""
         self._late_after_s = options.late_after_s
         self._clock = clock or SystemClock()
-        self._shedding = Shedding(options.shed_above_age_s)
+        self._shedding = Shedding(options.shed_above_age_s, LOOK_S)
         self._agreement = Agreement()
         self._warned_at = float("-inf")
         self._limit = _START_LIMIT
         self._lowered_at = float("-inf")
+        self._told_late_at = float("-inf")
         self._asked = 0
         """Posts that wait for both."""
         self._waiting: dict[SecondPart, tuple[float, Batch]] = {}
         """Parts that only the second is waited for, since when; in that order."""
         self._batches: set[Batch] = set()
+        self._newest_s = 0.0
+        """Age of the last post that was given to a model, when it was."""
+        self._settled = 0
+        """Posts that the first has read since the last look."""
         self._outage_since: float | None = None
 
     # ---- what is asked of whom
@@ -122,6 +131,8 @@ class SecondOpinion:
 
     def route(self, case: Case, first: AvailablePool) -> Route:
         """Say which models this post is given to."""
+        if self._shedding.on:
+            self._newest_s = self._clock.wall() - _written_at(case)
         here = self.available and not case.first_alone
         if not first.available and self.stands_in:
             return Route.SECOND if here else Route.WAIT
@@ -163,7 +174,7 @@ class SecondOpinion:
             return
         self._asked -= 1
         if self._asked + 1 >= self._limit:
-            self._limit = min(_MOST_LIMIT, self._limit + 1 / self._limit)
+            self._limit = min(_MOST_LIMIT, self._limit + _GROWTH)
 
     def asked_more(self, part: SecondPart) -> None:
         """The second had answered all, and is asked more about the post."""
@@ -198,13 +209,32 @@ class SecondOpinion:
         if found and now - self._lowered_at >= self._late_after_s:
             self._lowered_at = now
             self._limit = max(_LEAST_LIMIT, self._limit / 2)
+            if self._limit < _SLOW_LIMIT and now - self._told_late_at >= _WARN_EVERY_S:
+                self._told_late_at = now
+                _log.warning(log_events.SECOND_LATE, bound_s=self._late_after_s)
         for part, batch in found:
             self.observer.second_missing("late")
             yield part, batch
 
+    def settled(self) -> None:
+        """The first has read a post, alone or with the second."""
+        self._settled += 1
+
     def compare(self, first: float, second: float) -> None:
         """Take both models' valence of a post."""
         self._agreement.add(first, second)
+
+    def problems(self) -> list[str]:
+        """What is wrong with the second although its servers are there, a sentence for each."""
+        found = []
+        if self._limit < _SLOW_LIMIT:
+            found.append(
+                f"it answers later than {self._late_after_s:g} s after the first, so most posts are"
+                " read without it: give it more servers, or fewer tasks"
+            )
+        if self._agreement.foreign:
+            found.append(ADVICE)
+        return found
 
     # ---- in the background
 
@@ -227,13 +257,16 @@ class SecondOpinion:
         if self._shedding.on:
             now = self._clock.wall()
             self._shedding.observe(
+                self._newest_s,
                 [
                     now - _written_at(case)
                     for batch in self._batches
                     for case in batch.cases
-                    if not case.settled
-                ]
+                    if not case.settled and not (case.second is not None and case.second.alone)
+                ],
+                self._settled,
             )
+            self._settled = 0
             self.observer.shed_share(self._shedding.share)
         found = self._agreement.judge()
         if found is None:

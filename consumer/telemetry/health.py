@@ -22,6 +22,8 @@ class Health:
         self._stuck_after_s = stuck_after_s
         self._meter = meter
         self._monotonic = monotonic
+        self._first_out_at = float("-inf")
+        """When it was last seen that no server of the model itself takes prompts."""
         self.snapshot: Callable[[], Snapshot] | None = None
         """How the service is doing; None until there is one."""
         self.servers: Callable[[], Sequence[ServerState]] | None = None
@@ -44,13 +46,25 @@ class Health:
         problems: list[str] = []
         if state.since_loop_s > limit:
             problems.append(f"no look for posts since {state.since_loop_s:.0f} s")
-        if state.available and self._idle_s(state) > limit:
+        if not self._first_answers():
+            self._first_out_at = self._monotonic()
+        elif state.available and self._idle_s(state) > limit:
             problems.append(f"posts are waiting and none was finished since {limit:.0f} s")
         return problems
+
+    def _first_answers(self) -> bool:
+        """Whether the model's own servers are there: else a post may wait for them for hours.
+
+        A second model that stands in keeps the service available, and can't read every post.
+        """
+        if self.servers is None:
+            return True
+        return any(server.breaker is BreakerState.CLOSED for server in self.servers())
 
     def _idle_s(self, state: Snapshot) -> float:
         """For how long there was work and a server, and neither an answer nor a finished post."""
         idle_s = min(state.oldest_in_flight_s, state.since_finish_s, state.since_available_s)
+        idle_s = min(idle_s, self._monotonic() - self._first_out_at)
         if self._meter is not None:
             idle_s = min(idle_s, self._monotonic() - self._meter.last_answer)
         return idle_s

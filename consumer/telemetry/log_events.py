@@ -33,6 +33,10 @@ SECOND_OUT = _event(
     "second_model_out",
     "No server of the second model can be used, for `reason`; posts go on. Tried each minute.",
 )
+SECOND_LATE = _event(
+    "second_model_late",
+    "The second model answers so late that most posts are read without it. At most once an hour.",
+)
 SECOND_DISAGREES = _event(
     "second_model_disagrees",
     "The models' valences correlate so little that the second doesn't know this kind of text. At"

@@ -19,12 +19,14 @@ from consumer.analysis.event_ids import EventIds
 from consumer.analysis.identifiers import Identifiers
 from consumer.analysis.inference import AnalysisObserver
 from consumer.analysis.plan import make_plan
+from consumer.analysis.second_opinion import OpinionObserver, SecondOpinion
 from consumer.records import Emit, Outcome, Record
-from consumer.settings import Tasks
+from consumer.settings import Second, Tasks
 from emollm.errors import ModelError
 from emollm.prompts import PromptBuilder
 from emollm.protocol import OnAnswer, OnError, PoolAnswer, Prompt, ServerInfo
 from emollm.tasks import Task
+from runtime.clock import Clock
 from schemas import AffectEvent
 from tests.consumer.records import make_record
 
@@ -87,8 +89,11 @@ class Asker(Protocol):
 class FakePool:
     """Answers every prompt by `say`, after `gate` is set."""
 
-    def __init__(self, say: Say = canonical) -> None:
+    def __init__(
+        self, say: Say = canonical, *, model: str = "emostream-small", url: str = "http://gpu"
+    ) -> None:
         self.say = say
+        self.url = url
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked: list[Prompt] = []
@@ -102,7 +107,7 @@ class FakePool:
         self.passed = asyncio.Event()
         """Whether the canary has been passed again."""
         self.passed.set()
-        self.info = ServerInfo(dialect="tgi", model_id="emostream-small", model_revision="r1")
+        self.info = ServerInfo(dialect="tgi", model_id=model, model_revision="r1")
 
     @property
     def by_task(self) -> Counter[str]:
@@ -126,7 +131,7 @@ class FakePool:
         for prompt in prompts:
             answer = self.say(prompt)
             if isinstance(answer, str):
-                answers.append(PoolAnswer(text=answer, server="http://gpu", attempts=1))
+                answers.append(PoolAnswer(text=answer, server=self.url, attempts=1))
             else:
                 answers.append(answer)
         return answers
@@ -148,12 +153,24 @@ def make_analyzer(
     author_key: str = "",
     include_text: bool = True,
     observer: AnalysisObserver | None = None,
+    second: FakePool | None = None,
+    options: Second | None = None,
+    opinions: OpinionObserver | None = None,
+    clock: Clock | None = None,
 ) -> "Listing":
     plan = make_plan(tasks or Tasks(), custom)
     builder = PromptBuilder(plan.tasks)
     cache = AnswerCache[Answer](max_entries=cache_entries)
     analyzer = Analyzer(
         model=AskedModel(pool, lambda _: builder, cache, observer=observer),
+        second=None
+        if second is None
+        else SecondOpinion(
+            AskedModel(second, lambda _: builder, cache, role="second"),
+            options or Second(),
+            observer=opinions,
+            clock=clock,
+        ),
         plan=plan,
         decoder=Decoder(),
         events=EventBuilder(

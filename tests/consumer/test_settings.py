@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -287,3 +288,43 @@ def test_paths_of_rules_may_be_quoted_or_written_as_toml_cuts_them(tmp_path: Pat
 def test_a_rule_takes_plain_values_only(tmp_path: Path) -> None:
     assert "a.b takes a text" in problems(tmp_path, '[input]\nwhere = { "a.b" = [[1]] }')
     assert "a takes a text" in problems(tmp_path, "[input]\nignore = { a = [] }")
+
+
+def test_a_second_model_is_off_until_it_has_servers() -> None:
+    second = Settings().model.second
+    assert second.servers == ()
+    assert (second.weight, second.second_tasks) == (0.3, ("E-c",))
+    assert (second.on_outage, second.shed_above_age_s) == ("wait", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("second", "tasks", "why"),
+    [
+        ({"servers": ["http://localhost:3000/"]}, {}, "is among model.servers"),
+        ({"second_tasks": ["E-k"]}, {}, "is no task"),
+        ({"second_tasks": ["V-reg", "E-c", "EI-reg"]}, {}, "would be asked nothing"),
+        ({"weight": 0, "second_tasks": []}, {}, "would be asked nothing"),
+        ({"weight": 1.0}, {}, "weight"),
+        ({"on_outage": "stop"}, {}, "on_outage"),
+    ],
+)
+def test_a_second_model_that_makes_no_sense_is_refused_in_words(
+    second: dict[str, Any], tasks: dict[str, Any], why: str
+) -> None:
+    model = {"second": {"servers": ["http://small:3000"], **second}}
+    with pytest.raises(ValueError, match=why):
+        Settings.model_validate({"model": model, "tasks": tasks})
+
+
+def test_a_second_models_keys_come_from_variables_too() -> None:
+    found = load(
+        None,
+        {
+            "EMOSTREAM_MODEL__SECOND__SERVERS": "http://small:3000",
+            "EMOSTREAM_MODEL__SECOND__SECOND_TASKS": "E-c,V-reg",
+            "EMOSTREAM_MODEL__SECOND__ON_OUTAGE": "second",
+        },
+    )
+    assert found.model.second.servers == ("http://small:3000",)
+    assert found.model.second.second_tasks == ("E-c", "V-reg")
+    assert found.model.second.on_outage == "second"

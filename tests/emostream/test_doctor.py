@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from bench.model.answers import right_answer
 from consumer.records import Record
 from consumer.settings import Settings
 from emostream.diagnosis import Finding, diagnose
@@ -15,7 +16,7 @@ from emostream.recent_records import RECENT, describe, healthy, recent_records, 
 from infra.kafka import TopicNames, create_topics, default_topics
 from producer import Broker, LoadSettings, send_load
 from tests.runtime.kafka.guarded import Guarded
-from tests.tgi import FakeTgi
+from tests.tgi import FakeTgi, varied
 
 
 def record(value: Any, *, offset: int = 0) -> Record:
@@ -136,6 +137,36 @@ async def test_all_is_well_and_the_newest_records_are_looked_at(
     assert f"{RECENT} of {RECENT} recent records are posts" in found["data"].message
     records = await recent_records(Broker(bootstrap=bootstrap), [names.posts])
     assert len(records) == RECENT
+
+
+@pytest.mark.parametrize("knows", [True, False])
+async def test_a_second_model_is_looked_at_and_told_where_it_does_not_know_the_posts(
+    bootstrap: str, names: TopicNames, tgi: FakeTgi, knows: bool
+) -> None:
+    load = LoadSettings(topic=names.posts, count=60)
+    await send_load(load, Broker(bootstrap=bootstrap))
+    tgi.answer = varied
+
+    def says_otherwise(prompt: str) -> str:
+        return varied(prompt) if right_answer(prompt) else varied(f"{prompt} And then.")
+
+    async with FakeTgi(varied if knows else says_otherwise) as small:
+        model = {"servers": [tgi.url], "second": {"servers": [small.url]}}
+        found = await findings(configured(bootstrap, names, tgi.url, model=model))
+    assert found[f"second server {small.url}"].state == "ok"
+    assert found["second canary"].state == "ok"
+    assert found["agreement"].state == ("ok" if knows else "bad")
+    assert ("model.second.weight" in found["agreement"].message) is not knows
+
+
+async def test_a_second_model_that_is_not_there_is_told_and_not_compared(
+    bootstrap: str, names: TopicNames, tgi: FakeTgi
+) -> None:
+    model = {"servers": [tgi.url], "second": {"servers": ["http://127.0.0.1:1"]}}
+    found = await findings(configured(bootstrap, names, tgi.url, model=model))
+    assert found["second server http://127.0.0.1:1"].state == "bad"
+    assert found["agreement"].state == "skipped"
+    assert found["canary"].state == "ok"
 
 
 async def test_an_empty_topic_is_no_fault(bootstrap: str, names: TopicNames, tgi: FakeTgi) -> None:

@@ -53,9 +53,15 @@ class FakeLog:
         self.start = start
         self.records = [record for record in self.records if record.offset >= start]
 
-    def append(self, key: bytes | None, value: bytes | None, headers: Headers = ()) -> int:
+    def append(
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        timestamp_ms: int = 1_600_000_000_000,
+    ) -> int:
         offset, self.end = self.end, self.end + 1
-        self.records.append(FakeRecord(offset, 1_600_000_000_000, key, value, tuple(headers)))
+        self.records.append(FakeRecord(offset, timestamp_ms, key, value, tuple(headers)))
         return offset
 
     def skip(self, count: int = 1) -> None:
