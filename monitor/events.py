@@ -37,7 +37,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str | None = None
     sentiment: Mood | None = None
     emotions: tuple[str, ...] | None = None
-    intensity: dict[str, float] = {}
+    intensity: dict[str, float] | None = None
     opinion: str | None = None
     """Whose reading it is: `both`, `first` or `second`; absent where one model reads alone."""
 

@@ -43,7 +43,7 @@ def backtest(
     read = number = 0
     for number, line in enumerate(lines, start=1):
         read += len(line)
-        if not line.strip():
+        if not line or line.isspace():
             continue
         try:
             event = decode(line)

@@ -28,11 +28,10 @@ def expected_of_minutes(state: State, start: int, minutes: int, posts: float) ->
     end = start + minutes * STEP_S
     mean, variance = expected_of(forecasts[step], stretch, 0, end, baseline.wander)
     mean = min(0.98, max(0.02, mean))
-    (valence,) = (one for one in state.companions if one.measure == "valence")
-    usual = valence.band(posts)
+    usual = state.others.valence.band(0, posts)
     return Expected(
         negative_soft=_within(mean, variance + baseline.noise(mean) / posts),
-        # Companions look for rises: they hold the valence upside down.
+        # The other measures look for rises: they hold the valence upside down.
         valence=UNSET if usual is None else _within(1 - usual[0], usual[1]),
     )
 

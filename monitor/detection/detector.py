@@ -7,7 +7,7 @@ import msgspec
 from monitor.detection.band import expected_of_minutes
 from monitor.detection.baseline import STEP_S, Baseline, Forecast
 from monitor.detection.instrument import Instrument, differs
-from monitor.detection.measures import MinuteSums, Rise, Volume, companions, feed, rises
+from monitor.detection.measures import MinuteSums, Rise
 from monitor.detection.scan import LONGEST
 from monitor.detection.settings import WEEK_S, DetectionSettings
 from monitor.detection.state import VERSION, Hour, Open, State
@@ -58,10 +58,10 @@ class TrackDetector:
             last_post=minute,
             baseline=Baseline(at=minute * PANE_S),
             instrument=Instrument(),
-            companions=companions(),
-            volume=Volume(),
         )
         self._found: list[Transition] = []
+        self._threshold: float | None = None
+        """Of the minute that runs; None: not worked out yet."""
         self._lowest = 1.0
         """At most what any forecast still in use expects."""
 
@@ -149,8 +149,7 @@ class TrackDetector:
         pane = sums.at // PANE_S
         if pane < self._s.pane:
             return []
-        found = self.advance(pane)
-        self._found = found
+        self._found = found = self.advance(pane)
         self._take(pane, sums)
         return found
 
@@ -159,27 +158,33 @@ class TrackDetector:
         self._found = []
         state = self._s
         while state.pane < until_pane:
-            if state.pane - state.last_post > _GAP and until_pane - state.pane > _GAP:
-                self._leap(until_pane - until_pane % PANES_IN_WINDOW - PANES_IN_WINDOW)
-            self._begin(state.pane)
-            state.posts.append(state.posts[-1])
-            state.soft.append(state.soft[-1])
-            state.people.append(state.people[-1])
-            state.raw.append(state.raw[-1])
-            state.negative.append(state.negative[-1])
-            state.pane += 1
+            pane, passed = state.pane, 1
+            if pane - state.last_post > _GAP:
+                if until_pane - pane > _GAP:
+                    self._leap(until_pane - until_pane % PANES_IN_WINDOW - PANES_IN_WINDOW)
+                    pane = state.pane
+            elif state.open is None or state.open.state == "stale":
+                # Up to the next minute at once; the leap above isn't passed over.
+                minute_ends = pane - pane % PANES_IN_WINDOW + PANES_IN_WINDOW
+                passed = min(until_pane, minute_ends, state.last_post + _GAP + 1) - pane
+            if pane % PANES_IN_WINDOW == 0:
+                self._begin(pane)
+            state.posts += [state.posts[-1]] * passed
+            state.soft += [state.soft[-1]] * passed
+            state.counts += [state.counts[-1]] * passed
+            state.pane = pane + passed
             if state.open and state.open.state != "stale":
                 self._listen(state.open)
         return self._found
 
     def _take(self, pane: int, sums: PaneSums) -> None:
         state = self._s
-        self._begin(pane)
+        if pane % PANES_IN_WINDOW == 0:
+            self._begin(pane)
+        people, posts, negative = state.counts[-1]
+        state.counts.append((people + sums.people, posts + sums.posts, negative + sums.negative))
         state.posts.append(state.posts[-1] + sums.scored)
         state.soft.append(state.soft[-1] + sums.soft)
-        state.people.append(state.people[-1] + sums.people)
-        state.raw.append(state.raw[-1] + sums.posts)
-        state.negative.append(state.negative[-1] + sums.negative)
         state.pane = pane + 1
         state.last_post = pane
         state.total += sums.scored
@@ -204,9 +209,8 @@ class TrackDetector:
 
     def _begin(self, pane: int) -> None:
         """At a minute's start: learn from the minute before, and make the forecast."""
-        if pane % PANES_IN_WINDOW:
-            return
         state, baseline = self._s, self._s.baseline
+        self._threshold = None
         if pane * PANE_S > baseline.at:
             baseline.at = pane * PANE_S - STEP_S
             baseline.step()
@@ -220,7 +224,7 @@ class TrackDetector:
             state.squares = 0.0
             if state.minute.scored or state.minute.labelled:
                 minute = pane // PANES_IN_WINDOW - 1
-                feed(state.companions, state.volume, minute, state.minute)
+                state.others.feed(minute, state.minute)
                 state.minute = MinuteSums()
                 state.unjudged = True
         forecast = baseline.forecast()
@@ -244,18 +248,14 @@ class TrackDetector:
         state = self._s
         cut = len(state.posts) - _KEPT_PANES
         cut -= cut % PANES_IN_WINDOW
-        for sums in (state.posts, state.soft, state.negative):
-            del sums[:cut]
-        for counts in (state.people, state.raw):
-            del counts[:cut]
+        del state.posts[:cut], state.soft[:cut], state.counts[:cut]
         state.base += cut
         del state.forecasts[: cut // PANES_IN_WINDOW]
         for known in [known for known in state.readers if known < state.base]:
             del state.readers[known]
 
     def _judge(self, pane: int) -> None:
-        baseline, usual = self._s.baseline, self._s.forecasts[-1].mean
-        threshold = self._settings.threshold(self._s.rate, baseline.noise(usual))
+        threshold = self._threshold or self._new_threshold()
         best, length, observed, expected = strongest(
             self._s, pane, threshold - _DROPPED, self._lowest
         )
@@ -263,7 +263,7 @@ class TrackDetector:
         speaking: list[Rise] = []
         if self._s.unjudged:
             self._s.unjudged = False
-            speaking = rises(self._s.companions, self._s.volume, threshold - _PENDING, share=best)
+            speaking = self._s.others.rises(threshold - _PENDING, share=best)
             other = max(speaking, key=lambda one: one.score, default=None)
             if other is not None and other.score - _OTHER_MEASURES > best:
                 if best > threshold - _PENDING:
@@ -300,10 +300,16 @@ class TrackDetector:
         if best >= threshold and self._enough(opened, length, observed, expected):
             self._fire(opened, pane)
 
+    def _new_threshold(self) -> float:
+        """Work out the threshold of the minute that runs; it changes with nothing else."""
+        noise = self._s.baseline.noise(self._s.forecasts[-1].mean)
+        self._threshold = self._settings.threshold(self._s.rate, noise)
+        return self._threshold
+
     def _enough(self, opened: Open, length: int, observed: float, expected: float) -> bool:
         state, settings = self._s, self._settings
         begin = max(0, len(state.posts) - 1 - length)
-        if state.people[-1] - state.people[begin] < settings.min_people:
+        if state.counts[-1][0] - state.counts[begin][0] < settings.min_people:
             return False
         if opened.measure == "negative_share":
             number = state.posts[-1] - state.posts[begin]
@@ -335,7 +341,7 @@ class TrackDetector:
         if state.unjudged:
             state.unjudged = False
             least = self._settings.threshold(state.rate, state.baseline.noise(usual)) - _PENDING
-            opened.join(rises(state.companions, state.volume, least, share=opened.score))
+            opened.join(state.others.rises(least, share=opened.score))
         opened.scored += sums.scored
         opened.soft += sums.soft
         opened.calm = max(0.0, opened.calm + speaks_for_calm(sums, usual, opened.rise))
@@ -363,9 +369,7 @@ class TrackDetector:
         state = self._s
         state.open = None
         state.floor = _next_minute(pane)
-        for companion in state.companions:
-            companion.begin_again()
-        state.volume.begin_again()
+        state.others.begin_again()
         self._say(opened, "resolved", pane, note=note)
 
     def _rewarm(self) -> None:
@@ -381,8 +385,7 @@ class TrackDetector:
             state.baseline.resume(before)
         state.baseline.loosen(0.15)
         state.silent_until = pane + 1 + 7200 // PANE_S
-        for companion in state.companions:
-            companion.forget_usual()
+        state.others.forget_usual()
         usual = self.expected()
         opened = Open(
             started=pane,
@@ -452,8 +455,8 @@ class TrackDetector:
         while state.baseline.at < pane * PANE_S:
             state.baseline.step()
         state.pane = state.base = state.floor = pane
-        state.posts, state.soft, state.negative = [0.0], [0.0], [0.0]
-        state.people, state.raw, state.forecasts = [0], [0], []
+        state.posts, state.soft, state.counts = [0.0], [0.0], [(0, 0, 0.0)]
+        state.forecasts = []
         state.readers.clear()
         state.squares = 0.0
         if state.open is not None:
@@ -482,12 +485,13 @@ class TrackDetector:
     ) -> None:
         state = self._s
         begin = max(0, opened.started - state.base)
-        if begin < len(state.raw):
-            posts, negative = (
-                state.raw[-1] - state.raw[begin],
-                state.negative[-1] - state.negative[begin],
+        if begin < len(state.counts):
+            (_, posts, negative), (_, before, negative_before) = (
+                state.counts[-1],
+                state.counts[begin],
             )
-            opened.posts, opened.negative = max(opened.posts, posts), max(opened.negative, negative)
+            opened.posts = max(opened.posts, posts - before)
+            opened.negative = max(opened.negative, negative - negative_before)
         main = Evidence(
             measure=opened.measure,
             observed=opened.observed,

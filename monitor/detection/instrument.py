@@ -1,5 +1,6 @@
 """Who reads the posts: a change of model or of opinion is no change of mood."""
 
+from functools import lru_cache
 from math import exp, sqrt
 
 import msgspec
@@ -24,11 +25,12 @@ class Instrument(msgspec.Struct):
     def observe(self, at: float, readers: dict[str, int]) -> bool:
         """Take a pane's posts by reader; True where the mix has changed."""
         if len(self.usual) == 1 and readers.keys() == self.usual.keys():  # nearly always
-            ((reader, posts),), past = readers.items(), at - self.at
+            ((reader, posts),) = readers.items()
             if len(self.recent) > 1:
                 self.recent = {reader: self.recent.get(reader, 0.0)}
-            self.recent[reader] = self.recent.get(reader, 0.0) * exp(-past / _RECENT_S) + posts
-            self.usual[reader] = self.usual[reader] * exp(-past / _USUAL_S) + posts
+            kept_recent, kept_usual = _kept(at - self.at)
+            self.recent[reader] = self.recent.get(reader, 0.0) * kept_recent + posts
+            self.usual[reader] = self.usual[reader] * kept_usual + posts
             self.at = at
             return False
         self._fade(at)
@@ -51,6 +53,12 @@ class Instrument(msgspec.Struct):
                 weights[reader] *= kept
                 if weights[reader] < 0.01:
                     del weights[reader]
+
+
+@lru_cache(maxsize=1024)
+def _kept(past: float) -> tuple[float, float]:
+    """Return what is kept of the recent and of the usual mix; nearly always after some panes."""
+    return exp(-past / _RECENT_S), exp(-past / _USUAL_S)
 
 
 def differs(mix: dict[str, float], usual: dict[str, float]) -> bool:

@@ -1,6 +1,7 @@
 """The measures beside the share negative: emotions, valence, and the number of negative posts."""
 
 from math import exp
+from operator import add as plus
 from typing import NamedTuple
 
 import msgspec
@@ -22,100 +23,130 @@ _EMOTION_JUMPS = (0.05, 0.10, 0.20)
 _VALENCE_JUMPS = (0.03, 0.06, 0.12)
 
 
-class Companion(msgspec.Struct):
-    """One measure's usual value, and the last hour of it by minutes. Values lie in 0..1."""
+class Shares(msgspec.Struct):
+    """Measures with a share or a mean of the same posts: what is usual, and the last hour of it.
 
-    measure: Measure
-    posts: list[float] = []
-    sums: list[float] = []
+    Values lie in 0..1, and a rise is looked for: valence is held as one minus valence.
+    """
+
+    measures: tuple[Measure, ...]
+    usual_sums: list[float]
+    """By measure, the sum of what is usual, over `usual_posts`."""
+    wander: list[float]
+    """By measure, variance of a quarter of an hour's mean, beyond what its few posts explain."""
+    rows: list[tuple[float, ...]] = []
+    """The last hour as running sums at the end of each minute: posts, then by measure."""
     minute: int = 0
-    """Minutes since 1970 of the minute that runs: it fills the lists' last items."""
+    """Minutes since 1970 of the minute that runs: the last row."""
     usual_posts: float = 0.0
-    usual_sum: float = 0.0
-    wander: float = 0.03**2
-    """Variance of a quarter of an hour's mean around the usual, beyond the posts' number."""
 
-    def add(self, minute: int, posts: float, total: float) -> None:
-        """Take a pane's posts that have this measure, and the sum of their values."""
-        if minute > self.minute or not self.posts:
+    def add(self, minute: int, sums: tuple[float, ...]) -> None:
+        """Take a minute's posts, and the sums of their values by measure."""
+        if minute > self.minute or not self.rows:
             self._move(minute)
-        self.posts[-1] += posts
-        self.sums[-1] += total
+        self.rows[-1] = tuple(map(plus, self.rows[-1], sums))
 
-    def usual(self) -> float | None:
-        """Return the usual mean; None before it is known from thirty posts."""
+    def usual(self, index: int) -> float | None:
+        """Return a measure's usual mean; None before it is known from thirty posts."""
         if self.usual_posts < 30:
             return None
-        return min(0.97, max(0.01, self.usual_sum / self.usual_posts))
+        return min(0.97, max(0.01, self.usual_sums[index] / self.usual_posts))
 
-    def band(self, posts: float) -> tuple[float, float] | None:
+    def band(self, index: int, posts: float) -> tuple[float, float] | None:
         """Return the usual mean and the variance of a mean of so many posts; None if unknown."""
-        usual = self.usual()
+        usual = self.usual(index)
         if usual is None:
             return None
-        noise = 0.04 if self.measure == "valence" else usual * (1 - usual)
-        return usual, self.wander + noise / self.usual_posts + noise / posts
+        noise = self._noise(index, usual)
+        return usual, self.wander[index] + noise / self.usual_posts + noise / posts
 
-    def evidence(self) -> tuple[float, float, int]:
-        """Return the most evidence (nats) for a rise, the observed mean, and over how many minutes.
+    def evidence(self) -> list[tuple[int, float, float, int]]:
+        """Return what speaks for a rise: measure's index, nats, observed mean, over which minutes.
 
-        Call it when the running minute is complete.
+        Of each measure the strongest stretch. Call it when the running minute is complete.
         """
-        usual = self.usual()
-        best, observed, length = 0.0, 0.0, 0
-        if usual is None:
-            return best, observed, length
-        valence = self.measure == "valence"
-        noise = 0.04 if valence else usual * (1 - usual)
-        doubt = self.wander + noise / self.usual_posts
+        found: list[tuple[int, float, float, int]] = []
+        if self.usual_posts < 30:
+            return found
+        now = self.rows[-1]
         for minutes in _STRETCHES:
-            posts = sum(self.posts[-minutes:])
+            before = self.rows[max(0, len(self.rows) - 1 - minutes)]
+            posts = now[0] - before[0]
             if posts < 3:
                 continue
-            mean = sum(self.sums[-minutes:]) / posts
-            if (mean - usual) ** 2 < 6 * (noise / posts + doubt) or mean < usual:
-                continue
-            jumps = _VALENCE_JUMPS if valence else _EMOTION_JUMPS
-            speaks = evidence(posts, mean, usual, doubt, noise, jumps=jumps)
-            if speaks > best:
-                best, observed, length = speaks, mean, minutes
-        return best, observed, length
+            for index, sums in enumerate(self.usual_sums):
+                mean = (now[index + 1] - before[index + 1]) / posts
+                usual = sums / self.usual_posts
+                if mean > usual:
+                    speaks = self._judge(index, posts, mean, min(0.97, max(0.01, usual)))
+                    if speaks > 0:
+                        found.append((index, speaks, mean, minutes))
+        found.sort(key=_by_measure)
+        return [
+            one for place, one in enumerate(found) if not place or found[place - 1][0] != one[0]
+        ]
 
     def begin_again(self) -> None:
         """Forget the last hour, not the usual: an alert ended, and what it saw isn't usual."""
-        if self.posts:
-            self.posts, self.sums = [0.0], [0.0]
+        if self.rows:
+            self._clear()
 
     def forget_usual(self) -> None:
         """Warm again: the instrument has changed."""
-        self.usual_posts = self.usual_sum = 0.0
-        self.posts, self.sums = [0.0], [0.0]
+        self.usual_posts = 0.0
+        self.usual_sums = [0.0] * len(self.measures)
+        self._clear()
+
+    def _judge(self, index: int, posts: float, mean: float, usual: float) -> float:
+        noise = self._noise(index, usual)
+        doubt = self.wander[index] + noise / self.usual_posts
+        if mean < usual or (mean - usual) ** 2 < 6 * (noise / posts + doubt):
+            return 0.0
+        jumps = _VALENCE_JUMPS if self.measures[index] == "valence" else _EMOTION_JUMPS
+        return evidence(posts, mean, usual, doubt, noise, jumps=jumps)
+
+    def _noise(self, index: int, usual: float) -> float:
+        """Return the variance of one post's value."""
+        return 0.04 if self.measures[index] == "valence" else usual * (1 - usual)
+
+    def _clear(self) -> None:
+        self.rows = [(0.0,) * (len(self.measures) + 1)] * 2
 
     def _move(self, minute: int) -> None:
         missing = minute - self.minute
-        if not self.posts or missing > 24 * 60:
-            self.posts, self.sums = [0.0], [0.0]
+        if not self.rows or missing > 24 * 60:
+            self._clear()
             self.minute = minute
             return
         for _ in range(missing):
             self.minute += 1
             if self.minute % 15 == 0:
                 self._learn_wander()
-            self.posts.append(0.0)
-            self.sums.append(0.0)
-            if len(self.posts) > _HELD_BACK:
-                self.usual_posts = self.usual_posts * _MEMORY + self.posts.pop(0)
-                self.usual_sum = self.usual_sum * _MEMORY + self.sums.pop(0)
+            self.rows.append(self.rows[-1])
+            if len(self.rows) > _HELD_BACK + 1:
+                before, after = self.rows.pop(0), self.rows[0]
+                self.usual_posts = self.usual_posts * _MEMORY + (after[0] - before[0])
+                self.usual_sums = [
+                    usual * _MEMORY + (after[place] - before[place])
+                    for place, usual in enumerate(self.usual_sums, start=1)
+                ]
 
     def _learn_wander(self) -> None:
-        usual, posts = self.usual(), sum(self.posts[-15:])
-        if usual is None or posts < 3:
+        now, before = self.rows[-1], self.rows[max(0, len(self.rows) - 16)]
+        posts = now[0] - before[0]
+        if self.usual_posts < 30 or posts < 3:
             return
-        missed = (sum(self.sums[-15:]) / posts - usual) ** 2
-        noise = 0.04 if self.measure == "valence" else usual * (1 - usual)
-        excess = min(missed, 4 * (noise / posts + self.wander)) - noise / posts
-        kept = _WANDER_MEMORY
-        self.wander = min(0.1, max(0.01**2, kept * self.wander + (1 - kept) * excess))
+        for index, wander in enumerate(self.wander):
+            usual = self.usual(index) or 0.0
+            missed = ((now[index + 1] - before[index + 1]) / posts - usual) ** 2
+            noise = self._noise(index, usual)
+            excess = min(missed, 4 * (noise / posts + wander)) - noise / posts
+            kept = _WANDER_MEMORY
+            self.wander[index] = min(0.1, max(0.01**2, kept * wander + (1 - kept) * excess))
+
+
+def _by_measure(one: tuple[int, float, float, int]) -> tuple[int, float]:
+    return one[0], -one[1]
 
 
 class Volume(msgspec.Struct):
@@ -176,14 +207,6 @@ class Volume(msgspec.Struct):
                 self.usual += (self.sums.pop(0) - self.usual) / self.minutes
 
 
-SHARES: tuple[Measure, ...] = ("anger", "fear", "sadness", "disgust", "valence")
-
-
-def companions() -> list[Companion]:
-    """Return the measures that have a share or a mean, each empty."""
-    return [Companion(measure) for measure in SHARES]
-
-
 class MinuteSums(msgspec.Struct):
     """What the measures are handed of one minute."""
 
@@ -208,19 +231,6 @@ class MinuteSums(msgspec.Struct):
         self.soft += sums.soft
 
 
-def feed(measures: list[Companion], volume: Volume, minute: int, sums: MinuteSums) -> None:
-    """Hand a minute to each (minutes since 1970). A fall in valence rises as one minus valence."""
-    anger, fear, sadness, disgust, valence = measures
-    if sums.labelled:
-        anger.add(minute, sums.labelled, sums.anger)
-        fear.add(minute, sums.labelled, sums.fear)
-        sadness.add(minute, sums.labelled, sums.sadness)
-        disgust.add(minute, sums.labelled, sums.disgust)
-    if sums.scored:
-        valence.add(minute, sums.scored, sums.scored - sums.valence)
-        volume.add(minute, sums.soft)
-
-
 class Rise(NamedTuple):
     """What one of these measures says."""
 
@@ -232,22 +242,56 @@ class Rise(NamedTuple):
     minutes: int
 
 
-def rises(measures: list[Companion], volume: Volume, least: float, *, share: float) -> list[Rise]:
-    """Return the measures that speak for a rise with more than `least` nats.
+def _shares(*measures: Measure) -> Shares:
+    number = len(measures)
+    return Shares(measures, [0.0] * number, [0.03**2] * number)
 
-    The number of negative posts counts only where the share negative speaks so, too (`share`
-    nats): more posts of an unchanged mood are no spike.
-    """
-    found = []
-    for companion in measures:
-        score, observed, minutes = companion.evidence()
-        if score > least:
-            usual = companion.usual() or 0.0
-            if companion.measure == "valence":
-                observed, usual = 1 - observed, 1 - usual
-            found.append(Rise(companion.measure, score, observed, usual, minutes))
-    if share > least:
-        score, observed, minutes = volume.evidence()
-        if score > least:
-            found.append(Rise("negative_posts", score, observed, volume.usual, minutes))
-    return found
+
+class OtherMeasures(msgspec.Struct):
+    """All measures beside the share negative."""
+
+    emotions: Shares = msgspec.field(
+        default_factory=lambda: _shares("anger", "fear", "sadness", "disgust")
+    )
+    valence: Shares = msgspec.field(default_factory=lambda: _shares("valence"))
+    volume: Volume = msgspec.field(default_factory=Volume)
+
+    def feed(self, minute: int, sums: MinuteSums) -> None:
+        """Hand a minute to each (minutes since 1970)."""
+        if sums.labelled:
+            felt = sums.anger, sums.fear, sums.sadness, sums.disgust
+            self.emotions.add(minute, (sums.labelled, *felt))
+        if sums.scored:
+            self.valence.add(minute, (sums.scored, sums.scored - sums.valence))
+            self.volume.add(minute, sums.soft)
+
+    def begin_again(self) -> None:
+        """Forget the last hour, not the usual: an alert ended, and what it saw isn't usual."""
+        self.emotions.begin_again()
+        self.valence.begin_again()
+        self.volume.begin_again()
+
+    def forget_usual(self) -> None:
+        """Warm again: the instrument has changed. Posts are counted as before."""
+        self.emotions.forget_usual()
+        self.valence.forget_usual()
+
+    def rises(self, least: float, *, share: float) -> list[Rise]:
+        """Return the measures that speak for a rise with more than `least` nats.
+
+        The number of negative posts counts only where the share negative speaks so, too (`share`
+        nats): more posts of an unchanged mood are no spike.
+        """
+        found = []
+        for shares in (self.emotions, self.valence):
+            for index, score, mean, minutes in shares.evidence():
+                if score > least:
+                    measure, usual = shares.measures[index], shares.usual(index) or 0.0
+                    if measure == "valence":
+                        mean, usual = 1 - mean, 1 - usual  # noqa: PLW2901 - turned back
+                    found.append(Rise(measure, score, mean, usual, minutes))
+        if share > least:
+            score, observed, minutes = self.volume.evidence()
+            if score > least:
+                found.append(Rise("negative_posts", score, observed, self.volume.usual, minutes))
+        return found

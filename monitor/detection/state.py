@@ -1,17 +1,21 @@
 """All that a track's detector knows: plain data, so that it goes to bytes and back."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from monitor.detection.baseline import Baseline, Forecast
 from monitor.detection.instrument import Instrument
-from monitor.detection.measures import Companion, MinuteSums, Rise, Volume
+from monitor.detection.measures import MinuteSums, OtherMeasures, Rise
 from schemas.alert import Evidence, Measure
 
-VERSION = 2
+VERSION = 3
 """Of the snapshot: another version is refused and the track warms again."""
+
+
+Counts: TypeAlias = tuple[int, int, float]
+"""Negative posts by people not met before, posts before the caps, negative posts."""
 
 
 class Open(msgspec.Struct):
@@ -93,9 +97,7 @@ class State(msgspec.Struct):
     posts: list[float] = msgspec.field(default_factory=lambda: [0.0])
     """Running sums at the end of each pane, since some point in the past."""
     soft: list[float] = msgspec.field(default_factory=lambda: [0.0])
-    people: list[int] = msgspec.field(default_factory=lambda: [0])
-    raw: list[int] = msgspec.field(default_factory=lambda: [0])
-    negative: list[float] = msgspec.field(default_factory=lambda: [0.0])
+    counts: list[Counts] = msgspec.field(default_factory=lambda: [(0, 0, 0.0)])
     forecasts: list[Forecast] = []
     """One a minute, the last 46 and some more; the last is for the minute that runs."""
     readers: dict[int, dict[str, int]] = {}
@@ -108,8 +110,7 @@ class State(msgspec.Struct):
     """Sum of squares of the minute that runs."""
     hours: list[Hour] = []
     """The last eight days."""
-    companions: list[Companion] = []
-    volume: Volume = msgspec.field(default_factory=Volume)
+    others: OtherMeasures = msgspec.field(default_factory=OtherMeasures)
     open: Open | None = None
     levels: list[tuple[int, float, float]] = []
     """By hour: Unix seconds, level, its standard deviation; the last day."""

@@ -25,20 +25,24 @@ def strongest(
     room = min(last, pane + 1 - max(state.floor, forecasts[0].at // PANE_S))
     twice = 2 * least
     lowest_variance = binary_variance(lowest)
+    # Up to `mirrored`, what is observed varies no less than what is expected.
+    mirrored, too_small = 1 - lowest, twice * dispersion * lowest_variance
     for index, panes in enumerate(STRETCHES):
         if panes > room:
             break
-        number = all_posts - posts[last - panes]
+        begin = last - panes
+        number = all_posts - posts[begin]
         if number == before:
             continue
         before = number
-        share = (all_soft - soft[last - panes]) / number
-        excess = share - lowest
-        if excess <= 0:
+        negative = all_soft - soft[begin]
+        excess = negative - lowest * number
+        if excess <= 0 or (excess * excess < too_small * number and negative < mirrored * number):
             continue
+        share = negative / number
         # A yes or no varies least at the ends, and what is expected lies between these two.
         variance = min(lowest_variance, binary_variance(share))
-        if excess * excess * number < twice * dispersion * variance:
+        if (share - lowest) ** 2 * number < twice * dispersion * variance:
             continue
         step, offset = divmod(pane + 1 - panes - forecasts[0].at // PANE_S, PANES_IN_WINDOW)
         mean, variance = expected_of(forecasts[step], index, offset, end, wander)

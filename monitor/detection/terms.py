@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from math import log, sqrt
 
@@ -53,6 +54,12 @@ def _says_something(word: str) -> bool:
     return word not in _SAY_NOTHING and (len(word) > 2 or not word.isascii())
 
 
+@lru_cache(maxsize=2048)
+def _different_terms(text: str) -> frozenset[str]:
+    """Return a post's terms, each once: an alert's next record looks at nearly the same posts."""
+    return frozenset(terms_of(text))
+
+
 def telling_terms(
     posts: Iterable[tuple[str, str]], usual: Iterable[str], *, most: int = 8
 ) -> tuple[Term, ...]:
@@ -64,12 +71,12 @@ def telling_terms(
     counts: Counter[str] = Counter()
     people: dict[str, set[str]] = {}
     for author, text in posts:
-        for term in set(terms_of(text)):
+        for term in _different_terms(text):
             counts[term] += 1
             people.setdefault(term, set()).add(author)
     before: Counter[str] = Counter()
     for text in usual:
-        before.update(set(terms_of(text)))
+        before.update(_different_terms(text))
     scored = [
         Term(term=term, posts=counts[term], authors=len(people[term]), log_odds=round(z, 2))
         for term, z in _log_odds(counts, before)

@@ -57,7 +57,8 @@ class TrackMatcher:
             raise ValueError("two tracks have the same name: rename one")
         self._keywords = Keywords({r.name: r.keywords for r in rules if r.keywords})
         self._needs_text = any(rule.keywords for rule in rules)
-        self._known: dict[str, str] = {}
+        self._known: dict[str, tuple[str]] = {}
+        """Spellings of a track's tag to its name, as `match` returns it for one tag."""
         self._tracks: dict[str, str] = {}
         self._counted: dict[str, int] = {}
         self.refused = 0
@@ -86,35 +87,42 @@ class TrackMatcher:
 
     def match(self, event: Reading) -> tuple[str, ...]:
         """Return the names of the event's tracks, each once."""
+        if not self._tests and self._by is not None:
+            tags = event.topics if self._by == "topics" else (self._tag(event),)
+            if len(tags) == 1:
+                return self._known.get(tags[0]) or self._name(tags[0])
         found: list[str] = []
         if self._tests:
             named = self._keywords.find(event.text) if self._needs_text and event.text else set()
             found = [test.name for test in self._tests if test.matches(event, named)]
         if self._by == "topics":
             for tag in event.topics:
-                name = self._known.get(tag) or self._name(tag)
+                (name,) = self._known.get(tag) or self._name(tag)
                 if name not in found:
                     found.append(name)
         elif self._by is not None:
-            tag = (event.source if self._by == "source" else event.lang) or ""
-            found.append(self._known.get(tag) or self._name(tag))
+            tag = self._tag(event)
+            found += self._known.get(tag) or self._name(tag)
         return tuple(found)
 
-    def _name(self, tag: str) -> str:
+    def _tag(self, event: Reading) -> str:
+        return (event.source if self._by == "source" else event.lang) or ""
+
+    def _name(self, tag: str) -> tuple[str]:
         spelling = clean_name(tag)
         if spelling is None:
             self.refused += 1
-            return OTHER
+            return (OTHER,)
         key = same_name(spelling)
         name = self._tracks.get(key)
         if name is None:
             if not self._earned(key):
                 self.refused += 1
-                return OTHER
+                return (OTHER,)
             name = self._tracks[key] = spelling
         if len(self._known) < 4 * self._max:  # spellings of tracks, and not without end
-            self._known[tag] = name
-        return name
+            self._known[tag] = (name,)
+        return (name,)
 
     def _earned(self, key: str) -> bool:
         if len(self._tracks) >= self._max or key in self._fixed or key == OTHER:

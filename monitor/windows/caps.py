@@ -1,5 +1,7 @@
 """One author, or one text, isn't a crowd: how many of its posts count within the hour."""
 
+from typing import TypeVar
+
 from monitor.windows.text import repost_key
 
 SPAN_S = 1800
@@ -10,6 +12,9 @@ _KEYS = 200_000
 _AUTHOR_POSTS, _AUTHOR_SHARE = 3, 0.005
 _TEXT_POSTS, _TEXT_SHARE = 5, 0.10
 _LONE_TEXT_POSTS, _LONE_TEXT_SHARE = 3, 0.03
+
+
+_Key = TypeVar("_Key", str, int)
 
 
 class Caps:
@@ -47,30 +52,29 @@ class Caps:
         caps.posts += 1
         within, new = True, True
         if author is not None:
-            before = caps.old_authors.get(author, 0)
-            known = caps.authors.get(author, 0)
-            if known or self._take_room():
-                caps.authors[author] = known + 1
-            before += known
+            before = self._before(author, caps.authors, caps.old_authors)
             new = before == 0
-            within = before < _AUTHOR_POSTS or before < _AUTHOR_SHARE * caps.within_the_hour()
+            if before >= _AUTHOR_POSTS:
+                within = before < _AUTHOR_SHARE * (caps.posts + caps.old_posts)
         if text is not None:
-            before = caps.old_texts.get(text, 0)
-            known = caps.texts.get(text, 0)
-            if known or self._take_room():
-                caps.texts[text] = known + 1
-            before += known
+            before = self._before(text, caps.texts, caps.old_texts)
             if author is None:
                 new = before == 0
                 most, share = _LONE_TEXT_POSTS, _LONE_TEXT_SHARE
             else:
                 most, share = _TEXT_POSTS, _TEXT_SHARE
-            within = within and (before < most or before < share * caps.within_the_hour())
+            if before >= most:
+                within = within and before < share * (caps.posts + caps.old_posts)
         return within, new
 
-    def _take_room(self) -> bool:
-        self._room -= 1
-        return self._room >= 0
+    def _before(self, key: _Key, posts: dict[_Key, int], old: dict[_Key, int]) -> int:
+        """Count a post of this key where there is room; return how many came before."""
+        known = posts.get(key, 0)
+        if not known:
+            self._room -= 1
+        if known or self._room >= 0:
+            posts[key] = known + 1
+        return known + old.get(key, 0)
 
 
 class _TrackCaps:
@@ -82,9 +86,6 @@ class _TrackCaps:
         self.old_authors: dict[str, int] = {}
         self.texts: dict[int, int] = {}
         self.old_texts: dict[int, int] = {}
-
-    def within_the_hour(self) -> int:
-        return self.posts + self.old_posts
 
     def turn(self, *, follows: bool) -> bool:
         """Begin a generation; False where nothing is left to remember."""

@@ -60,7 +60,7 @@ class Minute:
                 self._labelled += 1
                 for emotion in event.emotions:
                     _count(self._emotions, emotion)
-            for emotion, value in event.intensity.items():
+            for emotion, value in (event.intensity or {}).items():
                 if emotion in self._intensity or len(self._intensity) < _VALUES:
                     known = self._intensity.setdefault(emotion, [0.0, 0.0])
                     known[0] += 1

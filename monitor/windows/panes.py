@@ -1,9 +1,8 @@
 """Panes: ten seconds of event time, open until the watermark passes them."""
 
 from collections.abc import Callable, Iterator
-from enum import Enum
-from operator import itemgetter
-from typing import NamedTuple
+from enum import StrEnum
+from operator import attrgetter
 
 import msgspec
 
@@ -25,7 +24,7 @@ _TEXT = 1000
 """Characters of a text that are kept, after its hash was taken."""
 
 
-class Fate(Enum):
+class Fate(StrEnum):
     """What became of an event."""
 
     COUNTED = "counted"
@@ -39,8 +38,8 @@ class Fate(Enum):
     """Read again after a restart; a closed window holds it."""
 
 
-class Entry(NamedTuple):
-    """One post in a pane. Sorts by event time, then by id: the same order on every run."""
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One post in a pane."""
 
     time: float
     id: str
@@ -78,14 +77,15 @@ class Pane:
         return False
 
 
-_TIME_AND_ID = itemgetter(0, 1)
+_TIME_AND_ID = attrgetter("time", "id")
+"""What posts are sorted by: the same order on every run."""
 
 
 def _order(entry: Entry) -> tuple[object, ...]:
     return entry.event.processed_at, entry.id, entry.partition, entry.offset
 
 
-class TrackPane(NamedTuple):
+class TrackPane(msgspec.Struct, frozen=True, gc=False):
     """A closed pane's posts of one track, in order, and their sums."""
 
     sums: PaneSums
@@ -186,16 +186,17 @@ class Panes:
                 if there is None:
                     there = tracks[track] = TrackPane(PaneSums(at=start), [])
                 there.entries.append(entry)
-                counts, new = self._caps.counts(track, entry.event.author, entry.text)
-                _add(there.sums, entry.event, counts=counts, new=new)
+                _count(there.sums, track, entry, self._caps)
         return ClosedPane(pane.index, tracks, pane.lowest)
 
 
-def _add(sums: PaneSums, event: Reading, *, counts: bool, new: bool) -> None:
+def _count(sums: PaneSums, track: str, entry: Entry, caps: Caps) -> None:
+    event = entry.event
     sums.posts += 1
-    reader = reader_of(event)
-    sums.readers[reader] = sums.readers.get(reader, 0) + 1
-    if not counts:
+    readers, reader = sums.readers, reader_of(event)
+    readers[reader] = readers.get(reader, 0) + 1
+    within, new = caps.counts(track, event.author, entry.text)
+    if not within:
         return
     mood = event.sentiment
     if mood is not None and (valence := mood.valence) is not None:
@@ -219,6 +220,6 @@ def _add(sums: PaneSums, event: Reading, *, counts: bool, new: bool) -> None:
 
 def reader_of(event: Reading) -> str:
     """Return who read a post: model and revision, and the opinion where the event says it."""
-    model = event.model
+    model, opinion = event.model, event.opinion
     name = model.id if model.revision is None else f"{model.id}@{model.revision}"
-    return name if event.opinion is None else f"{name} ({event.opinion})"
+    return name if opinion is None else f"{name} ({opinion})"

@@ -6,6 +6,9 @@ LATENESS_S = 30.0
 """Allowed lateness, seconds: how much longer a window stays open than its last second."""
 
 
+_NEVER = float("-inf")
+
+
 class Watermark:
     """Event time up to which nothing more is expected, in Unix seconds.
 
@@ -18,7 +21,7 @@ class Watermark:
         self._lateness_s = lateness_s
         self._latest: dict[int, float] = {}
         self._idle: set[int] = set()
-        self._value = float("-inf")
+        self._value = _NEVER
 
     @property
     def value(self) -> float:
@@ -28,11 +31,11 @@ class Watermark:
     @property
     def latest(self) -> float:
         """The latest event time seen; minus infinity before the first event."""
-        return max(self._latest.values(), default=float("-inf"))
+        return max(self._latest.values(), default=_NEVER)
 
     def assign(self, partition: int) -> None:
         """Wait for this partition's events before event time moves."""
-        self._latest.setdefault(partition, float("-inf"))
+        self._latest.setdefault(partition, _NEVER)
 
     def withdraw(self, partition: int) -> None:
         """Read this partition no longer."""
@@ -48,18 +51,19 @@ class Watermark:
         """
         self._idle.discard(partition)
         if event_time > arrived + FUTURE_S:
-            self._latest.setdefault(partition, float("-inf"))
+            self._latest.setdefault(partition, _NEVER)
             return False
-        if event_time > self._latest.get(partition, float("-inf")):
-            self._latest[partition] = event_time
+        latest = self._latest
+        if event_time > latest.get(partition, _NEVER):
+            latest[partition] = event_time
         return True
 
     def idle(self, partition: int) -> None:
         """The position is the partition's end offset: it holds event time back no longer."""
-        self._latest.setdefault(partition, float("-inf"))
+        self._latest.setdefault(partition, _NEVER)
         self._idle.add(partition)
 
-    def advance(self, *, at_least: float = float("-inf")) -> float:
+    def advance(self, *, at_least: float = _NEVER) -> float:
         """Move to where the partitions allow, and return that.
 
         With every partition idle, the latest event seen anywhere counts. `at_least` is a time up
@@ -67,7 +71,7 @@ class Watermark:
         time past it); the lateness is taken off that, too.
         """
         held = [time for partition, time in self._latest.items() if partition not in self._idle]
-        reached = min(held) if held else max(self._latest.values(), default=float("-inf"))
+        reached = min(held) if held else max(self._latest.values(), default=_NEVER)
         if not held:
             reached = max(reached, at_least)
         self._value = max(self._value, reached - self._lateness_s)
