@@ -61,7 +61,6 @@ OTHERS = {
     "emostream produce replay": Other("emostream produce replay posts.jsonl"),
     "emostream events export": Other("emostream events export --help"),
     "emostream predict": Other("emostream predict --help"),
-    "emostream events export": Other("emostream events export --help"),
     "emostream models for-tgi": Other("emostream models for-tgi --help"),
     # Models that aren't here: a sentence, whether or not torch is.
     "emostream serve --model-id ./Emobart-large --port 8080": Other(

@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 
 from consumer.assembly import server_options
+from consumer.analysis.plan import make_plan
 from consumer.settings import Settings
 from emostream.diagnosis import Finding, _server
 from tests.tgi import Failure, FakeTgi
@@ -34,7 +35,8 @@ async def findings(failure: Failure) -> list[Finding]:
     async with FakeTgi(failure=failure) as tgi:
         settings = Settings.model_validate({"model": {"servers": [tgi.url], "timeout_s": 0.2}})
         (options,) = server_options(settings)
-        return [finding async for finding in _server(settings, options)]
+        tasks = make_plan(settings.tasks, ()).tasks
+        return [finding async for finding in _server(settings.model, options, tasks)]
 
 
 @pytest.mark.parametrize(
