@@ -111,11 +111,18 @@ def test_the_images_are_those_that_the_project_knows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "server"), [("consumer", "http://tgi:3000"), ("consumer-cpu", "http://small:3000")]
+    ("name", "server", "second"),
+    [
+        ("consumer", "http://tgi:3000", ("http://small:3000",)),
+        ("consumer-cpu", "http://small:3000", ()),
+    ],
 )
-def test_each_consumer_takes_its_configuration(name: str, server: str) -> None:
+def test_each_consumer_takes_its_configuration(
+    name: str, server: str, second: tuple[str, ...]
+) -> None:
     found = settings(name)
     assert found.model.servers == (server,)
+    assert found.model.second.servers == second
     assert found.kafka.bootstrap == "kafka:9092"
     assert (found.http.host, found.http.port) == ("0.0.0.0", 9090)
     grace = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
