@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from consumer.assembly import server_options
 from consumer.analysis.plan import make_plan
+from consumer.assembly import server_options
 from consumer.settings import Settings
 from emostream.diagnosis import Finding, _server
 from tests.tgi import Failure, FakeTgi
