@@ -115,7 +115,5 @@ def test_headers_are_read_as_they_were_written_and_others_are_none() -> None:
     written = LiveHeaders(source="s", watermark=7, position=9, version="v", alias="a")
     assert read([*written.encoded(), ("traceparent", b"x")]) == written
     assert read([]) is None
-    assert (
-        read([("__emostream.live.source", b"\xff"), ("__emostream.live.watermark", b"1")]) is None
-    )
-    assert read([("__emostream.live.source", b"s"), ("__emostream.live.watermark", b"x")]) is None
+    for source, watermark in ((b"\xff", b"1"), (b"s", b"x")):
+        assert read([(SOURCE, source), (WATERMARK, watermark)]) is None
