@@ -114,7 +114,7 @@ class _Log(MemoryTopicLog):
 class _Producer:
     def __init__(self, kafka: MemoryKafka) -> None:
         self._kafka = kafka
-        self._broken = False
+        self._broken: set[int] = set()
 
     async def send(
         self,
@@ -138,8 +138,9 @@ class _Producer:
     ) -> None:
         if report.done():
             return
-        if self._broken or self._kafka.lose(key or b""):
-            self._broken = True  # as aiokafka's sequence is, after a send that failed
+        partition = zlib.crc32(key or b"") % PARTITIONS
+        if partition in self._broken or self._kafka.lose(key or b""):
+            self._broken.add(partition)  # as its sequence is, after a send that failed
             report.set_exception(NotEnoughReplicasError())
             return
         self._kafka.append(key, value, headers)
