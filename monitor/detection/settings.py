@@ -42,7 +42,7 @@ class DetectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         return _AT_ONE_POST + _SLOPE * log(_AT_KNOB / self.false_alarms) + known
 
 
-_AT_ONE_POST = 6.2
+_AT_ONE_POST = 6.4
 """Nats, for a track of one post a minute with the usual noise."""
 _USUAL_NOISE = 0.12
 _BY_RATE = 1.25
