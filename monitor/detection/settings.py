@@ -17,7 +17,7 @@ class DetectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     warm_posts: int = 50
     """Posts before which it is silent."""
     min_people: int = 3
-    """Negative posts by different people (texts, where authors are unknown) since the start."""
+    """Different people (texts, where authors are unknown) with negative posts since the start."""
     min_excess: float = 3.0
     """Negative posts more than expected since the start."""
     min_firing_s: int = 300

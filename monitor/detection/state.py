@@ -17,8 +17,8 @@ VERSION = 3
 """Of the snapshot: another version is refused and the track warms again."""
 
 
-Counts: TypeAlias = tuple[int, int, float]
-"""Negative posts by people not met before, posts before the caps, negative posts."""
+Counts: TypeAlias = tuple[float, int, float]
+"""People with negative posts, posts before the caps, negative posts."""
 
 
 class Open(msgspec.Struct):
@@ -100,7 +100,7 @@ class State(msgspec.Struct):
     posts: list[float] = msgspec.field(default_factory=lambda: [0.0])
     """Running sums at the end of each pane, since some point in the past."""
     soft: list[float] = msgspec.field(default_factory=lambda: [0.0])
-    counts: list[Counts] = msgspec.field(default_factory=lambda: [(0, 0, 0.0)])
+    counts: list[Counts] = msgspec.field(default_factory=lambda: [(0.0, 0, 0.0)])
     forecasts: list[Forecast] = []
     """One a minute, the last 46 and some more; the last is for the minute that runs."""
     readers: dict[int, dict[str, int]] = {}
@@ -137,7 +137,7 @@ def forget_older(state: State) -> None:
 def begin_sums_again(state: State, pane: int) -> None:
     """Begin the running sums at this pane: nothing before it is looked at any more."""
     state.pane = state.base = state.floor = pane
-    state.posts, state.soft, state.counts = [0.0], [0.0], [(0, 0, 0.0)]
+    state.posts, state.soft, state.counts = [0.0], [0.0], [(0.0, 0, 0.0)]
     state.forecasts = []
     state.readers.clear()
     state.squares = 0.0

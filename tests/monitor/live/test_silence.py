@@ -34,7 +34,7 @@ async def test_the_end_of_a_mute_and_total_silence_are_told(bootstrap: str, tmp_
         await mute(stage, datetime.now(UTC) + timedelta(hours=1))
         async with stage.process() as monitor:
             await monitor.wait_for_line(ACTIVE)
-            await stage.write(mood(CALM, CALM + 300, every_s=0.25, negative=0.8))
+            await stage.write(mood(CALM, CALM + 600, every_s=0.25, negative=0.95))
             fired = (await stage.alerts_until("firing"))[-1]
             ends = datetime.now(UTC) + timedelta(seconds=1)
             await mute(stage, ends)
