@@ -140,6 +140,19 @@ class Watch:
             self._pass_time(self._panes.closed_until // PANE_S, closed)
         return closed
 
+    def data_stopped(self, silent_s: float) -> list[Alert]:
+        """Hear that no event has come for so many seconds by the clock on the wall.
+
+        Open alerts become stale; event time stays where it is, and nothing closes.
+        """
+        closed = Closed([], [])
+        if silent_s >= self._settings.silence_s:
+            for detector in self._detectors.values():
+                transitions = detector.data_stopped(silent_s)
+                if transitions:
+                    self._raise(detector, transitions, closed)
+        return closed.alerts
+
     def safe_offsets(self) -> dict[int, int]:
         """Return, per partition, the offset to commit once all returned windows are acknowledged.
 

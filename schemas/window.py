@@ -37,8 +37,9 @@ class PaneSums(msgspec.Struct, kw_only=True, omit_defaults=True):
     negative: float = 0.0
     """Posts with a valence below 0.43, after the caps."""
     valence: float = 0.0
-    people: Count = 0
-    """Negative posts whose author this track hadn't met in the hour; without authors, texts."""
+    people: Annotated[float, Meta(ge=0)] = 0.0
+    """At least so many people wrote the negative posts: one for each whose author this track hadn't
+    met in the hour, and what the cap tells of known authors' posts; without authors, new texts."""
     labelled: float = 0.0
     """Posts of which E-c was answered, after the caps."""
     anger: float = 0.0

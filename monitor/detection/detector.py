@@ -6,11 +6,12 @@ import msgspec
 
 from monitor.detection.band import expected_of_minutes
 from monitor.detection.baseline import STEP_S, Baseline, Forecast
+from monitor.detection.hours import moved_level, remember_hour, same_hour
 from monitor.detection.instrument import Instrument, differs
 from monitor.detection.measures import MinuteSums, Rise
 from monitor.detection.scan import LONGEST
 from monitor.detection.settings import WEEK_S, DetectionSettings
-from monitor.detection.state import VERSION, Hour, Open, State
+from monitor.detection.state import VERSION, Open, State, begin_sums_again, forget_older
 from monitor.detection.stretches import lowest_expected, speaks_for_calm, strongest
 from monitor.detection.transition import Transition
 from monitor.windows.panes import PANE_S, PANES_IN_WINDOW
@@ -25,11 +26,8 @@ _CALM = 6.0
 """Nats for the usual mood against the risen one, from which on an alert is resolved."""
 _OTHER_MEASURES = 2.0
 """Nats that the other measures need more: there are five, and they see less sharply."""
-_KEPT_PANES = 2 * LONGEST
 _GAP = LONGEST + PANES_IN_WINDOW
 """Panes without posts after which the running sums begin again."""
-_LEVEL_MOVED = 0.10
-"""Change of the level within a day that is reported."""
 
 
 class SnapshotError(ValueError):
@@ -138,11 +136,7 @@ class TrackDetector:
 
     def same_hour(self, at: float, days: int) -> float | None:
         """Return the soft share negative of the same hour so many days before, where known."""
-        hour = int(at // 3600) - 24 * days
-        for known in self._s.hours:
-            if known.hour == hour and known.scored >= 5:
-                return known.soft / known.scored
-        return None
+        return same_hour(self._s, at, days)
 
     def feed(self, sums: PaneSums) -> list[Transition]:
         """Take a closed pane; return what it brings about. Panes before `next_pane` do nothing."""
@@ -177,6 +171,18 @@ class TrackDetector:
                 self._listen(state.open)
         return self._found
 
+    def data_stopped(self, silent_s: float) -> list[Transition]:
+        """Hear that nothing at all has come for so long by the clock on the wall.
+
+        Event time can't move without events: an open alert becomes stale where event time stopped,
+        so its record has the same id whoever says it, and whenever.
+        """
+        self._found = []
+        opened = self._s.open
+        if opened is not None and opened.state != "stale" and silent_s >= self._silence_s():
+            self._become_stale(opened, "no events: nothing is known")
+        return self._found
+
     def _take(self, pane: int, sums: PaneSums) -> None:
         state = self._s
         if pane % PANES_IN_WINDOW == 0:
@@ -189,7 +195,7 @@ class TrackDetector:
         state.last_post = pane
         state.total += sums.scored
         state.squares += sums.soft_squares
-        self._remember_hour(sums)
+        remember_hour(state, sums)
         changed = state.instrument.observe(sums.at, sums.readers)
         if len(state.instrument.usual) > 1:
             state.readers[pane] = dict(sums.readers)
@@ -230,8 +236,7 @@ class TrackDetector:
         forecast = baseline.forecast()
         state.forecasts.append(forecast)
         self._lowest = min(self._lowest, lowest_expected([forecast]))
-        if len(state.posts) > 2 * _KEPT_PANES:
-            self._forget()
+        forget_older(state)
         span_s = min(WEEK_S, max(3600, (pane - state.first) * PANE_S))
         minutes = (pane - state.first) * PANE_S / 60
         if minutes <= WEEK_S / 60:
@@ -241,18 +246,9 @@ class TrackDetector:
             state.rate += (state.posts[-1] - state.posts[minute] - state.rate) * 60 / span_s
         if pane * PANE_S % 3600 == 0:
             self._lowest = lowest_expected(state.forecasts)
-            self._watch_level(pane)
-
-    def _forget(self) -> None:
-        """Drop the older half of the running sums."""
-        state = self._s
-        cut = len(state.posts) - _KEPT_PANES
-        cut -= cut % PANES_IN_WINDOW
-        del state.posts[:cut], state.soft[:cut], state.counts[:cut]
-        state.base += cut
-        del state.forecasts[: cut // PANES_IN_WINDOW]
-        for known in [known for known in state.readers if known < state.base]:
-            del state.readers[known]
+            moved = moved_level(state, pane * PANE_S, warm=self.warm)
+            if moved is not None:
+                self._tell_level(pane - 1, *moved)
 
     def _judge(self, pane: int) -> None:
         threshold = self._threshold or self._new_threshold()
@@ -357,13 +353,17 @@ class TrackDetector:
 
     def _listen(self, opened: Open) -> None:
         """An open alert without posts becomes stale, never resolved."""
-        state = self._s
-        usual_s = 20 * 60 / max(0.05, state.rate)
-        silent = (state.pane - 1 - state.last_post) * PANE_S
-        if silent >= max(self._settings.silence_s, usual_s):
-            opened.before_stale = "firing" if opened.state == "firing" else "pending"
-            opened.state = "stale"
-            self._say(opened, "stale", state.pane - 1, note="no posts: nothing is known")
+        if (self._s.pane - 1 - self._s.last_post) * PANE_S >= self._silence_s():
+            self._become_stale(opened, "no posts: nothing is known")
+
+    def _silence_s(self) -> float:
+        """Return the seconds without posts after which nothing is known any more."""
+        return max(self._settings.silence_s, 20 * 60 / max(0.05, self._s.rate))
+
+    def _become_stale(self, opened: Open, note: str) -> None:
+        opened.before_stale = "firing" if opened.state == "firing" else "pending"
+        opened.state = "stale"
+        self._say(opened, "stale", self._s.pane - 1, note=note)
 
     def _close(self, opened: Open, pane: int, note: str | None) -> None:
         state = self._s
@@ -411,20 +411,6 @@ class TrackDetector:
                     mix[reader] = mix.get(reader, 0.0) + posts
         return differs(mix, state.instrument.usual)
 
-    def _watch_level(self, pane: int) -> None:
-        state, baseline = self._s, self._s.baseline
-        now = pane * PANE_S
-        level, doubt = baseline.state[0], baseline.deviation()
-        if state.levels and state.open is None and self.warm:
-            _, before, doubted = state.levels[0]
-            moved = level - before
-            sure = 3 * (doubt * doubt + doubted * doubted) ** 0.5
-            if abs(moved) > max(_LEVEL_MOVED, sure) and now - state.level_told > 86400:
-                self._tell_level(pane - 1, level, before)
-        state.levels.append((now, level, doubt))
-        if len(state.levels) > 24:
-            del state.levels[0]
-
     def _tell_level(self, pane: int, level: float, before: float) -> None:
         self._s.level_told = (pane + 1) * PANE_S
         opened = Open(
@@ -438,15 +424,6 @@ class TrackDetector:
         )
         self._say(opened, "resolved", pane, kind="level", note="the usual level moved within a day")
 
-    def _remember_hour(self, sums: PaneSums) -> None:
-        hours, hour = self._s.hours, sums.at // 3600
-        if not hours or hours[-1].hour != hour:
-            hours.append(Hour(hour))
-            if len(hours) > 8 * 24:
-                del hours[0]
-        hours[-1].scored += sums.scored
-        hours[-1].soft += sums.soft
-
     def _leap(self, pane: int) -> None:
         """Pass a long silence: stale first, then the sums begin again."""
         state = self._s
@@ -454,11 +431,7 @@ class TrackDetector:
             return
         while state.baseline.at < pane * PANE_S:
             state.baseline.step()
-        state.pane = state.base = state.floor = pane
-        state.posts, state.soft, state.counts = [0.0], [0.0], [(0, 0, 0.0)]
-        state.forecasts = []
-        state.readers.clear()
-        state.squares = 0.0
+        begin_sums_again(state, pane)
         if state.open is not None:
             state.open.started = max(state.open.started, pane)
 

@@ -17,7 +17,7 @@ class DetectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     warm_posts: int = 50
     """Posts before which it is silent."""
     min_people: int = 3
-    """Negative posts by different people (texts, where authors are unknown) since the start."""
+    """Different people (texts, where authors are unknown) with negative posts since the start."""
     min_excess: float = 3.0
     """Negative posts more than expected since the start."""
     min_firing_s: int = 300
@@ -42,7 +42,7 @@ class DetectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         return _AT_ONE_POST + _SLOPE * log(_AT_KNOB / self.false_alarms) + known
 
 
-_AT_ONE_POST = 6.2
+_AT_ONE_POST = 6.4
 """Nats, for a track of one post a minute with the usual noise."""
 _USUAL_NOISE = 0.12
 _BY_RATE = 1.25

@@ -8,14 +8,17 @@ import msgspec
 from monitor.detection.baseline import Baseline, Forecast
 from monitor.detection.instrument import Instrument
 from monitor.detection.measures import MinuteSums, OtherMeasures, Rise
+from monitor.detection.scan import LONGEST
+from monitor.windows.panes import PANES_IN_WINDOW
 from schemas.alert import Evidence, Measure
 
+_KEPT_PANES = 2 * LONGEST
 VERSION = 3
 """Of the snapshot: another version is refused and the track warms again."""
 
 
-Counts: TypeAlias = tuple[int, int, float]
-"""Negative posts by people not met before, posts before the caps, negative posts."""
+Counts: TypeAlias = tuple[float, int, float]
+"""People with negative posts, posts before the caps, negative posts."""
 
 
 class Open(msgspec.Struct):
@@ -97,7 +100,7 @@ class State(msgspec.Struct):
     posts: list[float] = msgspec.field(default_factory=lambda: [0.0])
     """Running sums at the end of each pane, since some point in the past."""
     soft: list[float] = msgspec.field(default_factory=lambda: [0.0])
-    counts: list[Counts] = msgspec.field(default_factory=lambda: [(0, 0, 0.0)])
+    counts: list[Counts] = msgspec.field(default_factory=lambda: [(0.0, 0, 0.0)])
     forecasts: list[Forecast] = []
     """One a minute, the last 46 and some more; the last is for the minute that runs."""
     readers: dict[int, dict[str, int]] = {}
@@ -116,3 +119,25 @@ class State(msgspec.Struct):
     """By hour: Unix seconds, level, its standard deviation; the last day."""
     level_told: int = 0
     """Unix seconds of the last change of level that was reported."""
+
+
+def forget_older(state: State) -> None:
+    """Drop the older half of the running sums, when there are twice as many as are needed."""
+    if len(state.posts) <= 2 * _KEPT_PANES:
+        return
+    cut = len(state.posts) - _KEPT_PANES
+    cut -= cut % PANES_IN_WINDOW
+    del state.posts[:cut], state.soft[:cut], state.counts[:cut]
+    state.base += cut
+    del state.forecasts[: cut // PANES_IN_WINDOW]
+    for known in [known for known in state.readers if known < state.base]:
+        del state.readers[known]
+
+
+def begin_sums_again(state: State, pane: int) -> None:
+    """Begin the running sums at this pane: nothing before it is looked at any more."""
+    state.pane = state.base = state.floor = pane
+    state.posts, state.soft, state.counts = [0.0], [0.0], [(0.0, 0, 0.0)]
+    state.forecasts = []
+    state.readers.clear()
+    state.squares = 0.0

@@ -58,7 +58,10 @@ def detection(settings: Settings) -> DetectionSettings:
     """The detectors' settings."""
     monitor = settings.monitor
     return DetectionSettings(
-        false_alarms=monitor.false_alarms, warm_s=monitor.warm_s, lateness_s=monitor.lateness_s
+        false_alarms=monitor.false_alarms,
+        warm_s=monitor.warm_s,
+        silence_s=monitor.silence_s,
+        lateness_s=monitor.lateness_s,
     )
 
 

@@ -75,6 +75,8 @@ class Term:
         self._fed: dict[int, int] = {}
         self._committed: dict[int, int] = {}
         self._written_at = self._snapshot_at = self._committed_at = clock.monotonic()
+        self._heard_at = clock.monotonic()
+        """When the last event came."""
         self._caught_up = False
         self._blank: list[str] = []
         """Tracks that were warmed and had no posts."""
@@ -95,6 +97,8 @@ class Term:
         while not stop.is_set():
             taken = await self._intake.take(timeout_s=_TAKE_S)
             self._beat()
+            if taken:
+                self._heard_at = self._clock.monotonic()
             for one in taken:
                 self._feed(one)
             self._advance()
@@ -133,6 +137,12 @@ class Term:
         wall = self._clock.wall()
         self._alerts += self._raising.choose(closed.alerts, wall)
         self._alerts += self._raising.present(wall, self._watch.watermark.value)
+        # While the consumer is away event time waits for it, and this clock doesn't.
+        stopped = self._watch.data_stopped(self._clock.monotonic() - self._heard_at)
+        if stopped:
+            self._alerts += self._raising.choose(stopped, wall)
+            # Windows don't tell of it: whoever takes over knows it from the baselines.
+            self._snapshot_at = self._clock.monotonic() - _SNAPSHOT_S
 
     def _nothing_missing_before(self) -> float:
         """Event time up to which no post can come any more, though none says so.

@@ -34,6 +34,9 @@ class Monitor(Section):
     warm_s: Annotated[int, Field(ge=600, le=30 * 86_400)] = DetectionSettings().warm_s
     """Seconds of a track's history (event time) before it may fire; below a day the usual rhythm of
     its hours isn't known."""
+    silence_s: Annotated[int, Field(ge=10, le=86_400)] = DetectionSettings().silence_s
+    """Seconds without posts after which an open alert becomes stale; a slow track is given the time
+    of twenty usual posts. By the wall clock where no event comes at all: the consumer is away."""
     lateness_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """Seconds of event time that a window waits for late posts; what comes later is counted."""
     idle_after_s: Annotated[float, Field(ge=0, le=600)] = 10.0

@@ -41,31 +41,36 @@ class Caps:
                     del self._tracks[name]
             self._room = _KEYS
 
-    def counts(self, track: str, author: str | None, text: int | None) -> tuple[bool, bool]:
-        """Return whether this post counts, and whether it is the first of its author.
+    def counts(self, track: str, author: str | None, text: int | None) -> tuple[bool, float]:
+        """Return whether this post counts, and at least how many people it stands for.
 
-        Without an author the text is used instead; without both every post is another's.
+        The first post of an author within the hour stands for one. Later ones stand for the part
+        of a person that twice the cap leaves them, so that all of one author's don't make two:
+        what is counted was written by so many at least. Twice, as an hour begins in the middle of
+        what is remembered. Without an author the text is used instead, and only its first post
+        stands for one; without both every post is another's.
         """
         caps = self._tracks.get(track)
         if caps is None:
             caps = self._tracks[track] = _TrackCaps()
         caps.posts += 1
-        within, new = True, True
+        within, people = True, 1.0
         if author is not None:
             before = self._before(author, caps.authors, caps.old_authors)
-            new = before == 0
-            if before >= _AUTHOR_POSTS:
-                within = before < _AUTHOR_SHARE * (caps.posts + caps.old_posts)
+            if before:
+                most_posts = max(_AUTHOR_POSTS, _AUTHOR_SHARE * (caps.posts + caps.old_posts))
+                within = before < most_posts
+                people = 0.5 / most_posts
         if text is not None:
             before = self._before(text, caps.texts, caps.old_texts)
             if author is None:
-                new = before == 0
+                people = 0.0 if before else 1.0
                 most, share = _LONE_TEXT_POSTS, _LONE_TEXT_SHARE
             else:
                 most, share = _TEXT_POSTS, _TEXT_SHARE
             if before >= most:
                 within = within and before < share * (caps.posts + caps.old_posts)
-        return within, new
+        return within, people
 
     def _before(self, key: _Key, posts: dict[_Key, int], old: dict[_Key, int]) -> int:
         """Count a post of this key where there is room; return how many came before."""

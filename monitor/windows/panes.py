@@ -195,7 +195,7 @@ def _count(sums: PaneSums, track: str, entry: Entry, caps: Caps) -> None:
     sums.posts += 1
     readers, reader = sums.readers, reader_of(event)
     readers[reader] = readers.get(reader, 0) + 1
-    within, new = caps.counts(track, event.author, entry.text)
+    within, people = caps.counts(track, event.author, entry.text)
     if not within:
         return
     mood = event.sentiment
@@ -207,7 +207,7 @@ def _count(sums: PaneSums, track: str, entry: Entry, caps: Caps) -> None:
         sums.valence += valence
         if valence < NEGATIVE_BELOW:
             sums.negative += 1
-            sums.people += new
+            sums.people += people
     emotions = event.emotions
     if emotions is not None:
         sums.labelled += 1

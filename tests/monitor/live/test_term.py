@@ -6,7 +6,7 @@ from types import FunctionType, ModuleType
 import msgspec
 import pytest
 
-from monitor.detection import recall
+from monitor.detection import TrackDetector, recall
 from monitor.live import places
 from monitor.settings import Settings
 from monitor.telemetry import metrics as m
@@ -66,16 +66,60 @@ async def test_a_stale_alert_comes_back_with_its_posts_under_the_same_id() -> No
     assert len({one.id for one in rig.journal.alerts}) == len(rig.journal.alerts)
 
 
+async def away(rig: TermRig, seconds: float) -> None:
+    """Nothing comes, and posts wait for the consumer."""
+    rig.intake.all_idle = True
+    for _ in range(round(seconds / MINUTE)):
+        rig.clock.now += MINUTE
+        await rig.round()
+
+
 async def test_no_time_passes_while_posts_wait_for_the_consumer() -> None:
     """Silence on the events' topic is no silence of people where the consumer is away."""
     rig = await in_a_storm()
-    before = rig.term.watermark
-    rig.intake.all_idle = True
-    for _ in range(120):
-        rig.clock.now += MINUTE
-        await rig.round()
-    assert rig.transitions[-1] == "firing"
+    before, windows = rig.term.watermark, len(rig.journal.windows)
+    await away(rig, 2 * HOUR)
     assert rig.term.watermark <= before + 30
+    assert len(rig.journal.windows) <= windows + 1
+
+
+async def test_an_alert_is_stale_when_no_event_comes_by_the_clock_and_is_never_resolved() -> None:
+    rig = await in_a_storm()
+    said = len(rig.transitions)
+    await away(rig, 14 * MINUTE)
+    assert rig.transitions[said:] == []
+    await away(rig, 2 * HOUR)
+    assert rig.transitions[said:] == ["stale"]
+    stale = rig.journal.alerts[-1]
+    assert stale.at.timestamp() <= rig.term.watermark + 30  # where event time stopped
+
+
+async def test_what_waited_for_the_consumer_goes_on_with_the_stale_alert() -> None:
+    rig = await in_a_storm()
+    await away(rig, HOUR)
+    rig.intake.all_idle = False
+    storm, calm = CALM + 1_200, CALM + 3_000
+    await rig.read(*mood(storm, calm, every_s=4, negative=0.8))
+    await rig.read(*mood(calm, calm + HOUR, every_s=20, negative=0.3))
+    assert rig.transitions[-3:] == ["stale", "firing", "resolved"]
+    assert len({one.alert_id for one in rig.journal.alerts}) == 1
+
+
+async def test_staleness_by_the_clock_has_the_same_id_whenever_it_is_said() -> None:
+    sooner, later = await in_a_storm(), await in_a_storm()
+    await away(sooner, 20 * MINUTE)
+    later.clock.now += HOUR  # it hung, then looks at the clock
+    await away(later, 20 * MINUTE)
+    assert sooner.journal.alerts[-1].transition == "stale"
+    assert [one.id for one in later.journal.alerts] == [one.id for one in sooner.journal.alerts]
+
+
+async def test_who_takes_over_knows_that_an_alert_is_stale_by_the_clock() -> None:
+    rig = await in_a_storm()
+    await away(rig, HOUR)
+    kept = rig.journal.baselines["trains"]
+    assert kept is not None
+    assert TrackDetector.restore(kept.state).alert_state == "stale"
 
 
 async def test_silence_in_one_track_beside_others_makes_its_alert_stale() -> None:

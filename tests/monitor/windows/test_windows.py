@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from monitor import Fate, TrackMatcher, Watch
 from monitor.events import Reading
+from monitor.windows.caps import Caps
 from monitor.windows.distinct import KEPT, Distinct, hash64
 from monitor.windows.text import repost_key
 from monitor.windows.valence import BINS, quantile, soft_negative
@@ -197,7 +198,25 @@ def test_authors_past_the_cap_count_as_posts_only() -> None:
     (window,) = core.advance().windows
     assert window.posts == 50
     assert sum(sums.scored for sums in window.panes) == 3
-    assert sum(sums.people for sums in window.panes) == 1
+    assert 1 <= sum(sums.people for sums in window.panes) < 2
+
+
+def test_people_who_are_known_are_people_but_one_author_alone_never_is_two() -> None:
+    def people(authors: int, posts: int) -> float:
+        """Of so many authors' posts within half an hour, when all of them posted before."""
+        caps = Caps()
+        caps.advance(0)
+        for number in range(authors):
+            caps.counts("trains", f"author {number}", None)
+        counted = 0.0
+        for number in range(posts):
+            within, stands_for = caps.counts("trains", f"author {number % authors}", None)
+            counted += stands_for if within else 0
+        return counted
+
+    assert 3 <= people(40, 60) <= 40
+    for authors in range(1, 6):
+        assert people(authors, 2000) <= authors
 
 
 def test_without_authors_one_text_is_capped() -> None:
