@@ -153,10 +153,18 @@ class _Figures(msgspec.Struct, frozen=True):
     opinions: dict[str, int]
 
 
-async def second_opinion(files: Sequence[Path], model: str, options: Options, folder: Path) -> Part:
-    """Run all of it."""
+async def second_opinion(
+    files: Sequence[Path],
+    model: str,
+    options: Options,
+    folder: Path,
+    *,
+    posts: int | None = None,
+) -> Part:
+    """Run all of it; with `posts` on so many of the posts."""
     items = _items(files)
-    texts = dict(list(items.texts.items())[: options.pick(quick=200, full=len(items.texts))])
+    ids = sorted(items.texts)  # by their digests: in no order of the file
+    texts = {id_: items.texts[id_] for id_ in ids[: options.pick(quick=200, full=posts)]}
     gold = folder / "gold.jsonl"
     gold.write_text("\n".join(items.gold) + "\n", encoding="utf-8")
     replay = ["emostream", "serve", "--port", "0", "--replay-model", model]
@@ -170,7 +178,11 @@ async def second_opinion(files: Sequence[Path], model: str, options: Options, fo
             alone = {"model.servers": urls[0], "batch.max_concurrent_posts": "64"}
             both = {**alone, "model.second.servers": urls[1]}
             # The recorded model is quicker than any GPU: the small one is waited for.
-            patient = {"tasks.ei_emotions": "all", "model.second.late_after_s": "60"}
+            patient = {
+                "tasks.ei_emotions": "all",
+                "model.second.late_after_s": "60",
+                "model.second.timeout_s": "60",
+            }
             found: list[_Figures] = []
             for how, settings in ((f"{model} alone", alone), ("both, weight .3", both)):
                 run = _Run(stage, folder, f"{len(found)}.all")
@@ -294,12 +306,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.second_opinion", description=__doc__)
     parser.add_argument("answers", nargs="+", type=Path, help="recorded answers, JSON lines")
     parser.add_argument("--model", default="Emollama-chat-7b", help="whose answers")
+    parser.add_argument("--posts", type=int, help="so many of the posts [default: all]")
     parser.add_argument("--json", type=Path, help="write every figure there")
     parser.add_argument("--quick", action="store_true", help="200 posts: to see it run")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="emostream-bench-") as folder:
         options = Options(quick=args.quick)
-        part = asyncio.run(second_opinion(args.answers, args.model, options, Path(folder)))
+        part = asyncio.run(
+            second_opinion(args.answers, args.model, options, Path(folder), posts=args.posts)
+        )
     machine = this_machine()
     if args.json is not None:
         args.json.write_bytes(as_json(machine, [part]))

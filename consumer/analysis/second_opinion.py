@@ -1,6 +1,5 @@
 """The second model: whether it is asked about a post, how long it is waited for, how it agrees."""
 
-import asyncio
 from collections.abc import Iterator
 from enum import Enum
 from typing import NoReturn, Protocol
@@ -288,7 +287,6 @@ class SecondOpinion:
             await sleep(self._clock, LOOK_S)
             turn()
             self.look()
-            await asyncio.sleep(0)
 
 
 class Turn(Protocol):

@@ -227,6 +227,9 @@ async def test_each_configuration_passes_doctor(
     if settings.input.topics == ("posts",):  # the default's, where other tests' records are
         ours["EMOSTREAM_INPUT__TOPICS"] = f"{tmp_path.name[-20:]}.posts"
         settings = load(tmp_path / "emostream.toml", ours)
+    if settings.model.second.servers:  # another address of the one there is
+        other = settings.model.servers[0].replace("127.0.0.1", "localhost")
+        ours["EMOSTREAM_MODEL__SECOND__SERVERS"] = other
     for topic in settings.input.topics:
         specs = default_topics(TopicNames(posts=topic))
         await create_topics({"bootstrap_servers": settings.kafka.bootstrap}, specs)
