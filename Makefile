@@ -8,6 +8,7 @@ POSTS ?= 2400
 FAULTS ?= 100
 SLICES ?= 1
 AT_ONCE ?= 1
+WORKERS ?= 2
 TIMES ?= 50
 SUITES ?= 5
 MINUTES ?= 30
@@ -38,8 +39,9 @@ lint: $(VENV)/.dev ## ruff: rules and format
 types: $(VENV)/.dev ## mypy --strict
 	$(BIN)/mypy
 
-unit: $(VENV)/.dev ## the tests, on a real embedded Kafka
-	$(BIN)/python -m pytest $(ARGS)
+# A worker keeps a broker of its own, and a file's tests together.
+unit: $(VENV)/.dev ## the tests, on real embedded Kafkas, in two processes (WORKERS=0: in one)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 unit-light: $(VENV)/.light ## the tests that need neither torch, Kafka nor a browser: a minute (ARGS=tests/consumer: 15 s)
 	$(BIN)/python -m pytest -m "not kafka and not browser" --hypothesis-profile=light $(if $(filter tests/%,$(ARGS)),,$(wildcard $(LIGHT))) $(ARGS)

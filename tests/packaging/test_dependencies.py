@@ -40,6 +40,7 @@ NEVER_IMPORTED = {
     "py-spy": "a command",
     "pytest-randomly": "a plugin",
     "pytest-timeout": "a plugin",
+    "pytest-xdist": "a plugin",
     "ruff": "a command",
     "uv": "a command",
 }
