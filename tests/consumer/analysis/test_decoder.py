@@ -139,7 +139,7 @@ def test_a_tombstone_is_skipped() -> None:
 @pytest.mark.parametrize(
     ("value", "name"),
     [
-        (gzip.compress(post()), "gzip"),
+        (gzip.compress(post(), mtime=0), "gzip"),
         (b"Obj\x01\x04\x14avro.codec", "Avro"),
         (b"\xc3\x01" + bytes(8) + b"x", "Avro"),
         (b"\x00\x00\x00\x00\x07\x02hello", "schema id 7"),
