@@ -275,12 +275,12 @@ class AiokafkaConsumer:
 
     @property
     def bad_batches(self) -> Mapping[Partition, BadBatch]:
-        """Partitions that stopped at a batch which can't be read."""
-        return self._fetches.bad_batches
+        """Partitions that stopped at a batch which can't be read; none before the start."""
+        return self._fetches.bad_batches if self._consumer is not None else {}
 
     def taken_away(self) -> Mapping[Partition, int]:
         """Offsets that the log's start has passed before they were read."""
-        return self._fetches.taken_away()
+        return self._fetches.taken_away() if self._consumer is not None else {}
 
     def assignment(self) -> frozenset[Partition]:
         """The partitions assigned now."""

@@ -59,6 +59,11 @@ OTHERS = {
     # Placeholders of the text around them.
     "emostream alerts ack|note|mute|false": Other("emostream alerts ack --help"),
     "emostream produce replay": Other("emostream produce replay posts.jsonl"),
+    "emostream ask": Other("emostream ask --help"),
+    "emostream evaluate": Other("emostream evaluate --help"),
+    "emostream train data | run": Other(
+        "emostream train data --help && emostream train run --help"
+    ),
     "emostream events export": Other("emostream events export --help"),
     "emostream predict": Other("emostream predict --help"),
     "emostream models for-tgi": Other("emostream models for-tgi --help"),
