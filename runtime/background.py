@@ -8,7 +8,10 @@ from typing import Any
 
 from runtime.errors import Broken
 
-_OURS = {"consumer", "emollm", "infra", "monitor", "producer", "runtime", "schemas"}
+_OURS = {
+    "consumer", "emollm", "emostream", "infra", "monitor", "producer", "runtime", "schemas",
+    "training",
+}  # fmt: skip
 
 
 class BackgroundTasks:
@@ -76,7 +79,7 @@ async def unended(name: str, work: Awaitable[object], *, may_end: bool = False) 
 
 @contextmanager
 def watched_callbacks(on_failure: Callable[[BaseException], None]) -> Iterator[None]:
-    """Tell what a timer or callback of ours raises; asyncio only logs it, and work stands still.
+    """Tell what a timer or callback of ours raises; asyncio only logs it, and work stops.
 
     What a library's callbacks raise is logged as before: their connections are theirs.
     """

@@ -68,6 +68,8 @@ class TwoModels:
             batch.asking.want(case, question)
         for question in of_second:
             asking.want(part, question)
+        if part.open and not case.open and not alone:  # the first has nothing to do before it
+            self._second.wait_for(part, batch)
 
     def on_first(self, batch: Batch, case: Case, question: Question, answer: Answer) -> None:
         """Take an answer of the first model."""

@@ -21,7 +21,7 @@ class Second(ModelServers):
     on_outage: Literal["wait", "second"] = "wait"
     """While no server of the first model is available: posts wait, or it answers alone."""
     shed_above_age_s: Annotated[float, Field(ge=0)] = 0.0
-    """Age of the oldest post under way, seconds, near which it answers part alone; 0 never."""
+    """Age of answered posts, seconds, near which the second reads part of them alone; 0 never."""
 
     @model_validator(mode="after")
     def _of_use(self) -> Self:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import structlog
 
@@ -17,6 +17,7 @@ from emollm.errors import (
     Unavailable,
 )
 from emollm.pool.affinity import Affinity
+from emollm.pool.asking import ask_all
 from emollm.pool.breaker import Breaker
 from emollm.pool.failure_rate import failures_to_exclude_luck
 from emollm.pool.health import HealthChecks, Prove
@@ -29,6 +30,7 @@ from emollm.pool.queue import Call, Pending, PromptQueue, retry_delay
 from emollm.pool.second_server import SecondServers
 from emollm.pool.trials import Trials
 from emollm.pool.upstream import NOT_ASKING, ServerState, Upstream, Worker
+from emollm.pool.wakeup import Wakeup
 from emollm.protocol import (
     Generation,
     ModelClient,
@@ -38,7 +40,7 @@ from emollm.protocol import (
     Prompt,
     ServerInfo,
 )
-from runtime.clock import Clock, SystemClock, Timer, sleep, wait_all
+from runtime.clock import Clock, SystemClock, sleep, wait_all
 
 Connect = Callable[[], Awaitable[ModelClient | ModelError]]
 
@@ -116,8 +118,7 @@ class Pool:
         self._second = SecondServers(self._upstreams, self._options.timeout_s)
         self._calls: set[Call] = set()
         self._life = Life(self._end)
-        self._timer: Timer | None = None
-        self._timer_at = float("inf")
+        self._wakeup = Wakeup(self._clock, self._life.watched(self._on_timer))
 
     # ---- what the consumer sees
 
@@ -158,30 +159,7 @@ class Pool:
             PoolBroken: the pool can't go on; the program should end with its exit status.
             PoolClosed: the pool was closed meanwhile.
         """
-        answers: list[PoolAnswer | ModelError | None] = [None] * len(prompts)
-        done = asyncio.get_running_loop().create_future()
-
-        def on_answer(index: int, answer: PoolAnswer | ModelError) -> None:
-            answers[index] = answer
-            if not call.left and not done.done():
-                done.set_result(None)
-
-        def on_error(error: BaseException) -> None:
-            if not done.done():
-                done.set_exception(error)
-
-        call = self.open_call(on_answer, on_error, turn=turn)
-        try:
-            if prompts:
-                call.send(prompts)
-                await done
-        except asyncio.CancelledError:
-            if done.done() and not done.cancelled():
-                done.exception()  # seen, or asyncio would complain that nobody did
-            raise
-        finally:
-            call.close()
-        return cast("list[PoolAnswer | ModelError]", answers)
+        return await ask_all(self, prompts, turn=turn)
 
     def open_call(self, on_answer: OnAnswer, on_error: OnError, *, turn: int = 0) -> Call:
         """Ask prompts whose answers are wanted one by one. See `emollm.protocol.ModelPool`.
@@ -405,19 +383,9 @@ class Pool:
             for upstream in self._upstreams:
                 if upstream.paused_until > now:
                     at = min(at, upstream.paused_until)
-        if self._timer is not None:
-            if self._timer_at <= at and self._timer_at > now:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if at < float("inf"):
-            self._timer_at = at
-            self._timer = self._clock.call_later(
-                max(0.0, at - now), self._life.watched(self._on_timer)
-            )
+        self._wakeup.at(at)
 
     def _on_timer(self) -> None:
-        self._timer = None
         self._queue.release(self._now())
         self.send()
 
@@ -514,9 +482,7 @@ class Pool:
         for call in tuple(self._calls):
             self._queue.remove(call)
             call.fail(self._life.why())
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._wakeup.cancel()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something in the background until it ends or the pool does."""

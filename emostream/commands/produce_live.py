@@ -85,7 +85,7 @@ def bluesky(
         lang: Only posts in one of these languages; en admits en-GB. [default: all]
         keyword: Only posts with one of these words, phrases or #hashtags. [default: all]
         without_label: Leave posts out that their authors labelled so (porn, …). [default: bot]
-        host: Jetstream hosts, a name or wss://…. [default: Bluesky's own]
+        host: Jetstream hosts, each a name or an address wss://… [default: Bluesky's own]
         silence: Seconds without any post after which a host is left for the next.
     """
     with wrong_usage():
@@ -138,7 +138,7 @@ def mastodon(
     ```
 
     Args:
-        instance: The server: a host, such as example.social. None is the default.
+        instance: The server: a host, such as example.social. There is no default.
         hashtag: These instead of the whole public timeline, a connection for each.
         side: Posts of this server's people, of others', or all.
         lang: Only posts in one of these languages; en admits en-GB. [default: all]
@@ -193,8 +193,7 @@ def feed(
 
     ```
     emostream produce feed https://example.org/news.rss https://example.net/atom.xml
-    emostream produce feed 'https://example.org/new.json?after={since}' --items hits \
-        --field.text comment --field.created_at time --html always
+    emostream produce feed 'https://example.org/new?after={since}' --items hits --field.text body
     ```
 
     Args:

@@ -36,9 +36,9 @@ from monitor.telemetry.health import Health
 from runtime.background import unended
 from runtime.clock import Clock
 from runtime.errors import Misconfigured
-from runtime.kafka.aiokafka_brokers import read_fault
 from runtime.kafka.connection import Broker
 from runtime.kafka.errors import DeliveryStalled, Fenced, KafkaFault
+from runtime.kafka.faults import read_fault
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.producing import BoundedProducer, Outgoing, kafka_producer
 from runtime.kafka.topic_log import KafkaTopicLog, kafka_topic_log

@@ -98,7 +98,7 @@ class Telling:
         stack.push_async_callback(self._notifier.aclose, within_s=_CLOSE_S)
         self._feed = feed = AlertFeed(AiokafkaBrokers(self._options).consumer(), self._notifier)
         # Joined before any alert is written: a new group begins at the topic's end.
-        self._feeding = asyncio.create_task(feed.run())
+        self._feeding = asyncio.create_task(feed.run(), name="reading alerts")
         stack.push_async_callback(self._end)
         began = asyncio.create_task(feed.assigned.wait())
         await asyncio.wait(

@@ -170,8 +170,7 @@ class _Run:
         except Unreadable as error:
             return str(error)
         if row is not None:
-            written_at = datetime.fromtimestamp(max(0, record.timestamp_ms) / 1000, UTC)
-            rows.add(row, record.partition, record.offset, written_at)
+            rows.add(row, record.partition, record.offset, _written_at(record.timestamp_ms))
         return ""
 
     def _write(
@@ -193,3 +192,11 @@ class _Run:
         self._folder.keep(state)
         summary.rows += len(rows)
         summary.skipped = dict(Counter(summary.skipped) + skipped)
+
+
+def _written_at(timestamp_ms: int) -> datetime | None:
+    """Give a record's own time; None where it is none: producers may write microseconds there."""
+    try:
+        return datetime.fromtimestamp(max(0, timestamp_ms) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

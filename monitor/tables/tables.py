@@ -70,6 +70,9 @@ EVENTS: Final = Table(
         _column("cached", "boolean", "no prompt was sent for it", default=False),
         _column("prompts", "integer", "sent for it", default=0),
         _column("meta", "json", "what else the post came with"),
+        _column(
+            "models", "json", "`first` and `second`: id, revision, server, prompts; null: one model"
+        ),
     ),
     time="created_at",
     marks={},

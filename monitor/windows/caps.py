@@ -42,13 +42,13 @@ class Caps:
             self._room = _KEYS
 
     def counts(self, track: str, author: str | None, text: int | None) -> tuple[bool, float]:
-        """Return whether this post counts, and at least how many people it stands for.
+        """Return whether this post counts, and at least how many people it counts for.
 
-        The first post of an author within the hour stands for one. Later ones stand for the part
+        The first post of an author within the hour counts for one. Later ones count for the part
         of a person that twice the cap leaves them, so that all of one author's don't make two:
         what is counted was written by so many at least. Twice, as an hour begins in the middle of
         what is remembered. Without an author the text is used instead, and only its first post
-        stands for one; without both every post is another's.
+        counts for one; without both every post is another's.
         """
         caps = self._tracks.get(track)
         if caps is None:

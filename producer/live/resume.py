@@ -6,6 +6,7 @@ be kept: a crash, a moved container and a lost disk are all the same.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,6 +23,19 @@ _MOST_RECORDS = 500_000
 """All looks together: some 15 s. A new source on a busy topic is not looked for any longer."""
 
 _author = msgspec.json.Decoder(Post).decode
+
+
+class _Read(NamedTuple):
+    """What is kept of a record that was read back: its value may be large."""
+
+    timestamp_ms: int
+    offset: int
+    key: str
+    version: str
+    alias: str
+    digest: bytes | None
+    """Of the value; None for a tombstone."""
+    author: str
 
 
 class Resume(msgspec.Struct, frozen=True):
@@ -47,7 +61,7 @@ async def read_back(
     reach = datetime.fromtimestamp(now, UTC) - timedelta(seconds=max(sources.values(), default=0.0))
     whole = await log.spans(since=reach)
     watermarks: dict[str, int] = {}
-    records: list[StoredRecord] = []
+    records: list[_Read] = []
     taken = {partition: span.end for partition, span in whole.items()}
     size = max(_FIRST_RECORDS, remember // max(len(whole), 1))
     looked = 0
@@ -62,8 +76,8 @@ async def read_back(
             found = headers.read(record.headers)
             if found is None or found.source not in sources:
                 continue
-            if room > 0:
-                records.append(record)
+            if room > 0 and record.key is not None:
+                records.append(_read(record, record.key, found))
             watermarks[found.source] = max(found.watermark, watermarks.get(found.source, 0))
         taken = {partition: span.start for partition, span in spans.items()}
         if watermarks.keys() >= sources.keys():
@@ -72,27 +86,33 @@ async def read_back(
     return Resume(watermarks, _remembered(records, remember))
 
 
-def _remembered(records: list[StoredRecord], most: int) -> Sent:
+def _read(record: StoredRecord, key: bytes, found: headers.LiveHeaders) -> _Read:
+    value = record.value
+    return _Read(
+        timestamp_ms=record.timestamp_ms,
+        offset=record.offset,
+        key=key.decode(errors="replace"),
+        version=found.version,
+        alias=found.alias,
+        digest=None if value is None else digest_of(value),
+        author="" if value is None else _author_of(value),
+    )
+
+
+def _remembered(records: list[_Read], most: int) -> Sent:
     sent = Sent(most)
     # Within a partition by offset; between partitions the order says only what is forgotten first.
-    for record in sorted(records, key=lambda one: (one.timestamp_ms, one.offset)):
-        found = headers.read(record.headers)
-        if found is None or record.key is None:
-            continue
-        key = record.key.decode(errors="replace")
-        if record.value is None:
-            sent.remember_deleted(key, found.version)
-            continue
-        digest = digest_of(record.value)
-        if not sent.is_news(key, found.version, digest):
-            continue
-        sent.remember(
-            key,
-            version=found.version,
-            digest=digest,
-            author=_author_of(record.value),
-            alias=found.alias,
-        )
+    for one in sorted(records, key=lambda one: (one.timestamp_ms, one.offset)):
+        if one.digest is None:
+            sent.remember_deleted(one.key, one.version)
+        elif sent.is_news(one.key, one.version, one.digest):
+            sent.remember(
+                one.key,
+                version=one.version,
+                digest=one.digest,
+                author=one.author,
+                alias=one.alias,
+            )
     return sent
 
 

@@ -23,8 +23,15 @@ from producer.live.meter import Meter
 from producer.live.outlet import KafkaOutlet, Opened, Outlet
 from producer.live.publisher import Publisher
 from producer.live.source import Source, SourceFailed, SourceRefused, SourceWatcher
+from runtime.background import BackgroundTasks, unended
 from runtime.clock import Clock, SystemClock, sleep
-from runtime.errors import EXIT_BROKEN, EXIT_DONE, EXIT_MISCONFIGURED, QuotableError
+from runtime.errors import (
+    EXIT_BROKEN,
+    EXIT_DONE,
+    EXIT_HALTED,
+    EXIT_MISCONFIGURED,
+    QuotableError,
+)
 from runtime.kafka.connection import Broker
 from runtime.kafka.errors import Denied, KafkaFault, RecordRefused, TopicMissing
 from runtime.kafka.producing import BoundedProducer, Delivery
@@ -163,14 +170,19 @@ class _Service:
         self._begun = clock.monotonic()
         self._unacknowledged = 0
         self._started = False
+        self._failure: BaseException | None = None
+        """Of a background task."""
         self.health = Health(meter, [source.name for source in sources])
 
     async def run(self) -> LiveReport:
-        watching = [asyncio.create_task(self._tell_now_and_then())]
+        background = BackgroundTasks(self._fail)
+        background.start("progress", self._tell_now_and_then())
         if self._settings.seconds is not None:
-            watching.append(asyncio.create_task(self._stop_after(self._settings.seconds)))
+            background.start("end", self._stop_after(self._settings.seconds), may_end=True)
         try:
             await self._sessions()
+            if self._failure is not None:
+                raise self._failure
         except QuotableError as error:
             code = _exit_code(error)
             _log.error(
@@ -178,14 +190,16 @@ class _Service:
             )
             return self._report(str(error), code)
         finally:
-            for task in watching:
-                task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
+            await background.cancel()
         _log.info(log_events.STOPPED)
         if self._unacknowledged:
             failure = f"{self._unacknowledged} records were not acknowledged by Kafka in time"
             return self._report(f"{failure}; the next start sends them again", EXIT_BROKEN)
         return self._report(None, EXIT_DONE)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self._stop.set()
 
     async def _sessions(self) -> None:
         while not self._stop.is_set():
@@ -256,7 +270,13 @@ class _Service:
 
     async def _pump(self, publisher: Publisher, starts: dict[str, int]) -> None:
         pumps = {
-            asyncio.create_task(self._pump_one(publisher, source, starts[source.name])): source
+            asyncio.create_task(
+                unended(
+                    source.name,
+                    self._pump_one(publisher, source, starts[source.name]),
+                    may_end=True,
+                )
+            ): source
             for source in self._sources
         }
         stopping = asyncio.create_task(self._stop.wait())
@@ -347,4 +367,6 @@ def _exit_code(error: QuotableError) -> int:
     code = getattr(error, "exit_code", None)
     if isinstance(error, TopicMissing | RecordRefused):
         return EXIT_MISCONFIGURED
+    if isinstance(error, Denied):
+        return EXIT_HALTED
     return EXIT_BROKEN if code is None else int(code)

@@ -20,15 +20,12 @@ from runtime.kafka.diagnosis import diagnose
 from runtime.kafka.errors import (
     Denied,
     Fenced,
-    GroupRefused,
     KafkaFault,
-    NoOffset,
     ProducerLost,
     RecordRefused,
-    RecordTooLarge,
-    TopicMissing,
     Unreachable,
 )
+from runtime.kafka.faults import read_fault
 from runtime.kafka.group_rights import group_operations
 from runtime.kafka.options import FETCH_WAIT_S, KafkaOptions
 from runtime.kafka.partition_fetches import PartitionFetches
@@ -65,83 +62,6 @@ _LINGER_MS = 0
 """A batch is sent at once, and while a request is under way the next ones share theirs: more adds
 its milliseconds to every event at low rates, and saves no measurable CPU at high ones."""
 _RETRY_BACKOFF_MS = 100
-
-
-class _InvalidRecordError(errors.BrokerResponseError):  # type: ignore[misc]
-    """A record that its topic doesn't take: one without a key on a compacted topic."""
-
-    errno = 87
-    message = "INVALID_RECORD"
-
-
-errors.kafka_errors.setdefault(_InvalidRecordError.errno, _InvalidRecordError)
-# aiokafka 0.14 knows no such code, and takes it for an unknown server error.
-
-_FAULTS: tuple[tuple[tuple[type[BaseException], ...], type[KafkaFault]], ...] = (
-    ((errors.MessageSizeTooLargeError, errors.RecordListTooLargeError), RecordTooLarge),
-    (
-        (errors.InvalidTimestampError, errors.PolicyViolationError, _InvalidRecordError),
-        RecordRefused,
-    ),
-    (
-        (
-            errors.CommitFailedError,
-            errors.IllegalGenerationError,
-            errors.UnknownMemberIdError,
-            errors.RebalanceInProgressError,
-            errors.IllegalStateError,
-        ),
-        Fenced,
-    ),
-    (
-        (
-            errors.TopicAuthorizationFailedError,
-            errors.GroupAuthorizationFailedError,
-            errors.ClusterAuthorizationFailedError,
-            errors.TransactionalIdAuthorizationFailed,
-            errors.AuthenticationFailedError,
-            errors.AuthenticationMethodNotSupported,
-            errors.SaslAuthenticationFailed,
-            errors.UnsupportedSaslMechanismError,
-            errors.IllegalSaslStateError,
-        ),
-        Denied,
-    ),
-    (
-        (
-            errors.InconsistentGroupProtocolError,
-            errors.InvalidGroupIdError,
-            errors.InvalidSessionTimeoutError,
-        ),
-        GroupRefused,
-    ),
-    ((errors.NoOffsetForPartitionError, errors.OffsetOutOfRangeError), NoOffset),
-    ((errors.UnknownTopicOrPartitionError, errors.InvalidTopicError), TopicMissing),
-    (
-        (
-            errors.OutOfOrderSequenceNumber,
-            errors.UnknownProducerId,
-            errors.InvalidProducerEpoch,
-            errors.InvalidProducerIdMapping,
-            errors.ProducerFenced,
-            errors.ProducerClosed,
-        ),
-        ProducerLost,
-    ),
-)
-
-
-def read_fault(error: BaseException, *, otherwise: type[KafkaFault] = Unreachable) -> KafkaFault:
-    """What an error of aiokafka means. Its own text says no more than names of things."""
-    if isinstance(error, KafkaFault):
-        return error
-    name = type(error).__name__
-    words = str(error).removeprefix(f"{name}: ")  # aiokafka's begin with it, now and then
-    text = f"{name}: {words}" if words else name
-    for kinds, fault in _FAULTS:
-        if isinstance(error, kinds):
-            return fault(text)
-    return otherwise(text)
 
 
 async def _show_token(options: KafkaOptions) -> None:

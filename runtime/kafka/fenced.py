@@ -17,8 +17,8 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
-from runtime.kafka.aiokafka_brokers import read_fault
 from runtime.kafka.errors import DeliveryStalled, Fenced, ProducerLost
+from runtime.kafka.faults import read_fault
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.producing import Outgoing
 from runtime.kafka.stopping import stop_in_time

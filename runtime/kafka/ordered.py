@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from runtime.kafka.aiokafka_brokers import read_fault
+from runtime.kafka.faults import read_fault
 
 _T = TypeVar("_T")
 _ROUND = 2_000

@@ -42,7 +42,8 @@ def redirected(url: str, location: str) -> str | None:
 def shown(url: str) -> str:
     """Give an address without what may be a secret: user, password and query."""
     parts = urlsplit(url)
-    return f"{parts.hostname or ''}{parts.path}"[:200]
+    host = parts.netloc.rpartition("@")[2].lower()  # with the port: two of one host are two feeds
+    return f"{host}{parts.path}"[:200]
 
 
 def name_of(url: str) -> str:

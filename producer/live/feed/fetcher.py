@@ -63,7 +63,10 @@ class Fetcher:
                 return found
             target = redirected(at, found)
             if target is None:
-                raise SourceRefused(f"{shown(url)} redirects to where it must not")
+                raise SourceRefused(
+                    f"{shown(url)} redirects to what isn't followed (no http(s), no TLS any more,"
+                    " or a private address): if it is right, name that address itself"
+                )
             at = target
         raise Broken(reasons.REFUSED, f"more than {_MOST_REDIRECTS} redirects")
 

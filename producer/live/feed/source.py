@@ -102,8 +102,8 @@ class FeedSource:
         for _ in range(_MOST_PAGES):
             url = self._url.replace(SINCE, str(since)).replace(UNTIL, str(until))
             fetched = await self._fetcher.fetch(url)
-            self._works()
             items = [] if fetched is None else await self._reader.read(fetched)
+            self._works()  # and not before: a page that is no feed is a wrong address
             pages.append(items)
             oldest = min((one.position for one in items if one.position), default=None)
             if len(items) < self._polling.page or oldest is None or UNTIL not in self._url:

@@ -188,6 +188,27 @@ async def test_a_second_that_is_late_is_waited_for_a_second_and_no_longer() -> N
 
 
 @simulated
+async def test_a_second_is_waited_for_no_longer_where_the_first_has_nothing_else_to_do() -> None:
+    """The gate is the second's, and the first is asked what follows from it alone."""
+    first, second, seen = big_pool(), small_pool(), Seen()
+    second.gate.clear()
+    analyzer = make_analyzer(
+        first,
+        second=second,
+        tasks=Tasks(v_reg=False, v_oc="off"),
+        opinions=seen,
+        clock=LoopClock(),
+    )
+    watching = asyncio.ensure_future(analyzer.analyzer.watch())
+    async with asyncio.timeout(10.0):
+        (outcome,) = await analyzer.process([record("x")])
+    watching.cancel()
+    assert event_of(outcome).emotions == ("joy", "optimism")
+    assert first.by_task == {"E-c": 1, "EI-reg": 1}
+    assert seen.missing == {"late": 1}
+
+
+@simulated
 async def test_a_second_is_waited_for_as_long_as_the_first_works() -> None:
     first, second = big_pool(), small_pool()
     first.gate.clear()

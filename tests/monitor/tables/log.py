@@ -21,6 +21,8 @@ class FakeLog:
         self.identity = identity
         self.starts = [0] * len(partitions)
         self.read_offsets = 0
+        self.timestamps: dict[int, int] = {}
+        """Other times of records than usual, Unix ms by offset."""
 
     async def topic_id(self) -> str:
         return self.identity
@@ -46,10 +48,11 @@ class FakeLog:
                     continue
                 self.read_offsets += 1
                 written = WRITTEN + timedelta(seconds=offset)
+                timestamp_ms = round(written.timestamp() * 1000)
                 yield StoredRecord(
                     partition=number,
                     offset=offset,
-                    timestamp_ms=round(written.timestamp() * 1000),
+                    timestamp_ms=self.timestamps.get(offset, timestamp_ms),
                     key=b"k",
                     value=value,
                 )

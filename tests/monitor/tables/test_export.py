@@ -91,6 +91,15 @@ async def test_each_record_is_one_row_of_the_file_of_its_day(tmp_path: Path) -> 
     assert "day=2026-03-02/part-00000-00000000000000000007.parquet" in files(tmp_path)
 
 
+async def test_a_record_whose_time_is_no_date_is_exported_without_it(tmp_path: Path) -> None:
+    log = FakeLog(days(3, of=1))
+    log.timestamps[1] = 1_772_668_800_000_000  # microseconds: the year 58,143
+    await run(log, tmp_path)
+    (path,) = parts(tmp_path)
+    times = [row["written_at"] for row in pq.read_table(path, partitioning=None).to_pylist()]
+    assert times == [WRITTEN, None, WRITTEN + timedelta(seconds=2)]
+
+
 async def test_twice_gives_the_same_files_and_reads_nothing_again(tmp_path: Path) -> None:
     log = FakeLog(days(40), days(9))
     await run(log, tmp_path / "a")

@@ -181,8 +181,16 @@ async def test_a_wrong_address_is_told_at_the_start() -> None:
     async with serving(("GET", "/other", plain())) as url:
         report = await poll(f"{url}/feed?key=secret", MemoryKafka(), lambda: False)
     assert report.exit_code == 3
-    assert "127.0.0.1/feed: HTTP status 404" in str(report.failure)
+    assert f"{url.removeprefix('http://')}/feed: HTTP status 404" in str(report.failure)
     assert "secret" not in str(report.failure)
+
+
+async def test_a_page_that_is_no_feed_is_told_at_the_start_and_not_asked_for_good() -> None:
+    page = plain(b"<html><p>a page, no feed</p></html>")
+    async with serving(("GET", "/page", page)) as url:
+        report = await poll(f"{url}/page", MemoryKafka(), lambda: False)
+    assert report.exit_code == 1
+    assert "/page gives no feed: neither RSS nor Atom" in str(report.failure)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-7", "cp037"])
@@ -273,3 +281,8 @@ def test_addresses_and_redirects_keep_to_the_web() -> None:
         assert redirected(here, bad) is None
     assert "secret" not in shown(here) + name_of(here)
     assert name_of(here) != name_of("https://example.org/a?key=other")
+
+
+def test_feeds_at_two_ports_of_one_host_are_two_sources() -> None:
+    names = {name_of(f"http://localhost{port}/feed") for port in ("", ":8001", ":8002")}
+    assert len(names) == 3

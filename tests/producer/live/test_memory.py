@@ -1,5 +1,8 @@
 """What the publisher keeps in mind: how far all is safe, what was sent, which posts are wanted."""
 
+import tracemalloc
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from random import Random
 
 import pytest
@@ -9,9 +12,12 @@ from hypothesis import strategies as st
 from producer.live.headers import SOURCE, WATERMARK, LiveHeaders, read
 from producer.live.items import KEYWORD, LANG
 from producer.live.mark import Mark
+from producer.live.resume import read_back
 from producer.live.selection import Selection
 from producer.live.sent import Sent
+from runtime.kafka.topic_log import Span, StoredRecord
 from schemas import Post
+from tests.producer.fakes import MemoryTopicLog
 
 
 @given(
@@ -117,3 +123,33 @@ def test_headers_are_read_as_they_were_written_and_others_are_none() -> None:
     assert read([]) is None
     for source, watermark in ((b"\xff", b"1"), (b"s", b"x")):
         assert read([(SOURCE, source), (WATERMARK, watermark)]) is None
+
+
+class _LargePosts(MemoryTopicLog):
+    """A partition of posts of 100 KB, each made as it is read."""
+
+    async def spans(self, *, since: datetime | None = None) -> dict[int, Span]:
+        return {0: Span(0, 300)}
+
+    async def read(self, spans: Mapping[int, Span]) -> AsyncIterator[StoredRecord]:
+        for offset in range(spans[0].start, spans[0].end):
+            yield StoredRecord(
+                partition=0,
+                offset=offset,
+                timestamp_ms=offset,
+                key=b"p%d" % offset,
+                value=b'{"id":"p%d","text":"%s","author":"a"}' % (offset, b"x" * 100_000),
+                headers=LiveHeaders(source="s", watermark=offset).encoded(),
+            )
+
+
+async def test_reading_back_keeps_no_posts_text_in_memory() -> None:
+    tracemalloc.start()
+    try:
+        found = await read_back(_LargePosts([]), {"s": 60.0}, remember=1_000, now=1.0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found.sent) == 300
+    assert found.watermarks == {"s": 299}
+    assert peak < 3_000_000  # all of them: 30 MB

@@ -1,5 +1,7 @@
 """Kafka's faults and crashes: what it didn't acknowledge is sent again, and little else."""
 
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
 import msgspec
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from producer.live import LiveSettings, SourceFailed, SourceRefused
 from producer.live.items import Found, Gone, Item
-from runtime.clock import SystemClock
+from runtime.clock import SystemClock, Timer
 from runtime.kafka.errors import Denied, TopicMissing, Unreachable
 from runtime.settings.telemetry import Http
 from tests.producer.live.memory_kafka import HastyClock, MemoryKafka, run
@@ -113,7 +115,7 @@ async def test_a_place_in_the_future_is_not_believed() -> None:
     [
         (Unreachable("no broker"), 1),
         (TopicMissing("no topic; create it"), 2),
-        (Denied("wrong password"), 1),
+        (Denied("wrong password"), 3),
     ],
 )
 async def test_a_start_without_kafka_fails_at_once(fault: Exception, status: int) -> None:
@@ -135,6 +137,34 @@ async def test_a_source_that_ends_leaves_the_others_alone_and_the_last_ends_the_
     report = await run(made(alone), kafka, names=["scripted"], until=lambda: False)
     assert (report.exit_code, report.failure) == (3, "wrong token")
     assert kafka.holds("p2")  # what it gave before is written
+
+
+async def test_a_source_that_a_library_cancels_is_told_and_not_taken_for_its_end() -> None:
+    class Cancelled(ScriptedSource):
+        async def items(self, since: int) -> AsyncGenerator[Item, None]:
+            yield found(1, since)
+            raise asyncio.CancelledError
+
+    report = await run(made(Cancelled([])), MemoryKafka(), names=["scripted"], until=lambda: False)
+    assert report.exit_code == 1
+    assert report.failure == "the background task scripted was cancelled unasked"
+
+
+async def test_a_background_task_that_fails_ends_the_run() -> None:
+    class Broken(SystemClock):
+        def call_later(self, delay_s: float, call: Callable[[], None]) -> Timer:
+            if delay_s == 60.0:  # between two lines of progress
+                raise ZeroDivisionError
+            return super().call_later(delay_s, call)
+
+    with pytest.raises(ZeroDivisionError):
+        await run(
+            made(ScriptedSource([])),
+            MemoryKafka(),
+            names=["scripted"],
+            until=lambda: False,
+            clock=Broken(),
+        )
 
 
 async def test_a_limit_ends_the_run() -> None:

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, errors
 
 from runtime.kafka import aiokafka_brokers, producing
-from runtime.kafka.aiokafka_brokers import AiokafkaConsumer, AiokafkaProducer, read_fault
+from runtime.kafka.aiokafka_brokers import AiokafkaConsumer, AiokafkaProducer
 from runtime.kafka.connection import Broker
 from runtime.kafka.errors import (
     Denied,
@@ -21,6 +21,7 @@ from runtime.kafka.errors import (
     TopicMissing,
     Unreachable,
 )
+from runtime.kafka.faults import read_fault
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.producing import Delivery, kafka_producer
 from runtime.kafka.protocol import OffsetAndMetadata, Partition
