@@ -1,6 +1,6 @@
 """The model servers that one model is asked on: whose, how, and with what credentials."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
@@ -12,6 +12,9 @@ from runtime.settings.section import Section
 
 class ModelServers(Section):
     """Servers of one model."""
+
+    section: ClassVar[str] = "model"
+    """Where these keys are in the configuration: advice names the key to change."""
 
     servers: tuple[str, ...] = ()
     """Base URLs of the model servers; they share the load."""
@@ -52,7 +55,7 @@ class ModelServers(Section):
                 raise ValueError("servers: a URL carries credentials: use token or token_file")
             ServerOptions(url=url)  # refuses what is no base URL
             if self.token.get_secret_value() or self.token_file:
-                refuse_plain_token(url, allowed=self.allow_plain_token)
+                refuse_plain_token(url, allowed=self.allow_plain_token, section=self.section)
         if len({url.rstrip("/") for url in self.servers}) < len(self.servers):
             raise ValueError("servers: one is named twice")
         if bool(self.family) != bool(self.wrapper):

@@ -75,6 +75,10 @@ REFUSED = {
         '[model]\nservers = ["http://gpu:80"]\ntoken = "a"',
         "model.allow_plain_token = true",
     ),
+    "the second's token in the clear": (
+        '[model.second]\nservers = ["http://gpu:80"]\ntoken = "a"',
+        "model.second.allow_plain_token = true",
+    ),
     "no URL": ('[model]\nservers = ["h:80"]', "must begin with http://"),
     "no servers": ("[model]\nservers = []", "model.servers"),
     "a server twice": ('[model]\nservers = ["http://h", "http://h/"]', "twice"),
