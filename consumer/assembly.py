@@ -83,6 +83,7 @@ def make_model_pool(
         PoolOptions(
             timeout_s=model.timeout_s,
             max_concurrency=model.max_concurrency,
+            section=model.section,
             padded=True,  # costs a sort, and spares padded servers (OPT, T5, BART) their padding
         ),
         prove=prover(model, tasks),

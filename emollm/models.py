@@ -300,8 +300,8 @@ def find_model(name: str) -> ModelCard:
             return by_name[part]
     known = ", ".join(card.name for card in MODELS)
     raise UnknownModel(
-        f"model {name!r} is none of {known}: configure its family ({', '.join(FAMILIES)}) and "
-        "its wrapper (`human` for instructions between 'Human:' and 'Assistant:', `bare` for none)"
+        f"model {name!r} is none of {known}: configure its wrapper (`human` for instructions"
+        " between 'Human:' and 'Assistant:', `bare` for none), and its family for t5 or bart"
     )
 
 

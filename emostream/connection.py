@@ -47,6 +47,20 @@ class Connection:
 
         return load(self.file, {**self._environment(), **(more or {})})
 
+    def settings_asking(self, server: str | None) -> "Settings":
+        """The configuration, with this model server in place of its own where one is named.
+
+        The second model's servers are left out then: one of them may be the one to ask.
+
+        Raises:
+            ConfigError: something in it has to be corrected.
+        """
+        if server is None:
+            return self.settings()
+        return self.settings(
+            {"EMOSTREAM_MODEL__SERVERS": server, "EMOSTREAM_MODEL__SECOND__SERVERS": ""}
+        )
+
     def monitor_settings(self) -> "MonitorSettings":
         """What the monitor reads of the same configuration.
 

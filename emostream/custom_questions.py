@@ -41,7 +41,7 @@ async def ask_custom_tasks(
         prompt = builder.build(task, prepared, next(iter(task.emotions), None))
         answer = await client.generate(prompt.text, prompt.params, timeout_s=options.timeout_s)
         if isinstance(answer, ModelError):
-            yield Reply(task.name, readable=False, words=advice(answer))
+            yield Reply(task.name, readable=False, words=advice(answer, options.section))
             continue
         value = task.read(answer.text, next(iter(task.emotions), None))
         shown = repr(answer.text[:_SHOWN_CHARS])

@@ -213,13 +213,15 @@ async def _server(
     except OSError as error:  # a CA file that can't be read
         client = error
     if isinstance(client, Exception):
-        yield _bad(part, advice(client) if isinstance(client, ModelError) else str(client))
+        yield _bad(
+            part, advice(client, model.section) if isinstance(client, ModelError) else str(client)
+        )
         yield _skipped(f"{of}canary", "no model to ask")
         return
     try:
         info = await client.info(timeout_s=_SERVER_S)
         if isinstance(info, ModelError):
-            yield _bad(part, advice(info))
+            yield _bad(part, advice(info, model.section))
             yield _skipped(f"{of}canary", "no model to ask")
             return
         limit = info.max_concurrent_requests
@@ -238,9 +240,10 @@ async def _server(
                 yield said(f"{of}task {reply.task}", reply.words)
         else:
             # What is wrong with the model, the canary itself says best.
-            yield _bad(
-                f"{of}canary", str(problem) if isinstance(problem, WrongModel) else advice(problem)
+            words = (
+                str(problem) if isinstance(problem, WrongModel) else advice(problem, model.section)
             )
+            yield _bad(f"{of}canary", words)
     except TimeoutError:
         yield _bad(
             f"{of}canary", f"not answered within {_CANARY_S:g} s: is the GPU busy or missing?"

@@ -64,7 +64,7 @@ def prover(
             return None
         model = options.name or info.model_id
         pairing = pairing_remedy(describe(options, info), info.dialect)
-        todo = pairing or _todo(refused if len(refused) == len(canaries) else [])
+        todo = pairing or _todo(refused if len(refused) == len(canaries) else [], options.section)
         return WrongModel(
             f"{model} at {client.url} does not answer as an EmoLLM would ({len(wrong)} of"
             f" {len(canaries)} known texts): {wrong[0]}. {todo}.",
@@ -74,9 +74,9 @@ def prover(
     return prove
 
 
-def _todo(all_refused: list[Poison]) -> str:
+def _todo(all_refused: list[Poison], section: str) -> str:
     if all_refused:  # too small a limit, more likely than another model
-        return f"If it is the right model, {remedy(all_refused[0])}"
+        return f"If it is the right model, {remedy(all_refused[0], section)}"
     return "Check which model the server loaded, and that this server can serve it (docs/models.md)"
 
 

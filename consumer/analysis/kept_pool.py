@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import structlog
 
+from consumer.settings import Second
 from consumer.telemetry import log_events
 from emollm.errors import ModelError, PoolBroken, PoolClosed
 from emollm.pool import Pool, ServerState, advice
@@ -48,7 +49,9 @@ class KeptPool:
                 )
                 await pool.watch()
             except (ModelError, PoolBroken, PoolClosed, OSError, ValueError) as error:
-                words = advice(error) if isinstance(error, ModelError) else str(error)
+                words = (
+                    advice(error, Second.section) if isinstance(error, ModelError) else str(error)
+                )
                 self.problem = words or type(error).__name__
                 _log.warning(log_events.SECOND_OUT, error=type(error).__name__, reason=self.problem)
             finally:

@@ -3,29 +3,35 @@
 from pathlib import PurePath
 
 from consumer.settings import ModelServers
-from emollm.models import ModelCard, UnknownModel, describe_model, find_model
+from emollm.models import FAMILIES, ModelCard, UnknownModel, describe_model, find_model
 from emollm.prompts import PromptBuilder
 from emollm.protocol import ServerInfo
 from emollm.tasks import Task
 
+_DECODER = "llama"
+"""Stands for every decoder-only family: what matters here is how long a prompt may be."""
+
 
 def describe(options: ModelServers, info: ServerInfo) -> ModelCard:
-    """Find the model's card: of the configured name, family and wrapper, else the server's name.
+    """Find the model's card: as it is configured, else by its name, else as its server tells.
 
-    A model of one's own that is in no table may say itself how it wants to be asked.
+    A configured wrapper goes over the table. Without a family it is taken for a decoder alone, as
+    what TGI and vLLM serve is; only our own server serves the others well, and it tells.
 
     Raises:
         emollm.models.UnknownModel: nothing says it; the message says what to configure.
     """
-    if options.family:
-        return describe_model(options.name, family=options.family, wrapper=options.wrapper)
     name = options.name or info.model_id
+    short = PurePath(name).name or name  # it may be a folder of the server's
+    if options.wrapper:
+        told = info.family if info.family in FAMILIES else None
+        family = options.family or told or _DECODER
+        return describe_model(short, family=family, wrapper=options.wrapper)
     try:
         return find_model(name)
     except UnknownModel:
         if info.family is None or info.wrapper is None:
             raise
-        short = PurePath(name).name or name  # it may be a folder of the server's
         try:
             return describe_model(short, family=info.family, wrapper=info.wrapper)
         except ValueError as error:

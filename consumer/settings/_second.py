@@ -1,6 +1,6 @@
 """A second, smaller model beside the model: what it is asked, and when it answers alone."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,8 @@ from consumer.settings._servers import ModelServers
 
 class Second(ModelServers):
     """A second, smaller model beside the model (docs/second-opinion.md). No servers, no second."""
+
+    section: ClassVar[str] = "model.second"
 
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
     """Seconds one prompt may take, queueing on the server included."""

@@ -1,6 +1,6 @@
 """The model servers that one model is asked on: whose, how, and with what credentials."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
@@ -13,6 +13,9 @@ from runtime.settings.section import Section
 class ModelServers(Section):
     """Servers of one model."""
 
+    section: ClassVar[str] = "model"
+    """Where these keys are in the configuration: advice names the key to change."""
+
     servers: tuple[str, ...] = ()
     """Base URLs of the model servers; they share the load."""
     dialect: Literal["auto", "tgi", "openai", "vllm", "sglang", "llamacpp"] = "auto"
@@ -22,9 +25,11 @@ class ModelServers(Section):
     served_name: str = ""
     """What `/v1/completions` is asked for; empty takes the server's first model."""
     family: Literal["", "llama", "opt", "bloom", "t5", "bart"] = ""
-    """Architecture of a model that is not in the table of models; wants `wrapper` too."""
+    """Architecture of a model that is not in the table of models; empty means a decoder alone, or
+    what its server tells."""
     wrapper: Literal["", "human", "bare"] = ""
-    """Its prompts: instructions between `Human:` and `Assistant:`, or with nothing around."""
+    """Prompts of a model that is not in the table: instructions between `Human:` and `Assistant:`,
+    or with nothing around."""
     max_input_tokens: Annotated[int, Field(ge=0)] = 0
     """Tokens a prompt may have; 0 means what model and server allow. Longer posts are cut."""
     revision: str = ""
@@ -52,11 +57,9 @@ class ModelServers(Section):
                 raise ValueError("servers: a URL carries credentials: use token or token_file")
             ServerOptions(url=url)  # refuses what is no base URL
             if self.token.get_secret_value() or self.token_file:
-                refuse_plain_token(url, allowed=self.allow_plain_token)
+                refuse_plain_token(url, allowed=self.allow_plain_token, section=self.section)
         if len({url.rstrip("/") for url in self.servers}) < len(self.servers):
             raise ValueError("servers: one is named twice")
-        if bool(self.family) != bool(self.wrapper):
-            raise ValueError("a model of your own needs both family and wrapper")
-        if self.family and not self.name:
-            raise ValueError("a model of your own needs a name, for the events")
+        if self.family and not self.wrapper:
+            raise ValueError("a model of your own needs its wrapper: set wrapper beside family")
         return self

@@ -97,8 +97,10 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
         return [("url", self.shown), ("dialect", self.dialect)]
 
 
-def refuse_plain_token(url: str, *, allowed: bool) -> None:
+def refuse_plain_token(url: str, *, allowed: bool, section: str = "model") -> None:
     """Refuse to send a token unencrypted to another machine, unless the user allows it.
+
+    `section` is the part of the configuration that has the token.
 
     Raises:
         ValueError: the URL is http and its host isn't this machine; the message says what to do.
@@ -107,8 +109,9 @@ def refuse_plain_token(url: str, *, allowed: bool) -> None:
     if allowed or parsed.scheme != "http" or _is_this_machine(parsed.host or ""):
         return
     raise ValueError(
-        f"model.token would go to {parsed.host} unencrypted, and anyone on the way could read it:"
-        " use an https:// URL, or set model.allow_plain_token = true if the network encrypts"
+        f"{section}.token would go to {parsed.host} unencrypted, and anyone on the way could read"
+        f" it: use an https:// URL, or set {section}.allow_plain_token = true if the network"
+        " encrypts"
     )
 
 

@@ -1,5 +1,7 @@
 """What to do about a server's trouble: one sentence that names the setting to change."""
 
+import re
+
 from emollm.errors import (
     GenerationFailed,
     ModelError,
@@ -32,18 +34,32 @@ _REMEDIES: tuple[tuple[type[ModelError], str], ...] = (
         "where prompts are too long, set model.max_input_tokens, or raise its --max-input-tokens",
     ),
 )
+_KEYS = re.compile(
+    r"\bmodel\.(?=(?:servers|token|token_file|name|dialect|timeout_s|max_input_tokens)\b)"
+)
 _BODY_LIMIT = "a body limit on the way is too low: raise the gateway's, or cut posts with"
 
 
-def advice(error: ModelError) -> str:
-    """Say what is wrong in the server's words, and what a human can do about it."""
+def advice(error: ModelError, section: str = "model") -> str:
+    """Say what is wrong in the server's words, and what a human can do about it.
+
+    `section` is the part of the configuration that names the server.
+    """
     if "model.servers" in str(error):  # it says what to write
-        return str(error)
-    return f"{error}: {remedy(error)}"
+        return _in_section(str(error), section)
+    return f"{error}: {remedy(error, section)}"
 
 
-def remedy(error: ModelError) -> str:
+def remedy(error: ModelError, section: str = "model") -> str:
     """Say what a human can do about it, without the server's words."""
+    return _in_section(_remedy(error), section)
+
+
+def _in_section(words: str, section: str) -> str:
+    return _KEYS.sub(f"{section}.", words)
+
+
+def _remedy(error: ModelError) -> str:
     if isinstance(error, Poison) and error.status == 413:
         return f"{_BODY_LIMIT} model.max_input_tokens"
     for kind, words in _REMEDIES:

@@ -116,7 +116,11 @@ class HealthChecks:
             if isinstance(finding, Stop):
                 self._eject(upstream, finding)
             else:
-                _log.warning(events.SERVER_UNREACHABLE, server=upstream.url, reason=advice(finding))
+                _log.warning(
+                    events.SERVER_UNREACHABLE,
+                    server=upstream.url,
+                    reason=self._advice(finding),
+                )
             self._readmit_later(upstream)
         self._listener.spawn(self._look_after())
         return list(proofs)
@@ -162,7 +166,7 @@ class HealthChecks:
             events.BREAKER_OPENED,
             server=upstream.url,
             error=type(problem).__name__,
-            reason=advice(problem),
+            reason=self._advice(problem),
         )
         self._observer.on_breaker(upstream.url, upstream.breaker.state)
         self._readmit_later(upstream)
@@ -273,12 +277,15 @@ class HealthChecks:
                 events.SERVER_OUT,
                 server=upstream.url,
                 error=type(problem).__name__,
-                reason=advice(problem),
+                reason=self._advice(problem),
             )
         upstream.ejected = problem
         self.open(upstream, problem)
         if all(other.ejected is not None for other in self._upstreams):
             self._listener.all_ejected(problem)
+
+    def _advice(self, problem: ModelError) -> str:
+        return advice(problem, self._options.section)
 
     def _admit(self, upstream: Upstream) -> None:
         """Let a server take prompts."""
@@ -304,7 +311,7 @@ class HealthChecks:
             if self._clock.monotonic() >= report_at:
                 report_at = self._clock.monotonic() + REPORT_EVERY_S
                 for upstream in self._upstreams:
-                    _report(upstream)
+                    _report(upstream, self._options.section)
 
     async def _look_again(self, upstream: Upstream) -> None:
         """Notice that a server has another model than before. No answer means nothing here."""
@@ -319,9 +326,9 @@ class HealthChecks:
             self._eject(upstream, problem)
 
 
-def _report(upstream: Upstream) -> None:
+def _report(upstream: Upstream, section: str) -> None:
     """Repeat what is wrong with a server, in its own words."""
-    state = upstream.state()
+    state = upstream.state(section)
     if not upstream.breaker.closed:
         _log.warning(events.SERVER_STILL_OUT, server=upstream.url, reason=state.problem)
     elif upstream.validation_refused:

@@ -12,5 +12,8 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     """A server may take so long to name what it serves."""
     max_concurrency: int = 128
     """Requests in flight to one server at most; the limit adapts below it and below `/info`'s."""
+    section: str = "model"
+    """The part of the configuration that names the servers: what is written about one in trouble
+    names the key to change in it."""
     padded: bool = False
     """Send prompts of similar length together: for servers that pad batches (OPT, T5, BART)."""

@@ -208,7 +208,7 @@ class Pool:
 
     def servers(self) -> tuple[ServerState, ...]:
         """Each server as it is now."""
-        return tuple(upstream.state() for upstream in self._upstreams)
+        return tuple(upstream.state(self._options.section) for upstream in self._upstreams)
 
     async def aclose(self) -> None:
         """Abandon everything at once: cancel what is in flight, close all connections.

@@ -164,8 +164,8 @@ class Upstream:
         full = min(PAUSE_MAX_S, PAUSE_FIRST_S * 2.0 ** min(self.refusals - 1, 16))
         return full * (0.5 + jitter / 2)
 
-    def state(self) -> ServerState:
-        """What it is like now."""
+    def state(self, section: str = "model") -> ServerState:
+        """What it is like now; `section` is the part of the configuration that names it."""
         refused = max(self.validation_refused, self.reported_refused)
         return ServerState(
             url=self.url,
@@ -173,16 +173,18 @@ class Upstream:
             limit=self.limiter.limit,
             in_flight=self.in_flight,
             out=str(self.ejected) if self.ejected is not None else None,
-            problem=self._problem(refused),
+            problem=self._problem(refused, section),
             refused=refused,
         )
 
-    def _problem(self, refused: int) -> str | None:
+    def _problem(self, refused: int, section: str) -> str | None:
         if not self.breaker.closed:
             wrong = self.ejected or self.failing
-            return advice(wrong) if wrong is not None else "not asked yet"
+            return advice(wrong, section) if wrong is not None else "not asked yet"
         if self.refusals >= FULL_AFTER:
-            return advice(Overloaded("it refuses however few prompts it is sent", status=429))
+            error = Overloaded("it refuses however few prompts it is sent", status=429)
+            return advice(error, section)
         if refused and self.last_refusal is not None:
-            return f"{refused} prompts refused in a minute; {advice(self.last_refusal)}"
+            todo = advice(self.last_refusal, section)
+            return f"{refused} prompts refused in a minute; {todo}"
         return None

@@ -44,9 +44,7 @@ def ask(
         text = sys.stdin.read()
     if not text.strip():
         raise CommandError("there is nothing to read: the text is empty", status=WRONG_USAGE)
-    settings = Connection(config=config).settings(
-        {"EMOSTREAM_MODEL__SERVERS": server} if server else {}
-    )
+    settings = Connection(config=config).settings_asking(server)
     event = asyncio.run(read_one(settings, text))
     if json_:
         import msgspec

@@ -167,9 +167,7 @@ def _ask(
     from emostream.batch.gold import ask_gold, asked_task
     from emostream.batch.model import open_batch_model
 
-    settings = Connection(config=config).settings(
-        {"EMOSTREAM_MODEL__SERVERS": server} if server else {}
-    )
+    settings = Connection(config=config).settings_asking(server)
     tasks = list(dict.fromkeys(map(asked_task, gold)))
 
     async def ask() -> "Predictions":

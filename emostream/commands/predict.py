@@ -57,9 +57,7 @@ def predict(
         skip_canary: Ask a model that doesn't answer known texts as an EmoLLM would, too.
     """
     quiet_logs("error")
-    settings = Connection(config=config).settings(
-        {"EMOSTREAM_MODEL__SERVERS": server} if server else {}
-    )
+    settings = Connection(config=config).settings_asking(server)
     try:
         counts = asyncio.run(
             _predict(

@@ -27,7 +27,17 @@ def engineer() -> Dashboard:
         "Lag and age first; then throughput against what the model servers can take.",
         since="now-1h",
     ).with_variable(choice("instance", "Consumer", "emostream_build_info"))
-    for part in (_keeping_up, _model, _outcomes, _in_flight, _dead_letters, _group, _process):
+    for part in (
+        _keeping_up,
+        _model,
+        _second,
+        _outcomes,
+        _in_flight,
+        _dead_letters,
+        _group,
+        _process,
+        _live,
+    ):
         found = part(found)
     return found
 
@@ -165,6 +175,35 @@ def _model(found: Dashboard) -> Dashboard:
             "short",
             {"{{server}} {{instance}}": f"emostream_model_breaker_state{{{_OURS}}}"},
             top=2,
+        ),
+    )
+
+
+def _second(found: Dashboard) -> Dashboard:
+    return row(
+        found,
+        "The second model",
+        curves(
+            "Second model there",
+            "1 while a server of the second model takes prompts. No curve: none is configured.",
+            "short",
+            {"{{instance}}": f"emostream_second_available{{{_OURS}}}"},
+            top=1,
+        ),
+        curves(
+            "How the two models agree",
+            "Correlation of their valences over the last 400 posts that both read: .80 to .90 on"
+            " tweets. Below .77 the second doesn't know this kind of text.",
+            "short",
+            {"{{task}} {{instance}}": f"emostream_models_correlation{{{_OURS}}}"},
+            top=1,
+        ),
+        curves(
+            "Events by opinion",
+            "Whose reading they are. first: the second could not answer in time. second: the first"
+            " is out, or part of the posts is shed.",
+            "short",
+            {"{{opinion}}": f"sum by (opinion) ({_rate('emostream_opinions_total')})"},
         ),
     )
 
@@ -371,5 +410,57 @@ def _process(found: Dashboard) -> Dashboard:
                 "{{instance}}": "sum by (instance) ("
                 f"increase(emostream_consumer_restarts_total{{{_OURS}}}[$__rate_interval]))"
             },
+        ),
+    )
+
+
+def _live(found: Dashboard) -> Dashboard:
+    # By source: the processes that read them are not among the consumers chosen at the top.
+    return row(
+        found,
+        "Live sources",
+        curves(
+            "Connected",
+            "1 while a source is connected. No curve: none is scraped.",
+            "short",
+            {"{{source}}": "max by (source) (emostream_live_connected)"},
+            top=1,
+        ),
+        curves(
+            "Since the last item",
+            "Time for which a source has given nothing; feeds may be silent for long.",
+            "s",
+            {"{{source}}": "time() - max by (source) (emostream_live_last_item_timestamp_seconds)"},
+        ),
+        curves(
+            "How late a source is read",
+            "Age of the newest item by the source's clock when it came. High and falling: it"
+            " catches up.",
+            "s",
+            {"{{source}}": "max by (source) (emostream_live_lag_seconds)"},
+        ),
+        curves(
+            "Records written",
+            "Acknowledged by Kafka, a second.",
+            "short",
+            {
+                "{{source}}": "sum by (source) ("
+                "rate(emostream_live_records_total[$__rate_interval]))"
+            },
+        ),
+        curves(
+            "Live disconnects",
+            "By reason, a second.",
+            "short",
+            {
+                "{{source}} {{reason}}": "sum by (source, reason) ("
+                "rate(emostream_live_disconnects_total[$__rate_interval]))"
+            },
+        ),
+        curves(
+            "Time that is lost",
+            "Stretches that a source no longer had when it was read again.",
+            "s",
+            {"{{source}}": "sum by (source) (increase(emostream_live_gap_seconds_total[1h]))"},
         ),
     )

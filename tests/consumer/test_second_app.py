@@ -112,6 +112,9 @@ async def test_the_second_has_its_metrics_and_its_trouble_is_a_warning_in_readyz
             async with session.get(f"{url}/metrics") as response:
                 text = await response.text()
         assert warning.startswith("second model: ")
+        assert "check model.second.token or model.second.token_file" in warning
+        (told,) = [one["reason"] for one in logs if one["event"] == "second_model_out"]
+        assert "check model.second.token" in told
         assert 'emostream_opinions_total{opinion="both"} 1.0' in text
         assert (
             f'emostream_model_upstream_info{{server="{small.url}",upstream="second"}} 1.0' in text

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumer.settings import Second
 from emollm.errors import FailedAlone, GenerationFailed, Unauthorized
@@ -74,7 +75,9 @@ async def test_a_frozen_second_delays_posts_by_no_more_than_its_bound() -> None:
     async with consuming(big(), second=[other]) as consumer:
         await consumer.posts(100, per_s=50.0)
         other.gate.clear()
-        await consumer.posts(600, per_s=50.0)
+        with capture_logs() as logs:
+            await consumer.posts(600, per_s=50.0)
+        assert [one["event"] for one in logs].count("second_model_late") == 1
         opinions = await settled(consumer, 700)
         assert "second" not in opinions
         # The bound, three rounds of the first, and the first's own queue.

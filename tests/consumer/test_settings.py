@@ -75,6 +75,10 @@ REFUSED = {
         '[model]\nservers = ["http://gpu:80"]\ntoken = "a"',
         "model.allow_plain_token = true",
     ),
+    "the second's token in the clear": (
+        '[model.second]\nservers = ["http://gpu:80"]\ntoken = "a"',
+        "model.second.allow_plain_token = true",
+    ),
     "no URL": ('[model]\nservers = ["h:80"]', "must begin with http://"),
     "no servers": ("[model]\nservers = []", "model.servers"),
     "a server twice": ('[model]\nservers = ["http://h", "http://h/"]', "twice"),
@@ -98,11 +102,7 @@ REFUSED = {
         "two tasks have the same name",
     ),
     "unknown preset": ('[[tasks.custom]]\npreset = "X"', "preset must be one of V-T"),
-    "half a model of one's own": ('[model]\nfamily = "t5"', "both family and wrapper"),
-    "a model of one's own without a name": (
-        '[model]\nfamily = "t5"\nwrapper = "bare"',
-        "needs a name",
-    ),
+    "half a model of one's own": ('[model]\nfamily = "t5"', "set wrapper beside family"),
     "drain over the rebalance timeout": ("[drain]\nrevoke_s = 55", "must be above drain.revoke_s"),
     "stuck before slow": ("[http]\nstuck_after_s = 60", "must be above twice model.timeout_s"),
     "in flight below a batch": ("[in_flight]\nmax_posts = 10", "no batch would fill"),

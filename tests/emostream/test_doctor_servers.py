@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from consumer.analysis.plan import make_plan
-from consumer.assembly import server_options
+from consumer.assembly import second_server_options, server_options
 from consumer.settings import Settings
 from emostream.diagnosis import Finding, _server
 from tests.tgi import Failure, FakeTgi
@@ -39,6 +39,14 @@ async def findings(failure: Failure) -> list[Finding]:
         return [finding async for finding in _server(settings.model, options, tasks)]
 
 
+async def findings_of_second(url: str) -> list[Finding]:
+    second = {"servers": [url], "timeout_s": 0.2}
+    settings = Settings.model_validate({"model": {"second": second}})
+    (options,) = second_server_options(settings)
+    tasks = make_plan(settings.tasks, ()).tasks
+    return [one async for one in _server(settings.model.second, options, tasks, of="second ")]
+
+
 @pytest.mark.parametrize(
     ("failure", "said", "key"),
     [
@@ -59,3 +67,32 @@ async def test_a_servers_trouble_is_told_with_the_key_to_change(
     assert [one.state for one in found] == ["ok", "bad"]  # `/info` is well
     assert said in found[1].message
     assert key in found[1].message
+
+
+@pytest.mark.parametrize(
+    ("failure", "key"),
+    [
+        (refusing(401), "model.second.token"),
+        (refusing(413, "length limit exceeded"), "model.second.max_input_tokens"),
+        (hanging, "model.second.timeout_s"),
+    ],
+)
+async def test_a_second_servers_trouble_names_the_key_of_the_second(
+    failure: Failure, key: str
+) -> None:
+    async with FakeTgi(failure=failure) as tgi:
+        found = await findings_of_second(tgi.url)
+    assert key in found[1].message
+    assert " model.second." in found[1].message
+    assert " model.t" not in found[1].message
+
+
+async def test_a_second_server_that_is_not_there_names_its_own_list() -> None:
+    found = await findings_of_second("http://127.0.0.1:1")
+    assert found[0].message.endswith("check that it runs, and the URL in model.second.servers")
+
+
+async def test_a_second_server_that_speaks_the_other_scheme_names_its_own_list() -> None:
+    async with FakeTgi() as tgi:
+        found = await findings_of_second(tgi.url.replace("http://", "https://"))
+    assert f"write {tgi.url} in model.second.servers" in found[0].message

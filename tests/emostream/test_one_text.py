@@ -54,3 +54,12 @@ def test_a_variable_names_the_configuration_file(
     assert chosen.settings().kafka.bootstrap == "chosen:9092"
     more = {"EMOSTREAM_KAFKA__BOOTSTRAP": "more:9092"}
     assert chosen.settings(more).kafka.bootstrap == "more:9092"
+
+
+@pytest.mark.parametrize("server", ["http://small:3000", "http://other:3000"])
+def test_the_second_models_server_can_be_the_one_that_is_asked(tmp_path: Path, server: str) -> None:
+    file = tmp_path / "emostream.toml"
+    file.write_text('[model.second]\nservers = ["http://small:3000"]\nweight = 0.2\n')
+    chosen = Connection(config=file)
+    assert chosen.settings_asking(server).model.servers == (server,)
+    assert chosen.settings_asking(None).model.second.servers == ("http://small:3000",)

@@ -47,6 +47,18 @@ def test_a_model_of_ones_own_is_as_configured() -> None:
     assert describe(options, info("x")).wrapper is Wrapper.BARE
 
 
+def test_a_model_of_ones_own_needs_only_its_wrapper() -> None:
+    card = describe(Model(wrapper="human"), info("/data/ours"))
+    assert (card.name, card.wrapper) == ("ours", Wrapper.HUMAN)
+    assert card.max_input_tokens == 2_000
+    assert longest(Model(wrapper="bare"), info("ours", max_input_tokens=500)) == 500
+
+
+@pytest.mark.parametrize(("told", "room"), [("t5", 512), ("bart", 1_024), ("gpt", 2_000)])
+def test_without_a_family_the_servers_counts_where_it_is_one(told: str, room: int) -> None:
+    assert describe(Model(wrapper="bare"), info("ours", family=told)).max_input_tokens == room
+
+
 def test_an_unknown_model_is_not_guessed() -> None:
     with pytest.raises(UnknownModel, match="configure"):
         describe(Model(), info("acme/other"))

@@ -1,12 +1,15 @@
 """A second model beside the first: whose values an event has, and what becomes of its failures."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
+from consumer.analysis.agreement import LEAST_POSTS
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.second_opinion import NullOpinionObserver
 from consumer.records import Emit, Outcome
@@ -352,3 +355,42 @@ async def test_a_batch_of_many_posts_settles_each_of_them_once() -> None:
     opinions = Counter(event_of(one).opinion for one in found if not isinstance(one, DeadLetter))
     assert opinions == {"both": 40, "second": 5, "first": 14}
     assert sum(isinstance(one, DeadLetter) for one in found) == 1
+
+
+def numbered(score: Callable[[int], float]) -> Callable[[Prompt], str]:
+    """Answers whose valence depends on the number in the post."""
+
+    def say(prompt: Prompt) -> str:
+        found = re.search(r"Post number (\d+)", prompt.text)
+        assert found is not None
+        return f"{score(int(found[1])):.3f}" if prompt.task == "V-reg" else small(prompt)
+
+    return say
+
+
+@pytest.mark.parametrize("knows", [True, False])
+@simulated
+async def test_a_second_that_does_not_know_the_posts_is_told_in_the_log_each_hour(
+    monkeypatch: pytest.MonkeyPatch, knows: bool
+) -> None:
+    monkeypatch.setattr("consumer.analysis.second_opinion.LOOK_S", 10.0)
+    big = big_pool(numbered(lambda n: n / LEAST_POSTS))
+    other = small_pool(numbered(lambda n: (n if knows else n * 73 % LEAST_POSTS) / LEAST_POSTS))
+    analyzer = make_analyzer(
+        big, second=other, tasks=Tasks(e_c=False, ei_reg=False, ei_oc="off"), clock=LoopClock()
+    )
+    watching = asyncio.ensure_future(analyzer.analyzer.watch())
+    with capture_logs() as logs:
+        await analyzer.process([record(f"Post number {n}", n) for n in range(LEAST_POSTS)])
+        await asyncio.sleep(15.0)
+        told = [entry for entry in logs if entry["event"] == "second_model_disagrees"]
+        assert len(told) == (0 if knows else 1)
+        await asyncio.sleep(2 * 3600.0)
+    watching.cancel()
+    told = [entry for entry in logs if entry["event"] == "second_model_disagrees"]
+    assert len(told) == (0 if knows else 3)
+    for entry in told:
+        assert entry["correlation"] < 0.77
+        assert "model.second.weight" in entry["advice"]
+    problems = analyzer.analyzer.second_problems()
+    assert [("lower model.second.weight" in one) for one in problems] == [True] * (not knows)

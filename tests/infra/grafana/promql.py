@@ -7,6 +7,7 @@ import promql_parser as promql
 
 from consumer.telemetry import metrics
 from monitor.telemetry import metrics as monitor_metrics
+from producer.live import metrics as live_metrics
 
 OF_THE_PROCESS = (
     "process_cpu_seconds_total",
@@ -36,7 +37,8 @@ def known() -> dict[str, set[str]]:
             found[f"{ours.name}_sum"] = found[f"{ours.name}_count"] = set(ours.labels)
         else:
             found[ours.name] = set(ours.labels)
-    found |= {theirs.name: set(theirs.labels) for theirs in monitor_metrics.ALL}
+    for theirs in (*monitor_metrics.ALL, *live_metrics.ALL):
+        found[theirs.name] = set(theirs.labels)
     return {name: labels | OF_THE_SCRAPE for name, labels in found.items()}
 
 

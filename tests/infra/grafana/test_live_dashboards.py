@@ -32,6 +32,18 @@ WITHOUT_A_VALUE = {
     "Above the usual": "likewise",
     "Transitions": "no alert was raised yet",
     "Notifications": "no receiver is configured",
+    **dict.fromkeys(
+        (
+            "Connected",
+            "Since the last item",
+            "How late a source is read",
+            "Records written",
+            "Live disconnects",
+            "Time that is lost",
+        ),
+        "no live source is read",
+    ),
+    "How the two models agree": "absent until both have read 200 posts, each answer in time",
 }
 """By panel or legend: why a healthy pipeline that has just begun has no number there."""
 
@@ -160,13 +172,18 @@ async def test_every_curve_has_a_value_while_the_pipeline_runs_and_no_rule_is_br
     routes = (("GET", "/consumer", consumer.handle), ("GET", "/monitor", monitor.handle))
     async with (
         FakeTgi(varied) as tgi,
+        FakeTgi(varied) as small,
         serving(*routes) as target,
         prometheus(tmp_path, target) as base,
         emostream(
             "consume",
             "--config",
             str(stage.config),
-            environment={"EMOSTREAM_MODEL__SERVERS": tgi.url, "EMOSTREAM_HTTP__PORT": "0"},
+            environment={
+                "EMOSTREAM_MODEL__SERVERS": tgi.url,
+                "EMOSTREAM_MODEL__SECOND__SERVERS": small.url,
+                "EMOSTREAM_HTTP__PORT": "0",
+            },
         ) as process,
         aiohttp.ClientSession() as http,
     ):
@@ -184,6 +201,8 @@ async def test_every_curve_has_a_value_while_the_pipeline_runs_and_no_rule_is_br
                     await consumer.shows(f"emostream_committed_posts_total {sent}.0")
                     await consumer.twice_more()
                 await stage.windows_until(late_windows(start))
+                # Put every five seconds, so maybe not since the first event came.
+                await monitor.shows("\nemostream_monitor_watermark_age_seconds ")
                 await asyncio.gather(consumer.twice_more(), monitor.twice_more())
                 answers = {
                     query: await ask(http, base, filled(query.expr, interval="5m"))

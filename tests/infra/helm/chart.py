@@ -28,6 +28,14 @@ needs_helm = pytest.mark.skipif(
 EVERYTHING: Mapping[str, Any] = {
     "kafka": {"createTopics": True, "topics": ["posts", "more.posts"], "partitions": 12},
     "existingSecret": "secrets",
+    "model": {
+        "second": {
+            "servers": ["http://small:3000", "https://small.example.org"],
+            "weight": 0.25,
+            "onOutage": "second",
+            "shedAboveAgeS": 60,
+        }
+    },
     "imagePullSecrets": [{"name": "registry"}],
     "monitor": {"page": {"enabled": True, "allowedHosts": ["mood.example.org"]}},
     "autoscaling": {

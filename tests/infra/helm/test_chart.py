@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
-from consumer.settings import load
+from consumer.settings import Settings, load
 from monitor.settings import load as load_monitor
 from tests.infra.helm.chart import (
     CHART,
@@ -120,6 +120,10 @@ def test_an_object_that_is_wrong_is_noticed() -> None:
         ({"kafka": {"topics": []}}, "topics"),
         ({"model": {"enabled": False}}, "servers"),
         ({"model": {"servers": ["http://there"]}}, "servers"),
+        ({"model": {"second": {"servers": ["small:3000"]}}}, "servers"),
+        ({"model": {"second": {"weight": 1}}}, "weight"),
+        ({"model": {"second": {"onOutage": "first"}}}, "onOutage"),
+        ({"model": {"second": {"shedAboveAgeS": -1}}}, "shedAboveAgeS"),
         ({"monitor": {"replicas": 3}}, "replicas"),
         ({"monitor": {"page": {"enabled": True}}}, "allowedHosts"),
         ({"monitor": {"page": {"enabled": True, "allowedHosts": ["a"]}}}, "existingSecret"),
@@ -197,6 +201,29 @@ def test_consumer_and_monitor_take_the_configuration_that_the_chart_gives_them(
         assert watching.monitor.http.host == "0.0.0.0"
         assert watching.input.group_id == settings.input.group_id
         assert watching.monitor.page.enabled is (values == EVERYTHING)
+
+
+@needs_helm
+def test_the_second_model_is_what_the_values_say_and_the_policy_lets_it_be_reached() -> None:
+    objects = rendered(EVERYTHING)
+    second = load(None, environment(container(objects, "r-emostream-consumer"))).model.second
+    wanted = EVERYTHING["model"]["second"]
+    assert second.servers == tuple(wanted["servers"])
+    assert second.weight == wanted["weight"]
+    assert second.on_outage == wanted["onOutage"]
+    assert second.shed_above_age_s == wanted["shedAboveAgeS"]
+    policy = of_kind(objects, "NetworkPolicy")["r-emostream-consumer"]["spec"]
+    assert [port["port"] for port in policy["egress"][-1]["ports"]] == [3000, 443]
+
+
+@needs_helm
+def test_without_servers_a_second_model_is_the_configuration_files_business() -> None:
+    names = environment(container(rendered(), "r-emostream-consumer"))
+    assert not [name for name in names if "SECOND" in name]
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))["model"]["second"]
+    ours = Settings().model.second
+    assert (values["weight"], values["onOutage"]) == (ours.weight, ours.on_outage)
+    assert values["shedAboveAgeS"] == ours.shed_above_age_s
 
 
 @needs_helm

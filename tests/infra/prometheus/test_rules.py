@@ -11,6 +11,7 @@ import yaml
 
 from consumer.telemetry import metrics
 from monitor.telemetry import metrics as monitor_metrics
+from producer.live import metrics as live_metrics
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "infra/prometheus/emostream.rules.yaml"
@@ -30,6 +31,7 @@ def rules() -> list[dict[str, Any]]:
 def labels() -> dict[str, set[str]]:
     """Each metric's name with its labels."""
     ours: dict[str, set[str]] = {one.name: set(one.labels) for one in metrics.ALL}
+    ours |= {one.name: set(one.labels) for one in live_metrics.ALL}
     table = monitor_metrics.table()
     for name, cell in re.findall(r"\| `(\w+)` \| \w+ \| ([^|]*) \|", table):
         ours[name] = set(re.findall(r"`(\w+)`", cell))

@@ -91,6 +91,14 @@ capabilities: { drop: [ALL] }
 {{- end }}
 {{- end }}
 
+{{- /* The ports that a list of URLs names. */}}
+{{- define "emostream.portsOf" }}
+{{- range . }}
+{{- $url := urlParse . }}
+- { port: {{ regexFind "[0-9]+$" $url.host | default (ternary "443" "80" (eq $url.scheme "https")) }}, protocol: TCP }
+{{- end }}
+{{- end }}
+
 {{- define "emostream.dns" }}
 - ports:
     - { port: 53, protocol: UDP }
