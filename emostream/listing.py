@@ -16,8 +16,6 @@ from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 if TYPE_CHECKING:
     from runtime.kafka.connection import Broker
 
-_WIDTH = 80
-"""Where standard output is no terminal."""
 _LAST_ROUND = 1_000
 """Records looked at first for `--last`; twice as many each time that they don't suffice."""
 
@@ -35,14 +33,14 @@ class Range:
 
 
 class Lines:
-    """Standard output: JSON as it is stored, or a line for a person, cut to the terminal."""
+    """Standard output: JSON as it is stored, or a line for a person.
+
+    A line is cut to a terminal's width; in a pipe or a file it is whole.
+    """
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        wide = sys.stdout.isatty()
-        self._console = Console(
-            file=sys.stdout, width=None if wide else _WIDTH, highlight=False, markup=False
-        )
+        self._console = Console(file=sys.stdout, highlight=False, markup=False)
 
     def write(self, value: bytes, line: Callable[[], Text]) -> None:
         """Write one record."""
@@ -51,7 +49,8 @@ class Lines:
             sys.stdout.write(value.decode("utf-8", "replace").replace("\n", " ") + "\n")
         else:
             text = line()
-            text.truncate(self._console.width, overflow="ellipsis")
+            if self._console.is_terminal:
+                text.truncate(self._console.width, overflow="ellipsis")
             self._console.print(text, no_wrap=True, crop=False, soft_wrap=True)
         sys.stdout.flush()
 

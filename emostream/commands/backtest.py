@@ -3,7 +3,7 @@
 import gc
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, Self
 
 import msgspec
 from cyclopts import Parameter, validators
@@ -11,6 +11,11 @@ from cyclopts import Parameter, validators
 from emostream.connection import Connection
 from emostream.exits import WRONG_USAGE, CommandError
 from emostream.logs import quiet_logs
+
+if TYPE_CHECKING:
+    from monitor.backtest import Tally
+    from monitor.backtest.picture import Mood
+    from schemas.alert import Alert
 
 
 def backtest(
@@ -56,6 +61,8 @@ def backtest(
         with topic_file(connection, str(file)) as copy:
             _events(copy, by, false_alarms, as_json=json_)
         return
+    if file.is_dir():
+        raise CommandError(f"{file} is a folder, not a file", status=WRONG_USAGE)
     if file.suffix == ".csv":
         _volumes(file, scores, false_alarms, as_json=json_)
         return
@@ -67,17 +74,16 @@ def backtest(
 def _events(
     file: Path, by: Literal["topics", "source", "lang"], false_alarms: float, *, as_json: bool
 ) -> None:
-    from rich.console import Console
-
-    from monitor.backtest import EventFileError, as_row
+    from monitor.backtest import EventFileError, Tally, as_row
     from monitor.backtest import backtest as run
-    from monitor.backtest.picture import Mood, alert_table, picture
+    from monitor.backtest.picture import Mood
     from monitor.detection import DetectionSettings
     from monitor.tracks import TrackMatcher
     from schemas.alert import Alert
     from schemas.window import PaneSums
 
     moods: dict[str, Mood] = {}
+    tally = Tally()
 
     def on_pane(track: str, sums: PaneSums) -> None:
         moods.setdefault(track, Mood()).add(sums.at, sums.scored, sums.soft)
@@ -87,13 +93,14 @@ def _events(
     # Posts live for an hour of event time: the collector would look at each of them many times.
     gc.set_threshold(100_000, 20, 100)
     try:
-        with file.open("rb") as lines, _Bar(file.stat().st_size) as bar:
+        with _open(file) as lines, _Bar(file.stat().st_size) as bar:
             for alert in run(
                 lines,
                 TrackMatcher(by=by),
                 DetectionSettings(false_alarms=false_alarms),
                 progress=bar.update,
                 on_pane=None if as_json else on_pane,
+                tally=tally,
             ):
                 if as_json:
                     sys.stdout.write(encode(as_row(alert)).decode() + "\n")
@@ -101,19 +108,35 @@ def _events(
                     alerts.append(alert)
     except EventFileError as error:
         raise CommandError(f"{file}: {error}", status=WRONG_USAGE) from None
-    if as_json:
-        return
+    if tally.unreadable:
+        sys.stderr.write(f"emostream: {file}: {tally.unreadable:,} left out: {tally.first}\n")
+    if not as_json:
+        _show(alerts, moods, tally, false_alarms)
+
+
+def _show(
+    alerts: "list[Alert]", moods: "dict[str, Mood]", tally: "Tally", false_alarms: float
+) -> None:
+    from rich.console import Console
+
+    from monitor.backtest.picture import alert_table, picture
+    from monitor.windows import Fate
+
     fired = [a for a in alerts if a.transition == "firing" and a.fired_at == a.at]
     ended = {a.alert_id: a.at for a in alerts if a.transition == "resolved"}
-    console = Console()
+    console = Console(markup=False, emoji=False)  # tracks are strangers' tags
     console.print(picture(moods, fired, width=console.width))
     if fired:
-        console.print(alert_table(fired, ended))
+        console.print(alert_table(fired, ended, width=console.width))
     days = sum(len(mood.hours) for mood in moods.values()) / 24
     console.print(
         f"{len(fired)} alert{'' if len(fired) == 1 else 's'} in {days / 7:.1f} track-weeks; "
         f"{false_alarms:g} false ones to be expected per track and week"
     )
+    words = {Fate.LATE: "late", Fate.DUPLICATE: "twice", Fate.FUTURE: "ahead of their time"}
+    left = [f"{number:,} {words[f]}" for f, number in tally.fates.items() if number and f in words]
+    if left:
+        console.print(f"counted nowhere: {', '.join(left)}", style="dim")
     for alert in alerts:
         if alert.kind != "spike":
             console.print(f"{alert.at:%d %b %H:%M} {alert.track}: {alert.note}", style="dim")
@@ -122,13 +145,21 @@ def _events(
 def _volumes(file: Path, scores: Path | None, false_alarms: float, *, as_json: bool) -> None:
     from monitor.backtest.volumes import VolumeFileError, read_series, score_series, write_scores
 
+    if scores is not None and scores.exists() and scores.samefile(file):
+        raise CommandError("--scores would overwrite the series itself", status=WRONG_USAGE)
     try:
         rows = read_series(file)
     except VolumeFileError as error:
         raise CommandError(f"{file}: {error}", status=WRONG_USAGE) from None
+    except OSError as error:
+        raise CommandError(f"{file} can't be read: {error.strerror}", status=WRONG_USAGE) from None
     scored = score_series(rows, false_alarms=false_alarms)
     if scores is not None:
-        write_scores(scores, scored)
+        try:
+            write_scores(scores, scored)
+        except OSError as error:
+            message = f"{scores} can't be written: {error.strerror}"
+            raise CommandError(message, status=WRONG_USAGE) from None
     high = [row for row in scored if row.fires]
     for row in high:
         if as_json:
@@ -137,6 +168,13 @@ def _volumes(file: Path, scores: Path | None, false_alarms: float, *, as_json: b
             sys.stdout.write(f"{row.timestamp}  {row.value:g}  {row.anomaly_score:.3f}\n")
     if not as_json:
         sys.stdout.write(f"{len(high)} alarms in {len(scored):,} rows\n")
+
+
+def _open(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise CommandError(f"{file} can't be read: {error.strerror}", status=WRONG_USAGE) from None
 
 
 class _Bar:

@@ -80,18 +80,17 @@ def events(
 def line(record: "StoredRecord") -> "Text":
     """One event for a person. What is no event is shown by its place on the topic."""
     import msgspec
-    from msgspec import UnsetType
     from rich.text import Text
 
     from emostream.plain import visible
-    from schemas.event import AffectEvent
+    from monitor.events import decode
 
     try:
-        event = msgspec.json.decode(record.value or b"", type=AffectEvent)
+        event = decode(record.value or b"")
     except msgspec.DecodeError:
         return Text(f"{record.partition}/{record.offset}: not an affect event", style="dim")
-    valence = None if isinstance(event.sentiment, UnsetType) else event.sentiment.valence
-    emotions = event.emotions if isinstance(event.emotions, tuple) else ("?",)
+    valence = None if event.sentiment is None else event.sentiment.valence
+    emotions = ("?",) if event.emotions is None else event.emotions
     what = ", ".join(map(visible, emotions[:2])) or "neutral"
     where = event.source or event.lang or ""
     return Text.assemble(

@@ -1,5 +1,5 @@
 """The detector on a file: what it would have reported, so that the knob is set on evidence."""
 
-from monitor.backtest.events import EventFileError, as_row, backtest
+from monitor.backtest.events import EventFileError, Tally, as_row, backtest
 
-__all__ = ["EventFileError", "as_row", "backtest"]
+__all__ = ["EventFileError", "Tally", "as_row", "backtest"]

@@ -1,5 +1,6 @@
 """What the live monitor would have reported on a file of affect events."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -9,16 +10,28 @@ from monitor.detection import DetectionSettings
 from monitor.events import decode
 from monitor.tracks import TrackMatcher
 from monitor.watch import Watch
+from monitor.windows import PANE_S, Fate
 from schemas.alert import Alert
 from schemas.window import PaneSums
 
-_BATCH = 64
-"""Events between two looks at what has closed: far less than a pane of a busy stream."""
+_TOLD_EVERY = 1024
+"""Lines between two reports of the progress."""
 _NULLABLE = ("fired_at", "resolved_at", "authors", "same_hour_yesterday", "same_hour_last_week")
 
 
 class EventFileError(ValueError):
-    """A line is no affect event; the message names it."""
+    """No line is an affect event; the message says why the first one isn't."""
+
+
+class Tally(msgspec.Struct):
+    """What became of a file's lines."""
+
+    fates: dict[Fate, int] = {}
+    """Events by what they came to, once the backtest is at its end."""
+    unreadable: int = 0
+    """Lines that are no affect event: left out, as the live monitor does with such records."""
+    first: str = ""
+    """The first of those, and what is wrong with it."""
 
 
 def backtest(
@@ -28,35 +41,48 @@ def backtest(
     *,
     progress: Callable[[int, int], None] = lambda _events, _bytes: None,
     on_pane: Callable[[str, PaneSums], None] | None = None,
+    tally: Tally | None = None,
 ) -> Iterator[Alert]:
     """Yield each transition of the events in `lines`, one a line in arrival order.
 
-    `progress` is told events and bytes read so far, every thousand events or so,
-    `on_pane` each closed pane by track. At the end all
+    `progress` is told lines and bytes read so far, every thousand lines or so,
+    `on_pane` each closed pane by track; `tally` gets what became of the lines. At the end all
     that has come is closed, as it would be thirty seconds later.
 
     Raises:
-        EventFileError: a line can't be read.
+        EventFileError: there are lines, and none of them is an affect event.
     """
     watch = Watch(matcher, settings, windows=False, on_pane=on_pane)
-    watch.watermark.assign(0)
-    read = number = 0
+    watermark, tally = watch.watermark, Tally() if tally is None else tally
+    watermark.assign(0)
+    read = number = events = 0
+    due = float("-inf")
     for number, line in enumerate(lines, start=1):
         read += len(line)
+        if number % _TOLD_EVERY == 0:
+            progress(number, read)
+        if number == 1:
+            line = line.removeprefix(BOM_UTF8)  # noqa: PLW2901
         if not line or line.isspace():
             continue
         try:
             event = decode(line)
         except msgspec.DecodeError as error:
-            raise EventFileError(f"line {number} is no affect event: {error}") from None
-        watch.feed(event, 0, number)
-        if number % _BATCH == 0:
+            tally.first = tally.first or f"line {number} is no affect event: {error}"
+            tally.unreadable += 1
+            continue
+        # The place among the events, as a topic's offset: blank lines change nothing.
+        watch.feed(event, 0, events)
+        events += 1
+        if watermark.latest >= due:  # a pane's end was passed
             yield from watch.advance().alerts
-            if number % (_BATCH * 16) == 0:
-                progress(number, read)
-    watch.watermark.idle(0)
-    yield from watch.advance(at_least=watch.watermark.latest + settings.lateness_s).alerts
+            due = (watermark.value // PANE_S + 1) * PANE_S + settings.lateness_s
+    watermark.idle(0)
+    yield from watch.advance(at_least=watermark.latest + settings.lateness_s).alerts
     progress(number, read)
+    tally.fates = dict(watch.fates)
+    if tally.unreadable and not events:
+        raise EventFileError(tally.first)
 
 
 def as_row(alert: Alert) -> dict[str, Any]:

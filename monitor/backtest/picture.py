@@ -10,6 +10,7 @@ from rich.text import Text
 
 from schemas.alert import Alert
 
+_WIDTH_WITH_TERMS = 100
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
@@ -52,21 +53,27 @@ def picture(moods: dict[str, Mood], fired: Sequence[Alert], *, width: int) -> Re
     )
 
 
-def alert_table(fired: Sequence[Alert], ended: dict[str, datetime]) -> Table:
-    """Return a table of the alerts that fired; `ended` is when, by alert."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
+def alert_table(fired: Sequence[Alert], ended: dict[str, datetime], *, width: int) -> Table:
+    """Return a table of the alerts that fired; `ended` is when, by alert.
+
+    It has the terms where there are a hundred columns: they tell least when cut off.
+    """
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("fired (UTC)", "for", "track", "severity", "measure"):
-        table.add_column(name, no_wrap=name != "track")
-    for name in ("observed", "expected", "posts", "authors"):
-        table.add_column(name, justify="right")
-    table.add_column("terms")
+        table.add_column(name, no_wrap=name != "track", overflow="fold")
+    for name in ("now", "usual", "posts", "authors"):
+        table.add_column(name, justify="right", no_wrap=True)
+    with_terms = width >= _WIDTH_WITH_TERMS
+    if with_terms:
+        table.add_column("terms")
     for alert in fired:
         assert isinstance(alert.fired_at, datetime)
         end = ended.get(alert.alert_id)
         lasted = "open" if end is None else f"{(end - alert.fired_at).total_seconds() / 60:.0f} min"
         authors = alert.authors if isinstance(alert.authors, int) else "?"
+        terms = ", ".join(term.term for term in alert.terms[:3])
         table.add_row(
-            f"{alert.fired_at:%d %b %H:%M:%S}",
+            f"{alert.fired_at:%d %b %H:%M}",
             lasted,
             alert.track,
             Text(alert.severity, style=_STYLES[alert.severity]),
@@ -75,7 +82,7 @@ def alert_table(fired: Sequence[Alert], ended: dict[str, datetime]) -> Table:
             f"{alert.expected:.2f}",
             str(alert.posts),
             str(authors),
-            ", ".join(term.term for term in alert.terms[:3]),
+            *([terms] if with_terms else []),
         )
     return table
 

@@ -31,23 +31,29 @@ def read_series(file: Path) -> list[tuple[str, float]]:
     Raises:
         VolumeFileError: the header or a row is another.
     """
-    with file.open(newline="", encoding="utf-8") as lines:
+    # utf-8-sig: spreadsheets write a byte order mark.
+    with file.open(newline="", encoding="utf-8-sig") as lines:
         reader = csv.reader(lines)
-        header = next(reader, [])
-        if [name.strip() for name in header[:2]] != ["timestamp", "value"]:
-            raise VolumeFileError("the first line must be: timestamp,value")
-        rows = []
-        for number, row in enumerate(reader, start=2):
-            if not row:
-                continue
-            try:
-                timestamp, value = row[0], float(row[1])
-            except (IndexError, ValueError):
-                raise VolumeFileError(f"line {number} must be a time and a number") from None
-            if not isfinite(value):
-                raise VolumeFileError(f"line {number}: the value must be finite")
-            rows.append((timestamp, value))
-    return rows
+        try:
+            header = next(reader, [])
+            if [name.strip().casefold() for name in header[:2]] != ["timestamp", "value"]:
+                raise VolumeFileError("the first line must be: timestamp,value")
+            filled = (row for row in reader if any(cell.strip() for cell in row))
+            return [_row(row, reader.line_num) for row in filled]
+        except UnicodeDecodeError:
+            raise VolumeFileError("it isn't UTF-8 text") from None
+        except csv.Error as error:
+            raise VolumeFileError(f"line {reader.line_num}: {error}") from None
+
+
+def _row(row: list[str], number: int) -> tuple[str, float]:
+    try:
+        timestamp, value = row[0], float(row[1])
+    except (IndexError, ValueError):
+        raise VolumeFileError(f"line {number} must be a time and a number") from None
+    if not isfinite(value):
+        raise VolumeFileError(f"line {number}: the value must be finite")
+    return timestamp, value
 
 
 def score_series(rows: list[tuple[str, float]], *, false_alarms: float = 0.5) -> list[ScoredRow]:

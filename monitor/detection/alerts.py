@@ -79,8 +79,8 @@ def make_alert(
 def severity(transition: Transition, authors: int | None) -> Severity:
     """Return how bad it is, by how far the mood moved and how many people moved it.
 
-    `critical`: at least .30 above the usual, by 30 people or (authors unknown) 100 negative
-    posts. `info`: less than .10 above, or fewer than 10 people or posts. Else `warning`. For a
+    `critical`: at least .30 above the usual, by 30 people or (authors unknown) 90 negative
+    posts. `info`: less than .10 above, or fewer than 10 people or 30 posts. Else `warning`. For a
     number of negative posts a minute, three times and half as much again stand for .30 and .10.
     """
     apart = abs(transition.observed - transition.expected)

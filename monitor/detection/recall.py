@@ -70,12 +70,15 @@ class Recall:
         cut = max(cut, len(posts) - max(50, min(_MOST_POSTS, _ALL_POSTS // tracks)))
         room = max(20, min(_USUAL_TEXTS, _ALL_USUAL_TEXTS // tracks))
         for post in posts[:cut]:
-            if post.offset % _SAMPLED == 0:
-                self._settle(post, room)
+            # By id: offsets may have a pattern (transaction markers, a batch a track), and are
+            # others in a file than on the topic.
+            drawn = crc32(post.id.encode())
+            if drawn % _SAMPLED == 0:
+                self._settle(post, drawn // _SAMPLED % room)
         del posts[:cut]
         self._most = len(posts) * 9 // 8 + _SLACK
 
-    def _settle(self, post: Entry, room: int) -> None:
+    def _settle(self, post: Entry, place: int) -> None:
         event = post.event
         if event.emotions is not None:
             if self._labelled > 2000:
@@ -86,8 +89,7 @@ class Recall:
                 if emotion in self._emotions or len(self._emotions) < 32:
                     self._emotions[emotion] = self._emotions.get(emotion, 0.0) + 1
         if event.text:
-            # A sample that only depends on the posts: the place is drawn from the post's id.
-            self._texts[crc32(post.id.encode()) % room] = event.text
+            self._texts[place] = event.text
 
 
 def is_negative(post: Entry) -> bool:

@@ -21,8 +21,10 @@ _PEAK_KEPT = exp(-1 / 288)
 """Of a peak per row: a time constant of a day of five-minute rows."""
 _BIN = 0.02
 """Width of the histogram's bins, on a log scale."""
-_BINS = 1000
-"""Up to exp(20), half a billion."""
+_BINS = 2000
+"""Up to exp(40), 2e17."""
+_HIGHEST = exp(_BIN * _BINS)
+"""What lies above counts as this: past the last bin a constant series would look like a rise."""
 
 
 class VolumeDetector:
@@ -48,7 +50,7 @@ class VolumeDetector:
 
         0 is usual or nothing new; .39 is twice the usual high, .63 three times, on the log scale.
         """
-        self._last.append(max(0.0, value))
+        self._last.append(min(_HIGHEST, max(0.0, value)))
         smooth = log1p(sum(self._last) / len(self._last))
         if self._rows % _REFRESH == 0:
             self._refresh()

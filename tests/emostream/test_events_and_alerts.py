@@ -11,13 +11,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.text import Text
 
 from emostream.__main__ import make_app
+from emostream.commands.events import line
 from emostream.exits import CommandError
+from emostream.listing import Lines
 from infra.kafka import TopicNames, create_topics, default_topics
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import kafka_producer
-from runtime.kafka.topic_log import kafka_topic_log
+from runtime.kafka.topic_log import StoredRecord, kafka_topic_log
 from schemas.alert import Alert, AlertAction, Mute
 from tests import process
 from tests.monitor.alerts import make_alert
@@ -104,15 +107,35 @@ async def test_events_are_printed_whole_oldest_first_and_it_ends(emostream: Comm
     assert len((await emostream("events", "--since", since)).splitlines()) == 2
 
 
-async def test_strangers_move_nothing_on_the_terminal_and_lines_fit(emostream: Command) -> None:
+async def test_strangers_move_nothing_on_the_terminal_and_in_a_pipe_lines_are_whole(
+    emostream: Command,
+) -> None:
     await emostream.write(
         emostream.names.events, event(0, text=HOSTILE), event(1, text="long " * 99)
     )
     hostile, long = (await emostream("events")).splitlines()
     assert "evil \\x1b]0;title\\x07 \\u202e" in hostile
     assert "\x1b" not in hostile
-    assert len(long) <= 80
-    assert long.endswith("…")
+    assert long.count("long") == 99
+
+
+def test_a_line_is_cut_to_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # Rich takes the output for a terminal
+    monkeypatch.setenv("COLUMNS", "80")
+    Lines(as_json=False).write(b"", lambda: Text("long " * 99))
+    shown = capsys.readouterr().out
+    assert len(shown) <= 81
+    assert shown.endswith("…\n")
+
+
+def test_an_event_of_a_later_version_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    later = {**msgspec.to_builtins(event(0)), "version": 2, "mood": {"new": 1}}
+    value = msgspec.json.encode(later)
+    record = StoredRecord(partition=0, offset=0, timestamp_ms=0, key=None, value=value)
+    Lines(as_json=False).write(b"", lambda: line(record))
+    assert "not an affect event" not in capsys.readouterr().out
 
 
 async def test_follow_shows_what_comes_from_now_on(emostream: Command) -> None:

@@ -13,11 +13,13 @@ import pytest
 from bench.monitor.nab import score
 from emostream.__main__ import make_app
 from emostream.exits import CommandError
-from monitor.backtest import EventFileError, backtest
+from monitor.backtest import EventFileError, Tally, backtest
 from monitor.backtest.volumes import VolumeFileError, read_series, score_series
 from monitor.detection import DetectionSettings
 from monitor.tracks import TrackMatcher
+from monitor.windows import Fate
 from schemas import EMOTIONS, AffectEvent, ModelRef, Sentiment
+from schemas.alert import Alert
 from tests.monitor.readings import START, T0, reading
 
 DAY = 86_400
@@ -128,9 +130,55 @@ def test_events_as_the_consumer_writes_them_are_read() -> None:
     assert list(backtest(lines, TrackMatcher(by="topics"), DetectionSettings())) == []
 
 
-def test_a_line_that_is_no_event_is_named() -> None:
+def test_a_file_without_any_event_is_refused_by_its_first_line() -> None:
     with pytest.raises(EventFileError, match="line 2"):
         list(backtest([b"\n", b"{}"], TrackMatcher(by="topics"), DetectionSettings()))
+
+
+@pytest.mark.parametrize("between", [b"", b"\r\n", b"\n \n", b'{"half of an event\n'])
+def test_what_lies_between_the_events_changes_nothing(events_file: Path, between: bytes) -> None:
+    def run(lines: list[bytes], tally: Tally) -> list[Alert]:
+        matcher = TrackMatcher(by="topics")
+        return list(backtest(lines, matcher, DetectionSettings(), tally=tally))
+
+    lines = events_file.read_bytes().splitlines(keepends=True)
+    apart = [b"\xef\xbb\xbf" + lines[0], *(between + line for line in lines[1:])]
+    apart = b"".join(apart).splitlines(keepends=True)
+    plain, other = Tally(), Tally()
+    assert run(lines, plain) == run(apart, other) != []
+    assert other.fates == plain.fates
+    assert other.unreadable == (len(lines) - 1 if between.startswith(b"{") else 0)
+
+
+def test_an_event_is_late_once_the_watermark_passed_its_pane_however_few_events_there_are() -> None:
+    def at(number: int, second: float) -> bytes:
+        return msgspec.json.encode(reading(number, at=second, valence=0.5))
+
+    tally = Tally()
+    lines = [at(1, 0), at(2, 39), at(3, 5), at(4, 41), at(5, 6)]
+    list(backtest(lines, TrackMatcher(by="topics"), DetectionSettings(), tally=tally))
+    assert tally.fates[Fate.LATE] == 1
+    assert tally.fates[Fate.COUNTED] == 4
+
+
+def test_lines_left_out_and_late_events_are_told(
+    events_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *others = events_file.read_bytes().splitlines(keepends=True)
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"".join([first, *others, first, others[-1], b'{"id": "cut']))
+    make_app(overview=False)(["monitor", "backtest", str(file)])
+    printed = capsys.readouterr()
+    assert "counted nowhere: 1 twice, 1 late" in printed.out
+    assert f"1 left out: line {len(others) + 4} is no affect event" in printed.err
+
+
+def test_a_tag_that_looks_like_markup_is_printed_as_it_is(
+    events_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(events_file.read_bytes().replace(b'"trains"', b'"[/b]:smile:"'))
+    assert command(capsys, str(file)).count("[/b]:smile:") == 2
 
 
 @pytest.mark.parametrize(
@@ -140,6 +188,8 @@ def test_a_line_that_is_no_event_is_named() -> None:
         ("x.jsonl", "{}\n", ()),
         ("x.jsonl", "", ("--scores", "out.csv")),
         ("x.csv", "time,value\n", ()),
+        ("x.csv", "timestamp,value\n", ("--scores", "no/such/folder/out.csv")),
+        (".", None, ()),
     ],
 )
 def test_what_can_not_be_read_is_wrong_usage(
@@ -185,6 +235,36 @@ def test_a_csv_is_scored_row_by_row(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert len(written) == 3000
     assert list(written[0]) == ["timestamp", "value", "anomaly_score"]
     assert written[7]["timestamp"] == rows[7][0]
+
+
+def test_scores_do_not_overwrite_the_series(tmp_path: Path) -> None:
+    file = tmp_path / "volumes.csv"
+    file.write_text("timestamp,value\n1,2\n")
+    with pytest.raises(CommandError, match="overwrite"):
+        make_app(overview=False)(["monitor", "backtest", str(file), "--scores", str(file)])
+    assert file.read_text() == "timestamp,value\n1,2\n"
+
+
+def test_a_spreadsheets_csv_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "volumes.csv"
+    file.write_bytes(b'\xef\xbb\xbf"Timestamp","Value"\r\n\r\n1,2\r\n , \r\n3,4.5\r\n')
+    assert read_series(file) == [("1", 2.0), ("3", 4.5)]
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, 1e9, 1e308])
+def test_a_constant_series_scores_nothing_however_high(value: float) -> None:
+    scored = score_series([(str(row), value) for row in range(500)])
+    assert {one.anomaly_score for one in scored} == {0.0}
+
+
+@pytest.mark.parametrize(
+    "data", [b"timestamp,value\n\xe9,1\n", b"timestamp,value\n" + b"x" * 200_000]
+)
+def test_a_file_that_is_no_csv_is_refused(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "bad.csv"
+    file.write_bytes(data)
+    with pytest.raises(VolumeFileError):
+        read_series(file)
 
 
 @pytest.mark.parametrize(
