@@ -2,6 +2,7 @@
 
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -16,6 +17,8 @@ from schemas.window import PaneSums
 
 _TOLD_EVERY = 1024
 """Lines between two reports of the progress."""
+_LAST_SECOND = 253_402_300_799.0
+"""Unix seconds: the last one that a datetime has."""
 _NULLABLE = ("fired_at", "resolved_at", "authors", "same_hour_yesterday", "same_hour_last_week")
 
 
@@ -56,33 +59,41 @@ def backtest(
     watermark, tally = watch.watermark, Tally() if tally is None else tally
     watermark.assign(0)
     read = number = events = 0
-    due = float("-inf")
+    due = datetime.min.replace(tzinfo=UTC)
     for number, line in enumerate(lines, start=1):
         read += len(line)
         if number % _TOLD_EVERY == 0:
             progress(number, read)
         if number == 1:
             line = line.removeprefix(BOM_UTF8)  # noqa: PLW2901
-        if not line or line.isspace():
-            continue
         try:
             event = decode(line)
         except msgspec.DecodeError as error:
+            if not line or line.isspace():
+                continue
             tally.first = tally.first or f"line {number} is no affect event: {error}"
             tally.unreadable += 1
             continue
         # The place among the events, as a topic's offset: blank lines change nothing.
         watch.feed(event, 0, events)
         events += 1
-        if watermark.latest >= due:  # a pane's end was passed
+        if event.created_at >= due:  # a pane's end may have been passed
             yield from watch.advance().alerts
-            due = (watermark.value // PANE_S + 1) * PANE_S + settings.lateness_s
+            due = _next_end(watermark.value, settings.lateness_s)
     watermark.idle(0)
     yield from watch.advance(at_least=watermark.latest + settings.lateness_s).alerts
     progress(number, read)
     tally.fates = dict(watch.fates)
     if tally.unreadable and not events:
         raise EventFileError(tally.first)
+
+
+def _next_end(watermark: float, lateness_s: float) -> datetime:
+    """Return the event time (to compare without converting each) at which the next pane closes."""
+    if watermark == float("-inf"):
+        return datetime.min.replace(tzinfo=UTC)
+    end = (watermark // PANE_S + 1) * PANE_S + lateness_s
+    return datetime.fromtimestamp(min(end, _LAST_SECOND), UTC)
 
 
 def as_row(alert: Alert) -> dict[str, Any]:
