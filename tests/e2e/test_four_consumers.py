@@ -11,6 +11,7 @@ from aiohttp import web
 from infra.kafka import create_topics, default_topics
 from producer import Broker, LoadSettings, send_load
 from runtime.kafka.topic_log import kafka_topic_log
+from tests.e2e.configuration import write_config
 from tests.e2e.topics import Contents, contents
 from tests.process import Process, emostream
 from tests.tgi import FakeTgi, error_response, varied
@@ -56,30 +57,9 @@ async def server() -> AsyncIterator[FullServer]:
 
 @pytest.fixture
 def config(tmp_path: Path, bootstrap: str, server: FullServer) -> Path:
-    path = tmp_path / "emostream.toml"
-    path.write_text(
-        f"""
-[kafka]
-bootstrap = "{bootstrap}"
-session_timeout_s = 6
-
-[input]
-topics = ["{NAMES.posts}"]
-group_id = "{GROUP}"
-
-[output]
-events_topic = "{NAMES.events}"
-dlq_topic = "{NAMES.dead_letters}"
-
-[model]
-servers = ["{server.tgi.url}"]
-
-[log]
-format = "json"
-""",
-        encoding="utf-8",
+    return write_config(
+        tmp_path, bootstrap=bootstrap, names=NAMES, group=GROUP, model=server.tgi.url
     )
-    return path
 
 
 @pytest.mark.timeout(170)

@@ -9,6 +9,7 @@ import pytest
 
 from infra.kafka import create_topics, default_topics
 from producer import BAD_INPUTS, Broker, LoadSettings, send_load
+from tests.e2e.configuration import write_config
 from tests.e2e.topics import Contents, contents
 from tests.process import Process, emostream
 from tests.tgi import FakeTgi, varied
@@ -28,30 +29,7 @@ async def tgi() -> AsyncIterator[FakeTgi]:
 
 @pytest.fixture
 def config(tmp_path: Path, bootstrap: str, tgi: FakeTgi) -> Path:
-    path = tmp_path / "emostream.toml"
-    path.write_text(
-        f"""
-[kafka]
-bootstrap = "{bootstrap}"
-session_timeout_s = 6
-
-[input]
-topics = ["{NAMES.posts}"]
-group_id = "{GROUP}"
-
-[output]
-events_topic = "{NAMES.events}"
-dlq_topic = "{NAMES.dead_letters}"
-
-[model]
-servers = ["{tgi.url}"]
-
-[log]
-format = "json"
-""",
-        encoding="utf-8",
-    )
-    return path
+    return write_config(tmp_path, bootstrap=bootstrap, names=NAMES, group=GROUP, model=tgi.url)
 
 
 @pytest.fixture
