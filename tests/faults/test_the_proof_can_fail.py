@@ -288,14 +288,20 @@ def test_runs_side_by_side_have_ports_of_their_own() -> None:
         second.close()
 
 
-def test_a_commit_is_of_the_life_that_its_topic_had_then() -> None:
+def test_a_commit_is_of_the_topic_that_it_names() -> None:
+    """Until it is gone: who reads the next topic and hasn't noticed commits under the old name."""
     extras = Extras("nowhere:1", seed=1)
-    first = extras.lives[-1].log
-    extras.life_ends()
-    extras.life_begins()
-    second = extras.lives[-1]
-    assert extras.log_at(second.began - 1) == first
-    assert extras.log_at(second.began + 1) == second.log != first
+    extras.life_begins("one")
+    extras.life_is_ending()
+    extras.life_ended()
+    extras.life_begins("two")
+    first, second = extras.lives
+    assert first.log != second.log
+    assert extras.log_of("one", first.ended) == first.log
+    assert extras.log_of("one", first.ended + 1) is None
+    assert extras.log_of("two", first.ended) == extras.log_of("two", 1e15) == second.log
+    with pytest.raises(StopIteration):
+        extras.log_of("", 1e15)
 
 
 def test_the_dead_letters_that_bad_input_is_due_are_ones_that_there_are() -> None:
