@@ -1,6 +1,7 @@
 """What is tried when all faults are over: fairness between partitions, and the fuse."""
 
 import asyncio
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
@@ -39,6 +40,8 @@ class Fairness(msgspec.Struct, frozen=True, kw_only=True):
     few_median_s: float
     few_longest_s: float
     """From a post of the other partition to its event."""
+    overtaken: int
+    """Events of the backlog between a post of the other partition and its event, at most."""
 
     @property
     def breach(self) -> str | None:
@@ -101,10 +104,12 @@ def fairness(extras: Extras, inputs: dict[Position, Input], verdict: Verdict) ->
     if not many or not few:
         return None
     waits = [(done - at) / 1000 for at, done in few]
+    ended = sorted(done for _, done in many)
     return Fairness(
         backlog_s=round((max(done for _, done in many) - min(at for at, _ in many)) / 1000, 2),
         few_median_s=round(median(waits), 2),
         few_longest_s=round(max(waits), 2),
+        overtaken=max(bisect_left(ended, done) - bisect_right(ended, at) for at, done in few),
     )
 
 

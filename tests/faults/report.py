@@ -125,7 +125,8 @@ class Report(msgspec.Struct, kw_only=True):
         usual = median(one.few_median_s for one in self.fairness)
         longest = max(one.few_longest_s for one in self.fairness)
         backlog = median(one.backlog_s for one in self.fairness)
-        return f"{usual:.1f}, {longest:.1f} s; {backlog:.0f} s"
+        overtaken = max(one.overtaken for one in self.fairness)
+        return f"{usual:.1f}, {longest:.1f} s; {backlog:.0f} s; {overtaken} posts"
 
 
 def by_kind(done: Sequence[Done], verdict: Verdict) -> dict[str, Kind]:

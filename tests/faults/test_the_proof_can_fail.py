@@ -254,7 +254,9 @@ def _report(seed: int, *pauses_s: float, **breaches: int) -> Report:
         processes=5,
         ends={"kill -9": seed},
         tracebacks=0,
-        fairness=(Fairness(backlog_s=20.0, few_median_s=1.0 * seed, few_longest_s=3.0),),
+        fairness=(
+            Fairness(backlog_s=20.0, few_median_s=1.0 * seed, few_longest_s=3.0, overtaken=9),
+        ),
         notes={"corrupt batch: injected": 1},
         by_kind={"broker: frozen": Kind(pauses_s=pauses_s)},
     )
