@@ -95,7 +95,10 @@ class Report(msgspec.Struct, kw_only=True):
             ("longest stop after SIGTERM", f"{self.longest_stop_s:.1f} s"),
             ("caught up after the last fault", caught_up),
             ("RSS: most, growth after a minute", _mb(self.rss_peak_mb, self.rss_growth_mb)),
-            ("few posts beside a backlog: usual, longest wait; the backlog", self._waits()),
+            (
+                "few posts beside a backlog: usual, longest wait; the backlog; served before one",
+                self._waits(),
+            ),
             *((what, f"{times:,}") for what, times in sorted(self.notes.items())),
             ("consumer processes", str(self.processes)),
             ("run", f"{self.took_s / 60:.1f} min"),

@@ -189,17 +189,18 @@ def _extras(kind: str, log: int, count: int) -> Extras:
     return extras
 
 
-@pytest.mark.parametrize(("wait_s", "fair"), [(1.0, True), (4.0, False)])
-def test_a_few_posts_that_wait_for_a_backlog_are_reported(wait_s: float, fair: bool) -> None:
-    extras = _extras("backlog", 0, 10)
+@pytest.mark.parametrize(("behind", "fair"), [(256, True), (257, False)])
+def test_a_few_posts_that_wait_for_a_backlog_are_reported(behind: int, fair: bool) -> None:
+    extras = _extras("backlog", 0, 500)
     few, _ = extras.make("few", "text")
     extras.note(1, [(few, 0)])
-    inputs = {(0, offset): _post() for offset in range(10)} | {(1, 0): _post()}
-    outputs = [_event(offset, 1_000.0 * (offset + 1)) for offset in range(10)]
-    outputs.append(Output((1, 0), None, b"key", 0, "joy", 1_000 * wait_s))
+    inputs = {(0, offset): _post() for offset in range(500)} | {(1, 0): _post()}
+    outputs = [_event(offset, 1_000.0 * (offset + 1)) for offset in range(500)]
+    outputs.append(Output((1, 0), None, b"key", 0, "joy", 1_000.0 * behind + 500))
     found = fairness(extras, inputs, judge(inputs, outputs, [], finished=False))
     assert found is not None
-    assert (found.backlog_s, found.few_longest_s) == (10.0, wait_s)
+    assert (found.backlog_s, found.few_longest_s) == (500.0, behind + 0.5)
+    assert found.overtaken == behind
     assert (found.breach is None) == fair
 
 

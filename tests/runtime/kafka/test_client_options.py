@@ -276,7 +276,7 @@ class Answering:
         return self._node
 
     async def send(self, *_: Any) -> Any:
-        known = [(0, topic, bytes(16), False, [], 0, {}) for topic in self._topics]
+        known: list[Any] = [(0, topic, bytes(16), False, [], 0, {}) for topic in self._topics]
         return SimpleNamespace(topics=known, cluster_id="a-cluster")
 
 
