@@ -30,6 +30,7 @@ from consumer.telemetry import log_events
 from consumer.telemetry.health import Health
 from consumer.telemetry.meter import Meter
 from consumer.telemetry.progress import Progress
+from consumer.traces import tracing
 from emollm.errors import Unavailable
 from emollm.pool import Pool, ServerState
 from emollm.protocol import ServerInfo
@@ -104,25 +105,27 @@ async def run(
         options = kafka_options(settings)  # reads the TLS files, once
         brokers = make_brokers(options)
         analysis = _Analysis(settings, brokers, meter)
-        service = Service(
-            options,
-            analysis,
-            limits=settings.service_limits(),
-            observer=meter,
-            brokers=brokers,
-            before_joining=analysis.open,
-            beside=analysis.watch,
-            reporting=lambda: meter.progress.report(service.snapshot, SystemClock()),
-            conceal=identifiers(settings).dead_letter,
-        )
-        meter.snapshot = health.snapshot = service.snapshot
-        health.servers = analysis.servers
-        if settings.model.second.servers:
-            health.second = analysis.second_problems
-        try:
-            return await service.run(until=until, signals=signals)
-        finally:
-            await analysis.aclose()
+        async with tracing(settings, meter) as traces:
+            service = Service(
+                options,
+                analysis,
+                limits=settings.service_limits(),
+                observer=meter,
+                brokers=brokers,
+                before_joining=analysis.open,
+                beside=analysis.watch,
+                reporting=lambda: meter.progress.report(service.snapshot, SystemClock()),
+                conceal=identifiers(settings).dead_letter,
+                tracing=traces,
+            )
+            meter.snapshot = health.snapshot = service.snapshot
+            health.servers = analysis.servers
+            if settings.model.second.servers:
+                health.second = analysis.second_problems
+            try:
+                return await service.run(until=until, signals=signals)
+            finally:
+                await analysis.aclose()
     except ServiceError as error:
         return _failed(error, error.exit_code)
     except (ConfigError, ValueError, OSError) as error:  # of the settings: a CA file, a key

@@ -17,6 +17,22 @@ class GenerateParams(msgspec.Struct, frozen=True, kw_only=True):
     """A regular expression the answer must match; sent only where the server supports it."""
 
 
+class RequestTrace(Protocol):
+    """One request under way, as whoever records traces sees it."""
+
+    def end(self, answer: "Generation | ModelError | None") -> None:
+        """It ended so; None: it was called off."""
+
+
+class PromptTrace(Protocol):
+    """Records the requests that are sent for a prompt. Quick, never raises."""
+
+    def request(
+        self, prompt: "Prompt", *, server: str, attempt: int, info: "ServerInfo | None"
+    ) -> RequestTrace:
+        """The `attempt`-th request, from 1 on, is sent to this server; `info` is its model's."""
+
+
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """One question to a model, whole: wrapper, instruction and text."""
 
@@ -27,6 +43,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     post: str | None = None
     """The post's text as it is in the prompt. Prompts of one post share a verdict: once one of
     them is condemned, the others aren't tried again."""
+    trace: PromptTrace | None = None
+    """Who records its requests; mostly nobody."""
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +52,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     finish_reason: str | None = None
+    prompt_tokens: int | None = None
     generated_tokens: int | None = None
 
 

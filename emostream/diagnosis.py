@@ -15,11 +15,13 @@ from consumer.app import kafka_options, server_options
 from consumer.assembly import second_server_options, second_tasks
 from consumer.delivery.checks import check_topics
 from consumer.settings import ModelServers, Settings
+from consumer.traces import is_on
 from emollm.clients import ServerOptions, detect
 from emollm.errors import ModelError, WrongModel
 from emollm.pool import advice
 from emollm.protocol import ModelClient
 from emollm.tasks import Task
+from emostream.collector_check import CollectorRefusesError, check_collector
 from emostream.custom_questions import ask_custom_tasks
 from emostream.recent_records import describe, healthy, recent_records, sample
 from emostream.two_models import POSTS, agreement
@@ -67,6 +69,8 @@ async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
             yield finding
     if settings.model.second.servers:
         yield await (_agreement(settings) if usable else _no_agreement())
+    if is_on(settings):
+        yield await _collector(settings)
 
 
 async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
@@ -158,6 +162,13 @@ def _topics(settings: Settings, existing: set[str]) -> str:
         return f"none matches {settings.input.pattern!r} yet; new ones are found as they come"
     output = settings.output
     return f"{', '.join(read)} → {output.events_topic}, {output.dlq_topic}"
+
+
+async def _collector(settings: Settings) -> Finding:
+    try:
+        return _ok("traces", await check_collector(settings))
+    except CollectorRefusesError as error:
+        return _bad("traces", str(error))
 
 
 async def _no_agreement() -> Finding:

@@ -23,7 +23,8 @@ REPLAYS = "__emostream.replays"
 """How often a record has been replayed from a dead-letter topic: a decimal number."""
 
 TRACE_CONTEXT = frozenset({"traceparent", "tracestate"})
-"""W3C Trace Context, copied as it is: the consumer opens no span of its own."""
+"""W3C Trace Context. Where tracing is off, events carry the post's as it is; where it is on, the
+consumer's own (`with_trace_context`)."""
 
 DEFAULT_SOURCE = "/emostream"
 
@@ -96,6 +97,16 @@ def dead_letter_headers(letter: DeadLetter) -> Headers:
         if value is not None
     ]
     return (*own_headers(letter.headers), *reason)
+
+
+def with_trace_context(headers: Headers, trace: Headers) -> Headers:
+    """Give the headers with this trace context in the place of the one that they have, if any."""
+    return (*(header for header in headers if header[0] not in TRACE_CONTEXT), *trace)
+
+
+def trace_context(headers: Headers) -> Headers:
+    """Give the headers that are a trace context's."""
+    return tuple(header for header in headers if header[0] in TRACE_CONTEXT)
 
 
 def read_dead_letter(

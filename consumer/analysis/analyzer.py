@@ -20,6 +20,7 @@ from consumer.analysis.two_models import TwoModels
 from consumer.dead_letters import Reason
 from consumer.processor import Done
 from consumer.records import Emit, Outcome, Record, Skip
+from consumer.tracing import current_batch
 from emollm.errors import FailedAlone, ModelError, PoolBroken, PoolClosed
 from emollm.prompts import PreparedText
 from emollm.readers import Unreadable
@@ -102,6 +103,7 @@ class Analyzer:
             emollm.errors.Stop: no record can be analysed until a human acts.
         """
         self._first.look()
+        trace = current_batch.get()
         cases: list[Case] = []
         unreadable_times = 0
         bugs: list[Exception] = []
@@ -109,7 +111,9 @@ class Analyzer:
             try:
                 found = self._decoder.decode(record)
                 if isinstance(found, Decoded):
-                    cases.append(self._case(record, found))
+                    cases.append(case := self._case(record, found))
+                    if trace is not None:
+                        case.trace = trace.of(record)
                     unreadable_times += found.unreadable_time
                 else:
                     done(record, self._named(found))
@@ -145,6 +149,7 @@ class Analyzer:
     def _again(self, case: Case) -> Case:
         again = self._case(case.record, case.decoded)
         again.first_alone = case.first_alone
+        again.trace = case.trace
         return again
 
     async def _wait_for_model(self, again: Sequence[Case]) -> None:

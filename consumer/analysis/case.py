@@ -7,6 +7,7 @@ from consumer.analysis.plan import Question
 from consumer.records import Outcome, Record
 from emollm.errors import Poison
 from emollm.prompts import PreparedText
+from emollm.protocol import PromptTrace
 from emollm.readers import Unreadable, Value
 
 Answer: TypeAlias = Value | Unreadable | Poison
@@ -23,7 +24,7 @@ class Case:
 
     __slots__ = (
         "after", "decoded", "digest", "first_alone", "found", "open", "prompts", "record",
-        "second", "server", "settled", "text", "unanswered",
+        "second", "server", "settled", "text", "trace", "unanswered",
     )  # fmt: skip
 
     def __init__(self, record: Record, decoded: Decoded, text: PreparedText, digest: bytes) -> None:
@@ -50,6 +51,8 @@ class Case:
         """The second model has nothing to say about it: it waits for the first."""
         self.settled = False
         """All its questions are answered."""
+        self.trace: PromptTrace | None = None
+        """Who records the requests for it; mostly nobody."""
 
 
 class SecondPart(Case):
@@ -60,6 +63,7 @@ class SecondPart(Case):
     def __init__(self, post: Case, text: PreparedText, digest: bytes, *, alone: bool) -> None:
         super().__init__(post.record, post.decoded, text, digest)
         self.post = post
+        self.trace = post.trace
         self.alone = alone
         """The first model isn't asked."""
         self.given_up = False

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
+import msgspec
+
 from consumer.analysis.cache import AnswerCache
 from consumer.analysis.case import Answer, Case
 from consumer.analysis.plan import Question
+from consumer.tracing import current_batch
 from emollm.errors import ModelError, Poison
 from emollm.prompts import PreparedText, PromptBuilder
 from emollm.protocol import ModelPool, PoolAnswer, Prompt, PromptCall
@@ -124,6 +127,7 @@ class Asking:
         """Answers of this turn of the event loop, by their prompts' numbers."""
         self._done: asyncio.Future[None] = self._loop.create_future()
         self._closed = False
+        self._traced = current_batch.get() is not None
         self._cached = self._shared = self._asked = 0
 
     def __enter__(self) -> Self:
@@ -210,6 +214,8 @@ class Asking:
                 build(one.question.task, one.case.text, one.question.emotion, one.wording)
                 for one in todo
             ]
+            if self._traced:
+                prompts = list(map(_traced, prompts, todo))
             if self._call is None:
                 pool = self._inference.pool
                 self._call = pool.open_call(self._on_answer, self._fail, turn=self._turn)
@@ -298,6 +304,11 @@ class Asking:
 
 def _nothing_known(task: Task, *_: object) -> Prompt:
     raise RuntimeError(f"{task.name} is asked before a server has told what it serves")
+
+
+def _traced(prompt: Prompt, flight: _Flight) -> Prompt:
+    trace = flight.case.trace
+    return prompt if trace is None else msgspec.structs.replace(prompt, trace=trace)
 
 
 def _rank(flight: _Flight) -> int:

@@ -10,7 +10,7 @@ import structlog
 from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.errors import PublishTimedOut
 from consumer.options import PublishLimits
-from consumer.records import Published, Record
+from consumer.records import Emit, Published, Record
 from consumer.telemetry import log_events
 from runtime.clock import Clock, sleep, wait_all
 from runtime.errors import AccessDenied, Misconfigured, ServiceError
@@ -26,7 +26,7 @@ from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import Brokers, Headers, KafkaProducer
 from runtime.kafka.unread import abandon
 from schemas import DeadLetter
-from schemas.headers import dead_letter_headers
+from schemas.headers import dead_letter_headers, trace_context, with_trace_context
 
 _log = structlog.get_logger("consumer")
 
@@ -205,7 +205,7 @@ class Publisher:
                 poison = make_dead_letter(
                     record, Stage.PUBLISH, name, str(fault), model=self._model()
                 )
-                again.append((record, poison))
+                again.append((record, _traced_as(outcome, poison)))
             case RecordRefused():
                 advice = (
                     "raise that topic's max.message.bytes above the input topics' by 16 KiB for "
@@ -306,6 +306,12 @@ def _acknowledged(item: _Item, receipt: Receipt) -> None:
         receipt.dead_letters.append(outcome)
     else:
         receipt.events.append(record)
+
+
+def _traced_as(event: Emit, poison: DeadLetter) -> DeadLetter:
+    """Hand the event's trace context on: where tracing is on, it names our span."""
+    headers = with_trace_context(poison.headers, trace_context(event.headers))
+    return msgspec.structs.replace(poison, headers=headers)
 
 
 def _size(key: bytes | None, value: bytes, headers: Headers) -> int:

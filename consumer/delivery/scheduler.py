@@ -12,11 +12,13 @@ from consumer.delivery.committer import Committer
 from consumer.delivery.fuse import Fuse
 from consumer.delivery.in_flight import InFlight
 from consumer.delivery.isolation import Isolation
-from consumer.delivery.publisher import Publisher
+from consumer.delivery.publisher import Publisher, Receipt
+from consumer.delivery.traced import TracedSends, context_of
 from consumer.options import BatchLimits
 from consumer.processor import RecordProcessor
 from consumer.records import Outcome, Published, Record, Skip
 from consumer.telemetry.observer import Observer
+from consumer.tracing import BatchTrace, Tracing
 from runtime.clock import Clock, Timer, wait_all
 from runtime.errors import Broken
 from schemas import DeadLetter
@@ -39,6 +41,7 @@ class _Run:
         "poison",
         "skipped",
         "started",
+        "trace",
         "unfinished",
     )
 
@@ -53,7 +56,14 @@ class _Run:
         self.poison: list[_Item] = []
         """Dead letters that count for the fuse: they wait for the rest of their batch."""
         self.skipped = 0
+        self.trace: BatchTrace | None = None
+        """Who records it; None where tracing is off."""
         self.isolation: Isolation | None = None
+
+    def end_trace(self, error: str | None = None) -> None:
+        """It is over, for whoever records it."""
+        if self.trace is not None:
+            self.trace.end(error)
 
 
 class _Item(NamedTuple):
@@ -85,7 +95,9 @@ class Scheduler:
         observer: Observer,
         on_room: Callable[[], None],
         on_failure: Callable[[BaseException], None],
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._processor = processor
         self._batcher = batcher
         self._publisher = publisher
@@ -200,7 +212,11 @@ class Scheduler:
             self._clock,
             turn=batch.turn,
         )
-        task = asyncio.get_running_loop().create_task(isolation.run())
+        context = None
+        if self._tracing is not None:
+            run.trace = self._tracing.batch(batch.records)
+            context = context_of(run.trace)
+        task = asyncio.get_running_loop().create_task(isolation.run(), context=context)
         self._analysing[task] = run
         self._places_taken += len(batch.records)
         task.add_done_callback(self._analysed)
@@ -233,6 +249,8 @@ class Scheduler:
     def _analysed(self, task: asyncio.Task[None]) -> None:
         run = self._analysing.pop(task)
         assert run.isolation is not None
+        if run.isolation.left:
+            run.end_trace(_why_cut_short(task))
         self._let_go(run.isolation.left)
         self._release(run)  # of a batch that was cut short: too little to judge by
         self._ended(task)
@@ -253,6 +271,8 @@ class Scheduler:
             except Exception as error:  # noqa: BLE001 - FuseBlown; anything else ends it as well
                 self._fail(error)
         if self._failed:  # neither published nor committed: it comes again
+            for item in ready:
+                item.run.end_trace("abandoned")
             self._let_go(item.record for item in ready)
             return
         if len(items) < len(ready):
@@ -263,6 +283,9 @@ class Scheduler:
             task.add_done_callback(self._published)
 
     def _skip(self, items: list[_Item]) -> None:
+        for item in items:
+            if item.run.trace is not None:
+                item.run.trace.skipped(1)
         self._committer.finish(item.record for item in items)
         for rule, count in Counter(
             item.outcome.rule for item in items if isinstance(item.outcome, Skip)
@@ -276,7 +299,11 @@ class Scheduler:
         for item in items:
             assert not isinstance(item.outcome, Skip)
             outcomes.append(item.outcome)
-        receipt = await self._publisher.publish([item.record for item in items], outcomes)
+        records = [item.record for item in items]
+        if self._tracing is None:
+            receipt = await self._publisher.publish(records, outcomes)
+        else:
+            receipt = await self._publish_traced(items, records, outcomes)
         # Acknowledged, both: only now may their offsets settle.
         self._committer.finish((*receipt.events, *receipt.dead_lettered))
         self.published += len(receipt.events)
@@ -293,15 +320,37 @@ class Scheduler:
             self._fuse.add(0, late_poison)
         self._acknowledged(items)
 
+    async def _publish_traced(
+        self, items: list[_Item], records: list[Record], outcomes: list[Published]
+    ) -> Receipt:
+        traces = [item.run.trace for item in items]
+        sends = TracedSends(
+            (trace, record, outcome)
+            for trace, record, outcome in zip(traces, records, outcomes, strict=True)
+            if trace is not None  # each has one, where tracing is on
+        )
+        try:
+            receipt = await self._publisher.publish(records, sends.outcomes)
+        except BaseException as error:
+            sends.end(error)
+            raise
+        sends.end(receipt.error)
+        return receipt
+
     def _acknowledged(self, items: list[_Item]) -> None:
         now = self._clock.monotonic()
         for run, _, _ in items:
             run.open -= 1
             if run.open == 0:
                 self._observer.batch_finished(len(run.batch.records), now - run.started)
+                run.end_trace()
 
     def _published(self, task: asyncio.Task[None]) -> None:
-        self._let_go(item.record for item in self._publishing.pop(task))
+        items = self._publishing.pop(task)
+        if why := _why_cut_short(task):
+            for item in items:
+                item.run.end_trace(why)
+        self._let_go(item.record for item in items)
         self._ended(task)
 
     # Both.
@@ -372,6 +421,12 @@ class Scheduler:
         if tasks:
             await wait_all(self._clock, tasks, _CANCEL_S)
         return bool(tasks)
+
+
+def _why_cut_short(task: asyncio.Task[None]) -> str | None:
+    """What ended it, by its class; None where it came to its end."""
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    return None if error is None else type(error).__name__
 
 
 def _concerns(run: _Run, epochs: Container[int] | None) -> bool:

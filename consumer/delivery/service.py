@@ -29,6 +29,7 @@ from consumer.processor import RecordProcessor
 from consumer.telemetry import log_events
 from consumer.telemetry.observer import NullObserver, Observer
 from consumer.telemetry.state import PartitionState, Phase, Snapshot
+from consumer.tracing import Tracing
 from runtime.background import BackgroundTasks, watched_callbacks
 from runtime.clock import Clock, SystemClock, sleep, wait_all
 from runtime.errors import AccessDenied, Broken, ServiceError
@@ -74,6 +75,7 @@ class Service:
         beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
         reporting: Callable[[], Coroutine[Any, Any, None]] | None = None,
         conceal: Callable[[DeadLetter], DeadLetter] = lambda dead_letter: dead_letter,
+        tracing: Tracing | None = None,
     ) -> None:
         """`before_joining` is awaited between the checks of Kafka and joining the group.
 
@@ -122,6 +124,7 @@ class Service:
             observer=observer,
             on_room=self._on_room,
             on_failure=self._fail,
+            tracing=tracing,
         )
         self._poller: Poller | None = None
         self._log_ends: LogEnds | None = None
@@ -277,9 +280,8 @@ class Service:
         self._log_ends = LogEnds(poller, self._clock, self._current)
         self._join(consumer)
         self._ever_joined = True
-        watchdog = Watchdog(
-            self._limits.watchdog, self._options, poller, self._clock, self._current
-        )
+        limits = self._limits.watchdog
+        watchdog = Watchdog(limits, self._options, poller, self._clock, self._current)
         self._background.start("watchdog", watchdog.run(self._restart_consumer))
         self._background.start("topics", watch.run())
         if self._beside is not None:
@@ -470,9 +472,8 @@ class Service:
     async def _disconnect(self, within_s: float) -> None:
         """Leave the group and end the producer, both at once: neither waits for the other."""
         within_s = max(1.0, within_s)
-        leaving: list[asyncio.Future[None]] = [
-            asyncio.ensure_future(self._publisher.stop(timeout_s=within_s))
-        ]
+        publisher_stops = self._publisher.stop(timeout_s=within_s)
+        leaving: list[asyncio.Future[None]] = [asyncio.ensure_future(publisher_stops)]
         if self._consumer is not None:
             leaving.append(asyncio.ensure_future(self._consumer.stop(timeout_s=within_s)))
         for late in await wait_all(self._clock, leaving, within_s + 1.0):

@@ -12,7 +12,7 @@ from consumer.settings._topics import Input, Output
 from emollm.tasks import EI_REG, TASKS, V_REG
 from runtime.errors import Misconfigured
 from runtime.kafka.options import KafkaOptions
-from runtime.settings import Document, Http, Kafka, Log
+from runtime.settings import Document, Http, Kafka, Log, Tracing
 
 _HEARTBEATS = 3
 """Of a session timeout: two may be lost. Kafka's own advice."""
@@ -37,6 +37,7 @@ class Settings(Document):
     fuse: Fuse = Fuse()
     http: Http = Http()
     log: Log = Log()
+    tracing: Tracing = Tracing()
 
     @model_validator(mode="after")
     def _safe(self) -> Self:

@@ -8,7 +8,7 @@ import asyncio
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import get_args
 
@@ -80,6 +80,8 @@ class Meter(Collector):
         """Which model; set once a server has told."""
         self.second_available: Callable[[], bool] | None = None
         """Whether the second model takes prompts; set where one is configured."""
+        self.spans: Callable[[], Mapping[str, int]] | None = None
+        """Finished spans by what became of them; set where tracing is on."""
         self._counts: dict[str, defaultdict[tuple[str, ...], float]] = {
             metric.name: defaultdict(float) for metric in m.ALL if metric.kind != "histogram"
         }
@@ -100,7 +102,7 @@ class Meter(Collector):
         for metric, known in _KNOWN_LABELS.items():  # so that the first one is an increase
             for labels in known:
                 self._counts[metric.name][labels] = 0.0
-        self._counts[m.BUILD_INFO.name][_version(),] = 1.0
+        self._counts[m.BUILD_INFO.name][program_version(),] = 1.0
 
     def _add(self, metric: m.Metric, *labels: str, by: float = 1) -> None:
         self._counts[metric.name][labels] += by
@@ -322,6 +324,7 @@ class Meter(Collector):
             entries, nbytes = self.cache_size()
             counts[m.CACHE_ENTRIES.name][()] = entries
             counts[m.CACHE_BYTES.name][()] = nbytes
+        self._take_spans()
         if self.model is not None:
             labels = (self.model.model_id, self.model.model_revision or "")
             counts[m.INFO.name][labels] = 1.0
@@ -352,11 +355,20 @@ class Meter(Collector):
         ):
             counts[metric.name][()] = float(value)
 
+    def _take_spans(self) -> None:
+        """Take what became of traces' spans."""
+        for outcome, spans in (self.spans() if self.spans is not None else {}).items():
+            if outcome == "exported":
+                self._counts[m.SPANS.name][()] = spans
+            else:
+                self._counts[m.SPANS_DROPPED.name][outcome,] = spans
+
 
 _KNOWN_LABELS: dict[m.Metric, tuple[tuple[str, ...], ...]] = {
     m.DEAD_LETTERS: tuple((stage.value, reason.value) for stage, reason in KNOWN),
     m.SKIPPED: tuple((rule,) for rule in SKIP_RULES),
     m.BATCHES: tuple((reason,) for reason in get_args(BatchClosed)),
+    m.SPANS_DROPPED: tuple((reason,) for reason in ("queue_full", "failed", "abandoned")),
     m.PAUSES: tuple((reason,) for reason in get_args(PauseReason)),
     m.COMMIT_FAILURES: tuple((kind,) for kind in get_args(CommitFailure)),
     m.ANSWERS: (("cache",), ("shared",), ("model",)),
@@ -373,7 +385,8 @@ _OUTCOMES = (
 """What a request may come to; rarer ones (`WrongRequest`, a crash) appear with their first."""
 
 
-def _version() -> str:
+def program_version() -> str:
+    """Give the version of emostream that runs."""
     try:
         return version("emostream")
     except PackageNotFoundError:  # run from a folder that isn't installed

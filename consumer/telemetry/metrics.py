@@ -261,6 +261,16 @@ TASKS = Metric(
     "gauge",
     "asyncio tasks alive in this process; growing without end means a leak.",
 )
+SPANS = Metric(
+    "emostream_spans_exported_total", "counter", "Spans of traces that the collector took."
+)
+SPANS_DROPPED = Metric(
+    "emostream_spans_dropped_total",
+    "counter",
+    "Spans of traces that are lost: the queue was full (`queue_full`), the collector refused them"
+    " or was away (`failed`), the program ended before it took them (`abandoned`).",
+    ("reason",),
+)
 READY = Metric("emostream_ready", "gauge", "1 while `/readyz` says 200.")
 BUILD_INFO = Metric(
     "emostream_build_info", "gauge", "Always 1: which version of emostream.", ("version",)

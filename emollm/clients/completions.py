@@ -12,6 +12,7 @@ from emollm.protocol import GenerateParams, Generation, ServerInfo
 
 
 class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
 
@@ -57,6 +58,7 @@ class _Models(msgspec.Struct):
     data: list[_Card]
 
 
+_NO_USAGE = _Usage()
 _encode = msgspec.json.encode
 _completion_decoder = msgspec.json.Decoder(_Completion)
 _models_decoder = msgspec.json.Decoder(_Models)
@@ -121,9 +123,12 @@ class CompletionsClient:
             choice = completion.choices[0]
         except (*_Undecodable, IndexError):
             return garbage(response, "/v1/completions", server=self.url)
-        tokens = completion.usage.completion_tokens if completion.usage is not None else None
+        usage = completion.usage or _NO_USAGE
         return Generation(
-            text=choice.text, finish_reason=choice.finish_reason, generated_tokens=tokens
+            text=choice.text,
+            finish_reason=choice.finish_reason,
+            prompt_tokens=usage.prompt_tokens,
+            generated_tokens=usage.completion_tokens,
         )
 
     async def info(self, *, timeout_s: float) -> ServerInfo | ModelError:

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from emollm.clients import events
-from emollm.errors import ModelError, PoolBroken
+from emollm.errors import GenerationFailed, ModelError, PoolBroken
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -100,3 +100,10 @@ def raised_at(error: BaseException) -> str:
     """Say where an exception was raised: file and line, no words of it."""
     frames = traceback.extract_tb(error.__traceback__, limit=-1)
     return f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "?"
+
+
+def crashed(server: str, error: Exception) -> GenerationFailed:
+    """Make a failure of an exception that nobody foresaw. Its words may quote the post."""
+    name, where = type(error).__name__, raised_at(error)
+    _log.error(events.REQUEST_CRASHED, server=server, error=name, where=where)
+    return GenerationFailed(f"{name} at {where} in our client; this is a bug", server=server)

@@ -9,7 +9,6 @@ import structlog
 
 from emollm.clients import events
 from emollm.errors import (
-    GenerationFailed,
     ModelError,
     Poison,
     PoolClosed,
@@ -21,7 +20,7 @@ from emollm.pool.asking import ask_all
 from emollm.pool.breaker import Breaker
 from emollm.pool.failure_rate import failures_to_exclude_luck
 from emollm.pool.health import HealthChecks, Prove
-from emollm.pool.life import Life, raised_at
+from emollm.pool.life import Life, crashed
 from emollm.pool.observer import NullObserver, PoolObserver
 from emollm.pool.options import PoolOptions
 from emollm.pool.outliers import Outliers
@@ -38,6 +37,8 @@ from emollm.protocol import (
     OnError,
     PoolAnswer,
     Prompt,
+    PromptTrace,
+    RequestTrace,
     ServerInfo,
 )
 from runtime.clock import Clock, SystemClock, sleep, wait_all
@@ -310,15 +311,19 @@ class Pool:
         upstream.in_flight += 1
         upstream.sent += 1
         sent_at = worker.sent_at = self._now()
+        trace = None if prompt.trace is None else self._trace(upstream, pending, prompt.trace)
+        answer: Generation | ModelError | None = None
         try:
             answer = await upstream.client.generate(
                 prompt.text, prompt.params, timeout_s=self._options.timeout_s
             )
         except Exception as error:  # noqa: BLE001 - a fault of a request stays with the request
-            answer = _crashed(upstream, error)
+            answer = crashed(upstream.url, error)
         finally:
             upstream.in_flight -= 1
             worker.sent_at = NOT_ASKING
+            if trace is not None:
+                trace.end(answer)
         now = self._now()
         if isinstance(answer, Generation):
             self._on_request(upstream.url, prompt.task, "answered", now - sent_at)
@@ -336,6 +341,10 @@ class Pool:
         elif pending is not upstream.trial:
             self._outliers.on_failure(upstream, pending, answer, sent_at, now)
         return answer
+
+    def _trace(self, upstream: Upstream, pending: Pending, trace: PromptTrace) -> RequestTrace:
+        server, info = upstream.url, self._health.info
+        return trace.request(pending.prompt, server=server, attempt=pending.attempts, info=info)
 
     async def _ask_in_company(self, upstream: Upstream, worker: Worker, pending: Pending) -> None:
         """Ask one prompt beside others and decide what becomes of it."""
@@ -487,10 +496,3 @@ class Pool:
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something in the background until it ends or the pool does."""
         return self._life.spawn(coroutine)
-
-
-def _crashed(upstream: Upstream, error: Exception) -> ModelError:
-    """Make a failure of an exception that nobody foresaw. Its words may quote the post."""
-    name, where = type(error).__name__, raised_at(error)
-    _log.error(events.REQUEST_CRASHED, server=upstream.url, error=name, where=where)
-    return GenerationFailed(f"{name} at {where} in our client; this is a bug", server=upstream.url)

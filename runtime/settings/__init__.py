@@ -13,7 +13,7 @@ from runtime.settings.document import (
 from runtime.settings.kafka import Kafka, Sasl, SecurityProtocol, Tls
 from runtime.settings.load import ENV_PREFIX, ConfigError, keys, load
 from runtime.settings.section import Document, PartOfSection, Section, is_set
-from runtime.settings.telemetry import Http, Log
+from runtime.settings.telemetry import Http, Log, Tracing
 
 __all__ = [
     "ENV_PREFIX",
@@ -27,6 +27,7 @@ __all__ = [
     "Section",
     "SecurityProtocol",
     "Tls",
+    "Tracing",
     "is_set",
     "keys",
     "load",

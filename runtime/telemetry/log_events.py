@@ -42,3 +42,11 @@ KAFKA_UNREACHABLE = EVENTS.declare(
     " while the consumer starts each 10 s, for a minute in all.",
 )
 KAFKA_REACHABLE = EVENTS.declare("kafka_reachable", "The brokers answer again.")
+SPANS_DROPPED = EVENTS.declare(
+    "spans_dropped",
+    "So many spans of traces are lost since the last such line: the collector does not take them,"
+    " takes them too slowly, or the program ended. Posts go on. At most once a minute.",
+)
+SPANS_EXPORTED_AGAIN = EVENTS.declare(
+    "spans_exported_again", "The collector takes spans again; `dropped` are lost since the start."
+)

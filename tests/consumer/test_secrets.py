@@ -44,13 +44,15 @@ def whole(url: str, second: str = "http://127.0.0.1:2") -> Settings:
         },
         "model": {"servers": [url], "wait_s": 5, "second": {"servers": [second]}},
         "http": {"port": 0},
+        # Nobody listens there: what the exporter says of that is searched, too.
+        "tracing": {"endpoint": "http://127.0.0.1:1", "sample_ratio": 1},
     }
     for path, secret in secrets():
         *sections, name = path.split(".")
         table = values
         for section in sections:
             table = table.setdefault(section, {})
-        table[name] = secret
+        table[name] = f"x-key={secret}" if name == "headers" else secret
     return Settings(**values)
 
 
@@ -66,7 +68,7 @@ def out() -> io.StringIO:
 def test_all_secrets_are_known() -> None:
     assert {path for path, _ in secrets()} == {
         *("kafka.tls.key_password", "kafka.sasl.password", "kafka.sasl.client_secret"),
-        *("output.author_key", "model.token", "model.second.token"),
+        *("output.author_key", "model.token", "model.second.token", "tracing.headers"),
     }
 
 
@@ -80,7 +82,12 @@ def test_no_repr_shows_one() -> None:
         + f"{options}"
     )
     model = settings.model
-    tokens = (settings.kafka.sasl.password, model.token, model.second.token)
+    tokens = (
+        settings.kafka.sasl.password,
+        model.token,
+        model.second.token,
+        settings.tracing.headers,
+    )
     for one in (*tokens, settings.output.author_key):
         assert one.get_secret_value() not in repr(settings)
     assert MARK not in shown

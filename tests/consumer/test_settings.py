@@ -1,5 +1,6 @@
 """The configuration is read from a file and the environment, or refused with what to change."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -328,3 +329,24 @@ def test_a_second_models_keys_come_from_variables_too() -> None:
     assert found.model.second.servers == ("http://small:3000",)
     assert found.model.second.second_tasks == ("E-c", "V-reg")
     assert found.model.second.on_outage == "second"
+
+
+@pytest.mark.parametrize(
+    ("tracing", "why"),
+    [
+        ({"endpoint": "collector:4318"}, "tracing: endpoint must be a URL"),
+        ({"headers": "x=sekrit"}, "headers are given but no endpoint"),
+        ({"endpoint": "http://far:4318", "headers": "x=sekrit"}, "would go to far unencrypted"),
+        ({"endpoint": "https://far", "headers": "sekrit"}, "headers must be name=value"),
+        ({"endpoint": "https://far", "sample_ratio": 1.5}, "must be at most 1"),
+    ],
+)
+def test_tracing_that_can_not_work_or_is_unsafe_is_refused(
+    tracing: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "emostream.toml"
+    lines = [f"{name} = {json.dumps(value)}" for name, value in tracing.items()]
+    path.write_text("\n".join(["[tracing]", *lines]), encoding="utf-8")
+    with pytest.raises(ConfigError, match=why) as error:
+        load(path, {})
+    assert "sekrit" not in str(error.value)

@@ -29,6 +29,7 @@ def secret_settings(model: type[BaseModel] = Settings, path: str = "") -> Iterat
 
 
 SECRETS = {path: f"zq9-{path.replace('.', '-')}-7Tb/4+x" for path in secret_settings()}
+SECRETS["tracing.headers"] = "zq9-tracing-headers=7Tb/4+x"
 """What is set, and looked for everywhere. With signs that encodings change."""
 BEARER = "zq9-access-token"
 """In the access token of OAUTHBEARER, as its subject; base64 hides it from nobody."""
