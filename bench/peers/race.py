@@ -8,6 +8,7 @@ event, and the group must have committed them all.
 
 import asyncio
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
@@ -84,20 +85,31 @@ class Race:
         self._posts = posts
         self._folder = folder
 
-    async def run(self, who: str, number: str, flames: Flames | None = None) -> Run:
-        """One consumer over all posts. Raises RuntimeError when one is missing in the end."""
+    async def run(
+        self,
+        who: str,
+        number: str,
+        flames: Flames | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> Run:
+        """One consumer over all posts; `settings` are more of ours.
+
+        Raises:
+            RuntimeError: an event is missing in the end.
+        """
         events = "events." + "".join(c if c.isalnum() else "-" for c in f"{who}-{number}")
         await self._stage.make_topics(posts=POSTS, events=events)
-        process = self._start(who, events)
+        process = self._start(who, events, settings or {})
         try:
             return await self._measure(who, process, events, flames)
         finally:
             await process.stop()
 
-    def _start(self, who: str, events: str) -> MeasuredProcess:
+    def _start(self, who: str, events: str, settings: Mapping[str, str]) -> MeasuredProcess:
         stage, url = self._stage, self._server.url
         if who == OURS:
-            env = consumer_env(stage, posts=POSTS, events=events, servers=url, settings=ASKED)
+            ours = {**ASKED, **settings}
+            env = consumer_env(stage, posts=POSTS, events=events, servers=url, settings=ours)
             return MeasuredProcess(events, ("emostream", "consume"), env, self._folder)
         job = Job(
             bootstrap=stage.bootstrap,
