@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+import msgspec
 from aiohttp import web
 from aiokafka import AIOKafkaProducer
 
@@ -23,7 +24,6 @@ from bench.report import say
 from bench.stage import POSTS, Stage, open_stage
 from emostream.logs import quiet_logs
 from producer.synthetic import synthetic_post
-from schemas import encode
 
 
 async def _send(stage: Stage, count: int) -> None:
@@ -36,7 +36,9 @@ async def _send(stage: Stage, count: int) -> None:
             sampled = int(draw.random() < 0.01)
             parent = f"00-{draw.getrandbits(128) | 1:032x}-{number + 1:016x}-{sampled:02x}"
             headers = [("traceparent", parent.encode())]
-            await producer.send(POSTS, encode(post), key=post.id.encode(), headers=headers)
+            await producer.send(
+                POSTS, msgspec.json.encode(post), key=post.id.encode(), headers=headers
+            )
         await producer.flush()
 
 
