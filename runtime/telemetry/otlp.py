@@ -75,12 +75,13 @@ class OtlpTracer:
         )
         if not span.is_recording():
             return _OtlpSpan(self._tracer, span, None)
-        # What no producer records can be found in its log all the same.
+        by_ratio = self._ratio.should_sample(None, span.get_span_context().trace_id, name)
+        if by_ratio.decision is not Decision.RECORD_AND_SAMPLE:
+            return _OtlpSpan(self._tracer, span, "links")
+        # What its producer doesn't record can be found in the producer's log all the same.
         for link in _links(one for one in links if not one.sampled)[: MAX_LINKS - len(sampled)]:
             span.add_link(link.context)
-        by_ratio = self._ratio.should_sample(None, span.get_span_context().trace_id, name)
-        whole = by_ratio.decision is Decision.RECORD_AND_SAMPLE
-        return _OtlpSpan(self._tracer, span, "ratio" if whole else "links")
+        return _OtlpSpan(self._tracer, span, "ratio")
 
 
 class _OtlpSpan:

@@ -43,5 +43,6 @@ class Tracer(Protocol):
         """Begin a trace of its own that is linked to others'.
 
         It is recorded where the configured share of traces falls on it, or where one of the links
-        is sampled and those are to be followed. Most traces aren't, and cost a few microseconds.
+        is sampled and those are to be followed: then to these alone. Most traces aren't, and cost
+        a few microseconds.
         """
