@@ -7,7 +7,6 @@ strings: an Avro enum refuses a symbol that a later version adds. What may hold 
 """
 
 import inspect
-from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -101,24 +100,24 @@ def _without_null(kind: types.Type) -> tuple[types.Type, bool]:
 
 def _schema(kind: types.Type, named: set[str]) -> AvroSchema:
     kind = kind.type if isinstance(kind, types.Metadata) else kind
+    schema = _PLAIN.get(type(kind))
     match kind:
         case types.StructType():
-            return _record(kind, named)
+            schema = _record(kind, named)
         case types.LiteralType():
-            return "string" if isinstance(kind.values[0], str) else "int"
-        case types.DictType(value_type=types.AnyType()):
-            return JSON
-        case types.DictType():
-            return {"type": "map", "values": _nullable(kind.value_type, named)}
+            schema = "string" if isinstance(kind.values[0], str) else "int"
+        case types.DictType(value_type=inner):
+            free = isinstance(inner, types.AnyType)
+            schema = JSON if free else {"type": "map", "values": _nullable(inner, named)}
         case types.VarTupleType() | types.ListType():
-            return {"type": "array", "items": _nullable(kind.item_type, named)}
+            schema = {"type": "array", "items": _nullable(kind.item_type, named)}
         case types.TupleType():  # a Kafka header
             name, value = (_nullable(one, named) for one in kind.item_types)
             fields = [{"name": "name", "type": name}, {"name": "value", "type": value}]
-            return {"type": "record", "name": "Header", "namespace": NAMESPACE, "fields": fields}
-    if (plain := _PLAIN.get(type(kind))) is not None:
-        return plain
-    raise TypeError(f"{type(kind).__name__} has no Avro form here")
+            schema = {"type": "record", "name": "Header", "namespace": NAMESPACE, "fields": fields}
+    if schema is None:
+        raise TypeError(f"{type(kind).__name__} has no Avro form here")
+    return schema
 
 
 def _nullable(kind: types.Type, named: set[str]) -> AvroSchema:

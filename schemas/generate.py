@@ -1,8 +1,8 @@
 """Writes the contracts as files: JSON Schema 2020-12 and Avro per message, AsyncAPI 3.0 for all.
 
 `python -m schemas.generate` writes them into `schemas/json/`, `schemas/avro/` and
-`schemas/asyncapi.json`; the structs are the source, and a test holds that the files are current. Descriptions are the
-structs' own docstrings.
+`schemas/asyncapi.json`; the structs are the source, and a test holds that the files are
+current. Descriptions are the structs' own docstrings.
 """
 
 import argparse
