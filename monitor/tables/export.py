@@ -115,7 +115,9 @@ async def export(
             summary.lost += max(0, span.start - begin)
             begin = max(begin, span.start)
             spans[number] = Span(begin, max(begin, ends[number]))
-        run = _Run(source, table, opened, summary, (stretch_records, stretch_bytes), registry)
+        run = _Run(
+            source, table, opened, summary, (stretch_records, stretch_bytes), registry=registry
+        )
         whole = sum(span.end - span.start for span in spans.values())
         done = 0
         for number, span in spans.items():
@@ -138,6 +140,7 @@ class _Run:
         folder: Folder,
         summary: Summary,
         limits: tuple[int, int],
+        *,
         registry: bool,
     ) -> None:
         assert folder.progress is not None
