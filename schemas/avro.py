@@ -39,8 +39,7 @@ def avro_schema(*structs: type[msgspec.Struct]) -> AvroSchema:
     Raises:
         TypeError: a field's type has no Avro form.
     """
-    named: set[str] = set()
-    schemas = [_record(types.type_info(struct), named) for struct in structs]
+    schemas = [_record(types.type_info(struct), set()) for struct in structs]
     return schemas[0] if len(schemas) == 1 else schemas
 
 
@@ -54,6 +53,9 @@ def _record(info: types.Type, named: set[str]) -> AvroSchema:
     name = full_name(info.cls)
     if name in named:
         return name
+    # Within another record it has that one's namespace. Registries leave it out where it says
+    # nothing new, and a schema is to come back as it was registered.
+    namespace = {} if named else {"namespace": NAMESPACE}
     named.add(name)
     docs = field_docs(info.cls)
     fields = []
@@ -66,7 +68,7 @@ def _record(info: types.Type, named: set[str]) -> AvroSchema:
     return {
         "type": "record",
         "name": info.cls.__name__,
-        "namespace": NAMESPACE,
+        **namespace,
         "doc": " ".join(inspect.cleandoc(info.cls.__doc__ or "").split()),
         "fields": fields,
     }
@@ -81,10 +83,9 @@ def _field(field: types.Field, named: set[str]) -> dict[str, Any]:
     default = field.default
     if field.default_factory is not msgspec.NODEFAULT:
         default = field.default_factory()
-    if optional or default in (msgspec.NODEFAULT, msgspec.UNSET, None):  # may be absent
+    absent = optional or default in (msgspec.NODEFAULT, msgspec.UNSET, None)
+    if absent or schema == JSON:  # Apicurio 3.3.3 refuses the default "{}" of a string
         return {"type": ["null", schema], "default": None}
-    if schema == JSON:
-        default = msgspec.json.encode(default).decode()
     return {"type": schema, "default": list(default) if isinstance(default, tuple) else default}
 
 
@@ -114,7 +115,7 @@ def _schema(kind: types.Type, named: set[str]) -> AvroSchema:
         case types.TupleType():  # a Kafka header
             name, value = (_nullable(one, named) for one in kind.item_types)
             fields = [{"name": "name", "type": name}, {"name": "value", "type": value}]
-            schema = {"type": "record", "name": "Header", "namespace": NAMESPACE, "fields": fields}
+            schema = {"type": "record", "name": "Header", "fields": fields}
     if schema is None:
         raise TypeError(f"{type(kind).__name__} has no Avro form here")
     return schema

@@ -70,7 +70,7 @@ def read_json_texts() -> None:
 
 
 def _to_text(value: Any, *_: Any) -> str:
-    # A text is a default out of the schema: JSON already.
+    # A text is one already, as in another program's schema.
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 

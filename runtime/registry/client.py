@@ -73,7 +73,13 @@ class RegistryClient:
         if ref.id is not None:
             number = ref.id
             return await self._ask(lambda client: client.get_schema(number))
-        return await self._ask(lambda client: client.get_schema_by_guid(ref.guid))
+        try:
+            return await self._ask(lambda client: client.get_schema_by_guid(ref.guid))
+        except RegistryUnavailable as error:
+            if not error.no_registry_404:
+                raise
+            await self.subjects()  # it is a registry: one that knows no GUIDs, as Apicurio 3.3
+            raise NotRegistered(f"the schema registry at {self.shown} knows no GUIDs") from None
 
     async def version(self, subject: str, version: int) -> "RegisteredSchema":
         """One version of a subject, a deleted one too: others may refer to it. Raises as above."""
@@ -163,7 +169,8 @@ def _refusal(status: int, code: int | None, where: str) -> Exception:
         return NotRegistered(f"{where} doesn't have it (error {code})")
     if status == 404:
         return RegistryUnavailable(
-            f"{where} answers 404 as no registry does: is the path in registry.urls right?"
+            f"{where} answers 404 as no registry does: is the path in registry.urls right?",
+            no_registry_404=True,
         )
     if status in _REFUSED:
         return RegistryDenied(

@@ -20,6 +20,11 @@ from runtime.kafka.errors import Denied, Unreachable
 class RegistryUnavailable(Unreachable):
     """No usable answer, this time."""
 
+    def __init__(self, message: str, *, no_registry_404: bool = False) -> None:
+        super().__init__(message)
+        self.no_registry_404 = no_registry_404
+        """The path that was asked for isn't there at all."""
+
 
 class RegistryDenied(Denied):
     """The registry refuses our credentials, or a right is missing."""
