@@ -36,7 +36,8 @@ class HttpRegistry:
         """Whether no schema is compatible with one before it."""
 
     def settings(self, **more: Any) -> Registry:
-        return Registry(**({"urls": (self.url,), "timeout_s": 2.0} | more))
+        given: dict[str, Any] = {"urls": (self.url,), "timeout_s": 2.0} | more
+        return Registry(**given)
 
     def add(self, subject: str, schema: object, kind: str = "AVRO", **more: Any) -> int:
         """Register a schema; give its id."""
