@@ -28,11 +28,13 @@ WORDS = "A happy few of the passengers."
 
 
 def settings(url: str, registry: HttpRegistry, **more: Any) -> Settings:
-    return Settings(
-        model={"servers": [url], "timeout_s": 5, "wait_s": 5},
-        input={"value": "registry", "fields": FIELDS},
-        registry={"urls": [registry.url], "format": "avro", "timeout_s": 2, **more},
-        http={"port": 0},
+    return Settings.model_validate(
+        {
+            "model": {"servers": [url], "timeout_s": 5, "wait_s": 5},
+            "input": {"value": "registry", "fields": FIELDS},
+            "registry": {"urls": [registry.url], "format": "avro", "timeout_s": 2, **more},
+            "http": {"port": 0},
+        }
     )
 
 

@@ -135,7 +135,7 @@ async def test_without_a_format_there_is_nothing_to_register(offline: Commands) 
 
 
 async def test_doctor_says_what_the_registry_lacks(registry: HttpRegistry) -> None:
-    settings = Settings(registry={"urls": [registry.url], "format": "avro"})
+    settings = Settings.model_validate({"registry": {"urls": [registry.url], "format": "avro"}})
 
     async def found() -> list[tuple[str, str]]:
         return [(one.part, one.state) async for one in look_at_registry(settings)]
@@ -148,7 +148,9 @@ async def test_doctor_says_what_the_registry_lacks(registry: HttpRegistry) -> No
 
 async def test_doctor_reads_framed_posts(registry: HttpRegistry) -> None:
     registry.add("posts-value", TOOT)
-    settings = Settings(input={"value": "registry"}, registry={"urls": [registry.url]})
+    settings = Settings.model_validate(
+        {"input": {"value": "registry"}, "registry": {"urls": [registry.url]}}
+    )
     reader = await schemas_for(
         settings, [make_record(framed(1, toot("Hello."))), make_record(None)]
     )

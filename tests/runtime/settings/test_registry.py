@@ -38,7 +38,7 @@ def test_what_can_not_work_is_refused_in_words(given: dict[str, Any], words: str
 
 def test_framed_input_needs_a_registry() -> None:
     with pytest.raises(ValueError, match=r"name it in registry\.urls"):
-        Settings(input={"value": "registry"})
+        Settings.model_validate({"input": {"value": "registry"}})
 
 
 def test_credentials_come_from_files_and_are_shown_nowhere(tmp_path: Path) -> None:
