@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 import uvloop
@@ -25,6 +26,7 @@ from consumer.delivery.service import Service
 from consumer.options import Until
 from consumer.processor import Done
 from consumer.records import Record
+from consumer.registry import ConsumerRegistry
 from consumer.settings import Settings
 from consumer.telemetry import log_events
 from consumer.telemetry.health import Health
@@ -120,6 +122,7 @@ async def run(
             )
             meter.snapshot = health.snapshot = service.snapshot
             health.servers = analysis.servers
+            health.registry = analysis.registry.problems
             if settings.model.second.servers:
                 health.second = analysis.second_problems
             try:
@@ -141,6 +144,8 @@ class _Analysis:
         self._settings = settings
         self._brokers = brokers
         self._meter = meter
+        self.registry = ConsumerRegistry(settings, meter)
+        meter.registry_waiting = self.registry.waiting
         self._pool: Pool | None = None
         self._second: KeptPool | None = None
         self._beside: list[asyncio.Task[None]] = []
@@ -163,6 +168,7 @@ class _Analysis:
                 f"no broker names its cluster (or set kafka.cluster_id): {error}"
             ) from error
         try:
+            await self.registry.open()
             plan = make_plan(settings.tasks, settings.tasks.custom_tasks())
             meter.expect(
                 [server.shown for server in server_options(settings)],
@@ -171,7 +177,13 @@ class _Analysis:
             self._open_second(plan)
             pool = await self._open_first(plan)
             self._analyzer = make_analyzer(
-                settings, plan, pool, meter, cluster_id=cluster_id, second=self._second
+                settings,
+                plan,
+                pool,
+                meter,
+                cluster_id=cluster_id,
+                second=self._second,
+                registry=self.registry,
             )
         except (ConfigError, ValueError, OSError) as error:
             raise Misconfigured(str(error)) from error
@@ -300,7 +312,11 @@ class _Analysis:
     async def process(self, records: Sequence[Record], done: Done, *, turn: int = 0) -> None:
         """See `consumer.processor.RecordProcessor`. Not before `open` has returned."""
         assert self._analyzer is not None
-        await self._analyzer.process(records, done, turn=turn)
+        if self.registry.first is None:
+            await self._analyzer.process(records, done, turn=turn)
+        else:
+            asking = partial(self._analyzer.process, turn=turn)
+            await self.registry.first.process(asking, records, done)
 
 
 class _Announcing(Meter):

@@ -13,6 +13,7 @@ from consumer.analysis.kept_pool import KeptPool
 from consumer.analysis.model import make_builder
 from consumer.analysis.plan import Plan
 from consumer.analysis.second_opinion import SecondOpinion
+from consumer.registry import ConsumerRegistry
 from consumer.settings import ModelServers, Settings
 from consumer.telemetry.meter import Meter
 from emollm.clients import ServerOptions
@@ -20,6 +21,7 @@ from emollm.pool import Pool, PoolOptions, make_pool
 from emollm.tasks import TASKS, Task
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.security import client_security
+from schemas.headers import JSON_CONTENT
 
 
 def kafka_options(settings: Settings) -> KafkaOptions:
@@ -114,6 +116,7 @@ def make_analyzer(
     *,
     cluster_id: str = "",
     second: KeptPool | None = None,
+    registry: ConsumerRegistry | None = None,
 ) -> Analyzer:
     """Make the analysis that asks this pool, and the second model's where there is one.
 
@@ -136,7 +139,7 @@ def make_analyzer(
     return Analyzer(
         model=model,
         plan=plan,
-        decoder=Decoder(settings.input),
+        decoder=Decoder(settings.input, schemas=None if registry is None else registry.reader),
         events=EventBuilder(
             ids=EventIds(
                 plan.signature,
@@ -147,6 +150,8 @@ def make_analyzer(
             ),
             identifiers=identifiers(settings),
             include_text=settings.output.include_text,
+            frame=None if registry is None else registry.frame,
+            content_type=JSON_CONTENT if registry is None else registry.content_type,
         ),
         second=None if second is None else _opinion(settings, plan, second, cache, meter),
         observer=meter,

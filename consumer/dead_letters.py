@@ -28,7 +28,11 @@ class Reason(StrEnum):
     NOT_UTF8 = "NotUtf8"
     """Bytes that are no UTF-8, where text is needed."""
     NOT_JSON = "NotJson"
-    """The value is not JSON; gzip, Avro and a schema registry's framing are named."""
+    """The value is not JSON; gzip and Avro are named, a registry's framing where none is read."""
+    UNKNOWN_SCHEMA = "UnknownSchema"
+    """The registry has no schema of the id that the value names, or one that can't be read."""
+    NOT_ITS_SCHEMA = "NotItsSchema"
+    """The value isn't what the Avro schema that it names says."""
     TOO_DEEP = "TooDeep"
     """JSON nested so deep that reading or writing it would overflow the stack."""
     MISSING_FIELD = "MissingField"
@@ -46,7 +50,7 @@ class Reason(StrEnum):
     REFUSED_BY_BROKER = "RefusedByBroker"
     """The brokers won't take the event on its topic: its policy, or the record's time."""
     UNENCODABLE = "Unencodable"
-    """The event can't be written as JSON."""
+    """The event can't be written as JSON, or doesn't fit the registered schema."""
     BUG = "Bug"
     """The analysis raised an unforeseen error twice, the second time for this record alone."""
 
@@ -57,6 +61,7 @@ KNOWN: Final = (
         for reason in (
             *(Reason.TOO_LARGE, Reason.NOT_UTF8, Reason.NOT_JSON, Reason.TOO_DEEP),
             *(Reason.MISSING_FIELD, Reason.WRONG_TYPE, Reason.EMPTY_TEXT),
+            *(Reason.UNKNOWN_SCHEMA, Reason.NOT_ITS_SCHEMA),
         )
     ),
     *((Stage.INFER, reason) for reason in (Reason.REFUSED, Reason.FAILED_ALONE, Reason.BUG)),

@@ -1,7 +1,7 @@
 """How a command reaches Kafka: an address, or the consumer's own configuration file."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,9 +86,20 @@ class Connection:
             **client_security(settings.kafka),
         }
 
-    def broker(self, settings: "Settings | None" = None) -> "Broker":
-        """The same, as producers take it."""
+    def broker(
+        self, settings: "Settings | None" = None, *, reading: Collection[str] = ()
+    ) -> "Broker":
+        """The same, as producers take it.
+
+        `reading` are topics of ours that are read through it, framed by a schema registry or not.
+        """
         from producer import Broker
 
+        settings = settings or self.settings()
+        values = None
+        if reading and settings.registry.urls:
+            from monitor.registry import value_reader
+
+            values = value_reader(settings.registry, reading)
         options = self.client_options(settings)
-        return Broker(bootstrap=options.pop("bootstrap_servers"), security=options)
+        return Broker(bootstrap=options.pop("bootstrap_servers"), security=options, values=values)

@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Literal
 
-import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -23,7 +21,9 @@ from emollm.protocol import ModelClient
 from emollm.tasks import Task
 from emostream.collector_check import CollectorRefusesError, check_collector
 from emostream.custom_questions import ask_custom_tasks
+from emostream.findings import Finding, bad, ok, skipped
 from emostream.recent_records import describe, healthy, recent_records, sample
+from emostream.registry_findings import look_at_registry, schemas_for
 from emostream.two_models import POSTS, agreement
 from runtime.errors import Misconfigured
 from runtime.kafka.access import refusal
@@ -43,18 +43,11 @@ _CANARY_S = 120.0
 """A 13-billion model on a busy GPU takes seconds; past this, posts would fare no better."""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing looked at."""
-
-    part: str
-    state: Literal["ok", "bad", "skipped"]
-    message: str
-    """What was found; where it is bad, what to change."""
-
-
 async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
     """Look at everything the consumer needs, in the order in which it needs it."""
     async for finding in _kafka(settings):
+        yield finding
+    async for finding in look_at_registry(settings):
         yield finding
     plan = make_plan(settings.tasks, settings.tasks.custom_tasks())
     usable = True
@@ -77,8 +70,8 @@ async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
     try:
         options = kafka_options(settings)
     except ConfigError as error:  # a certificate's file
-        yield _bad("broker", str(error))
-        yield _skipped("topics", "no broker to ask")
+        yield bad("broker", str(error))
+        yield skipped("topics", "no broker to ask")
         return
     admin = AIOKafkaAdminClient(bootstrap_servers=options.bootstrap, **options.security)
     try:
@@ -86,19 +79,19 @@ async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
             await admin.start()
             brokers = len((await admin.describe_cluster())["brokers"])
             existing = set(await admin.list_topics())
-        yield _ok("broker", f"{options.bootstrap} answers, {brokers} in the cluster")
+        yield ok("broker", f"{options.bootstrap} answers, {brokers} in the cluster")
         try:
             check_topics(options, existing)
-            yield _ok("topics", _topics(settings, existing))
+            yield ok("topics", _topics(settings, existing))
         except Misconfigured as error:
-            yield _bad("topics", str(error))
+            yield bad("topics", str(error))
         read = sorted(topic for topic in existing if settings.input.reads(topic))
         async with asyncio.timeout(_KAFKA_S):
             yield await _rights(admin, options, read)
             yield await _group(admin, options)
     except (KafkaError, OSError, TimeoutError) as error:
-        yield _bad("broker", await _no_way_in(options, error))
-        yield _skipped("topics", "no broker to ask")
+        yield bad("broker", await _no_way_in(options, error))
+        yield skipped("topics", "no broker to ask")
         return
     finally:
         await admin.close()
@@ -122,8 +115,8 @@ async def _rights(
     missing = await missing_rights(admin, options, input_topics)
     if missing:
         words = ", ".join(map(str, missing))
-        return _bad("rights", f"this user lacks {words}: grant it (docs/security.md has them all)")
-    return _ok("rights", "to read posts and join the group, to write events and dead letters")
+        return bad("rights", f"this user lacks {words}: grant it (docs/security.md has them all)")
+    return ok("rights", "to read posts and join the group, to write events and dead letters")
 
 
 async def _group(admin: AIOKafkaAdminClient, options: KafkaOptions) -> Finding:
@@ -131,28 +124,29 @@ async def _group(admin: AIOKafkaAdminClient, options: KafkaOptions) -> Finding:
     try:
         facts = await group_facts(admin._client, name)  # noqa: SLF001 - it has no way of its own
     except KafkaError as error:  # not one yet, or not ours to see: `rights` says that
-        return _skipped("group", f"{name} can't be looked at now ({type(error).__name__})")
+        return skipped("group", f"{name} can't be looked at now ({type(error).__name__})")
     if not facts.members:
-        return _ok("group", f"{name} has no members yet")
+        return ok("group", f"{name} has no members yet")
     if facts.foreign:
-        return _bad(
+        return bad(
             "group",
             f"{name} is another program's ({facts.protocol_type}, {facts.assignor or 'unknown'}):"
             " give input.group_id a name of its own, or stop that program",
         )
-    return _ok("group", f"{name} has {facts.members} member{'s' * (facts.members != 1)}")
+    return ok("group", f"{name} has {facts.members} member{'s' * (facts.members != 1)}")
 
 
 async def _data(settings: Settings, broker: Broker, topics: list[str]) -> Finding:
     try:
         async with asyncio.timeout(_DATA_S):
             records = await recent_records(broker, topics)
+            schemas = await schemas_for(settings, records)
     except (KafkaFault, KafkaError, OSError, TimeoutError) as error:
-        return _bad("data", f"the input topics can't be read: {error or type(error).__name__}")
+        return bad("data", f"the input topics can't be read: {error or type(error).__name__}")
     if not records:
-        return _skipped("data", "the input topics hold no records yet")
-    found = sample(records, settings)
-    state = _ok if healthy(found) else _bad
+        return skipped("data", "the input topics hold no records yet")
+    found = sample(records, settings, schemas)
+    state = ok if healthy(found) else bad
     return state("data", describe(found, settings))
 
 
@@ -166,13 +160,13 @@ def _topics(settings: Settings, existing: set[str]) -> str:
 
 async def _collector(settings: Settings) -> Finding:
     try:
-        return _ok("traces", await check_collector(settings))
+        return ok("traces", await check_collector(settings))
     except CollectorRefusesError as error:
-        return _bad("traces", str(error))
+        return bad("traces", str(error))
 
 
 async def _no_agreement() -> Finding:
-    return _skipped("agreement", "both models have to answer first")
+    return skipped("agreement", "both models have to answer first")
 
 
 async def _agreement(settings: Settings) -> Finding:
@@ -189,9 +183,10 @@ async def _agreement(settings: Settings) -> Finding:
                 await admin.close()
             topics = sorted(topic for topic in existing if settings.input.reads(topic))
             records = await recent_records(broker, topics, count=POSTS)
+            schemas = await schemas_for(settings, records)
     except (ConfigError, KafkaFault, KafkaError, OSError, TimeoutError):
-        return _skipped("agreement", "the input topics can't be read")
-    texts = [post.text for post in sample(records, settings).posts]
+        return skipped("agreement", "the input topics can't be read")
+    texts = [post.text for post in sample(records, settings, schemas).posts]
     model = settings.model
     try:
         async with asyncio.timeout(_CANARY_S):
@@ -201,17 +196,17 @@ async def _agreement(settings: Settings) -> Finding:
                 texts,
             )
     except (TimeoutError, OSError, ValueError):
-        return _skipped("agreement", "the models did not answer about recent posts in time")
+        return skipped("agreement", "the models did not answer about recent posts in time")
     if found.correlation is None:
-        return _skipped(
+        return skipped(
             "agreement", f"{found.posts} recent posts were read by both: too few to compare"
         )
     words = (
         f"the models' valences of {found.posts} recent posts correlate by {found.correlation:.2f}"
     )
     if found.foreign:
-        return _bad("agreement", f"{words}, tweets by .80 to .90: {ADVICE}")
-    return _ok("agreement", f"{words}: the second model knows this kind of text")
+        return bad("agreement", f"{words}, tweets by .80 to .90: {ADVICE}")
+    return ok("agreement", f"{words}: the second model knows this kind of text")
 
 
 async def _server(
@@ -224,19 +219,19 @@ async def _server(
     except OSError as error:  # a CA file that can't be read
         client = error
     if isinstance(client, Exception):
-        yield _bad(
+        yield bad(
             part, advice(client, model.section) if isinstance(client, ModelError) else str(client)
         )
-        yield _skipped(f"{of}canary", "no model to ask")
+        yield skipped(f"{of}canary", "no model to ask")
         return
     try:
         info = await client.info(timeout_s=_SERVER_S)
         if isinstance(info, ModelError):
-            yield _bad(part, advice(info, model.section))
-            yield _skipped(f"{of}canary", "no model to ask")
+            yield bad(part, advice(info, model.section))
+            yield skipped(f"{of}canary", "no model to ask")
             return
         limit = info.max_concurrent_requests
-        yield _ok(
+        yield ok(
             part,
             f"{model.name or info.model_id}, {info.dialect} {info.version or ''}".rstrip()
             + (f", {limit} requests at once" if limit else ""),
@@ -245,31 +240,19 @@ async def _server(
             problem = await prover(model, tasks)(client)
         if problem is None:
             asked = ", ".join(task.name for task in tasks)
-            yield _ok(f"{of}canary", f"known texts are answered as an EmoLLM would ({asked})")
+            yield ok(f"{of}canary", f"known texts are answered as an EmoLLM would ({asked})")
             async for reply in ask_custom_tasks(client, info, model, tasks):
-                said = _ok if reply.readable else _bad
+                said = ok if reply.readable else bad
                 yield said(f"{of}task {reply.task}", reply.words)
         else:
             # What is wrong with the model, the canary itself says best.
             words = (
                 str(problem) if isinstance(problem, WrongModel) else advice(problem, model.section)
             )
-            yield _bad(f"{of}canary", words)
+            yield bad(f"{of}canary", words)
     except TimeoutError:
-        yield _bad(
+        yield bad(
             f"{of}canary", f"not answered within {_CANARY_S:g} s: is the GPU busy or missing?"
         )
     finally:
         await client.aclose()
-
-
-def _ok(part: str, message: str) -> Finding:
-    return Finding(part=part, state="ok", message=message)
-
-
-def _bad(part: str, message: str) -> Finding:
-    return Finding(part=part, state="bad", message=message)
-
-
-def _skipped(part: str, message: str) -> Finding:
-    return Finding(part=part, state="skipped", message=message)

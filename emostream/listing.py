@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from emostream.exits import CommandError
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
+from runtime.registry.framing import read_framing
 
 if TYPE_CHECKING:
     from runtime.kafka.connection import Broker
 
+_JSON_BEGINS = (b"{", b"")
+"""What our values begin with: nothing else is looked at twice."""
 _LAST_ROUND = 1_000
 """Records looked at first for `--last`; twice as many each time that they don't suffice."""
 
@@ -64,18 +68,25 @@ async def records(
         Unreachable: no broker answers, or it refuses the credentials.
         TopicMissing: there is no such topic.
         ReadingStalled: the broker stopped giving records before the end.
+        CommandError: a value is framed by a schema registry, and can't be read.
     """
+
+    def readable(record: StoredRecord) -> bool:
+        if broker.values is None:
+            refuse_framed(topic, record)
+        return matches(record)
+
     since = chosen.since.astimezone() if chosen.since else None
     async with kafka_topic_log(topic, broker) as log:
         spans = await log.spans(since=since)
         if chosen.last is not None:
-            newest = await _newest(log.in_order, spans, chosen.last, matches)
+            newest = await _newest(log.in_order, spans, chosen.last, readable)
             for record in newest:
                 yield record
             spans = {number: Span(span.end, span.end) for number, span in spans.items()}
         async with aclosing(log.in_order(spans, follow=chosen.follow)) as kept:
             async for record in kept:
-                if matches(record):
+                if readable(record):
                     yield record
 
 
@@ -96,3 +107,20 @@ async def _newest(
         if len(found) == count or looked == spans:
             return list(found)
         step *= 2
+
+
+def refuse_framed(topic: str, record: StoredRecord) -> None:
+    """End where a value is framed and no registry is configured: nothing of the topic can be read.
+
+    Raises:
+        CommandError: says what to configure.
+    """
+    if record.value is None or record.value[:1] in _JSON_BEGINS:
+        return
+    framed = read_framing(record.value, record.headers)
+    if framed is not None:
+        raise CommandError(
+            f"{topic}, partition {record.partition}, offset {record.offset}: the value is framed by"
+            f" a schema registry (schema {framed.ref}): name the registry in registry.urls"
+            " (docs/schema-registry.md)"
+        )

@@ -15,6 +15,7 @@ from consumer.settings import Settings
 from emostream.plain import visible
 from runtime.kafka.connection import Broker
 from runtime.kafka.topic_log import Span, kafka_topic_log
+from runtime.registry.reading import SchemaReader
 from schemas import DeadLetter, Post
 
 RECENT = 20
@@ -75,9 +76,11 @@ async def recent_records(
     return sorted(found, key=lambda record: record.timestamp_ms)[-count:]
 
 
-def sample(records: Iterable[Record], settings: Settings) -> Sample:
-    """Read each record as the consumer would."""
-    decoder = Decoder(settings.input)
+def sample(
+    records: Iterable[Record], settings: Settings, schemas: SchemaReader | None = None
+) -> Sample:
+    """Read each record as the consumer would; `schemas` reads what a registry frames."""
+    decoder = Decoder(settings.input, schemas=schemas)
     posts: list[Post] = []
     skipped: Counter[str] = Counter()
     dead: Counter[str] = Counter()

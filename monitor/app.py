@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from monitor.live.run import TermFailed, run_term
+from monitor.registry import read_topics, value_reader, value_writer, written_topics
 from monitor.settings import Settings
 from monitor.telemetry import log_events
 from monitor.telemetry import metrics as m
@@ -21,6 +22,7 @@ from runtime.kafka.errors import Denied, Fenced, KafkaFault, TopicMissing
 from runtime.kafka.lease import Lease
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.security import client_security
+from runtime.registry.values import JSON_VALUES, ValueWriter
 from runtime.settings import ConfigError
 from runtime.signals import caught_signals
 from runtime.telemetry import log_events as shared_events
@@ -132,7 +134,12 @@ class _Watchkeeper:
     ) -> None:
         self._settings = settings
         self._options = kafka_options(settings)
-        self._broker = Broker(bootstrap=self._options.bootstrap, security=self._options.security)
+        self._broker = Broker(
+            bootstrap=self._options.bootstrap,
+            security=self._options.security,
+            values=value_reader(settings.registry, read_topics(settings)),
+        )
+        self._values: ValueWriter = JSON_VALUES
         self._health = health
         self._counts = counts
         self._clock = clock
@@ -140,6 +147,8 @@ class _Watchkeeper:
         self._on_ready = on_ready
 
     async def run(self) -> None:
+        if not await self._open_values():
+            return
         lease = self._lease()
         try:
             await lease.start()
@@ -175,6 +184,20 @@ class _Watchkeeper:
             self._health.enter("stopping")
             await lease.stop()
 
+    async def _open_values(self) -> bool:
+        """Wait for the schemas that are written by; give False when told to stop before."""
+        settings = self._settings
+        opening = asyncio.create_task(value_writer(settings.registry, written_topics(settings)))
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not opening.done():
+            opening.cancel()
+            await asyncio.wait((opening,))
+            return False
+        self._values = opening.result()
+        return True
+
     def _lease(self) -> Lease:
         return Lease(self._options, self._settings.monitor.alerts_topic)
 
@@ -200,6 +223,7 @@ class _Watchkeeper:
                     clock=self._clock,
                     end=end,
                     on_ready=self._on_ready,
+                    values=self._values,
                 )
             )
         except TermFailed as error:

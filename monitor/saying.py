@@ -8,6 +8,7 @@ import msgspec
 
 from monitor.mutes import check_mute
 from runtime.kafka.producing import Outgoing
+from runtime.registry.values import JSON_VALUES, ValueWriter
 from schemas.alert import AlertAction, Mute
 
 MAX_NOTE = 2_000
@@ -72,15 +73,20 @@ def mute_of(
     return mute
 
 
-def action_record(topic: str, action: AlertAction) -> Outgoing:
+def action_record(topic: str, action: AlertAction, values: ValueWriter = JSON_VALUES) -> Outgoing:
     """Its record on the alerts' topic, beside its alert."""
-    return Outgoing(topic=topic, key=action.alert_id.encode(), value=msgspec.json.encode(action))
+    value, headers = values.encode(topic, action)
+    return Outgoing(topic=topic, key=action.alert_id.encode(), value=value, headers=headers)
 
 
-def mute_record(topic: str, track: str, mute: Mute | None) -> Outgoing:
+def mute_record(
+    topic: str, track: str, mute: Mute | None, values: ValueWriter = JSON_VALUES
+) -> Outgoing:
     """Its record on the mutes' topic; None takes the track's mute away."""
-    value = None if mute is None else msgspec.json.encode(mute)
-    return Outgoing(topic=topic, key=track.encode(), value=value)
+    if mute is None:
+        return Outgoing(topic=topic, key=track.encode(), value=None)
+    value, headers = values.encode(topic, mute)
+    return Outgoing(topic=topic, key=track.encode(), value=value, headers=headers)
 
 
 def _check(by: str, note: str | None) -> None:

@@ -1,16 +1,14 @@
-"""Writes the contracts as files: JSON Schema 2020-12 per message, and one AsyncAPI 3.0 document.
+"""Writes the contracts as files: JSON Schema 2020-12 and Avro per message, AsyncAPI 3.0 for all.
 
-`python -m schemas.generate` writes them into `schemas/json/` and `schemas/asyncapi.json`; the
-structs are the source, and a test holds that the files are current. Descriptions are the
-structs' own docstrings.
+`python -m schemas.generate` writes them into `schemas/json/`, `schemas/avro/` and
+`schemas/asyncapi.json`; the structs are the source, and a test holds that the files are
+current. Descriptions are the structs' own docstrings.
 """
 
 import argparse
-import ast
 import inspect
 import json
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,7 +16,10 @@ import msgspec
 
 from schemas.alert import Alert, AlertAction, Evidence, Mute, Term
 from schemas.asyncapi import asyncapi_document
+from schemas.avro import AvroSchema, avro_schema
 from schemas.baseline import Baseline
+from schemas.dead_letter import DeadLetter
+from schemas.docs import field_docs
 from schemas.event import AffectEvent, ModelRef, ModelUse, Sentiment
 from schemas.headers import AFFECT_EVENT, DEFAULT_SOURCE, ERRORS_PREFIX, REPLAYS
 from schemas.post import Post
@@ -58,6 +59,24 @@ def alert_schema() -> JsonSchema:
 def alert_action_schema() -> JsonSchema:
     """JSON Schema of what a person did with an alert."""
     return _of_struct(AlertAction, "urn:emostream:schema:alert-action:v1")
+
+
+def alert_record_schema() -> JsonSchema:
+    """JSON Schema of a record on the alerts' topic: a transition, or what a person did with one."""
+    parts: JsonSchema = {}
+    for schema in (alert_schema(), alert_action_schema()):
+        parts |= schema.pop("$defs", {})
+        del schema["$schema"], schema["$id"]
+        parts[schema["title"]] = schema
+    return {
+        "$schema": DIALECT,
+        "$id": "urn:emostream:schema:alert-record:v1",
+        "title": "AlertRecord",
+        "description": "A record on the alerts' topic.",
+        "type": "object",
+        "anyOf": [{"$ref": "#/$defs/Alert"}, {"$ref": "#/$defs/AlertAction"}],
+        "$defs": parts,
+    }
 
 
 def mute_schema() -> JsonSchema:
@@ -133,6 +152,24 @@ def dead_letter_headers_schema() -> JsonSchema:
     }
 
 
+def avro_schemas() -> dict[str, AvroSchema]:
+    """Every Avro schema by its path below `schemas/`.
+
+    A dead letter's is for who keeps dead letters in tables; on its topic the value is the
+    original's bytes.
+    """
+    return {
+        "avro/post.v1.avsc": avro_schema(Post),
+        "avro/affect_event.v1.avsc": avro_schema(AffectEvent),
+        "avro/window.v1.avsc": avro_schema(Window),
+        "avro/alert.v1.avsc": avro_schema(Alert),
+        "avro/alert_action.v1.avsc": avro_schema(AlertAction),
+        "avro/alert_record.v1.avsc": avro_schema(Alert, AlertAction),
+        "avro/mute.v1.avsc": avro_schema(Mute),
+        "avro/dead_letter.v1.avsc": avro_schema(DeadLetter),
+    }
+
+
 def documents() -> dict[str, str]:
     """Every generated document's text by its path below `schemas/`."""
     schemas = {
@@ -146,7 +183,12 @@ def documents() -> dict[str, str]:
         "json/mute.v1.schema.json": mute_schema(),
         "json/baseline.v1.schema.json": baseline_schema(),
     }
-    whole = schemas | {"asyncapi.json": asyncapi_document(list(schemas.values()))}
+    whole: dict[str, JsonSchema | AvroSchema] = {
+        **schemas,
+        "json/alert_record.v1.schema.json": alert_record_schema(),
+        "asyncapi.json": asyncapi_document(list(schemas.values())),
+        **avro_schemas(),
+    }
     return {
         name: json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         for name, document in whole.items()
@@ -191,7 +233,7 @@ def _of_struct(struct: type[msgspec.Struct], id_: str) -> JsonSchema:
     by_name = {kind.__name__: kind for kind in _STRUCTS}
     for name, schema in found.items():
         schema["description"] = inspect.cleandoc(schema["description"])
-        for field, text in _field_docs(by_name[name]).items():
+        for field, text in field_docs(by_name[name]).items():
             prop = schema["properties"][field]
             # Beside a $ref a description is allowed since 2019-09; AsyncAPI's dialect ignores it.
             schema["properties"][field] = {"description": text, **prop}
@@ -200,24 +242,6 @@ def _of_struct(struct: type[msgspec.Struct], id_: str) -> JsonSchema:
     top = found.pop(struct.__name__)
     definitions = {"$defs": found} if found else {}
     return {"$schema": DIALECT, "$id": id_, **top, **definitions}
-
-
-def _field_docs(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """The strings under a struct's fields, by the fields' names in JSON."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(struct))).body
-    assert isinstance(tree, ast.ClassDef)
-    encoded = dict(zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True))
-    docs = {}
-    for field, after in zip(tree.body, tree.body[1:], strict=False):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(after, ast.Expr)
-            and isinstance(after.value, ast.Constant)
-            and isinstance(after.value.value, str)
-        ):
-            docs[encoded[field.target.id]] = inspect.cleandoc(after.value.value)
-    return docs
 
 
 def main() -> int:

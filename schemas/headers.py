@@ -27,6 +27,7 @@ TRACE_CONTEXT = frozenset({"traceparent", "tracestate"})
 consumer's own (`with_trace_context`)."""
 
 DEFAULT_SOURCE = "/emostream"
+JSON_CONTENT = b"application/json"
 
 
 class EventType(msgspec.Struct, frozen=True):
@@ -53,6 +54,7 @@ def event_headers(
     record_headers: Iterable[tuple[str, bytes | None]] = (),
     event_type: EventType = AFFECT_EVENT,
     source: str = DEFAULT_SOURCE,
+    content_type: bytes = JSON_CONTENT,
 ) -> EventHeaders:
     """CloudEvents 1.0 headers of one event, and the trace context of the record it came from.
 
@@ -70,7 +72,7 @@ def event_headers(
         for name, value in record_headers
         if name in TRACE_CONTEXT and value is not None
     )
-    return _constant(event_type, source) + varying + trace
+    return _constant(event_type, source, content_type) + varying + trace
 
 
 def dead_letter_headers(letter: DeadLetter) -> Headers:
@@ -159,13 +161,13 @@ def replays(headers: Iterable[tuple[str, bytes | None]]) -> int:
 
 
 @lru_cache(maxsize=64)  # one per event type and configured source
-def _constant(event_type: EventType, source: str) -> EventHeaders:
+def _constant(event_type: EventType, source: str, content_type: bytes) -> EventHeaders:
     return (
         ("ce_specversion", b"1.0"),
         ("ce_type", event_type.type.encode()),
         ("ce_source", source.encode()),
         ("ce_dataschema", event_type.dataschema.encode()),
-        ("content-type", b"application/json"),
+        ("content-type", content_type),
     )
 
 

@@ -9,6 +9,9 @@ from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.records import Record, Skip
 from consumer.settings import Fields, Input
 from emollm.prompts import is_blank
+from runtime.registry.errors import Undecodable
+from runtime.registry.framing import read_framing
+from runtime.registry.reading import SchemaReader
 from schemas import DeadLetter, Post
 from schemas.foreign import (
     PRESETS,
@@ -23,6 +26,12 @@ _PROBLEMS = {
     "missing": Reason.MISSING_FIELD,
     "wrong_type": Reason.WRONG_TYPE,
     "not_utf8": Reason.NOT_UTF8,
+}
+
+
+_FRAMING_PROBLEMS = {
+    "unknown_schema": Reason.UNKNOWN_SCHEMA,
+    "not_its_schema": Reason.NOT_ITS_SCHEMA,
 }
 
 
@@ -47,7 +56,11 @@ class Decoded(msgspec.Struct, frozen=True):
 class Decoder:
     """Turns records into posts, by the configured shape compiled once."""
 
-    def __init__(self, options: Input | None = None) -> None:
+    def __init__(
+        self, options: Input | None = None, *, schemas: SchemaReader | None = None
+    ) -> None:
+        """`schemas` reads what a schema registry frames; each record's schema is known by then."""
+        self._schemas = schemas
         self._options = options = options or Input()
         fields = options.fields
         self._selection = Selection(options)
@@ -80,6 +93,8 @@ class Decoder:
             reason, message = Reason.WRONG_TYPE, str(error)
         except (msgspec.DecodeError, UnicodeError) as error:
             reason, message = _undecodable(value, error)
+        except Undecodable as error:
+            reason, message = _FRAMING_PROBLEMS[error.problem], str(error)
         except RecursionError:
             reason, message = Reason.TOO_DEEP, "nested too deep to be read"
         return make_dead_letter(record, Stage.DECODE, reason, message)
@@ -91,6 +106,10 @@ class Decoder:
                 Reason.TOO_LARGE,
                 f"{len(value)} bytes, over the limit of {most} (input.max_record_bytes)",
             )
+        if self._schemas is not None:
+            framed = read_framing(value, record.headers)
+            if framed is not None:
+                value = self._schemas.decode(value, framed)
         found = self._read_any(record, value)
         if isinstance(found, Skip):
             return found

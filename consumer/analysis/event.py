@@ -1,5 +1,6 @@
 """From a post and what was found in it to the event, encoded and ready to publish."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
@@ -11,8 +12,10 @@ from consumer.analysis.identifiers import Identifiers
 from consumer.analysis.reading import Findings
 from consumer.dead_letters import Reason, Stage, make_dead_letter
 from consumer.records import Emit, Outcome, Record
+from runtime.registry.errors import Unencodable
+from runtime.registry.values import Encoded
 from schemas import AffectEvent, ModelRef, ModelUse
-from schemas.headers import event_headers
+from schemas.headers import JSON_CONTENT, EventHeaders, event_headers
 
 
 class ModelName(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +39,18 @@ class TwoReadings(msgspec.Struct, frozen=True, kw_only=True):
 class EventBuilder:
     """Builds the outcome of a post that was read."""
 
-    def __init__(self, *, ids: EventIds, identifiers: Identifiers, include_text: bool) -> None:
+    def __init__(
+        self,
+        *,
+        ids: EventIds,
+        identifiers: Identifiers,
+        include_text: bool,
+        frame: Callable[[AffectEvent], Encoded] | None = None,
+        content_type: bytes = JSON_CONTENT,
+    ) -> None:
+        """`frame` makes the value by a schema registry; without it events are plain JSON."""
+        self._frame = frame
+        self._content_type = content_type
         self._ids = ids
         self._identifiers = identifiers
         self._include_text = include_text
@@ -94,11 +108,19 @@ class EventBuilder:
             cached=prompts == 0,
             prompts=prompts,
         )
+        framing: EventHeaders = ()
         try:
-            value = self._encode(event)
+            if self._frame is None:
+                value = self._encode(event)
+            else:
+                value, framing = self._frame(event)
         except RecursionError:
             message = "meta is nested too deep to be written"
             return make_dead_letter(record, Stage.PUBLISH, Reason.TOO_DEEP, message, model=model.id)
+        except Unencodable as error:
+            return make_dead_letter(
+                record, Stage.PUBLISH, Reason.UNENCODABLE, str(error), model=model.id
+            )
         except (ValueError, TypeError) as error:
             message = f"the event can't be written: {type(error).__name__}"
             return make_dead_letter(
@@ -108,8 +130,13 @@ class EventBuilder:
             key=self._identifiers.key(record.key, post.id),
             value=value,
             headers=event_headers(
-                id=event.id, subject=post.id, time=now, record_headers=record.headers
-            ),
+                id=event.id,
+                subject=post.id,
+                time=now,
+                record_headers=record.headers,
+                content_type=self._content_type,
+            )
+            + framing,
         )
 
     def _ref(self, model: ModelName, server: str | None) -> ModelRef:

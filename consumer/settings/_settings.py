@@ -12,7 +12,7 @@ from consumer.settings._topics import Input, Output
 from emollm.tasks import EI_REG, TASKS, V_REG
 from runtime.errors import Misconfigured
 from runtime.kafka.options import KafkaOptions
-from runtime.settings import Document, Http, Kafka, Log, Tracing
+from runtime.settings import Document, Http, Kafka, Log, Registry, Tracing
 
 _HEARTBEATS = 3
 """Of a session timeout: two may be lost. Kafka's own advice."""
@@ -26,6 +26,7 @@ class Settings(Document):
     others: ClassVar[frozenset[str]] = frozenset({"monitor"})
 
     kafka: Kafka = Kafka()
+    registry: Registry = Registry()
     input: Input = Input()
     output: Output = Output()
     model: Model = Model()
@@ -53,6 +54,8 @@ class Settings(Document):
             )
         if self.in_flight.max_posts < self.batch.max_posts:
             raise ValueError("in_flight.max_posts is below batch.max_posts: no batch would fill")
+        if self.input.value == "registry" and not self.registry.urls:
+            raise ValueError('input.value = "registry" needs a registry: name it in registry.urls')
         self._check_second()
         return self
 

@@ -83,6 +83,8 @@ class Input(Section):
     """Where to start in a partition without a committed offset; none refuses to."""
     max_record_bytes: Annotated[int, Field(ge=1_000)] = 1_000_000
     """Bytes of a record's value above which it is a dead letter; Kafka's own default limit."""
+    value: Literal["json", "registry"] = "json"
+    """How values are written: JSON, or by a schema of `[registry]`; JSON is then read, too."""
     preset: Literal["", "mastodon", "bluesky", "reddit"] = ""
     """Shape of the records: a Mastodon status, a Jetstream message, a child of a listing."""
     html: Html = "auto"

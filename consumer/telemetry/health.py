@@ -23,11 +23,14 @@ class Health:
         self._meter = meter
         self._monotonic = monotonic
         self._first_out_at = float("-inf")
-        """When it was last seen that no server of the model itself takes prompts."""
+        """When it was last seen that no server of the model itself takes prompts, or that posts
+        wait for a schema registry."""
         self.snapshot: Callable[[], Snapshot] | None = None
         """How the service is doing; None until there is one."""
         self.servers: Callable[[], Sequence[ServerState]] | None = None
         """How the model servers are doing; None until there is a service."""
+        self.registry: Callable[[], Sequence[str]] = tuple
+        """What keeps posts waiting for a schema registry; nothing where none is needed."""
         self.second: Callable[[], Sequence[str]] | None = None
         """What is wrong with the second model; None where none is configured."""
 
@@ -46,7 +49,7 @@ class Health:
         problems: list[str] = []
         if state.since_loop_s > limit:
             problems.append(f"no look for posts since {state.since_loop_s:.0f} s")
-        if not self._first_answers():
+        if not self._first_answers() or self.registry():
             self._first_out_at = self._monotonic()
         elif state.available and self._idle_s(state) > limit:
             problems.append(f"posts are waiting and none was finished since {limit:.0f} s")
@@ -78,7 +81,7 @@ class Health:
         if state.ready:
             return []  # one server is enough
         if state.phase == "waiting":
-            return [*problems, "waiting for a model server"]
+            return [*problems, *(self.registry() or ["waiting for a model server"])]
         if state.phase != "running":
             problems.append(f"the service is {state.phase}")
         elif not state.joined:
@@ -106,7 +109,7 @@ class Health:
             for server in (self.servers() if self.servers is not None else ())
             if server.problem is not None
         ]
-        return [*troubled, *self._second_warnings()] + [
+        return [*troubled, *self.registry(), *self._second_warnings()] + [
             f"{one.topic}-{one.partition} stopped at offset {one.bad_batch_at}, where a batch can't"
             " be read; the other partitions go on. Repair the broker's log, or:"
             " emostream offsets skip"

@@ -39,6 +39,7 @@ from emollm.errors import (
 )
 from emollm.pool import BreakerState
 from emollm.protocol import ServerInfo
+from runtime.registry.client import Outcome
 
 _BREAKER = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
@@ -78,6 +79,8 @@ class Meter(Collector):
         """Entries and bytes of the cache; set once there is one."""
         self.model: ServerInfo | None = None
         """Which model; set once a server has told."""
+        self.registry_waiting: Callable[[], int] = int
+        """How many records wait for a schema; set where a registry is read by."""
         self.second_available: Callable[[], bool] | None = None
         """Whether the second model takes prompts; set where one is configured."""
         self.spans: Callable[[], Mapping[str, int]] | None = None
@@ -273,6 +276,12 @@ class Meter(Collector):
         """Remember it."""
         self._counts[m.BREAKER.name][server,] = _BREAKER[state]
 
+    # ---- the schema registry (`runtime.registry.client.Observer`)
+
+    def registry_asked(self, outcome: Outcome) -> None:
+        """Count it."""
+        self._add(m.REGISTRY_REQUESTS, outcome)
+
     # ---- the scrape
 
     def collect(self) -> Iterator[Family]:
@@ -328,6 +337,7 @@ class Meter(Collector):
         if self.model is not None:
             labels = (self.model.model_id, self.model.model_revision or "")
             counts[m.INFO.name][labels] = 1.0
+        counts[m.REGISTRY_WAITING.name][()] = float(self.registry_waiting())
         if self.second_available is not None:
             counts[m.SECOND_AVAILABLE.name]["second",] = float(self.second_available())
         if self.snapshot is None:
@@ -372,6 +382,7 @@ _KNOWN_LABELS: dict[m.Metric, tuple[tuple[str, ...], ...]] = {
     m.PAUSES: tuple((reason,) for reason in get_args(PauseReason)),
     m.COMMIT_FAILURES: tuple((kind,) for kind in get_args(CommitFailure)),
     m.ANSWERS: (("cache",), ("shared",), ("model",)),
+    m.REGISTRY_REQUESTS: tuple((outcome,) for outcome in get_args(Outcome)),
 }
 """Labels that are known before they are counted."""
 

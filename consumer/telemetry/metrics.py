@@ -70,6 +70,19 @@ EVENT_AGE = Metric(
     buckets=_AGES,
 )
 
+REGISTRY_REQUESTS = Metric(
+    "emostream_registry_requests_total",
+    "counter",
+    "Questions to the schema registry: `answered`, `not_found`, `refused` or `unavailable`. A few"
+    " at the start and one for each new schema: a known one is never asked for again.",
+    ("outcome",),
+)
+REGISTRY_WAITING = Metric(
+    "emostream_registry_waiting_posts",
+    "gauge",
+    "Records that wait for a schema of the registry; growing means that it doesn't answer.",
+)
+
 # ---- in flight
 
 IN_FLIGHT_POSTS = Metric("emostream_in_flight_posts", "gauge", "Records received, not finished.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from runtime.kafka.producing import Outgoing
     from runtime.kafka.topic_log import StoredRecord
+    from runtime.registry.values import ValueWriter
     from schemas.alert import Alert, AlertAction
 
 _HELP = """Print the alerts' transitions and what people did with them, oldest first.
@@ -70,7 +71,8 @@ def list_(
 
     async def show() -> None:
         chosen = Range(since=since, last=last, follow=follow)
-        async for record in records(connection.broker(), name, chosen, belongs):
+        broker = connection.broker(reading=(name,))
+        async for record in records(broker, name, chosen, belongs):
             assert record.value is not None
             lines.write(record.value, partial(line, record))
 
@@ -189,7 +191,12 @@ def mute(
         elif until or weekly or zone:
             raise ValueError("--off takes the mute away: leave out until, weekly and zone")
     topic = connection.monitor_settings().monitor.mutes_topic
-    asyncio.run(_write(connection, mute_record(topic, track, made)))
+
+    async def say() -> None:
+        record = mute_record(topic, track, made, await _values(connection, topic))
+        await _write(connection, record)
+
+    asyncio.run(say())
 
 
 def _say(connection: Connection, alert: str, action: str, by: str, note: str | None) -> None:
@@ -203,7 +210,8 @@ def _say(connection: Connection, alert: str, action: str, by: str, note: str | N
         with wrong_usage():
             now = datetime.now(UTC)
             made = alert_action(found, action, by=_who(by), note=note, at=now)
-        await _write(connection, action_record(topic, made))
+        values = await _values(connection, topic)
+        await _write(connection, action_record(topic, made, values))
 
     asyncio.run(say())
 
@@ -214,7 +222,8 @@ async def _find(connection: Connection, topic: str, start: str) -> str:
     from schemas.alert import Alert
 
     found: set[str] = set()
-    async for record in records(connection.broker(), topic, Range(), lambda one: bool(one.value)):
+    broker = connection.broker(reading=(topic,))
+    async for record in records(broker, topic, Range(), lambda one: bool(one.value)):
         read = _read(record)
         if isinstance(read, Alert) and read.alert_id.startswith(start):
             found.add(read.alert_id)
@@ -223,6 +232,15 @@ async def _find(connection: Connection, topic: str, start: str) -> str:
     if found:
         raise CommandError(f"{len(found)} alerts begin with {start}: give more of the id")
     raise CommandError(f"no alert {start}; see: emostream alerts")
+
+
+async def _values(connection: Connection, topic: str) -> "ValueWriter":
+    """How the topic's values are written: by a schema registry where one is configured."""
+    from monitor.registry import value_writer, written_topics
+
+    settings = connection.monitor_settings()
+    contracts = {name: one for name, one in written_topics(settings).items() if name == topic}
+    return await value_writer(settings.registry, contracts, wait=False)
 
 
 async def _write(connection: Connection, record: "Outgoing") -> None:

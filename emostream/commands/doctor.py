@@ -38,7 +38,8 @@ def doctor(
     from rich.console import Console
     from rich.text import Text
 
-    from emostream.diagnosis import Finding, diagnose
+    from emostream.diagnosis import diagnose
+    from emostream.findings import Finding
     from runtime.settings import ConfigError
 
     console = Console(highlight=False, soft_wrap=True)

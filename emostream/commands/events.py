@@ -70,7 +70,8 @@ def events(
     async def show() -> None:
         chosen = Range(since=since, last=last, follow=follow)
         name = topic or settings.output.events_topic
-        async for record in records(connection.broker(), name, chosen, belongs):
+        broker = connection.broker(reading=(name,))
+        async for record in records(broker, name, chosen, belongs):
             assert record.value is not None
             lines.write(record.value, partial(line, record))
 

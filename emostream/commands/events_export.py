@@ -98,7 +98,8 @@ async def _export(
 
     done = []
     for name, topic in topics.items():
-        async with kafka_topic_log(topic, connection.broker()) as log:
+        broker = connection.broker(reading=(topic,))
+        async with kafka_topic_log(topic, broker) as log:
             with Bar(f"records of {topic}", 1) as bar:
                 done.append(
                     await export_table(
@@ -108,6 +109,7 @@ async def _export(
                         out / name,
                         since=since,
                         until=until,
+                        registry=broker.values is not None,
                         progress=lambda at, whole: bar.update(at, at / whole if whole else 1),
                     )
                 )

@@ -5,9 +5,12 @@ from pathlib import Path
 
 from cyclopts import App
 
+from emostream.commands.schemas_registry import check, register
 from emostream.exits import WRONG_USAGE, CommandError
 
-app = App(name="schemas", help="The contracts as JSON Schema 2020-12 and AsyncAPI 3.")
+app = App(name="schemas", help="The contracts as JSON Schema, Avro and AsyncAPI; in a registry.")
+app.command(check)
+app.command(register)
 
 
 @app.command(name="list")

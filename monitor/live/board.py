@@ -41,6 +41,7 @@ from monitor.page.history import History
 from monitor.saying import Write, action_record, alert_action, mute_of, mute_record
 from monitor.settings import Settings
 from runtime.kafka.errors import KafkaFault
+from runtime.registry.values import JSON_VALUES, ValueWriter
 from schemas.alert import Alert, AlertAction, Mute
 from schemas.window import Window
 
@@ -60,12 +61,14 @@ class Board:
         write: Write,
         wall: Callable[[], float],
         configured: Sequence[str],
+        values: ValueWriter = JSON_VALUES,
     ) -> None:
         """`configured` are the tracks that the configuration names, in its order."""
         self._settings = settings
         self._places = places
         self._lookup = lookup
         self._write = write
+        self._values = values
         self._wall = wall
         self._order = {name: at for at, name in enumerate(configured)}
         self._history = History()
@@ -199,11 +202,12 @@ class Board:
             written = alert_action(
                 action.alert_id, action.action, by=action.by, note=action.note, at=now
             )
-            record = action_record(names.alerts_topic, written)
+            record = action_record(names.alerts_topic, written, self._values)
         else:
             if action.track not in self._order and action.track not in self._recent:
                 raise NotFoundError(f"no track {action.track!r}")
-            record = mute_record(names.mutes_topic, action.track, _mute(action, now))
+            mute = _mute(action, now)
+            record = mute_record(names.mutes_topic, action.track, mute, self._values)
         try:
             await self._write(record)
         except KafkaFault as error:

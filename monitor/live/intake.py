@@ -8,6 +8,7 @@ import msgspec
 from monitor.events import Reading, decode
 from runtime.kafka.ordered import OrderedReader
 from runtime.kafka.topic_log import KafkaTopicLog
+from runtime.registry.framing import read_framing
 
 
 class Arrived(NamedTuple):
@@ -23,6 +24,8 @@ class Arrived(NamedTuple):
     tombstone: bool
     unanswered: bool
     """Whether a task has no value."""
+    framed: bool = False
+    """Whether it is no event since a schema registry frames it, and it could not be read by one."""
 
 
 def read_record(record: Any, *, future_s: float) -> tuple[float, Arrived]:
@@ -33,16 +36,17 @@ def read_record(record: Any, *, future_s: float) -> tuple[float, Arrived]:
     at = record.timestamp / 1000
     value = record.value
     event: Reading | None = None
+    framed = False
     if value is not None:
         try:
             event = decode(value)
         except msgspec.DecodeError:
-            event = None
+            framed = read_framing(value, record.headers) is not None
     time = at if event is None else min(event.created_at.timestamp(), at + future_s)
     # Quotes inside of a text are escaped: this can only be the field itself.
     unanswered = value is not None and b'"unanswered":{"' in value
     arrived = Arrived(
-        record.partition, record.offset, at, record.key, event, value is None, unanswered
+        record.partition, record.offset, at, record.key, event, value is None, unanswered, framed
     )
     return time, arrived
 

@@ -8,9 +8,12 @@ from aiokafka import TopicPartition
 from aiokafka.partitioner import murmur2
 
 from monitor.settings import Settings
+from runtime.errors import Misconfigured
 from runtime.kafka.fenced import FencedProducer
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.producing import Outgoing
+from runtime.registry.errors import Unencodable
+from runtime.registry.values import JSON_VALUES, ValueWriter
 from schemas.alert import Alert
 from schemas.baseline import Baseline
 from schemas.window import Window
@@ -29,8 +32,12 @@ def track_partition(track: str, partitions: int) -> int:
 class Journal:
     """Writes each set whole, with its offsets, or not at all."""
 
-    def __init__(self, options: KafkaOptions, settings: Settings) -> None:
+    def __init__(
+        self, options: KafkaOptions, settings: Settings, values: ValueWriter = JSON_VALUES
+    ) -> None:
+        """`values` makes what others read, too; baselines are this service's own, and JSON."""
         self._settings = settings
+        self._values = values
         self._producer = FencedProducer(options, settings.monitor.group_id)
         self._partitions = 1
         self.windows_end: dict[int, int] = {}
@@ -63,18 +70,18 @@ class Journal:
 
         Raises:
             Fenced: another monitor has become active; nothing was written.
+            Misconfigured: the registered schema has no place for what is written.
             KafkaFault: whether it was written isn't known: begin from what the topics say.
         """
         names = self._settings.monitor
         records: list[tuple[Outgoing, int | None]] = []
         for window in windows:
-            value = msgspec.json.encode(window)
-            record = Outgoing(topic=names.windows_topic, key=window_key(window), value=value)
+            record = self._outgoing(names.windows_topic, window_key(window), window)
             records.append((record, track_partition(window.track, self._partitions)))
         for alert in alerts:
-            key, value = alert.alert_id.encode(), msgspec.json.encode(alert)
             # One partition for all: they stay in order, and it has only one by default.
-            records.append((Outgoing(topic=names.alerts_topic, key=key, value=value), 0))
+            record = self._outgoing(names.alerts_topic, alert.alert_id.encode(), alert)
+            records.append((record, 0))
         for baseline in baselines:
             key, value = baseline.track.encode(), msgspec.json.encode(baseline)
             records.append((Outgoing(topic=names.baselines_topic, key=key, value=value), None))
@@ -88,6 +95,13 @@ class Journal:
         for (record, partition), offset in zip(records, written, strict=True):
             if record.topic == names.windows_topic and partition is not None:
                 self.windows_end[partition] = offset + 1
+
+    def _outgoing(self, topic: str, key: bytes, message: Window | Alert) -> Outgoing:
+        try:
+            value, headers = self._values.encode(topic, message)
+        except Unencodable as error:
+            raise Misconfigured(f"registry: {error}; see `emostream schemas check`") from error
+        return Outgoing(topic=topic, key=key, value=value, headers=headers)
 
     def baseline(self, track: str, state: bytes, *, closed_until: int, at: float) -> Baseline:
         """A snapshot that windows written after the last `write` are to be added to."""

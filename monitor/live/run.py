@@ -42,6 +42,7 @@ from runtime.kafka.faults import read_fault
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.producing import BoundedProducer, Outgoing, kafka_producer
 from runtime.kafka.topic_log import KafkaTopicLog, kafka_topic_log
+from runtime.registry.values import JSON_VALUES, ValueWriter
 from runtime.telemetry.metric import Counts
 
 _log = structlog.get_logger("monitor")
@@ -65,6 +66,7 @@ async def run_term(
     clock: Clock,
     end: asyncio.Event,
     on_ready: Callable[[str], None] | None,
+    values: ValueWriter = JSON_VALUES,
 ) -> None:
     """Be the active monitor until `end` is set.
 
@@ -86,6 +88,7 @@ async def run_term(
                 clock=clock,
                 end=end,
                 on_ready=on_ready,
+                values=values,
             )
     except (KafkaFault, KafkaError, ExceptionGroup) as error:
         fault = _fault(error)
@@ -118,12 +121,13 @@ async def _run(
     clock: Clock,
     end: asyncio.Event,
     on_ready: Callable[[str], None] | None,
+    values: ValueWriter,
 ) -> None:
     try:
         matcher = make_matcher(settings)
     except ValueError as error:
         raise Misconfigured(f"monitor.tracks: {error}") from None
-    journal = Journal(options, settings)
+    journal = Journal(options, settings, values)
     stack.push_async_callback(journal.stop)
     await journal.start()  # from here on nobody else writes: what the topics say stays true
 
@@ -138,6 +142,7 @@ async def _run(
         write=lambda record: _write(writer, record),
         wall=clock.wall,
         configured=[track.name for track in settings.monitor.tracks],
+        values=values,
     )
     control = Control(settings, broker, board)
     await control.load()
@@ -167,7 +172,7 @@ async def _run(
         future_s=monitor.future_s,
         monotonic=clock.monotonic,
     )
-    telling = Telling(settings, options, board, clock, counts)
+    telling = Telling(settings, options, board, clock, counts, values=broker.values)
     gauges = TrackGauges(board, matcher, counts)
     pipe = PipeWatch(
         settings,

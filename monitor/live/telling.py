@@ -19,6 +19,8 @@ from runtime.clock import Clock
 from runtime.errors import Misconfigured
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.options import KafkaOptions
+from runtime.kafka.protocol import KafkaConsumer
+from runtime.registry.values import ValueReader
 from runtime.telemetry.metric import Counts
 from schemas.alert import Alert
 
@@ -56,7 +58,11 @@ class Telling:
         board: Board,
         clock: Clock,
         counts: Counts,
+        *,
+        values: ValueReader | None = None,
     ) -> None:
+        """`values` reads alerts that a schema registry frames."""
+        self._values = values
         self._settings = settings.monitor
         self._options = msgspec.structs.replace(
             options,
@@ -96,7 +102,10 @@ class Telling:
         views = self._board.alerts()
         self._notifier.start([v.alert for v in views if v.alert.transition == "firing"])
         stack.push_async_callback(self._notifier.aclose, within_s=_CLOSE_S)
-        self._feed = feed = AlertFeed(AiokafkaBrokers(self._options).consumer(), self._notifier)
+        consumer: KafkaConsumer = AiokafkaBrokers(self._options).consumer()
+        if self._values is not None:
+            consumer = self._values.over(consumer)
+        self._feed = feed = AlertFeed(consumer, self._notifier)
         # Joined before any alert is written: a new group begins at the topic's end.
         self._feeding = asyncio.create_task(feed.run(), name="reading alerts")
         stack.push_async_callback(self._end)

@@ -78,6 +78,7 @@ class Term:
         self._heard_at = clock.monotonic()
         """When the last event came."""
         self._caught_up = False
+        self._framed_told = False
         self._blank: list[str] = []
         """Tracks that were warmed and had no posts."""
         self._lacking = Lacking(texts=settings.output.include_text)
@@ -117,6 +118,9 @@ class Term:
         self._fed[one.partition] = one.offset + 1
         if one.event is None:
             self._counts.add(m.EVENTS, "tombstone" if one.tombstone else "unreadable")
+            if one.framed and not self._framed_told:
+                self._framed_told = True
+                _log.error(log_events.VALUES_FRAMED, partition=one.partition, offset=one.offset)
             if one.tombstone and one.key is not None:
                 self._board.deleted(self._tombstones.bury(one.partition, one.offset, one.key))
             return

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 from pydantic import model_validator
 
 from monitor.settings._monitor import Monitor, TopicName
-from runtime.settings import Document, Kafka, Log, PartOfSection
+from runtime.settings import Document, Kafka, Log, PartOfSection, Registry
 
 
 class Input(PartOfSection):
@@ -32,6 +32,7 @@ class Settings(Document):
     )
 
     kafka: Kafka = Kafka()
+    registry: Registry = Registry()
     input: Input = Input()
     output: Output = Output()
     monitor: Monitor = Monitor()

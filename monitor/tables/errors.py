@@ -3,6 +3,7 @@
 WrongFolder     the folder holds something else; another one has to be named
 FolderBusy      another export writes there
 FolderFailed    the disk is full, or the folder can't be written
+ValuesFramed    values are framed by a schema registry that isn't configured
 """  # noqa: D415 - ends with a tree
 
 
@@ -22,3 +23,9 @@ class FolderBusy(ExportError):  # noqa: N818 - likewise
 
 class FolderFailed(ExportError):  # noqa: N818 - likewise
     """The operating system refused to write."""
+
+
+class ValuesFramed(ExportError):  # noqa: N818 - likewise
+    """The topic's values are framed by a schema registry, and none is configured."""
+
+    exit_code = 2

@@ -10,9 +10,11 @@ from typing import Final, Protocol
 import msgspec
 
 from monitor.tables.columns import Table, Unreadable
+from monitor.tables.errors import ValuesFramed
 from monitor.tables.folder import Folder, Progress, open_folder, same_topic
 from monitor.tables.parquet import Rows, write_parquet
 from runtime.kafka.topic_log import Span, StoredRecord
+from runtime.registry.framing import read_framing
 
 STRETCH_RECORDS: Final = 100_000
 """Of one partition, in one file for each day: tens of MB in memory and on the disk."""
@@ -69,17 +71,20 @@ async def export(
     progress: Callable[[int, int], None] = lambda _done, _whole: None,
     stretch_records: int = STRETCH_RECORDS,
     stretch_bytes: int = STRETCH_BYTES,
+    registry: bool = False,
 ) -> Summary:
     """Write what isn't in the folder yet of the records written to the topic in [since, until).
 
     By Kafka's own index of the records' times. Without `until`, up to what the topic holds now.
     Whenever it is stopped, the next run goes on where it was; each record is in one file, once.
-    `progress` is told how many offsets of how many are done.
+    `progress` is told how many offsets of how many are done. `registry` says that the source reads
+    what a schema registry frames.
 
     Raises:
         WrongFolder: the folder belongs to another export.
         FolderBusy: another process writes there.
         FolderFailed: the operating system refused.
+        ValuesFramed: a value is framed, and `registry` is False.
         runtime.kafka.errors.KafkaFault: the brokers did.
     """
     held = await source.held()
@@ -110,7 +115,9 @@ async def export(
             summary.lost += max(0, span.start - begin)
             begin = max(begin, span.start)
             spans[number] = Span(begin, max(begin, ends[number]))
-        run = _Run(source, table, opened, summary, (stretch_records, stretch_bytes))
+        run = _Run(
+            source, table, opened, summary, (stretch_records, stretch_bytes), registry=registry
+        )
         whole = sum(span.end - span.start for span in spans.values())
         done = 0
         for number, span in spans.items():
@@ -133,6 +140,8 @@ class _Run:
         folder: Folder,
         summary: Summary,
         limits: tuple[int, int],
+        *,
+        registry: bool,
     ) -> None:
         assert folder.progress is not None
         self._source = source
@@ -140,6 +149,7 @@ class _Run:
         self._folder = folder
         self._state = folder.progress
         self._summary = summary
+        self._registry = registry
         self._most_records, self._most_bytes = limits
 
     async def partition(self, number: int, span: Span) -> AsyncIterator[int]:
@@ -168,7 +178,14 @@ class _Run:
         try:
             row = self._table.row(record.value)
         except Unreadable as error:
-            return str(error)
+            framed = read_framing(record.value, record.headers)
+            if framed is not None and not self._registry:
+                raise ValuesFramed(
+                    f"{self._summary.topic}, partition {record.partition}, offset {record.offset}:"
+                    f" the value is framed by a schema registry (schema {framed.ref}): name the"
+                    " registry in registry.urls (docs/schema-registry.md)"
+                ) from error
+            return str(error) if framed is None else "its schema can't be read by"
         if row is not None:
             rows.add(row, record.partition, record.offset, _written_at(record.timestamp_ms))
         return ""

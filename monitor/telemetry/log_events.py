@@ -55,6 +55,11 @@ ALERT_WRITTEN = _event("alert_written", "An alert's transition is acknowledged."
 RECORD_UNREADABLE = _event(
     "record_unreadable", "A record of our own topics can't be read: skipped."
 )
+VALUES_FRAMED = _event(
+    "values_framed",
+    "Events are framed by a schema registry and can't be read: is it named in `registry.urls`, and"
+    " does it know their schema? Once a term; the metric of unreadable events counts them.",
+)
 ACTION_READ = _event("action_read", "Someone acted on an alert, or muted a track.")
 PAGE_UNAVAILABLE = _event("page_unavailable", "The page can't be served; `reason` says why.")
 NO_TEXT = _event(

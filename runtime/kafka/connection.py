@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.kafka.diagnosis import diagnose
 from runtime.kafka.errors import Unreachable
+
+if TYPE_CHECKING:
+    from runtime.registry.values import ValueReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +19,8 @@ class Broker:
     """`host:port`, several separated by commas."""
     security: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """aiokafka's own arguments: `security_protocol`, `sasl_…`, `ssl_context`. Never printed."""
+    values: "ValueReader | None" = field(default=None, repr=False)
+    """Reads what a schema registry frames, of some topics; None: values are as they are."""
 
 
 async def unreachable(broker: Broker, error: Exception) -> Unreachable:

@@ -238,7 +238,10 @@ async def kafka_topic_log(
             raise TopicMissing(f"there is no topic {topic}{did_you_mean(topic, cluster.topics())}")
         partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
         consumer.assign(partitions)
-        yield KafkaTopicLog(consumer, partitions)
+        reading: Any = consumer
+        if broker.values is not None and broker.values.reads(topic):
+            reading = broker.values.over(consumer)
+        yield KafkaTopicLog(reading, partitions)
     finally:
         await stop_consumer(consumer, within_s=_STOP_S)
 

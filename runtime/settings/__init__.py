@@ -12,6 +12,7 @@ from runtime.settings.document import (
 )
 from runtime.settings.kafka import Kafka, Sasl, SecurityProtocol, Tls
 from runtime.settings.load import ENV_PREFIX, ConfigError, keys, load
+from runtime.settings.registry import Registry
 from runtime.settings.section import Document, PartOfSection, Section, is_set
 from runtime.settings.telemetry import Http, Log, Tracing
 
@@ -23,6 +24,7 @@ __all__ = [
     "Kafka",
     "Log",
     "PartOfSection",
+    "Registry",
     "Sasl",
     "Section",
     "SecurityProtocol",

@@ -50,3 +50,19 @@ SPANS_DROPPED = EVENTS.declare(
 SPANS_EXPORTED_AGAIN = EVENTS.declare(
     "spans_exported_again", "The collector takes spans again; `dropped` are lost since the start."
 )
+REGISTRY_UNREACHABLE = EVENTS.declare(
+    "registry_unreachable",
+    "The schema registry gives no usable answer `since` then; what needs a schema that isn't known"
+    " waits. At once, then each minute.",
+)
+REGISTRY_REACHABLE = EVENTS.declare("registry_reachable", "The schema registry answers again.")
+SCHEMA_UNKNOWN = EVENTS.declare(
+    "schema_unknown",
+    "The schema registry has no schema of this id: its records can't be read. Asked again after a"
+    " minute.",
+)
+SCHEMA_DIFFERS = EVENTS.declare(
+    "schema_differs",
+    "The latest schema of a subject isn't this version's: `emostream schemas check` says how far"
+    " they fit.",
+)

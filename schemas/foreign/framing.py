@@ -33,6 +33,7 @@ def name_framing(value: bytes) -> str | None:
         inside = "JSON" if value[_REGISTRY_BYTES : _REGISTRY_BYTES + 1] == b"{" else "Avro or such"
         return (
             f"the value has a schema registry's framing (schema id {schema}, then {inside}):"
-            " let the producer send plain JSON, or convert the topic"
+            ' set input.value = "registry" and registry.urls (docs/schema-registry.md), or let the'
+            " producer send plain JSON"
         )
     return None

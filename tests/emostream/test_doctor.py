@@ -11,7 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from bench.model.answers import right_answer
 from consumer.records import Record
 from consumer.settings import Settings
-from emostream.diagnosis import Finding, diagnose
+from emostream.diagnosis import diagnose
+from emostream.findings import Finding
 from emostream.recent_records import RECENT, describe, healthy, recent_records, sample
 from infra.kafka import TopicNames, create_topics, default_topics
 from producer import Broker, LoadSettings, send_load

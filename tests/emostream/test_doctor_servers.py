@@ -8,7 +8,8 @@ from aiohttp import web
 from consumer.analysis.plan import make_plan
 from consumer.assembly import second_server_options, server_options
 from consumer.settings import Settings
-from emostream.diagnosis import Finding, _server
+from emostream.diagnosis import _server
+from emostream.findings import Finding
 from tests.tgi import Failure, FakeTgi
 
 

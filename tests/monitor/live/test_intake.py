@@ -16,6 +16,7 @@ class Record(msgspec.Struct, kw_only=True):
     offset: int = 7
     timestamp: int = int(T0.timestamp() * 1000)
     key: bytes | None = b"k"
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def read(value: bytes | None) -> tuple[float, Any]:

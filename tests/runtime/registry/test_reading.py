@@ -1,0 +1,145 @@
+"""Schemas are asked for once, waited for while the registry is down, and never guessed."""
+
+import asyncio
+import json
+
+import pytest
+from structlog.testing import capture_logs
+
+from runtime.kafka.errors import Denied
+from runtime.registry.client import RegistryClient
+from runtime.registry.errors import RegistryUnavailable, Undecodable
+from runtime.registry.framing import Framed, SchemaRef
+from runtime.registry.reading import UNKNOWN_S, SchemaReader
+from tests.polling import until
+from tests.runtime.fake_clock import FakeClock
+from tests.runtime.registry.http_registry import HttpRegistry, http_registry
+
+POST = {
+    "type": "record",
+    "name": "Toot",
+    "fields": [{"name": "id", "type": "long"}, {"name": "text", "type": ["null", "string"]}],
+}
+VALUE = b"\0\0\0\0\1" + b"\x0e\x02\x04hi"
+FRAMED = Framed(SchemaRef(id=1), 5)
+
+
+def reader_of(registry: HttpRegistry, clock: FakeClock | None = None) -> SchemaReader:
+    return SchemaReader(RegistryClient(registry.settings()), clock=clock)
+
+
+async def test_many_at_once_ask_one_question() -> None:
+    async with http_registry() as registry:
+        registry.add("s", POST)
+        reader = reader_of(registry)
+        await asyncio.gather(*(reader.know([FRAMED.ref]) for _ in range(20)))
+        await reader.know([FRAMED.ref])
+        assert registry.total() == 1
+        assert json.loads(reader.decode(VALUE, FRAMED)) == {"id": 7, "text": "hi"}
+
+
+async def test_an_unknown_id_is_asked_for_once_a_minute() -> None:
+    async with http_registry() as registry:
+        clock = FakeClock()
+        reader = reader_of(registry, clock)
+        with capture_logs() as logs:
+            for _ in range(5):
+                await reader.know([FRAMED.ref])
+        assert registry.total() == 1
+        assert [entry["event"] for entry in logs] == ["schema_unknown"]
+        with pytest.raises(Undecodable, match="has no schema of id 1") as refused:
+            reader.decode(VALUE, FRAMED)
+        assert refused.value.problem == "unknown_schema"
+        registry.add("s", POST)  # the producer was ahead of the registry
+        clock.now += UNKNOWN_S
+        await reader.know([FRAMED.ref])
+        assert json.loads(reader.decode(VALUE, FRAMED))["text"] == "hi"
+
+
+async def test_a_registry_that_is_down_is_waited_for_and_the_log_says_so() -> None:
+    async with http_registry() as registry:
+        registry.add("s", POST)
+        registry.fault = "503"
+        reader = reader_of(registry)
+        with capture_logs() as logs:
+            waiting = asyncio.ensure_future(reader.wait_for([FRAMED.ref]))
+            await until(lambda: registry.total() >= 2)
+            down = reader.unavailable
+            registry.fault = ""
+            await waiting
+        assert (down, reader.unavailable) == (True, False)
+        assert [entry["event"] for entry in logs] == [
+            "registry_unreachable",
+            "registry_reachable",
+        ]
+        with pytest.raises(LookupError):  # never asked for: no verdict
+            reader.decode(VALUE, Framed(SchemaRef(id=9), 5))
+
+
+async def test_a_registry_that_refuses_us_is_not_waited_for() -> None:
+    async with http_registry() as registry:
+        registry.fault = "401"
+        with pytest.raises(Denied):
+            await reader_of(registry).wait_for([FRAMED.ref])
+
+
+async def test_a_caller_that_gives_up_leaves_the_question_to_the_others() -> None:
+    async with http_registry() as registry:
+        registry.add("s", POST)
+        registry.fault = "hang"
+        reader = reader_of(registry)
+        first = asyncio.ensure_future(reader.know([FRAMED.ref]))
+        second = asyncio.ensure_future(reader.know([FRAMED.ref]))
+        await until(lambda: registry.total() == 1)
+        first.cancel()
+        registry.released.set()
+        await second
+        assert first.cancelled()
+        assert reader.knows(FRAMED.ref)
+
+
+async def test_schemas_that_refer_to_others_are_read_whole() -> None:
+    async with http_registry() as registry:
+        inner = {"type": "record", "name": "a.Who", "fields": [{"name": "name", "type": "string"}]}
+        registry.add("who", inner)
+        outer = {
+            "type": "record",
+            "name": "a.Post",
+            "fields": [{"name": "by", "type": "a.Who"}],
+        }
+        refers = [{"name": "a.Who", "subject": "who", "version": 1}]
+        number = registry.add("post", outer, references=refers)
+        framed = Framed(SchemaRef(id=number), 5)
+        reader = reader_of(registry)
+        await reader.know([framed.ref])
+        value = b"\0\0\0\0" + bytes((number,)) + b"\x06ann"
+        assert json.loads(reader.decode(value, framed)) == {"by": {"name": "ann"}}
+
+
+@pytest.mark.parametrize(
+    "payload", [b"\x0e\x02\xff\xff\xff\xff\x0f", b"\x0e\x08", b"\xff" * 30, b"\x0e\x02\x04\xff\xfe"]
+)
+async def test_broken_avro_is_refused_without_quoting_it(payload: bytes) -> None:
+    async with http_registry() as registry:
+        registry.add("s", POST)
+        reader = reader_of(registry)
+        await reader.know([FRAMED.ref])
+        with pytest.raises(Undecodable, match="isn't what the schema of id 1 says") as refused:
+            reader.decode(b"\0\0\0\0\1" + payload, FRAMED)
+        assert refused.value.problem == "not_its_schema"
+
+
+async def test_a_kind_of_schema_that_is_not_read_is_named() -> None:
+    async with http_registry() as registry:
+        registry.add("s", "syntax = proto3", "PROTOBUF")
+        reader = reader_of(registry)
+        await reader.know([FRAMED.ref])
+        with pytest.raises(Undecodable, match="of type PROTOBUF"):
+            reader.decode(VALUE, FRAMED)
+
+
+async def test_a_reader_without_patience_says_that_the_registry_is_down() -> None:
+    async with http_registry() as registry:
+        registry.fault = "503"
+        with pytest.raises(RegistryUnavailable):
+            await reader_of(registry).decode_all([(VALUE, ())])
