@@ -25,6 +25,7 @@ from tests.tgi import FakeTgi, joyful
 
 ELSEWHERE = {
     "docs/tutorial.md": "tests/docs/test_tutorial.py runs it, step by step",
+    "docs/schema-registry.md": "tests/docs/test_schema_registry.py, against a local registry",
     "docs/live-sources.md": "tests/docs/test_live_sources.py, against local servers",
     "docs/predict-and-evaluate.md": "tests/emostream/test_documented_files.py",
     "docs/fine-tuning.md": "tests/training/finetune/test_documented_commands.py",
