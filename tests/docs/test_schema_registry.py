@@ -21,9 +21,10 @@ async def test_what_the_page_says_to_run_registers_and_checks(tmp_path: Path) ->
     example = configurations()["docs/schema-registry.md-2"]
     async with http_registry() as registry:
         config = tmp_path / "emostream.toml"
-        (tmp_path / "registry-token").write_text("sekrit-token")
+        token = tmp_path / "registry-token"
+        token.write_text("sekrit-token")
         text = re.sub(r"urls = \[.*?\]", f'urls = ["{registry.url}"]', example)
-        config.write_text(text.replace('"registry-token"', f'"{tmp_path / "registry-token"}"'))
+        config.write_text(text.replace("/run/secrets/registry-token", str(token)))
         for command in found:
             words = command.replace("emostream.toml", str(config)).split()[1:]
             with contextlib.redirect_stdout(io.StringIO()):

@@ -28,7 +28,7 @@ def fetched() -> Path:
     folder = cache_folder(f"apicurio-{VERSION}")
     if not (folder / "quarkus-run.jar").exists():
         base = os.environ.get("EMOSTREAM_MAVEN_URL", "https://repo1.maven.org/maven2").rstrip("/")
-        archive = folder.with_suffix(".tar.gz")
+        archive = folder.parent / f"{folder.name}.tar.gz"
         archive.parent.mkdir(parents=True, exist_ok=True)
         if not archive.exists():
             urllib.request.urlretrieve(f"{base}/{_PATH}", archive)
