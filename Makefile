@@ -22,7 +22,7 @@ LIGHT := $(addprefix tests/,runtime schemas emollm consumer producer monitor emo
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types unit unit-light coverage test-faults test-repeat soak bench \
-  test-fuzz audit image format generated lock hooks clean same-python
+  test-fuzz test-registry audit image format generated lock hooks clean same-python
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ soak: $(VENV)/.bench ## half an hour at half load, rebalancing (MINUTES=30): mem
 
 bench: $(VENV)/.bench ## cost beside other consumers, saturation, faults, backlog (about 20 minutes)
 	$(BIN)/python -m bench $(ARGS)
+
+test-registry: $(VENV)/.dev ## a real schema registry: Apicurio, 159 MB from Maven Central once (not part of make test)
+	$(BIN)/python -m pytest tests/real_registry/apicurio.py $(ARGS)
 
 test-fuzz: $(VENV)/.fuzz ## hostile input (INPUTS=1000000, RECORDS=100000, SECONDS=300 of atheris a target): no crash
 	$(BIN)/python -m tests.hostile fuzz --inputs $(INPUTS)

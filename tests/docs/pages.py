@@ -10,6 +10,7 @@ PAGES = (
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(ROOT.glob("infra/tgi/models/*/README.md")),
 )
+_OF_SHELLS = ("", "console", "sh", "bash")
 _COMMAND = re.compile(
     r"(?:[A-Z_]+=\S+ )*(?:emostream|make) (?!is |consumer is )|make demo|make test"
 )
@@ -20,8 +21,9 @@ def commands(*pages: Path) -> list[str]:
     found: dict[str, None] = {}
     for page in pages or PAGES:
         text = page.read_text(encoding="utf-8")
-        for block in re.findall(r"```(?:console|sh|bash)?\n(.*?)```", text, re.DOTALL):
-            for line in block.splitlines():
+        # Blocks of other languages are matched, too: else one's end is taken for a beginning.
+        for language, block in re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL):
+            for line in block.splitlines() if language in _OF_SHELLS else ():
                 found |= dict.fromkeys(_command(line.removeprefix("$ ")))
         for inline in re.findall(r"`([^`\n]+)`", text):
             found |= dict.fromkeys(_command(inline))

@@ -18,13 +18,16 @@ from consumer.settings import load
 from emollm.tasks import V_REG
 from emostream.__main__ import make_app
 from infra.kafka import TopicNames, create_topics, default_topics
+from schemas.contracts import EVENTS
 from tests.docs.pages import PAGES, ROOT, commands, configurations
 from tests.docs.terminal import Terminal
 from tests.http_server import serving
+from tests.runtime.registry.http_registry import http_registry
 from tests.tgi import FakeTgi, joyful
 
 ELSEWHERE = {
     "docs/tutorial.md": "tests/docs/test_tutorial.py runs it, step by step",
+    "docs/schema-registry.md": "tests/docs/test_schema_registry.py, against a local registry",
     "docs/live-sources.md": "tests/docs/test_live_sources.py, against local servers",
     "docs/predict-and-evaluate.md": "tests/emostream/test_documented_files.py",
     "docs/fine-tuning.md": "tests/training/finetune/test_documented_commands.py",
@@ -238,11 +241,16 @@ async def test_each_configuration_passes_doctor(
     for topic in settings.input.topics:
         specs = default_topics(TopicNames(posts=topic))
         await create_topics({"bootstrap_servers": settings.kafka.bootstrap}, specs)
-    terminal = await Terminal.open("emostream doctor", tmp_path, ours)
-    try:
-        status = await terminal.ended()
-    finally:
-        await terminal.close()
+    async with http_registry() as registry:
+        if settings.registry.urls:
+            ours["EMOSTREAM_REGISTRY__URLS"] = registry.url
+            subject = f"{settings.output.events_topic}-value"
+            registry.add(subject, json.loads(EVENTS.schema("avro")))
+        terminal = await Terminal.open("emostream doctor", tmp_path, ours)
+        try:
+            status = await terminal.ended()
+        finally:
+            await terminal.close()
     assert status == 0, terminal.text
     assert "BAD" not in terminal.text
     if "sarcasm" in text:
