@@ -294,10 +294,10 @@ class _Analysis:
         assert self._analyzer is not None
         await self._analyzer.wait_available()
 
-    async def process(self, records: Sequence[Record], done: Done) -> None:
+    async def process(self, records: Sequence[Record], done: Done, *, turn: int = 0) -> None:
         """See `consumer.processor.RecordProcessor`. Not before `open` has returned."""
         assert self._analyzer is not None
-        await self._analyzer.process(records, done)
+        await self._analyzer.process(records, done, turn=turn)
 
 
 class _Announcing(Meter):
