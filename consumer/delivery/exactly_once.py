@@ -19,13 +19,8 @@ from runtime.clock import Clock, sleep, wait_all
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import Brokers, KafkaConsumer, Partition, TransactionalProducer
 
-_BEGIN_S = 2.0
-"""The group waits so long for partitions to begin; what takes longer begins beside the others.
-aiokafka sends no heartbeats meanwhile, and a session may be as short as 6 s."""
 _RETIRE_S = 1.0
 """For a producer that is no longer used to disconnect: nothing it holds counts."""
-CHECK = "check"
-"""Last part of the transactional id that is only used to see whether transactions are possible."""
 
 
 class ExactlyOnce:
@@ -89,25 +84,22 @@ class ExactlyOnce:
             AccessDenied, Misconfigured: they aren't.
             KafkaFault: no broker answers to that, this time.
         """
-        options = self._options
-        prefix = options.transactional_id_prefix or options.group_id
-        producer = self._brokers.transactional_producer(f"{prefix}/{CHECK}")
-        await start_transactions(producer, options, self._clock, retire=self._retire)
+        producer = self._brokers.transactional_producer(self._options.check_id)
+        await start_transactions(producer, self._options, self._clock, retire=self._retire)
         self._retire(producer)
 
     async def assigned(self, consumer: KafkaConsumer, partitions: frozenset[Partition]) -> None:
-        """Fence earlier owners of each, look where they came to, and read from there."""
+        """Fence earlier owners of each, look where they came to, and read from there.
+
+        Beside the caller: aiokafka sends no heartbeats while it waits for this.
+        """
         await self.let_go(frozenset(self._partitions))
-        begun: list[asyncio.Future[bool]] = []
         for partition in sorted(partitions):
             one = self._partitions[partition] = PartitionTransactions(
                 partition, consumer, self._shared
             )
             task = self._running[one] = asyncio.ensure_future(one.run())
             task.add_done_callback(self._ended)
-            begun.append(asyncio.ensure_future(one.begun.wait()))
-        for late in await wait_all(self._clock, begun, _BEGIN_S):
-            late.cancel()
 
     async def publish(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> Receipt:
         """Wait until these are settled by transactions, or won't be. Of one partition and epoch."""

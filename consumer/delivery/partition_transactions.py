@@ -104,8 +104,6 @@ class PartitionTransactions:
         self._wake = asyncio.Event()
         self._markers = False
         self._settling = False
-        self.begun = asyncio.Event()
-        """Set when reading may begin, for the first time."""
         self.quiet = asyncio.Event()
         """Set while there is nothing to commit."""
         self.quiet.set()
@@ -219,7 +217,6 @@ class PartitionTransactions:
         tracker.committed = None if at is None else at.offset
         self._base = at
         await self._shared.verify()
-        self.begun.set()
         self.wake()
 
     async def _settle_all(self) -> None:

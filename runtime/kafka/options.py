@@ -65,6 +65,11 @@ class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
         """
         return f"{self.transactional_id_prefix or self.group_id}/{topic}/{partition}"
 
+    @property
+    def check_id(self) -> str:
+        """A transactional id that nobody writes with: to see whether transactions are possible."""
+        return f"{self.transactional_id_prefix or self.group_id}/check"
+
     def __repr__(self) -> str:
         """All but `security`, which holds passwords."""
         names = (name for name in self.__struct_fields__ if name != "security")
