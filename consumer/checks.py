@@ -21,6 +21,12 @@ def check(options: KafkaOptions, limits: ServiceLimits) -> None:
             f" drain.revoke_s and {LAST_COMMIT_S:g} s for its commit ({drained:g}), or drained work"
             " is refused and done again: raise the first or lower the second"
         )
+    if options.guarantee == "exactly-once" and options.transaction_timeout_s <= drained:
+        raise Misconfigured(
+            f"delivery.transaction_timeout_s ({options.transaction_timeout_s:g}) must be above"
+            f" drain.revoke_s and {LAST_COMMIT_S:g} s for its commit ({drained:g}), or the brokers"
+            " abort what is being drained: raise the first or lower the second"
+        )
     if options.max_poll_interval_s <= options.rebalance_timeout_s:
         raise Misconfigured("max_poll_interval_s must be above kafka.rebalance_timeout_s")
 

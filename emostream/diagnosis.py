@@ -33,6 +33,7 @@ from runtime.kafka.errors import KafkaFault
 from runtime.kafka.group_rights import group_facts
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.rights import missing_rights
+from runtime.kafka.transaction_support import transaction_support
 from runtime.settings import ConfigError
 
 _KAFKA_S = 10.0
@@ -89,6 +90,8 @@ async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
         async with asyncio.timeout(_KAFKA_S):
             yield await _rights(admin, options, read)
             yield await _group(admin, options)
+        if options.guarantee == "exactly-once":
+            yield await _transactions(admin, options, brokers)
     except (KafkaError, OSError, TimeoutError) as error:
         yield bad("broker", await _no_way_in(options, error))
         yield skipped("topics", "no broker to ask")
@@ -134,6 +137,28 @@ async def _group(admin: AIOKafkaAdminClient, options: KafkaOptions) -> Finding:
             " give input.group_id a name of its own, or stop that program",
         )
     return ok("group", f"{name} has {facts.members} member{'s' * (facts.members != 1)}")
+
+
+async def _transactions(admin: AIOKafkaAdminClient, options: KafkaOptions, brokers: int) -> Finding:
+    try:
+        async with asyncio.timeout(_KAFKA_S):
+            found = await transaction_support(admin, options)
+    except TimeoutError:
+        return bad(
+            "transactions",
+            "no broker coordinates transactions: transaction.state.log.replication.factor and "
+            "transaction.state.log.min.isr must fit the number of brokers that are up",
+        )
+    if found.problem:
+        return bad("transactions", found.problem)
+    if found.replicas == 1 and brokers > 1:
+        return bad(
+            "transactions",
+            "the log of transactions has one copy in a cluster of several brokers: give "
+            "__transaction_state three (transaction.state.log.replication.factor)",
+        )
+    copies = f", their log has {found.replicas} copies" if found.replicas > 1 else ""
+    return ok("transactions", f"possible for ids that begin with {options.check_id[:-5]}{copies}")
 
 
 async def _data(settings: Settings, broker: Broker, topics: list[str]) -> Finding:

@@ -6,21 +6,18 @@ from typing import NamedTuple
 
 import structlog
 
+from consumer.delivery.fenced_assignments import FencedAssignments
 from consumer.delivery.offsets import Ledger, OffsetTracker
 from consumer.options import CommitPolicy
 from consumer.records import Record
 from consumer.telemetry import log_events
 from consumer.telemetry.observer import Observer
 from runtime.clock import Clock, wait_all
-from runtime.errors import AccessDenied, Misconfigured
+from runtime.errors import AccessDenied
 from runtime.kafka.errors import Denied, Fenced, KafkaFault, Unreachable
 from runtime.kafka.protocol import KafkaConsumer, OffsetAndMetadata, Partition
 
 _log = structlog.get_logger("consumer")
-
-_FENCED_MOST = 10
-"""Assignments in a row of which no commit was taken. Refusals of one assignment count once: while a
-member that was thrown out drains, each of its commits is refused, one a second."""
 
 
 class _Due(NamedTuple):
@@ -51,9 +48,7 @@ class Committer:
         self._lock = asyncio.Lock()
         self._due = asyncio.Event()
         self._unsettled = 0
-        self._static_id = static_id
-        self._fenced = 0
-        self._fenced_epoch = 0
+        self._fenced = FencedAssignments(static_id, ledger)
         self.committed = 0
         """Records settled by commits since the start."""
         self.last_progress = clock.monotonic()
@@ -128,7 +123,7 @@ class Committer:
                     # The group has moved on: whoever owns these now does this work again.
                     _log.info(log_events.COMMIT_FENCED, partitions=len(due))
                     self._observer.commit_failed("fenced")
-                    self._count_fenced()
+                    self._fenced.count()
                     return False
                 except Denied as error:
                     raise AccessDenied(
@@ -175,21 +170,8 @@ class Committer:
             task.cancel()
         task.result()
 
-    def _count_fenced(self) -> None:
-        """Two members with one static id throw each other out without end, and neither commits."""
-        if self._fenced_epoch == self._ledger.newest:
-            return
-        self._fenced_epoch = self._ledger.newest
-        self._fenced += 1
-        if self._static_id is not None and self._fenced >= _FENCED_MOST:
-            raise Misconfigured(
-                f"the group refused the commits of {self._fenced} assignments in a row: another "
-                f"process runs as group_instance_id {self._static_id!r}, too; give each member one "
-                "of its own"
-            )
-
     def _settled(self, due: dict[Partition, _Due]) -> None:
-        self._fenced = 0
+        self._fenced.forget()
         records = 0
         for tracker, at, prefix in due.values():
             records += prefix - tracker.settled

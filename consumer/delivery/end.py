@@ -1,9 +1,14 @@
-"""The last line of the log: how the service ended, and what to do about it."""
+"""The end of the service: its clients are stopped, and the log says why and what to do."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 import structlog
 
 from consumer.errors import exit_code
 from consumer.telemetry import log_events
+from runtime.clock import Clock, wait_all
 from runtime.errors import QuotableError
 
 _log = structlog.get_logger("consumer")
@@ -26,3 +31,17 @@ def log_end(error: BaseException | None, *, joined: bool, **counts: int) -> None
         _log.error(log_events.FAILED, **facts, **counts)
     else:
         _log.error(log_events.NOT_STARTED, **facts)
+
+
+async def ended(
+    clock: Clock, stopping: Iterable[Coroutine[Any, Any, None]], within_s: float
+) -> list[BaseException]:
+    """Let these end side by side, and cancel what is late; give what they raised."""
+    tasks = [asyncio.ensure_future(one) for one in stopping]
+    for late in await wait_all(clock, tasks, within_s):
+        late.cancel()
+    return [
+        error
+        for task in tasks
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None
+    ]

@@ -79,6 +79,10 @@ class OffsetTracker:
         if not self._unfinished and (self._position is None or position > self._position):
             self._position = position
 
+    def unfinished(self) -> Iterator[int]:
+        """Delivered and not finished, the oldest first. Not to be changed meanwhile."""
+        return (offset for offset in self._unfinished if offset not in self._finished)
+
     @property
     def position(self) -> int | None:
         """The offset to commit: after the finished prefix. None before the first record."""

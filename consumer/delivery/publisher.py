@@ -1,32 +1,24 @@
 """Events and dead letters onto their topics: each record's outcome, acknowledged."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import msgspec
 import structlog
 
-from consumer.dead_letters import Reason, Stage, make_dead_letter
+from consumer.delivery.sending import OutcomeSender
 from consumer.errors import PublishTimedOut
 from consumer.options import PublishLimits
-from consumer.records import Emit, Published, Record
+from consumer.records import Published, Record, Skip
 from consumer.telemetry import log_events
 from runtime.clock import Clock, sleep, wait_all
-from runtime.errors import AccessDenied, Misconfigured, ServiceError
-from runtime.kafka.errors import (
-    Denied,
-    KafkaFault,
-    ProducerLost,
-    RecordRefused,
-    RecordTooLarge,
-    TopicMissing,
-)
+from runtime.errors import ServiceError
+from runtime.kafka.errors import KafkaFault, ProducerLost
 from runtime.kafka.options import KafkaOptions
-from runtime.kafka.protocol import Brokers, Headers, KafkaProducer
+from runtime.kafka.protocol import Brokers, KafkaProducer
 from runtime.kafka.unread import abandon
 from schemas import DeadLetter
-from schemas.headers import dead_letter_headers, trace_context, with_trace_context
 
 _log = structlog.get_logger("consumer")
 
@@ -38,8 +30,6 @@ _STOP_S = 5.0
 """For a producer that was replaced to send what it still holds."""
 _CANCEL_S = 1.0
 """For a send that was cancelled at the deadline to end."""
-_OVERHEAD = 128
-"""Bytes that a record batch and a record's own lengths add, rounded up."""
 
 
 class Receipt(msgspec.Struct, eq=False):
@@ -55,6 +45,8 @@ class Receipt(msgspec.Struct, eq=False):
     """Why something isn't acknowledged; ends the service once the rest is settled."""
     last_fault: str | None = None
     """What a send last failed with, and was then tried again."""
+    skipped: list[Skip] = msgspec.field(default_factory=list)
+    """Records that are no posts, and settled. Exactly-once only: else they settle by themselves."""
 
 
 _Item = tuple[Record, Published]
@@ -70,12 +62,9 @@ class Publisher:
         limits: PublishLimits,
         clock: Clock,
         *,
-        model: Callable[[], str | None] = lambda: None,
-        conceal: Callable[[DeadLetter], DeadLetter] = lambda dead_letter: dead_letter,
+        sender: OutcomeSender | None = None,
     ) -> None:
-        """`model` gives the model's id, for dead letters; `conceal` is told by `Service`."""
-        self._conceal = conceal
-        self._model = model
+        self._sender = sender or OutcomeSender(options)
         self._brokers = brokers
         self._options = options
         self._limits = limits
@@ -176,7 +165,7 @@ class Publisher:
     ) -> None:
         for item in items:
             try:
-                round_.sent.append((item, await self._send(producer, item[1])))
+                round_.sent.append((item, await self._sender.send(producer, item[1])))
             except Exception as error:  # noqa: BLE001 - `fault` reads whatever the client raises
                 fault = producer.fault(error)
                 round_.not_sent += 1
@@ -197,65 +186,14 @@ class Publisher:
 
     def _failed(self, item: _Item, fault: KafkaFault, again: list[_Item], receipt: Receipt) -> None:
         record, outcome = item
-        topic = self._topic(outcome)
-        match fault:
-            case RecordRefused() if not isinstance(outcome, DeadLetter):
-                large = isinstance(fault, RecordTooLarge)
-                name = Reason.TOO_LARGE if large else Reason.REFUSED_BY_BROKER
-                poison = make_dead_letter(
-                    record, Stage.PUBLISH, name, str(fault), model=self._model()
-                )
-                again.append((record, _traced_as(outcome, poison)))
-            case RecordRefused():
-                advice = (
-                    "raise that topic's max.message.bytes above the input topics' by 16 KiB for "
-                    "the headers"
-                    if isinstance(fault, RecordTooLarge)
-                    else "the topic must take any record: no compaction, no policy"
-                )
-                receipt.error = Misconfigured(
-                    f"the dead-letter topic {topic} refuses the record of {record.topic}-"
-                    f"{record.partition} at offset {record.offset} ({fault}); it stays "
-                    f"uncommitted; {advice}, and start again"
-                )
-            case TopicMissing():
-                receipt.error = Misconfigured(
-                    f"the topic {topic} doesn't exist: `emostream topics create` makes it"
-                )
-            case Denied():
-                receipt.error = AccessDenied(
-                    f"the brokers refuse to let us write to {topic}: {fault}; grant WRITE on it, "
-                    "or correct the credentials"
-                )
-            case _:
+        match self._sender.failed(record, outcome, fault):
+            case ServiceError() as error:
+                receipt.error = error
+            case None:
                 receipt.last_fault = str(fault)
                 again.append(item)
-
-    async def _send(self, producer: KafkaProducer, outcome: Published) -> asyncio.Future[Any]:
-        if isinstance(outcome, DeadLetter):
-            outcome = self._conceal(outcome)
-            return await producer.send(
-                self._options.dlq_topic,
-                key=outcome.key,
-                value=outcome.value,
-                headers=dead_letter_headers(outcome),
-            )
-        most = self._options.max_request_bytes
-        if len(outcome.value) > most // 2:
-            size = _size(outcome.key, outcome.value, outcome.headers)
-            if size > most:
-                raise RecordTooLarge(f"the event takes {size} bytes, {most} are allowed")
-        return await producer.send(
-            self._options.output_topic,
-            key=outcome.key,
-            value=outcome.value,
-            headers=outcome.headers,
-        )
-
-    def _topic(self, outcome: Published) -> str:
-        if isinstance(outcome, DeadLetter):
-            return self._options.dlq_topic
-        return self._options.output_topic
+            case dead_letter:
+                again.append((record, dead_letter))
 
     async def _renew(self, old: KafkaProducer) -> None:
         """Replace `old`, unless another batch has done it, or no broker is there for it."""
@@ -306,18 +244,3 @@ def _acknowledged(item: _Item, receipt: Receipt) -> None:
         receipt.dead_letters.append(outcome)
     else:
         receipt.events.append(record)
-
-
-def _traced_as(event: Emit, poison: DeadLetter) -> DeadLetter:
-    """Hand the event's trace context on: where tracing is on, it names our span."""
-    headers = with_trace_context(poison.headers, trace_context(event.headers))
-    return msgspec.structs.replace(poison, headers=headers)
-
-
-def _size(key: bytes | None, value: bytes, headers: Headers) -> int:
-    return (
-        _OVERHEAD
-        + len(key or b"")
-        + len(value)
-        + sum(len(name) + len(content or b"") + 10 for name, content in headers)
-    )

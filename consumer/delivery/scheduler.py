@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 from consumer.dead_letters import Stage, counts_for_fuse
 from consumer.delivery.batcher import Batch, Batcher
-from consumer.delivery.committer import Committer
 from consumer.delivery.fuse import Fuse
+from consumer.delivery.guarantee import Guarantee
 from consumer.delivery.in_flight import InFlight
 from consumer.delivery.isolation import Isolation
-from consumer.delivery.publisher import Publisher, Receipt
+from consumer.delivery.publisher import Receipt
 from consumer.delivery.traced import TracedSends, context_of
 from consumer.options import BatchLimits
 from consumer.processor import RecordProcessor
-from consumer.records import Outcome, Published, Record, Skip
+from consumer.records import Outcome, Record, Skip
 from consumer.telemetry.observer import Observer
 from consumer.tracing import BatchTrace, Tracing
 from runtime.clock import Clock, Timer, wait_all
@@ -78,7 +78,9 @@ class Scheduler:
     """Starts batches while there are places for their posts; publishes each post when it is done.
 
     A place is taken by a post, not by a batch: one whose answer takes long holds its own alone.
-    What the analysis finishes in one turn of the event loop is published together.
+    What the analysis finishes in one turn of the event loop is published together. Where each
+    partition's outcomes are settled in order, places are free when the outcomes are known: those
+    behind a post that takes long wait without one.
     """
 
     def __init__(
@@ -86,8 +88,7 @@ class Scheduler:
         *,
         processor: RecordProcessor,
         batcher: Batcher,
-        publisher: Publisher,
-        committer: Committer,
+        guarantee: Guarantee,
         in_flight: InFlight,
         fuse: Fuse,
         limits: BatchLimits,
@@ -100,8 +101,7 @@ class Scheduler:
         self._tracing = tracing
         self._processor = processor
         self._batcher = batcher
-        self._publisher = publisher
-        self._committer = committer
+        self._guarantee = guarantee
         self._in_flight = in_flight
         self._fuse = fuse
         self._limits = limits
@@ -249,9 +249,11 @@ class Scheduler:
     def _analysed(self, task: asyncio.Task[None]) -> None:
         run = self._analysing.pop(task)
         assert run.isolation is not None
-        if run.isolation.left:
+        left = run.isolation.left
+        if left:
             run.end_trace(_why_cut_short(task))
-        self._let_go(run.isolation.left)
+        self._guarantee.give_up(left)
+        self._let_go(left)
         self._release(run)  # of a batch that was cut short: too little to judge by
         self._ended(task)
 
@@ -262,50 +264,62 @@ class Scheduler:
         if not ready:
             return
         self.last_finish = self._clock.monotonic()
-        items = [item for item in ready if not isinstance(item.outcome, Skip)]
-        judged, self._judged = self._judged, []
-        if not self._failed:
-            try:
-                for records, poison in judged:
-                    self._fuse.add(records, poison)
-            except Exception as error:  # noqa: BLE001 - FuseBlown; anything else ends it as well
-                self._fail(error)
+        self._judge()
         if self._failed:  # neither published nor committed: it comes again
             for item in ready:
                 item.run.end_trace("abandoned")
+            self._guarantee.give_up(item.record for item in ready)
             self._let_go(item.record for item in ready)
             return
+        if self._guarantee.by_partition:
+            by_epoch: dict[int, list[_Item]] = {}
+            for item in ready:
+                by_epoch.setdefault(item.record.epoch, []).append(item)
+            for items in by_epoch.values():
+                self._publish_soon(items)
+            self._free_places(len(ready))
+            return
+        items = [item for item in ready if not isinstance(item.outcome, Skip)]
         if len(items) < len(ready):
             self._skip([item for item in ready if isinstance(item.outcome, Skip)])
         if items:
-            task = asyncio.get_running_loop().create_task(self._publish(items))
-            self._publishing[task] = items
-            task.add_done_callback(self._published)
+            self._publish_soon(items)
+
+    def _judge(self) -> None:
+        judged, self._judged = self._judged, []
+        if self._failed:
+            return
+        try:
+            for records, poison in judged:
+                self._fuse.add(records, poison)
+        except Exception as error:  # noqa: BLE001 - FuseBlown; anything else ends it as well
+            self._fail(error)
+
+    def _publish_soon(self, items: list[_Item]) -> None:
+        task = asyncio.get_running_loop().create_task(self._publish(items))
+        self._publishing[task] = items
+        task.add_done_callback(self._published)
 
     def _skip(self, items: list[_Item]) -> None:
         for item in items:
             if item.run.trace is not None:
                 item.run.trace.skipped(1)
-        self._committer.finish(item.record for item in items)
-        for rule, count in Counter(
-            item.outcome.rule for item in items if isinstance(item.outcome, Skip)
-        ).items():
-            self._observer.skipped(rule, count)
+        self._guarantee.finish(item.record for item in items)
+        self._count_skipped(item.outcome for item in items if isinstance(item.outcome, Skip))
         self._acknowledged(items)
         self._let_go(item.record for item in items)
 
+    def _count_skipped(self, skipped: Iterable[Skip]) -> None:
+        for rule, count in Counter(one.rule for one in skipped).items():
+            self._observer.skipped(rule, count)
+
     async def _publish(self, items: list[_Item]) -> None:
-        outcomes: list[Published] = []
-        for item in items:
-            assert not isinstance(item.outcome, Skip)
-            outcomes.append(item.outcome)
         records = [item.record for item in items]
+        outcomes = [item.outcome for item in items]
         if self._tracing is None:
-            receipt = await self._publisher.publish(records, outcomes)
+            receipt = await self._guarantee.publish(records, outcomes)
         else:
             receipt = await self._publish_traced(items, records, outcomes)
-        # Acknowledged, both: only now may their offsets settle.
-        self._committer.finish((*receipt.events, *receipt.dead_lettered))
         self.published += len(receipt.events)
         self.dead_letters += len(receipt.dead_lettered)
         if receipt.events:
@@ -314,14 +328,21 @@ class Scheduler:
         for dead_letter in receipt.dead_letters:
             self._observer.dead_letter(dead_letter.stage, dead_letter.class_name)
             late_poison += dead_letter.stage == Stage.PUBLISH
+        if receipt.skipped:
+            self._count_skipped(receipt.skipped)
         if receipt.error is not None:
             raise receipt.error
         if late_poison:
             self._fuse.add(0, late_poison)
-        self._acknowledged(items)
+        settled = len(receipt.events) + len(receipt.dead_lettered) + len(receipt.skipped)
+        if settled == len(items):
+            self._acknowledged(items)
+        else:  # their partition is lost
+            for item in items:
+                item.run.end_trace("abandoned")
 
     async def _publish_traced(
-        self, items: list[_Item], records: list[Record], outcomes: list[Published]
+        self, items: list[_Item], records: list[Record], outcomes: list[Outcome]
     ) -> Receipt:
         traces = [item.run.trace for item in items]
         sends = TracedSends(
@@ -330,7 +351,7 @@ class Scheduler:
             if trace is not None  # each has one, where tracing is on
         )
         try:
-            receipt = await self._publisher.publish(records, sends.outcomes)
+            receipt = await self._guarantee.publish(records, sends.outcomes)
         except BaseException as error:
             sends.end(error)
             raise
@@ -350,7 +371,12 @@ class Scheduler:
         if why := _why_cut_short(task):
             for item in items:
                 item.run.end_trace(why)
-        self._let_go(item.record for item in items)
+        records = tuple(item.record for item in items)
+        if self._guarantee.by_partition:  # their places are free since their outcomes are known
+            self._in_flight.release(records)
+            self._free_places(0)
+        else:
+            self._let_go(records)
         self._ended(task)
 
     # Both.
@@ -360,8 +386,11 @@ class Scheduler:
         records = tuple(records)
         if not records:
             return
-        self._places_taken -= len(records)
         self._in_flight.release(records)
+        self._free_places(len(records))
+
+    def _free_places(self, places: int) -> None:
+        self._places_taken -= places
         if not self._closed:
             self._on_room()
             self.pump()
@@ -405,6 +434,9 @@ class Scheduler:
             left = deadline - self._clock.monotonic()
             if left <= 0 or (unless is not None and unless.done()):
                 return False
+            if all(task.done() for task in waited):
+                await asyncio.sleep(0)  # what forgets them is called in the next turn
+                continue
             if unless is None:
                 await wait_all(self._clock, waited, left)
                 continue

@@ -10,17 +10,17 @@ import structlog
 from consumer.checks import check
 from consumer.delivery.batcher import Batcher
 from consumer.delivery.checks import check_kafka
-from consumer.delivery.committer import Committer
-from consumer.delivery.end import log_end
+from consumer.delivery.end import ended, log_end
 from consumer.delivery.fuse import Fuse
 from consumer.delivery.in_flight import InFlight
+from consumer.delivery.kinds import make_guarantee
 from consumer.delivery.log_ends import LogEnds
 from consumer.delivery.offsets import Ledger
 from consumer.delivery.partition_states import partition_states
 from consumer.delivery.poller import Poller
-from consumer.delivery.publisher import Publisher
 from consumer.delivery.retention import taken_away_before
 from consumer.delivery.scheduler import LAST_ACKS_S, Scheduler
+from consumer.delivery.sending import OutcomeSender
 from consumer.delivery.topic_watch import VERIFY_S, TopicWatch
 from consumer.delivery.watchdog import Watchdog
 from consumer.errors import FuseBlown, Stuck, exit_code
@@ -97,26 +97,23 @@ class Service:
         self._ledger = Ledger()
         self._in_flight = InFlight(limits.in_flight)
         self._batcher = Batcher(limits.batch)
-        self._committer = Committer(
-            self._ledger,
-            limits.commit,
-            clock=clock,
-            observer=observer,
-            static_id=options.group_instance_id,
-        )
-        self._publisher = Publisher(
+        self._guarantee = make_guarantee(
             self._brokers,
             options,
-            limits.publish,
-            clock,
-            model=lambda: processor.model,
-            conceal=conceal,
+            limits,
+            sender=OutcomeSender(options, model=lambda: processor.model, conceal=conceal),
+            ledger=self._ledger,
+            in_flight=self._in_flight,
+            batcher=self._batcher,
+            clock=clock,
+            observer=observer,
+            watch=self._topics,
+            on_failure=self._fail,
         )
         self._scheduler = Scheduler(
             processor=processor,
             batcher=self._batcher,
-            publisher=self._publisher,
-            committer=self._committer,
+            guarantee=self._guarantee,
             in_flight=self._in_flight,
             fuse=Fuse(limits.fuse),
             limits=limits.batch,
@@ -178,7 +175,7 @@ class Service:
         """Say how it is doing."""
         now = self._clock.monotonic()
         poller, oldest = self._poller, self._ledger.oldest
-        finished = max(self._committer.last_progress, self._scheduler.last_finish)
+        finished = max(self._guarantee.last_progress, self._scheduler.last_finish)
         return Snapshot(
             phase=self._phase,
             partitions=tuple(self._partition_states()),
@@ -195,7 +192,7 @@ class Service:
             consumed=poller.consumed if poller else 0,
             published=self._scheduler.published,
             dead_letters=self._scheduler.dead_letters,
-            committed=self._committer.committed,
+            committed=self._guarantee.committed,
         )
 
     # What the consumer calls (`RebalanceListener`).
@@ -214,7 +211,8 @@ class Service:
             await self._begin(partitions)
 
     async def _begin(self, partitions: frozenset[Partition]) -> None:
-        self._ledger.assign(partitions)
+        if self._consumer is not None:
+            await self._guarantee.assigned(self._consumer, partitions)
         self._joined = True
         if self._poller is not None:
             self._poller.reassigned()
@@ -302,7 +300,7 @@ class Service:
         while True:
             try:
                 consumer = await self._connect()
-                await self._publisher.start()
+                await self._guarantee.start()
             except Denied as error:
                 advice = "" if "kafka.sasl" in str(error) else "; correct the credentials"
                 raise AccessDenied(f"the brokers refuse us: {error}{advice}") from error
@@ -330,7 +328,7 @@ class Service:
         assert self._poller is not None
         consumer.subscribe(self)
         self._background.start("poller", self._poller.run(consumer, self._on_round))
-        self._background.start("committer", self._committer.run(consumer))
+        self._background.start("committer", self._guarantee.run(consumer))
 
     # While running.
 
@@ -355,6 +353,8 @@ class Service:
         if self._clock.monotonic() - poller.last_delivery < quiet_s:
             return False
         states = self._partition_states()
+        if self._consumer is not None and len(states) < len(self._consumer.assignment()):
+            return False  # some are still to begin
         return bool(states) and all(state.lag == 0 for state in states)
 
     async def _finish(self) -> None:
@@ -367,17 +367,19 @@ class Service:
         consumer, started = self._consumer, self._clock.monotonic()
         ours = partitions & self._ledger.partitions()
         if not ours or consumer is None:
+            await self._guarantee.let_go(partitions)
             return
         epochs = {epoch for one in ours if (epoch := self._ledger.epoch(one)) is not None}
         self._in_flight.release(self._batcher.drop(epochs))
         await self._scheduler.drain(within_s, epochs=epochs)
         if not self._abandoned.is_set():
             try:
-                await self._committer.commit(consumer, ours, within_s=LAST_COMMIT_S)
+                await self._guarantee.commit(consumer, ours, within_s=LAST_COMMIT_S)
             except ServiceError as error:
                 self._fail(error)
         # Whatever finishes from here on finds no tracker: it is no longer ours to commit.
         abandoned = self._ledger.lose(ours)
+        await self._guarantee.let_go(partitions)
         seconds = self._clock.monotonic() - started
         _log.info(
             log_events.PARTITIONS_REVOKED,
@@ -389,6 +391,10 @@ class Service:
 
     def _current(self) -> KafkaConsumer | None:
         return self._consumer
+
+    def _topics(self) -> TopicWatch:
+        assert self._watch is not None, "it is there before the group is joined"
+        return self._watch
 
     def _on_created_again(self, partitions: frozenset[Partition]) -> bool:
         """What was read of the old topic says nothing about the new one: begin at its start."""
@@ -414,7 +420,8 @@ class Service:
         assert old is not None
         self._observer.consumer_restarted()
         await self._background.cancel("poller", "committer", "retention", "verify")
-        await self._let_go(self._ledger.partitions(), self._limits.drain.revoke_s)
+        held = old.assignment() | self._ledger.partitions()
+        await self._let_go(held, self._limits.drain.revoke_s)
         await old.stop(timeout_s=_DISCONNECT_S)
         try:
             self._join(await self._connect())
@@ -465,22 +472,18 @@ class Service:
         if self._consumer is None or self._abandoned.is_set():
             return
         try:
-            await self._committer.commit(self._consumer, within_s=max(1.0, within_s))
+            await self._guarantee.commit(self._consumer, within_s=max(1.0, within_s))
         except ServiceError as error:
             self._fail(error)
 
     async def _disconnect(self, within_s: float) -> None:
         """Leave the group and end the producer, both at once: neither waits for the other."""
         within_s = max(1.0, within_s)
-        publisher_stops = self._publisher.stop(timeout_s=within_s)
-        leaving: list[asyncio.Future[None]] = [asyncio.ensure_future(publisher_stops)]
+        leaving = [self._guarantee.stop(timeout_s=within_s)]
         if self._consumer is not None:
-            leaving.append(asyncio.ensure_future(self._consumer.stop(timeout_s=within_s)))
-        for late in await wait_all(self._clock, leaving, within_s + 1.0):
-            late.cancel()
-        for task in leaving:
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                self._fail(error)
+            leaving.append(self._consumer.stop(timeout_s=within_s))
+        for error in await ended(self._clock, leaving, within_s + 1.0):
+            self._fail(error)
 
     def _log_end(self) -> None:
         if isinstance(self.error, FuseBlown):
@@ -490,7 +493,7 @@ class Service:
             joined=self._ever_joined,
             published=self._scheduler.published,
             dead_letters=self._scheduler.dead_letters,
-            committed=self._committer.committed,
+            committed=self._guarantee.committed,
         )
 
     def _partition_states(self) -> list[PartitionState]:

@@ -70,6 +70,10 @@ class TopicWatch:
         self._on_created_again = on_created_again
         self._observer = observer
         self._lock = asyncio.Lock()  # an older answer must not come after a newer one
+        self._asked = 0
+        """Questions about topics that were begun."""
+        self._facts: dict[str, TopicFacts] = {}
+        """What the last one was answered with."""
         self._known: dict[str, TopicFacts] = {}
         self._missing: dict[str, int] = {}
 
@@ -110,6 +114,27 @@ class TopicWatch:
         while not await self._verify():
             await sleep(self._clock, _VERIFY_AGAIN_S)
 
+    async def same_topic(self, topic: str) -> bool:
+        """Whether what was read of an input topic until now is of the one that is there.
+
+        Asks the brokers, once for all who want to know it at the same time. Where the topic is
+        another one by now, its partitions are to be read from their start, as with `look`.
+
+        Raises:
+            KafkaFault: no broker answers.
+        """
+        before = self._asked
+        async with self._lock:
+            if (consumer := self._current()) is None:
+                return False
+            if self._asked == before:
+                # The outputs, too: no answer at all means brokers too old to tell.
+                await self._ask(consumer, self._outputs, timeout_s=_VERIFY_WITHIN_S)
+            facts, known = self._facts, self._known.get(topic)
+        if not facts:
+            return True
+        return known is not None and topic in facts and facts[topic].id in {known.id, ""}
+
     async def _verify(self) -> bool:
         async with self._lock:
             consumer = self._current()
@@ -148,7 +173,9 @@ class TopicWatch:
     ) -> dict[str, TopicFacts]:
         """Ask what the input topics (and others) are, and compare them with what they were."""
         inputs = {*self._inputs, *(topic for topic, _ in consumer.assignment())}
+        self._asked += 1
         facts = await consumer.topic_facts({*inputs, *also}, timeout_s=timeout_s)
+        self._facts = facts
         for topic in sorted(inputs & facts.keys()):
             known, now = self._known.get(topic), facts[topic]
             if known is None or now.id:

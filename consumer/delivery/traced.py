@@ -5,7 +5,7 @@ from contextvars import Context, copy_context
 
 import msgspec
 
-from consumer.records import Emit, Published, Record
+from consumer.records import Emit, Outcome, Record, Skip
 from consumer.tracing import BatchTrace, SendTrace, current_batch
 from schemas import DeadLetter
 from schemas.headers import TRACE_CONTEXT, EventHeaders, with_trace_context
@@ -21,10 +21,13 @@ def context_of(batch: BatchTrace) -> Context:
 class TracedSends:
     """What is published together: spans by batch and topic, and each outcome's trace context."""
 
-    def __init__(self, items: Iterable[tuple[BatchTrace, Record, Published]]) -> None:
+    def __init__(self, items: Iterable[tuple[BatchTrace, Record, Outcome]]) -> None:
         items = tuple(items)
         groups: dict[tuple[int, bool], tuple[BatchTrace, list[Record]]] = {}
         for batch, record, outcome in items:
+            if isinstance(outcome, Skip):
+                batch.skipped(1)
+                continue
             key = id(batch), isinstance(outcome, DeadLetter)
             groups.setdefault(key, (batch, []))[1].append(record)
         sends: dict[tuple[int, bool], SendTrace] = {
@@ -32,8 +35,12 @@ class TracedSends:
             for key, (batch, records) in groups.items()
         }
         self._sends: Sequence[SendTrace] = tuple(sends.values())
-        self.outcomes: list[Published] = [
-            _carrying(outcome, sends[id(batch), isinstance(outcome, DeadLetter)].headers(record))
+        self.outcomes: list[Outcome] = [
+            outcome
+            if isinstance(outcome, Skip)
+            else _carrying(
+                outcome, sends[id(batch), isinstance(outcome, DeadLetter)].headers(record)
+            )
             for batch, record, outcome in items
         ]
         """What is to be published, in the items' order."""
@@ -44,7 +51,7 @@ class TracedSends:
             send.end(None if error is None else type(error).__name__)
 
 
-def _carrying(outcome: Published, trace: EventHeaders) -> Published:
+def _carrying(outcome: Emit | DeadLetter, trace: EventHeaders) -> Emit | DeadLetter:
     if isinstance(outcome, Emit):
         own = tuple(header for header in outcome.headers if header[0] not in TRACE_CONTEXT)
         return msgspec.structs.replace(outcome, headers=(*own, *trace))

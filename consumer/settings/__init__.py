@@ -12,7 +12,7 @@ from pathlib import Path
 from consumer.settings._model import Cache, Model, Tasks
 from consumer.settings._second import Second
 from consumer.settings._servers import ModelServers
-from consumer.settings._service import Batch, Drain, Fuse, InFlight
+from consumer.settings._service import Batch, Delivery, Drain, Fuse, InFlight
 from consumer.settings._settings import Settings
 from consumer.settings._topics import Fields, Input, Output
 from runtime import settings as _runtime
@@ -20,6 +20,7 @@ from runtime import settings as _runtime
 __all__ = [
     "Batch",
     "Cache",
+    "Delivery",
     "Drain",
     "Fields",
     "Fuse",

@@ -1,11 +1,12 @@
 """How the service works: batches, memory, stopping, and what it tells the operator."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from consumer.options import BatchLimits, DrainBudget, FuseLimits, InFlightLimits
+from runtime.kafka.options import TRANSACTION_TIMEOUT_S, Guarantee
 from runtime.settings.section import Section
 
 _BATCH = BatchLimits()
@@ -46,6 +47,26 @@ class Drain(Section):
     """Seconds to finish when partitions move; every member of the group waits for it."""
     stop_s: Annotated[float, Field(ge=0, le=3600)] = _DRAIN.stop_s
     """Seconds to finish after SIGTERM; below what the platform waits before SIGKILL."""
+
+
+class Delivery(Section):
+    """How often a post's event may come: at least once, or exactly once by Kafka transactions."""
+
+    guarantee: Guarantee = "at-least-once"
+    """At-least-once repeats after a crash; exactly-once doesn't, at a price (docs/delivery.md)."""
+    transactional_id_prefix: str = ""
+    """Begins the transactional ids, which access rights name; empty takes `input.group_id`."""
+    transaction_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = TRANSACTION_TIMEOUT_S
+    """Seconds until the brokers abort what a crashed member left open; readers wait so long."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.transactional_id_prefix and self.guarantee != "exactly-once":
+            raise ValueError(
+                "transactional_id_prefix is set, and there are no transactions: set guarantee ="
+                ' "exactly-once", or leave it out'
+            )
+        return self
 
 
 class Fuse(Section):

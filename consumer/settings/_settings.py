@@ -7,7 +7,7 @@ from pydantic import model_validator
 from consumer.checks import check
 from consumer.options import BatchLimits, DrainBudget, FuseLimits, InFlightLimits, ServiceLimits
 from consumer.settings._model import Cache, Model, Tasks
-from consumer.settings._service import Batch, Drain, Fuse, InFlight
+from consumer.settings._service import Batch, Delivery, Drain, Fuse, InFlight
 from consumer.settings._topics import Input, Output
 from emollm.tasks import EI_REG, TASKS, V_REG
 from runtime.errors import Misconfigured
@@ -35,6 +35,7 @@ class Settings(Document):
     in_flight: InFlight = InFlight()
     cache: Cache = Cache()
     drain: Drain = Drain()
+    delivery: Delivery = Delivery()
     fuse: Fuse = Fuse()
     http: Http = Http()
     log: Log = Log()
@@ -81,7 +82,7 @@ class Settings(Document):
 
     def kafka_options(self, security: dict[str, Any]) -> KafkaOptions:
         """Where posts come from and events go; `security` is what `client_security` made."""
-        kafka, source, output = self.kafka, self.input, self.output
+        kafka, source, output, delivery = self.kafka, self.input, self.output, self.delivery
         return KafkaOptions(
             bootstrap=kafka.bootstrap,
             group_id=source.group_id,
@@ -100,6 +101,9 @@ class Settings(Document):
             request_timeout_s=kafka.request_timeout_s,
             compression=output.compression,
             max_request_bytes=output.max_event_bytes,
+            guarantee=delivery.guarantee,
+            transactional_id_prefix=delivery.transactional_id_prefix,
+            transaction_timeout_s=delivery.transaction_timeout_s,
         )
 
     def service_limits(self) -> ServiceLimits:

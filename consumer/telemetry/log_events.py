@@ -79,6 +79,22 @@ COMMIT_FENCED = _event(
 COMMIT_RETRIED = _event("commit_retried", "A commit failed and is tried again.")
 COMMIT_FAILED = _event("commit_failed", "A commit was given up; the next one carries its work.")
 
+# ---- transactions, with exactly-once
+
+TRANSACTION_ABORTED = _event(
+    "transaction_aborted", "A transaction failed and was undone; its records are tried again."
+)
+TRANSACTION_FENCED = _event(
+    "transaction_fenced",
+    "Another member writes for this partition now, or the brokers ended its transaction: dropped.",
+)
+PARTITION_NOT_BEGUN = _event(
+    "partition_not_begun", "A partition's producer does not start, so it isn't read; tried again."
+)
+PARTITION_BEGINS_AGAIN = _event(
+    "partition_begins_again", "A partition is read again from its committed offset, for `reason`."
+)
+
 # ---- the way of a batch
 
 FETCH_FAILED = _event("fetch_failed", "The brokers gave no records, this time.")

@@ -169,6 +169,19 @@ class Meter(Collector):
         """Count it by kind."""
         self._add(m.COMMIT_FAILURES, kind)
 
+    def transaction_committed(self, records: int, seconds: float) -> None:  # noqa: ARG002
+        """Count it, and its time."""
+        self._add(m.TRANSACTIONS, "committed")
+        self._histograms[m.TRANSACTION_SECONDS.name].observe(seconds)
+
+    def transaction_aborted(self) -> None:
+        """Count it."""
+        self._add(m.TRANSACTIONS, "aborted")
+
+    def transaction_fenced(self) -> None:
+        """Count it."""
+        self._add(m.TRANSACTIONS, "fenced")
+
     def rebalanced(self, assigned: int) -> None:  # noqa: ARG002 - the snapshot has the number
         """Count it."""
         self._add(m.REBALANCES)
@@ -381,6 +394,7 @@ _KNOWN_LABELS: dict[m.Metric, tuple[tuple[str, ...], ...]] = {
     m.SPANS_DROPPED: tuple((reason,) for reason in ("queue_full", "failed", "abandoned")),
     m.PAUSES: tuple((reason,) for reason in get_args(PauseReason)),
     m.COMMIT_FAILURES: tuple((kind,) for kind in get_args(CommitFailure)),
+    m.TRANSACTIONS: (("committed",), ("aborted",), ("fenced",)),
     m.ANSWERS: (("cache",), ("shared",), ("model",)),
     m.REGISTRY_REQUESTS: tuple((outcome,) for outcome in get_args(Outcome)),
 }

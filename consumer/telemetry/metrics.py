@@ -244,6 +244,19 @@ COMMIT_FAILURES = Metric(
     "Commits given up: `fenced` (the partitions moved, harmless) or `error`.",
     ("kind",),
 )
+TRANSACTIONS = Metric(
+    "emostream_transactions_total",
+    "counter",
+    "Kafka transactions of exactly-once by outcome: `committed`, `aborted` (its records are tried "
+    "again) or `fenced` (another member writes for the partition by now).",
+    ("outcome",),
+)
+TRANSACTION_SECONDS = Metric(
+    "emostream_transaction_seconds",
+    "histogram",
+    "From a transaction's begin to its commit.",
+    buckets=_SECONDS,
+)
 RESTARTS = Metric(
     "emostream_consumer_restarts_total",
     "counter",

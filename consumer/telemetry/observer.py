@@ -41,6 +41,15 @@ class Observer(Protocol):
     def commit_failed(self, kind: CommitFailure) -> None:
         """A commit was given up."""
 
+    def transaction_committed(self, records: int, seconds: float) -> None:
+        """A transaction that settles so many records was committed, so long after it began."""
+
+    def transaction_aborted(self) -> None:
+        """A transaction failed, and was or will be undone."""
+
+    def transaction_fenced(self) -> None:
+        """A partition has another owner by now, or the brokers ended its transaction."""
+
     def rebalanced(self, assigned: int) -> None:
         """The group gave this member `assigned` partitions."""
 
@@ -94,6 +103,15 @@ class NullObserver:
         """Ignore."""
 
     def commit_failed(self, kind: CommitFailure) -> None:
+        """Ignore."""
+
+    def transaction_committed(self, records: int, seconds: float) -> None:
+        """Ignore."""
+
+    def transaction_aborted(self) -> None:
+        """Ignore."""
+
+    def transaction_fenced(self) -> None:
         """Ignore."""
 
     def rebalanced(self, assigned: int) -> None:

@@ -21,8 +21,9 @@ def doctor(
 
     Where something is wrong, the line says what to change.
 
-    Changes nothing and joins no group. Exit status 0 when all is well, 1 when something isn't, 2
-    when the configuration can't be used.
+    Changes nothing and joins no group; where delivery is exactly-once, it asks for a transactional
+    id that nobody else has. Exit status 0 when all is well, 1 when something isn't, 2 when the
+    configuration can't be used.
 
     **Examples**
 

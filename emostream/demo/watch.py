@@ -35,6 +35,7 @@ async def watch(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",  # with exactly-once, what was aborted isn't an event
         fetch_max_wait_ms=50,  # a live view, not a bulk reader
     )
     await consumer.start()

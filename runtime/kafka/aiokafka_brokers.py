@@ -16,6 +16,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 
 from runtime.kafka import record_batches, unread
 from runtime.kafka.access import cluster_id, refusal
+from runtime.kafka.aiokafka_transactions import AiokafkaTransactions
 from runtime.kafka.diagnosis import diagnose
 from runtime.kafka.errors import (
     Denied,
@@ -38,6 +39,7 @@ from runtime.kafka.protocol import (
     OffsetAndMetadata,
     Partition,
     TopicFacts,
+    TransactionalProducer,
 )
 from runtime.kafka.protocol import RebalanceListener as OurListener
 from runtime.kafka.stopping import stop_consumer
@@ -249,6 +251,10 @@ class AiokafkaConsumer:
         """Offset after everything delivered; aiokafka's own `position` may wait without end."""
         return self._fetches.position(partition)
 
+    def seek(self, partition: Partition, offset: int) -> None:
+        """Read this one from an offset on."""
+        self._fetches.seek(partition, offset)
+
     def seek_to_beginning(self, partitions: Iterable[Partition]) -> None:
         """Read these from the start of their logs."""
         self._fetches.seek_to_beginning(partitions)
@@ -305,8 +311,10 @@ class AiokafkaConsumer:
 class AiokafkaProducer:
     """An idempotent producer through aiokafka."""
 
-    def __init__(self, options: KafkaOptions) -> None:
+    def __init__(self, options: KafkaOptions, **more: Any) -> None:
+        """`more` are aiokafka's keyword arguments beside the ones that every producer has."""
         self._options = options
+        self._more = more
         self._producer: Any = None
 
     async def start(self) -> None:
@@ -326,12 +334,18 @@ class AiokafkaProducer:
                 request_timeout_ms=_ms(options.request_timeout_s),
                 metadata_max_age_ms=_ms(options.metadata_max_age_s),
                 retry_backoff_ms=_RETRY_BACKOFF_MS,
+                **self._more,
                 **options.security,
             )
             await self._producer.start()
         except errors.KafkaError as error:
             await self.stop(timeout_s=1.0)
             raise await _kept_out(options, error) from error
+
+    @property
+    def client(self) -> Any:
+        """The producer of aiokafka itself, for `AiokafkaTransactions`; None before the start."""
+        return self._producer
 
     async def send(
         self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers
@@ -410,6 +424,15 @@ class AiokafkaBrokers:
     def producer(self) -> KafkaProducer:
         """Make a producer, not started."""
         return AiokafkaProducer(self._options)
+
+    def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
+        """Make a producer for transactions, not started."""
+        timeout_ms = _ms(self._options.transaction_timeout_s)
+        return AiokafkaTransactions(
+            AiokafkaProducer(
+                self._options, transactional_id=transactional_id, transaction_timeout_ms=timeout_ms
+            )
+        )
 
     async def cluster_id(self) -> str:
         """Ask the brokers, one after the other."""

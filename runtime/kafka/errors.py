@@ -5,6 +5,7 @@ KafkaFault
 │   └── RecordTooLarge
 ├── Fenced             the partitions moved: their new owner does the work
 ├── Denied             credentials or rights
+├── TransactionsRefused  the brokers forbid transactions that may take so long
 ├── GroupRefused       the group doesn't take this member, now or later
 ├── NoOffset           there is no offset to begin from, and no reset is allowed
 ├── TopicMissing       the topic doesn't exist and the broker doesn't create it
@@ -30,11 +31,18 @@ class RecordTooLarge(RecordRefused):
 
 
 class Fenced(KafkaFault):
-    """The group moved on without this member's generation: drop this commit and go on."""
+    """The group moved on without this member's generation: drop this commit and go on.
+
+    Or, of transactions: a newer producer has the transactional id, or the brokers ended it.
+    """
 
 
 class Denied(KafkaFault):
     """Authentication or authorization failed."""
+
+
+class TransactionsRefused(KafkaFault):
+    """The transaction timeout is above what the brokers allow."""
 
 
 class GroupRefused(KafkaFault):

@@ -8,6 +8,11 @@ from typing import Any, Literal
 import msgspec
 
 Compression = Literal["none", "gzip", "lz4", "zstd"]
+Guarantee = Literal["at-least-once", "exactly-once"]
+
+TRANSACTION_TIMEOUT_S = 60.0
+"""Java's default. A transaction takes milliseconds; one that its producer left open holds readers
+up for so long, unless the partition's next owner aborts it before."""
 
 REBALANCE_TIMEOUT_S = 60.0
 """Both drain budgets of the consumer (20 s) and its commit fit into it."""
@@ -47,6 +52,23 @@ class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     compression: Compression = "lz4"
     max_request_bytes: int = 1_048_576
     """An event larger than this becomes a dead letter; brokers' own default limit."""
+    guarantee: Guarantee = "at-least-once"
+    """Exactly-once publishes events, dead letters and offsets in Kafka transactions."""
+    transactional_id_prefix: str = ""
+    """Empty takes `group_id`. Members of one group have the same one, groups different ones."""
+    transaction_timeout_s: float = TRANSACTION_TIMEOUT_S
+
+    def transactional_id(self, topic: str, partition: int) -> str:
+        """Of the producer that writes what comes of this input partition, whoever owns it.
+
+        No two groups, topics or partitions share one: a topic's name holds no `/`.
+        """
+        return f"{self.transactional_id_prefix or self.group_id}/{topic}/{partition}"
+
+    @property
+    def check_id(self) -> str:
+        """A transactional id that nobody writes with: to see whether transactions are possible."""
+        return f"{self.transactional_id_prefix or self.group_id}/check"
 
     def __repr__(self) -> str:
         """All but `security`, which holds passwords."""

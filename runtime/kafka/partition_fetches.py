@@ -89,6 +89,12 @@ class PartitionFetches:
             return None
         return subscription.assignment.state_value(partition)
 
+    def seek(self, partition: Partition, offset: int) -> None:
+        """Read this one from an offset on."""
+        self._delivered.pop(partition, None)
+        self.bad_batches.pop(partition, None)
+        self._consumer.seek(TopicPartition(*partition), offset)
+
     def seek_to_beginning(self, partitions: Iterable[Partition]) -> None:
         """Read these from the start of their logs."""
         places = [TopicPartition(*partition) for partition in partitions]

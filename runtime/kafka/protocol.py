@@ -152,6 +152,9 @@ class KafkaConsumer(Protocol):
         Before the first delivery: where reading begins. Never past what `getmany` has returned.
         """
 
+    def seek(self, partition: Partition, offset: int) -> None:
+        """Read this one from an offset on. Not in the same step as a `getmany`."""
+
     def seek_to_beginning(self, partitions: Iterable[Partition]) -> None:
         """Read these from the start of their logs. Not in the same step as a `getmany`."""
 
@@ -202,6 +205,32 @@ class KafkaProducer(Protocol):
         """Send what is buffered for up to `timeout_s` seconds, then disconnect."""
 
 
+class TransactionalProducer(KafkaProducer, Protocol):
+    """A producer whose sends and offsets become visible together, or not at all.
+
+    Of all producers with one transactional id only the one that was started last can write: every
+    call of an older one fails with what `fault` reads as `Fenced`. One transaction at a time.
+    `start` aborts what an older one left open, and returns when that is done.
+    """
+
+    async def begin(self) -> None:
+        """Begin a transaction: what is sent from here on is part of it."""
+
+    async def send_offsets(
+        self, offsets: Mapping[Partition, OffsetAndMetadata], group_id: str
+    ) -> None:
+        """Make these offsets of the group part of the transaction."""
+
+    async def commit(self) -> None:
+        """Make it all visible. What was sent must be acknowledged by then.
+
+        Where this raises or is cancelled, the transaction may have been committed nevertheless.
+        """
+
+    async def abort(self) -> None:
+        """Undo it all: readers of committed records never see it."""
+
+
 class Brokers(Protocol):
     """Makes clients of one Kafka cluster."""
 
@@ -210,6 +239,9 @@ class Brokers(Protocol):
 
     def producer(self) -> KafkaProducer:
         """Make a producer, not started."""
+
+    def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
+        """Make a producer for transactions, not started."""
 
     async def cluster_id(self) -> str:
         """Give the cluster's id, the same from each of its brokers; empty where they name none.

@@ -199,6 +199,19 @@ async def test_each_custom_task_is_asked_once_and_told_where_the_model_can_not(
     assert "Sure! Happy to help." in found["task manners"].message
 
 
+async def test_with_exactly_once_it_is_told_that_transactions_are_possible(
+    bootstrap: str, names: TopicNames, tgi: FakeTgi
+) -> None:
+    delivery = {"guarantee": "exactly-once", "transactional_id_prefix": "shop"}
+    found = await findings(configured(bootstrap, names, tgi.url, delivery=delivery))
+    assert found["transactions"].state == "ok"
+    assert "begin with shop/" in found["transactions"].message
+    delivery["transaction_timeout_s"] = "4000"
+    found = await findings(configured(bootstrap, names, tgi.url, delivery=delivery))
+    assert found["transactions"].state == "bad"
+    assert "transaction.max.timeout.ms: lower it" in found["transactions"].message
+
+
 async def test_missing_rights_are_listed_and_the_rest_is_still_looked_at(
     guarded: Guarded, tgi: FakeTgi, tmp_path: Any
 ) -> None:

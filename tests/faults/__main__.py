@@ -5,6 +5,7 @@ its own; `--add` adds up their tables:
 
     python -m tests.faults --faults 1000 --slices 10 --at-once 2 --seed 1000
     python -m tests.faults --add var/faults/*.json
+    python -m tests.faults --delivery exactly-once
 """
 
 import argparse
@@ -13,9 +14,11 @@ import logging
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import structlog
 
+from runtime.kafka.options import Guarantee
 from tests.faults.faults import FAULTS
 from tests.faults.mutants import MUTANTS
 from tests.faults.plan import Log, draw, read_plan
@@ -55,6 +58,12 @@ def options() -> argparse.Namespace:
     parser.add_argument("--replay", type=Path, help="do again what this log says")
     parser.add_argument("--json", type=Path, help="where the report goes [var/faults/SEED.json]")
     parser.add_argument("--mutant", choices=("none", *MUTANTS), default="none")
+    parser.add_argument(
+        "--delivery",
+        choices=get_args(Guarantee),
+        default="at-least-once",
+        help="what the consumers promise; with exactly-once a second output is a broken promise",
+    )
     parser.add_argument("--add", type=Path, nargs="+", metavar="JSON", help="add up these reports")
     return parser.parse_args()
 
@@ -71,7 +80,7 @@ def main() -> int:
     posts = asked.posts or posts_of(asked.faults)
     if asked.slices > 1:
         each = (asked.faults // asked.slices, posts // asked.slices)
-        more = ["--pace", str(pace_s), "--mutant", asked.mutant]
+        more = ["--pace", str(pace_s), "--mutant", asked.mutant, "--delivery", asked.delivery]
         more += ["--only", *asked.only] if asked.only else []
         seeds = range(seed, seed + asked.slices)
         _FOLDER.mkdir(parents=True, exist_ok=True)
@@ -96,7 +105,7 @@ def main() -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     log = Log(path)
     try:
-        report = asyncio.run(Run(plan, log, say, mutant=asked.mutant)())
+        report = asyncio.run(Run(plan, log, say, mutant=asked.mutant, guarantee=asked.delivery)())
         log.write("report", report=report)
     finally:
         log.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.kafka.options import Guarantee
 from tests.faults.proxy import Proxy
 from tests.faults.slots import Member, Slot, configure
 
@@ -34,12 +35,19 @@ class Crew:
         *,
         static: Sequence[int],
         mutant: str,
+        guarantee: Guarantee,
     ) -> None:
         self.folder = folder
         self.clock = folder / "clock"
         self._mutant = mutant
         self.slots = [
-            Slot(number, configure(folder, number, proxy, servers, number in static), proxy)
+            Slot(
+                number,
+                configure(
+                    folder, number, proxy, servers, static=number in static, guarantee=guarantee
+                ),
+                proxy,
+            )
             for number, proxy in enumerate(proxies)
         ]
         self.started: list[Member] = []

@@ -33,11 +33,11 @@ def no_drain(setattr_: Setattr) -> None:
     ) -> bool:
         for task, run in tuple(self._analysing.items()):
             if epochs is None or any(epoch in epochs for epoch in run.epochs):
-                self._committer.finish(run.batch.records)
+                self._guarantee.finish(run.batch.records)
                 self._cancelled.add(task)
                 task.cancel()
         for task, items in tuple(self._publishing.items()):
-            self._committer.finish(item.record for item in items)
+            self._guarantee.finish(item.record for item in items)
             self._cancelled.add(task)
             task.cancel()
         await asyncio.sleep(0)

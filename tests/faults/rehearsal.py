@@ -5,8 +5,9 @@ import random
 from collections.abc import Callable
 
 from consumer.options import DrainBudget
+from runtime.kafka.options import Guarantee
 from runtime.kafka.protocol import Partition
-from tests.consumer.delivery.rig import GROUP, Rig, limits
+from tests.consumer.delivery.rig import GROUP, Rig, limits, options
 from tests.faults.verdict import Commit, Input, Output, Verdict, judge
 from tests.runtime.fake_clock import FakeClock
 from tests.runtime.kafka.fake_kafka import FakeKafka
@@ -28,7 +29,8 @@ class JumpingClock(FakeClock):
 class Rehearsal:
     """One group member after the other on one broker; `run` gives the verdict."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, guarantee: Guarantee = "at-least-once") -> None:
+        self._guarantee = guarantee
         self._random = random.Random(seed)
         self._clock = JumpingClock()
         topics = {"posts": _PARTITIONS, "affect.events": 1, "affect.dlq": 1}
@@ -37,7 +39,8 @@ class Rehearsal:
         self._commits: list[Commit] = []
         self._rig = self._member()
 
-    async def run(self) -> Verdict:
+    async def run(self, *, once: bool = False) -> Verdict:
+        """With `once`, an input with two outputs is a broken promise."""
         faults: list[Callable[[], object]] = [
             self._slow_model,
             self._fast_model,
@@ -56,7 +59,7 @@ class Rehearsal:
             if asyncio.iscoroutine(left):
                 await left
         await self._peace()
-        return judge(self._inputs(), self._outputs(), self._commits, finished=True)
+        return judge(self._inputs(), self._outputs(), self._commits, finished=True, once=once)
 
     # What is judged.
 
@@ -85,6 +88,7 @@ class Rehearsal:
         return Rig(
             self._kafka,
             clock=self._clock,
+            kafka_options=options(guarantee=self._guarantee),
             service_limits=limits(drain=DrainBudget(revoke_s=1, stop_s=1)),
         )
 

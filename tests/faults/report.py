@@ -38,6 +38,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, kw_only=True):
     """A run in figures."""
 
+    delivery: str = "at-least-once"
+    """What was promised: with `exactly-once` a second output is a broken promise."""
     seeds: tuple[int, ...]
     """One for each run that is added up in here."""
     faults: int
@@ -87,6 +89,7 @@ class Report(msgspec.Struct, kw_only=True):
             ("faults", f"{self.faults:,}, seed {_numbers(self.seeds)}"),
             ("events, dead letters", f"{self.events:,}, {self.dead_letters:,}"),
             ("skipped; rightly uncommitted", f"{self.skipped:,}; {self.uncommitted:,}"),
+            ("delivery", self.delivery),
             ("**lost**", f"**{self.lost}**"),
             ("redelivered", f"{self.redelivered:,}"),
             ("commits, each held against the outputs", f"{self.commits:,}"),
@@ -172,6 +175,7 @@ def add(reports: Sequence[Report]) -> Report:
             examples[promise] += [f"seed {_numbers(one.seeds)}: {example}" for example in told]
     caught_up = [one.caught_up_s for one in reports if one.caught_up_s is not None]
     return Report(
+        delivery=", ".join(sorted({one.delivery for one in reports})),
         seeds=seeds,
         faults=sum(one.faults for one in reports),
         posts=sum(one.posts for one in reports),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from producer import BAD_INPUTS, Broker, LoadSettings, send_load
 from producer.report import Report as Sent
+from runtime.kafka.options import Guarantee
 from runtime.kafka.producing import Delivery
 from tests.faults import peace
 from tests.faults.breakage import World
@@ -38,11 +39,20 @@ Say = Callable[[str], None]
 class Run:
     """A plan, carried out once."""
 
-    def __init__(self, plan: Plan, log: Log, say: Say, *, mutant: str = "none") -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        log: Log,
+        say: Say,
+        *,
+        mutant: str = "none",
+        guarantee: Guarantee = "at-least-once",
+    ) -> None:
         self._plan = plan
         self._log = log
         self._say = say
         self._mutant = mutant
+        self._guarantee = guarantee
         self._done: list[Done] = []
         self._broken: dict[str, list[str]] = defaultdict(list)
         self._under_way: set[str] = set()
@@ -55,7 +65,9 @@ class Run:
         plan = self._plan
         folder = Path(tempfile.mkdtemp(prefix="emostream-faults-"))
         self._say(f"seed {plan.seed}: {len(plan.faults)} faults, {plan.posts} posts in {folder}")
-        self._log.write("plan", plan=plan, folder=str(folder), mutant=self._mutant)
+        self._log.write(
+            "plan", plan=plan, folder=str(folder), mutant=self._mutant, delivery=self._guarantee
+        )
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             ports = Ports()
@@ -73,6 +85,7 @@ class Run:
                 [server.url for server in servers],
                 static=plan.static,
                 mutant=self._mutant,
+                guarantee=self._guarantee,
             )
             stack.push_async_callback(_end_all, crew)
             load = LoadSettings(
@@ -101,6 +114,7 @@ class Run:
                 await evidence.outputs(),
                 await evidence.commits(),
                 finished=True,
+                once=self._guarantee == "exactly-once",
                 unread=lambda position: unreadable.of(evidence.texts.get(position)),
             )
             fairness = peace.fairness(extras, inputs, verdict)
@@ -207,6 +221,7 @@ class Run:
         examples = {promise: found[:10] for promise, found in self._broken.items() if found}
         pauses = [(to - from_) / 1000 for from_, to in verdict.pauses]
         return Report(
+            delivery=self._guarantee,
             seeds=(self._plan.seed,),
             faults=len(self._done),
             posts=verdict.posts,

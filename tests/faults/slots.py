@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.kafka.options import Guarantee
 from tests.faults.cluster import CLUSTER_ID, GROUP, NAMES, REMADE
 from tests.faults.proxy import Proxy
 
@@ -72,7 +73,13 @@ class Slot:
 
 
 def configure(
-    folder: Path, number: int, proxy: Proxy, servers: Sequence[str], static: bool
+    folder: Path,
+    number: int,
+    proxy: Proxy,
+    servers: Sequence[str],
+    *,
+    static: bool,
+    guarantee: Guarantee,
 ) -> Path:
     """Write the configuration of a slot's members."""
     path = folder / f"slot{number}.toml"
@@ -106,6 +113,10 @@ max_entries = 500
 [drain]
 revoke_s = 8
 stop_s = 10
+
+[delivery]
+guarantee = "{guarantee}"
+transaction_timeout_s = 30
 
 [http]
 port = 0

@@ -36,6 +36,18 @@ async def test_nothing_is_lost_and_no_commit_passes_an_unfinished_record(seed: i
     assert verdict.commits > 0
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_with_exactly_once_nothing_comes_twice_either(seed: int) -> None:
+    verdict = await Rehearsal(seed, "exactly-once").run(once=True)
+    assert not verdict.counts, verdict.breaches
+    assert verdict.posts == verdict.events
+    assert verdict.commits > 0
+
+
+async def test_the_same_faults_make_at_least_once_write_posts_twice() -> None:
+    assert sum([(await Rehearsal(seed).run(once=True)).counts["twice"] for seed in SEEDS])
+
+
 @pytest.mark.parametrize("name", sorted(MUTANTS))
 async def test_a_guarantee_switched_off_is_reported(
     name: str, monkeypatch: pytest.MonkeyPatch

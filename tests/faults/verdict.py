@@ -124,13 +124,15 @@ def judge(
     commits: Iterable[Commit],
     *,
     finished: bool,
+    once: bool = False,
     unread: Callable[[Position], Unread] = lambda _: Unread(),
 ) -> Verdict:
     """Hold every output and every commit against the inputs.
 
     With `finished` all inputs must be committed by now; without, what lies behind the last
-    commits may be unfinished. `unread` tells what the model answered unreadably about an input:
-    for that alone, and for nothing else, may a question stay unanswered.
+    commits may be unfinished. With `once` no input has two outputs. `unread` tells what the model
+    answered unreadably about an input: for that alone, and for nothing else, may a question stay
+    unanswered.
     """
     verdict = Verdict(posts=len(inputs))
     by_position: dict[Position, list[Output]] = defaultdict(list)
@@ -141,6 +143,9 @@ def judge(
             by_position[output.position].append(output)
     for position, found in by_position.items():
         _judge_outputs(verdict, position, inputs[position], found, unread)
+        if once and len(found) > 1:
+            at = sorted(output.at for output in found)
+            verdict.breach("twice", f"{position} has {len(found)} outputs, written at {at}")
     verdict.first = first = {
         position: min(output.at for output in found) for position, found in by_position.items()
     }

@@ -11,7 +11,7 @@ from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.record_batches import CheckedRecords
 from tests.hostile.raw_records import RawName, raw_builder, send_raw
-from tests.runtime.kafka.test_broker_contract import Member
+from tests.runtime.kafka.clusters import Member
 
 NAMES: tuple[bytes, ...] = (
     b"\xff\xfe",

@@ -141,6 +141,8 @@ class Seen(NullObserver):
         self.abandoned = 0
         self.assigned: list[int] = []
         self.skipped_by_rule: Counter[str] = Counter()
+        self.transactions: list[str] = []
+        """Those that weren't committed."""
 
     def batch_closed(self, reason: BatchClosed, records: int, nbytes: int) -> None:
         self.closed.append((reason, records))
@@ -183,6 +185,12 @@ class Seen(NullObserver):
 
     def revoked(self, partitions: int, abandoned: int, seconds: float) -> None:
         self.abandoned += abandoned
+
+    def transaction_aborted(self) -> None:
+        self.transactions.append("aborted")
+
+    def transaction_fenced(self) -> None:
+        self.transactions.append("fenced")
 
     def rebalanced(self, assigned: int) -> None:
         self.assigned.append(assigned)

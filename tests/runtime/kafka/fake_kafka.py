@@ -7,16 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from zlib import crc32
 
 from runtime.clock import Clock, SystemClock
 from runtime.kafka.errors import (
     Denied,
     Fenced,
     KafkaFault,
-    ProducerLost,
-    RecordTooLarge,
-    TopicMissing,
     Unreachable,
 )
 from runtime.kafka.options import KafkaOptions
@@ -29,6 +25,8 @@ from runtime.kafka.protocol import (
     RebalanceListener,
     TopicFacts,
 )
+from tests.runtime.kafka.fake_producer import FakeProducer
+from tests.runtime.kafka.fake_transactions import FakeTransactions
 
 
 @dataclass(frozen=True)
@@ -121,6 +119,19 @@ class FakeKafka:
         self.fetch_faults: list[KafkaFault] = []
         self.all_stuck = False
         """No consumer delivers anything, and none says why."""
+        self.transactional: dict[str, FakeTransactions] = {}
+        """The newest producer of each transactional id."""
+        self.transaction_start_faults: list[KafkaFault] = []
+        """What the next producers for transactions fail to start with."""
+        self.transaction_gate = asyncio.Event()
+        """Such producers start only while it is set."""
+        self.transaction_gate.set()
+        self.transaction_faults: list[KafkaFault] = []
+        """What the next commits of transactions fail with."""
+        self.committed_nevertheless = False
+        """Such a commit came about, only its answer was lost."""
+        self.aborted = 0
+        """Transactions."""
         self.consumers: list[FakeConsumer] = []
         self.producers: list[FakeProducer] = []
         self._held: list[tuple[str, asyncio.Future[Any], Any]] = []
@@ -172,6 +183,9 @@ class FakeKafka:
         self.clock.call_later(seconds, lambda: None if future.done() else future.set_result(None))
         await future
 
+    def plain_producer(self) -> FakeProducer:
+        return FakeProducer(self)
+
     def brokers(self, options: KafkaOptions) -> "FakeBrokers":
         return FakeBrokers(self, options)
 
@@ -198,8 +212,11 @@ class FakeBrokers:
     def consumer(self) -> "FakeConsumer":
         return FakeConsumer(self._kafka, self._options)
 
-    def producer(self) -> "FakeProducer":
+    def producer(self) -> FakeProducer:
         return FakeProducer(self._kafka)
+
+    def transactional_producer(self, transactional_id: str) -> FakeTransactions:
+        return FakeTransactions(self._kafka, transactional_id)
 
     async def cluster_id(self) -> str:
         return self._kafka.cluster_id
@@ -333,6 +350,11 @@ class FakeConsumer:
     def high_water(self, partition: Partition) -> int | None:
         return self._kafka.logs[partition].end if partition in self._assigned else None
 
+    def seek(self, partition: Partition, offset: int) -> None:
+        self._positions[partition] = offset
+        self._bad.pop(partition, None)
+        self.arrived.set()
+
     def seek_to_beginning(self, partitions: Iterable[Partition]) -> None:
         for partition in partitions:
             self._positions[partition] = self._kafka.logs[partition].start
@@ -442,60 +464,3 @@ class FakeConsumer:
 
 def _offset(record: FakeRecord) -> int:
     return record.offset
-
-
-class FakeProducer:
-    def __init__(self, kafka: FakeKafka) -> None:
-        self._kafka = kafka
-        self._broken: set[Partition] = set()
-        self.stopped = False
-
-    async def start(self) -> None:
-        if self._kafka.start_faults:
-            raise self._kafka.start_faults.pop(0)
-        self._kafka.producers.append(self)
-
-    async def send(
-        self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers
-    ) -> asyncio.Future[Any]:
-        kafka = self._kafka
-        if kafka.sends_hang:
-            await asyncio.get_running_loop().create_future()
-        partitions = sorted(p for p in kafka.logs if p.topic == topic)
-        if not partitions:
-            raise TopicMissing(topic)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        partition = partitions[crc32(value or b"") % len(partitions)]
-        log = kafka.logs[partition]
-        fault: KafkaFault | None = None
-        if partition in self._broken:
-            fault = ProducerLost("out of order sequence number")
-        elif kafka.send_faults:
-            fault = kafka.send_faults.pop(0)
-        elif len(value or b"") > kafka.max_bytes.get(topic, 1 << 30):
-            fault = RecordTooLarge(f"{len(value or b'')} bytes")
-        if fault is not None:
-            # As with aiokafka: this partition's sequence is broken from here on.
-            if not isinstance(fault, Unreachable):
-                self._broken.add(partition)
-            future.set_exception(fault)
-            return future
-
-        def write() -> None:
-            log.append(key, value, headers)
-            kafka.wake()
-
-        if topic in kafka.held_topics:
-            kafka.hold(topic, future, write)
-        else:
-            write()
-            future.set_result(None)
-        return future
-
-    def fault(self, error: BaseException) -> KafkaFault:
-        return error if isinstance(error, KafkaFault) else ProducerLost(type(error).__name__)
-
-    async def stop(self, *, timeout_s: float) -> None:
-        if self._kafka.stop_takes_s:
-            await self._kafka.sleep(min(timeout_s, self._kafka.stop_takes_s))
-        self.stopped = True

@@ -17,9 +17,9 @@ from infra.kafka._ports import free_port
 
 PASSWORD = "sekrit"
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-_RESOURCES = {"topic": 2, "group": 3, "cluster": 4}
+_RESOURCES = {"topic": 2, "group": 3, "cluster": 4, "transactional-id": 5}
 _OPERATIONS = {"READ": 3, "WRITE": 4, "DESCRIBE": 8, "IDEMPOTENT_WRITE": 12}
-_LITERAL, _ALLOW = 3, 3
+_LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
 
 
 class Guarded(NamedTuple):
@@ -47,7 +47,7 @@ class Guarded(NamedTuple):
         return {"security_protocol": "SSL", "ssl_context": context}
 
     async def grant(self, user: str, rights: Iterable[tuple[str, str, str]]) -> None:
-        """Grant (operation, resource, name)."""
+        """Grant (operation, resource, name); of transactional ids the name is how they begin."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.plain)
         await admin.start()
         try:
@@ -55,7 +55,7 @@ class Guarded(NamedTuple):
                 acl = (
                     _RESOURCES[resource],
                     name or "kafka-cluster",
-                    _LITERAL,
+                    _PREFIXED if resource == "transactional-id" else _LITERAL,
                     f"User:{user}",
                     "*",
                     _OPERATIONS[operation],

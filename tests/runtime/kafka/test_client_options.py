@@ -303,7 +303,7 @@ async def test_what_was_aborted_is_not_read_and_an_open_transaction_is_no_lag(
     bootstrap: str,
 ) -> None:
     from infra.kafka import TopicSpec, create_topics  # noqa: PLC0415
-    from tests.runtime.kafka.test_broker_contract import Member  # noqa: PLC0415
+    from tests.runtime.kafka.clusters import Member  # noqa: PLC0415
 
     topic = "transactions-contract"
     await create_topics({"bootstrap_servers": bootstrap}, [TopicSpec(name=topic, partitions=1)])
