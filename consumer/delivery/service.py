@@ -226,11 +226,8 @@ class Service:
             verifying = self._background.start("verify", self._watch.verify(), may_end=True)
             await wait_all(self._clock, (verifying,), VERIFY_S)
             # Beside the reading: the group is not to wait for it.
-            self._background.start(
-                "retention",
-                taken_away_before(consumer, partitions, self._observer),
-                may_end=True,
-            )
+            counting = taken_away_before(consumer, partitions, self._observer)
+            self._background.start("retention", counting, may_end=True)
 
     @contextmanager
     def _ending_on_errors(self) -> Iterator[None]:

@@ -46,13 +46,15 @@ def whole(url: str, second: str = "http://127.0.0.1:2") -> Settings:
         "http": {"port": 0},
         # Nobody listens there: what the exporter says of that is searched, too.
         "tracing": {"endpoint": "http://127.0.0.1:1", "sample_ratio": 1},
+        "registry": {"username": f"{MARK}-user"},
     }
     for path, secret in secrets():
         *sections, name = path.split(".")
         table = values
         for section in sections:
             table = table.setdefault(section, {})
-        table[name] = f"x-key={secret}" if name == "headers" else secret
+        if path != "registry.token":  # it goes instead of the password
+            table[name] = f"x-key={secret}" if name == "headers" else secret
     return Settings(**values)
 
 
@@ -69,6 +71,7 @@ def test_all_secrets_are_known() -> None:
     assert {path for path, _ in secrets()} == {
         *("kafka.tls.key_password", "kafka.sasl.password", "kafka.sasl.client_secret"),
         *("output.author_key", "model.token", "model.second.token", "tracing.headers"),
+        *("registry.password", "registry.token", "registry.key_password"),
     }
 
 
@@ -87,6 +90,8 @@ def test_no_repr_shows_one() -> None:
         model.token,
         model.second.token,
         settings.tracing.headers,
+        settings.registry.password,
+        settings.registry.key_password,
     )
     for one in (*tokens, settings.output.author_key):
         assert one.get_secret_value() not in repr(settings)
