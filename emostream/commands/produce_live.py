@@ -176,6 +176,7 @@ def feed(
     field: Annotated[dict[str, str] | None, Parameter(name="--field")] = None,
     html: Literal["auto", "always", "never"] = "auto",
     source: str | None = None,
+    name: Words = (),
     keyword: Words = (),
     interval: Annotated[float, Parameter(validator=validators.Number(gte=1))] = 300.0,
     running: Running = Running(),
@@ -194,6 +195,7 @@ def feed(
     ```
     emostream produce feed https://example.org/news.rss https://example.net/atom.xml
     emostream produce feed 'https://example.org/new?after={since}' --items hits --field.text body
+    emostream produce feed https://example.org/private/3f2a91c0.rss --name newsroom
     ```
 
     Args:
@@ -202,6 +204,8 @@ def feed(
         field: Where a post's field is in an item, by a dotted path: --field.text payload.body
         html: Which texts of items are read as HTML; auto: those that begin and end with a tag.
         source: The posts' source. [default: the feed's host]
+        name: What each address is called in headers, logs and metrics, in their order: a path or
+            a query may be a secret. [default: the host, and a mark made of the rest]
         keyword: Only entries with one of these words, phrases or #hashtags. [default: all]
         interval: Seconds between two requests to an address.
     """
@@ -214,6 +218,8 @@ def feed(
         if field and items is None:
             raise ValueError("--field is for JSON listings: say with --items where the list is")
         addresses = [feed_url(url) for url in dict.fromkeys(urls)]
+        if name and len(set(name)) != len(addresses):
+            raise ValueError("--name: give each address a name of its own, in their order")
         mapping = None
         if items is not None:
             mapping = Mapping(items=items, fields=_fields(field or {}), html=html)
@@ -222,6 +228,7 @@ def feed(
             source=source or "",
             keywords=keyword,
             polling=Polling(interval_s=interval),
+            names=dict(zip(addresses, name, strict=True)) if name else {},
         )
     if mapping is None:
         require("feedparser")

@@ -7,7 +7,7 @@ watermark there. So nothing that Kafka didn't acknowledge is taken for sent.
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -228,7 +228,10 @@ class _Service:
             SourceFailed, SourceRefused: no source is left.
         """
         names = {source.name: source.replay_s for source in self._sources}
-        async with self._outlet.open(names) as opened:
+        async with AsyncExitStack() as stack:
+            opened = await self._open(stack, names)
+            if opened is None:
+                return
             self._started = self.health.kafka = True
             sends = BoundedProducer(opened.producer, self._settings.delivery)
             now = int(self._clock.wall() * 1e6)
@@ -253,6 +256,21 @@ class _Service:
                 self._unacknowledged = sends.in_flight + sends.failed
             if publisher.broken.done():
                 raise publisher.broken.result()
+
+    async def _open(self, stack: AsyncExitStack, names: dict[str, float]) -> Opened | None:
+        """Open Kafka, or give None where a stop comes before: brokers may take long to answer."""
+        opening = asyncio.create_task(stack.enter_async_context(self._outlet.open(names)))
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if opening.done():
+                return opening.result()
+            _log.info(log_events.STOPPING)
+            return None
+        finally:
+            opening.cancel()
+            stopping.cancel()
+            await asyncio.gather(opening, stopping, return_exceptions=True)
 
     def _start_of(self, name: str, opened: Opened, now: int) -> int:
         found = opened.resume.watermarks.get(name)

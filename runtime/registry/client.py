@@ -100,7 +100,8 @@ class RegistryClient:
             Incompatible: the subject's rules refuse it.
             RegistryUnavailable, RegistryDenied
         """
-        return await self._ask(lambda client: client.register_schema_full_response(subject, schema))
+        await self._ask(lambda client: client.register_schema(subject, schema))
+        return await self.look_up(subject, schema)  # many registries answer with the id alone
 
     async def compatible(self, subject: str, schema: "Schema") -> bool:
         """Whether the subject's rules would take it as the next version. Raises as `schema`."""

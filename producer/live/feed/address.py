@@ -39,18 +39,26 @@ def redirected(url: str, location: str) -> str | None:
     return target
 
 
+def host_of(url: str) -> str:
+    """Give an address's host, with the port: two of one host are two feeds."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()[:200]
+
+
 def shown(url: str) -> str:
-    """Give an address without what may be a secret: user, password and query."""
+    """Give the host, and a mark for the rest: a path or a query may be a secret.
+
+    The same address has the same mark, at each start and on each machine.
+    """
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2].lower()  # with the port: two of one host are two feeds
-    return f"{host}{parts.path}"[:200]
+    rest = f"{parts.path}?{parts.query}" if parts.query else parts.path.rstrip("/")
+    if not rest:
+        return host_of(url)
+    return f"{host_of(url)}~{blake2b(rest.encode(), digest_size=4).hexdigest()}"
 
 
-def name_of(url: str) -> str:
-    """Name the source at an address: what is shown, and a mark for the query that isn't."""
-    query = urlsplit(url).query
-    mark = f"#{blake2b(query.encode(), digest_size=4).hexdigest()}" if query else ""
-    return f"feed:{shown(url)}{mark}"
+def name_of(url: str, name: str = "") -> str:
+    """Name the source at an address: as somebody chose, else what is shown of it."""
+    return f"feed:{name or shown(url)}"
 
 
 def _is_private(host: str) -> bool:

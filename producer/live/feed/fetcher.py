@@ -5,7 +5,7 @@ from typing import NamedTuple
 import aiohttp
 
 from producer.live import source as reasons
-from producer.live.feed.address import redirected, shown
+from producer.live.feed.address import host_of, redirected
 from producer.live.http import BodyTooLarge, bounded_body, retry_after_s, said
 from producer.live.source import SourceRefused
 from producer.live.user_agent import USER_AGENT
@@ -64,7 +64,7 @@ class Fetcher:
             target = redirected(at, found)
             if target is None:
                 raise SourceRefused(
-                    f"{shown(url)} redirects to what isn't followed (no http(s), no TLS any more,"
+                    f"{host_of(url)} redirects to what isn't followed (no http(s), no TLS any more,"
                     " or a private address): if it is right, name that address itself"
                 )
             at = target
@@ -105,7 +105,7 @@ class Fetcher:
         if status == 200:
             return
         if status in _REFUSALS:
-            raise SourceRefused(f"{shown(asked)}: HTTP status {status}; is it the right address?")
+            raise SourceRefused(f"{host_of(asked)}: HTTP status {status}; is it the right address?")
         wait = retry_after_s(response.headers, self._clock.wall()) or 0.0
         reason = reasons.RATE_LIMITED if status == 429 else reasons.REFUSED
         raise Broken(reason, f"HTTP status {status}", wait_s=wait)

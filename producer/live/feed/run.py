@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from producer.live import source as reasons
-from producer.live.feed.address import name_of, shown
+from producer.live.feed.address import host_of, name_of, shown
 from producer.live.feed.entries import NotAFeed, read_entries
 from producer.live.feed.fetcher import Broken, Fetched, Fetcher
 from producer.live.feed.listing import ListingReader, Mapping, NotAListing
@@ -33,6 +33,8 @@ class FeedOptions:
     keywords: Sequence[str] = ()
     """Entries with one of these; none: all."""
     polling: Polling = field(default_factory=Polling)
+    names: dict[str, str] = field(default_factory=dict)
+    """What some addresses' sources are called: in the records' headers, in logs and in labels."""
 
 
 class _Entries:
@@ -102,6 +104,7 @@ async def run_feeds(
                     watcher=watcher,
                     clock=clock,
                     rng=rng,
+                    name=options.names.get(url, ""),
                 )
                 for url in urls
             ]
@@ -110,7 +113,7 @@ async def run_feeds(
             make,
             settings,
             broker,
-            names=[name_of(url) for url in urls],
+            names=[name_of(url, options.names.get(url, "")) for url in urls],
             stop=stop,
             on_start=on_start,
             clock=clock,
@@ -120,7 +123,7 @@ async def run_feeds(
 
 def _reader(url: str, options: FeedOptions) -> Reader:
     selection = Selection((), options.keywords)
-    source = options.source or shown(url).partition("/")[0]
+    source = options.source or host_of(url)
     if options.mapping is None:
         return _Entries(url, source, selection)
     return _Listing(ListingReader(options.mapping, selection, source=source))

@@ -12,7 +12,7 @@ import structlog
 from producer.live import log_events
 from producer.live import source as reasons
 from producer.live.backoff import Backoff
-from producer.live.feed.address import name_of, shown
+from producer.live.feed.address import host_of, name_of, shown
 from producer.live.feed.fetcher import Broken, Fetched, Fetcher
 from producer.live.feed.listing import SINCE, UNTIL
 from producer.live.items import Item
@@ -65,8 +65,10 @@ class FeedSource:
         watcher: SourceWatcher,
         clock: Clock,
         rng: random.Random,
+        name: str = "",
     ) -> None:
-        self.name = name_of(url)
+        """`name` is what somebody calls it; empty: its host, and a mark for the address."""
+        self.name = name_of(url, name)
         self._url = url
         self._polling = polling
         self._fetcher = fetcher
@@ -131,7 +133,7 @@ class FeedSource:
     def _works(self) -> None:
         if not self._working:
             self._working = self._ever = True
-            self._watcher.connected(self.name, shown(self._url).partition("/")[0])
+            self._watcher.connected(self.name, host_of(self._url))
 
     async def _failed(self, fault: Broken | SourceRefused) -> None:
         reason = fault.reason if isinstance(fault, Broken) else reasons.REFUSED

@@ -217,6 +217,19 @@ def test_the_second_model_is_what_the_values_say_and_the_policy_lets_it_be_reach
 
 
 @needs_helm
+def test_what_the_configuration_file_names_by_itself_can_be_let_through() -> None:
+    config = '[model.second]\nservers = ["http://small:3000"]\n'
+    values = {"config": config, "networkPolicy": {"configPorts": [3000, 8081]}}
+    policies = of_kind(rendered(values), "NetworkPolicy")
+    for name in ("consumer", "monitor"):
+        egress = policies[f"r-emostream-{name}"]["spec"]["egress"]
+        ports = [[port["port"] for port in rule["ports"]] for rule in egress]
+        assert [3000, 8081] in ports
+    without = of_kind(rendered(), "NetworkPolicy")["r-emostream-consumer"]["spec"]["egress"]
+    assert all(port["port"] not in {3000, 8081} for rule in without for port in rule["ports"])
+
+
+@needs_helm
 def test_without_servers_a_second_model_is_the_configuration_files_business() -> None:
     names = environment(container(rendered(), "r-emostream-consumer"))
     assert not [name for name in names if "SECOND" in name]

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from producer.live import LiveReport
 from producer.live.feed import Mapping, feed_url
-from producer.live.feed.address import name_of, redirected, shown
+from producer.live.feed.address import host_of, name_of, redirected, shown
 from producer.live.feed.entries import NotAFeed, read_entries
 from producer.live.feed.fetcher import Fetched, Fetcher
 from producer.live.feed.run import FeedOptions, _reader
@@ -181,7 +181,7 @@ async def test_a_wrong_address_is_told_at_the_start() -> None:
     async with serving(("GET", "/other", plain())) as url:
         report = await poll(f"{url}/feed?key=secret", MemoryKafka(), lambda: False)
     assert report.exit_code == 3
-    assert f"{url.removeprefix('http://')}/feed: HTTP status 404" in str(report.failure)
+    assert f"{url.removeprefix('http://')}: HTTP status 404" in str(report.failure)
     assert "secret" not in str(report.failure)
 
 
@@ -190,7 +190,7 @@ async def test_a_page_that_is_no_feed_is_told_at_the_start_and_not_asked_for_goo
     async with serving(("GET", "/page", page)) as url:
         report = await poll(f"{url}/page", MemoryKafka(), lambda: False)
     assert report.exit_code == 1
-    assert "/page gives no feed: neither RSS nor Atom" in str(report.failure)
+    assert "gives no feed: neither RSS nor Atom" in str(report.failure)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-7", "cp037"])
@@ -279,7 +279,10 @@ def test_addresses_and_redirects_keep_to_the_web() -> None:
         "https://[",
     ):
         assert redirected(here, bad) is None
-    assert "secret" not in shown(here) + name_of(here)
+    for secret in (here, "https://example.org/secret/feed.rss", "https://u:secret@example.org/a"):
+        assert "secret" not in shown(secret) + name_of(secret) + host_of(secret)
+        assert shown(secret).startswith("example.org~")
+    assert name_of(here, "newsroom") == "feed:newsroom"
     assert name_of(here) != name_of("https://example.org/a?key=other")
 
 

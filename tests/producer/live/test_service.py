@@ -1,7 +1,8 @@
 """Kafka's faults and crashes: what it didn't acknowledge is sent again, and little else."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 
 import msgspec
@@ -11,7 +12,11 @@ from hypothesis import strategies as st
 
 from producer.live import LiveSettings, SourceFailed, SourceRefused
 from producer.live.items import Found, Gone, Item
+from producer.live.outlet import Opened
+from producer.live.resume import Resume
+from producer.live.service import run_live
 from runtime.clock import SystemClock, Timer
+from runtime.kafka.connection import Broker
 from runtime.kafka.errors import Denied, TopicMissing, Unreachable
 from runtime.settings.telemetry import Http
 from tests.producer.live.memory_kafka import HastyClock, MemoryKafka, run
@@ -242,3 +247,38 @@ def _shifted(item: Item, start: int) -> Item:
     assert item.position is not None
     position = item.position - 1_000_000 + start
     return msgspec.structs.replace(item, position=position)
+
+
+class SlowBrokers:
+    """Brokers that never answer; a stop finds the first connection under way."""
+
+    def __init__(self) -> None:
+        self.asked, self.let_go = asyncio.Event(), False
+
+    @asynccontextmanager
+    async def open(self, sources: Mapping[str, float]) -> AsyncIterator[Opened]:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.let_go = True
+        yield Opened(MemoryKafka(), Resume())  # never reached
+
+
+async def test_a_stop_during_the_first_connection_is_heard_at_once() -> None:
+    brokers, stop = SlowBrokers(), asyncio.Event()
+    work = asyncio.ensure_future(
+        run_live(
+            made(ScriptedSource([])),
+            LiveSettings(http=Http(port=0)),
+            Broker(),
+            names=["scripted"],
+            stop=stop,
+            outlet=brokers,
+        )
+    )
+    await brokers.asked.wait()
+    stop.set()
+    report = await work
+    assert (report.failure, report.exit_code, report.written) == (None, 0, 0)
+    assert brokers.let_go

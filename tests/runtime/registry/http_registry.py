@@ -114,8 +114,7 @@ class HttpRegistry:
         if self.refuses and self.subjects.get(subject):
             return _error(409, 409, "Schema being registered is incompatible")
         number = self.add(subject, json.loads(wanted["schema"]), wanted["schemaType"])
-        version = self.subjects[subject].index(number) + 1
-        return web.json_response(self._registered(subject, version, number))
+        return web.json_response({"id": number})  # and no more, as Apicurio 3.3
 
     async def _version(self, request: web.Request) -> web.StreamResponse:
         subject, version = request.match_info["subject"], request.match_info["version"]
