@@ -13,12 +13,14 @@ _DAY_S = 86_400
 def remember_hour(state: State, sums: PaneSums) -> None:
     """Count a pane in its hour."""
     hours, hour = state.hours, sums.at // 3600
-    if not hours or hours[-1].hour != hour:
-        hours.append(Hour(hour))
+    last = hours[-1] if hours else None
+    if last is None or last.hour != hour:
+        last = Hour(hour)
+        hours.append(last)
         if len(hours) > _KEPT:
             del hours[0]
-    hours[-1].scored += sums.scored
-    hours[-1].soft += sums.soft
+    last.scored += sums.scored
+    last.soft += sums.soft
 
 
 def same_hour(state: State, at: float, days: int) -> float | None:

@@ -66,25 +66,35 @@ class Shares(msgspec.Struct):
         Of each measure the strongest stretch. Call it when the running minute is complete.
         """
         found: list[tuple[int, float, float, int]] = []
-        if self.usual_posts < 30:
+        total = self.usual_posts
+        if total < 30:
             return found
-        now = self.rows[-1]
+        rows = self.rows
+        now, last = rows[-1], len(rows) - 1
+        stretches: list[tuple[int, tuple[float, ...], float]] = []
         for minutes in _STRETCHES:
-            before = self.rows[max(0, len(self.rows) - 1 - minutes)]
-            posts = now[0] - before[0]
-            if posts < 3:
-                continue
-            for index, sums in enumerate(self.usual_sums):
-                mean = (now[index + 1] - before[index + 1]) / posts
-                usual = sums / self.usual_posts
-                if mean > usual:
-                    speaks = self._judge(index, posts, mean, min(0.97, max(0.01, usual)))
-                    if speaks > 0:
-                        found.append((index, speaks, mean, minutes))
-        found.sort(key=_by_measure)
-        return [
-            one for place, one in enumerate(found) if not place or found[place - 1][0] != one[0]
-        ]
+            before = rows[last - minutes if last > minutes else 0]
+            if (posts := now[0] - before[0]) >= 3:
+                stretches.append((minutes, before, posts))
+        for index, sums in enumerate(self.usual_sums):
+            mean_before = sums / total
+            usual = min(0.97, max(0.01, mean_before))
+            noise = self._noise(index, usual)
+            doubt = self.wander[index] + noise / total
+            place, most = index + 1, 0.0
+            for minutes, before, posts in stretches:
+                mean = (now[place] - before[place]) / posts
+                if mean <= mean_before or mean < usual:
+                    continue
+                if (mean - usual) ** 2 < 6 * (noise / posts + doubt):
+                    continue
+                jumps = _VALENCE_JUMPS if self.measures[index] == "valence" else _EMOTION_JUMPS
+                speaks = evidence(posts, mean, usual, doubt, noise, jumps=jumps)
+                if speaks > most:
+                    most, strongest = speaks, (index, speaks, mean, minutes)
+            if most:
+                found.append(strongest)
+        return found
 
     def begin_again(self) -> None:
         """Forget the last hour, not the usual: an alert ended, and what it saw isn't usual."""
@@ -96,14 +106,6 @@ class Shares(msgspec.Struct):
         self.usual_posts = 0.0
         self.usual_sums = [0.0] * len(self.measures)
         self._clear()
-
-    def _judge(self, index: int, posts: float, mean: float, usual: float) -> float:
-        noise = self._noise(index, usual)
-        doubt = self.wander[index] + noise / self.usual_posts
-        if mean < usual or (mean - usual) ** 2 < 6 * (noise / posts + doubt):
-            return 0.0
-        jumps = _VALENCE_JUMPS if self.measures[index] == "valence" else _EMOTION_JUMPS
-        return evidence(posts, mean, usual, doubt, noise, jumps=jumps)
 
     def _noise(self, index: int, usual: float) -> float:
         """Return the variance of one post's value."""
@@ -118,18 +120,26 @@ class Shares(msgspec.Struct):
             self._clear()
             self.minute = minute
             return
-        for _ in range(missing):
-            self.minute += 1
-            if self.minute % 15 == 0:
+        rows = self.rows
+        for running in range(self.minute + 1, minute + 1):
+            if running % 15 == 0:
                 self._learn_wander()
-            self.rows.append(self.rows[-1])
-            if len(self.rows) > _HELD_BACK + 1:
-                before, after = self.rows.pop(0), self.rows[0]
+            rows.append(rows[-1])
+            if len(rows) <= _HELD_BACK + 1:
+                continue
+            before, after = rows.pop(0), rows[0]
+            if after is before:  # nothing came in that minute
+                self.usual_posts *= _MEMORY
+                self.usual_sums = [usual * _MEMORY for usual in self.usual_sums]
+            else:
                 self.usual_posts = self.usual_posts * _MEMORY + (after[0] - before[0])
                 self.usual_sums = [
-                    usual * _MEMORY + (after[place] - before[place])
-                    for place, usual in enumerate(self.usual_sums, start=1)
+                    usual * _MEMORY + (so_far - earlier)
+                    for usual, so_far, earlier in zip(
+                        self.usual_sums, after[1:], before[1:], strict=True
+                    )
                 ]
+        self.minute = minute
 
     def _learn_wander(self) -> None:
         now, before = self.rows[-1], self.rows[max(0, len(self.rows) - 16)]
@@ -143,10 +153,6 @@ class Shares(msgspec.Struct):
             excess = min(missed, 4 * (noise / posts + wander)) - noise / posts
             kept = _WANDER_MEMORY
             self.wander[index] = min(0.1, max(0.01**2, kept * wander + (1 - kept) * excess))
-
-
-def _by_measure(one: tuple[int, float, float, int]) -> tuple[int, float]:
-    return one[0], -one[1]
 
 
 class Volume(msgspec.Struct):
