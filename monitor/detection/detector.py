@@ -208,7 +208,6 @@ class TrackDetector:
         state.last_post = pane
         state.total += scored
         state.squares += sums.soft_squares
-        remember_hour(state, sums)
         changed = state.instrument.observe(sums.at, sums.readers)
         if len(state.instrument.usual) > 1:
             state.readers[pane] = dict(sums.readers)
@@ -240,8 +239,10 @@ class TrackDetector:
                 new_soft = soft[-1] - soft[before]
                 baseline.observe(new_posts, new_soft, state.squares)
             state.squares = 0.0
-            if state.minute.scored or state.minute.labelled:
-                state.others.feed(pane // PANES_IN_WINDOW - 1, state.minute)
+            minute = state.minute
+            if minute.scored or minute.labelled:
+                state.others.feed(pane // PANES_IN_WINDOW - 1, minute)
+                remember_hour(state, (at - STEP_S) // 3600, minute.scored, minute.soft)
                 state.minute = MinuteSums()
                 state.unjudged = True
         forecast = baseline.forecast()

@@ -15,7 +15,7 @@ from schemas.alert import Evidence, Measure
 _KEPT_PANES = 2 * LONGEST
 MOST_PANES = 2 * _KEPT_PANES
 """Panes of running sums from which on the older half is dropped."""
-VERSION = 3
+VERSION = 4
 """Of the snapshot: another version is refused and the track warms again."""
 
 
