@@ -28,7 +28,7 @@ def expected_of_minutes(state: State, start: int, minutes: int, posts: float) ->
     end = start + minutes * STEP_S
     mean, variance = expected_of(forecasts[step], stretch, 0, end, baseline.wander)
     mean = min(0.98, max(0.02, mean))
-    usual = state.others.valence.band(0, posts)
+    usual = state.others.shares.band(posts)
     return Expected(
         negative_soft=_within(mean, variance + baseline.noise(mean) / posts),
         # The other measures look for rises: they hold the valence upside down.

@@ -11,8 +11,20 @@ from monitor.detection.instrument import Instrument, differs
 from monitor.detection.measures import MinuteSums, Rise
 from monitor.detection.scan import LONGEST
 from monitor.detection.settings import WEEK_S, DetectionSettings
-from monitor.detection.state import VERSION, Open, State, begin_sums_again, forget_older
-from monitor.detection.stretches import lowest_expected, speaks_for_calm, strongest
+from monitor.detection.state import (
+    MOST_PANES,
+    VERSION,
+    Open,
+    State,
+    begin_sums_again,
+    forget_older,
+)
+from monitor.detection.stretches import (
+    least_expected,
+    lowest_expected,
+    speaks_for_calm,
+    strongest,
+)
 from monitor.detection.transition import Transition
 from monitor.windows.panes import PANE_S, PANES_IN_WINDOW
 from schemas.alert import AlertState, Evidence, Measure
@@ -143,13 +155,13 @@ class TrackDetector:
         pane = sums.at // PANE_S
         if pane < self._s.pane:
             return []
-        self._found = found = self.advance(pane)
+        found = self.advance(pane)
         self._take(pane, sums)
         return found
 
     def advance(self, until_pane: int) -> list[Transition]:
         """Let the panes before this index pass without posts."""
-        self._found = []
+        self._found = found = list[Transition]()
         state = self._s
         while state.pane < until_pane:
             pane, passed = state.pane, 1
@@ -169,7 +181,7 @@ class TrackDetector:
             state.pane = pane + passed
             if state.open and state.open.state != "stale":
                 self._listen(state.open)
-        return self._found
+        return found
 
     def data_stopped(self, silent_s: float) -> list[Transition]:
         """Hear that nothing at all has come for so long by the clock on the wall.
@@ -187,15 +199,15 @@ class TrackDetector:
         state = self._s
         if pane % PANES_IN_WINDOW == 0:
             self._begin(pane)
+        scored = sums.scored
         people, posts, negative = state.counts[-1]
         state.counts.append((people + sums.people, posts + sums.posts, negative + sums.negative))
-        state.posts.append(state.posts[-1] + sums.scored)
+        state.posts.append(state.posts[-1] + scored)
         state.soft.append(state.soft[-1] + sums.soft)
         state.pane = pane + 1
         state.last_post = pane
-        state.total += sums.scored
+        state.total += scored
         state.squares += sums.soft_squares
-        remember_hour(state, sums)
         changed = state.instrument.observe(sums.at, sums.readers)
         if len(state.instrument.usual) > 1:
             state.readers[pane] = dict(sums.readers)
@@ -203,7 +215,7 @@ class TrackDetector:
         if changed:
             self._rewarm()
             return
-        if not sums.scored:
+        if not scored:
             return
         if state.open is None:
             if self.warm:
@@ -215,38 +227,37 @@ class TrackDetector:
 
     def _begin(self, pane: int) -> None:
         """At a minute's start: learn from the minute before, and make the forecast."""
-        state, baseline = self._s, self._s.baseline
+        state, baseline, at = self._s, self._s.baseline, pane * PANE_S
+        posts, soft = state.posts, state.soft
+        before = max(0, len(posts) - 1 - PANES_IN_WINDOW)
+        new_posts = posts[-1] - posts[before]
         self._threshold = None
-        if pane * PANE_S > baseline.at:
-            baseline.at = pane * PANE_S - STEP_S
+        if at > baseline.at:
+            baseline.at = at - STEP_S
             baseline.step()
-            if state.open is None or state.open.state == "pending":
-                minute = max(0, len(state.posts) - 1 - PANES_IN_WINDOW)
-                baseline.observe(
-                    state.posts[-1] - state.posts[minute],
-                    state.soft[-1] - state.soft[minute],
-                    state.squares,
-                )
+            if new_posts and (state.open is None or state.open.state == "pending"):
+                new_soft = soft[-1] - soft[before]
+                baseline.observe(new_posts, new_soft, state.squares)
             state.squares = 0.0
-            if state.minute.scored or state.minute.labelled:
-                minute = pane // PANES_IN_WINDOW - 1
-                state.others.feed(minute, state.minute)
+            minute = state.minute
+            if minute.scored or minute.labelled:
+                state.others.feed(pane // PANES_IN_WINDOW - 1, minute)
+                remember_hour(state, (at - STEP_S) // 3600, minute.scored, minute.soft)
                 state.minute = MinuteSums()
                 state.unjudged = True
         forecast = baseline.forecast()
         state.forecasts.append(forecast)
-        self._lowest = min(self._lowest, lowest_expected([forecast]))
-        forget_older(state)
-        span_s = min(WEEK_S, max(3600, (pane - state.first) * PANE_S))
-        minutes = (pane - state.first) * PANE_S / 60
-        if minutes <= WEEK_S / 60:
-            state.rate = state.total / max(60.0, minutes)
+        self._lowest = min(self._lowest, least_expected(forecast))
+        if len(posts) > MOST_PANES:
+            forget_older(state)
+        seconds = at - state.first * PANE_S
+        if seconds <= WEEK_S:
+            state.rate = state.total / max(60.0, seconds / 60)
         else:
-            minute = max(0, len(state.posts) - 1 - PANES_IN_WINDOW)
-            state.rate += (state.posts[-1] - state.posts[minute] - state.rate) * 60 / span_s
-        if pane * PANE_S % 3600 == 0:
+            state.rate += (new_posts - state.rate) * 60 / WEEK_S
+        if at % 3600 == 0:
             self._lowest = lowest_expected(state.forecasts)
-            moved = moved_level(state, pane * PANE_S, warm=self.warm)
+            moved = moved_level(state, at, warm=self.warm)
             if moved is not None:
                 self._tell_level(pane - 1, *moved)
 

@@ -1,7 +1,6 @@
 """A track's last eight days by the hour: the mood as it was, and where its level stood."""
 
 from monitor.detection.state import Hour, State
-from schemas.window import PaneSums
 
 _KEPT = 8 * 24
 _LEAST_POSTS = 5
@@ -10,15 +9,15 @@ _LEVEL_MOVED = 0.10
 _DAY_S = 86_400
 
 
-def remember_hour(state: State, sums: PaneSums) -> None:
-    """Count a pane in its hour."""
-    hours, hour = state.hours, sums.at // 3600
+def remember_hour(state: State, hour: int, scored: float, soft: float) -> None:
+    """Count a minute in its hour (hours since 1970)."""
+    hours = state.hours
     if not hours or hours[-1].hour != hour:
         hours.append(Hour(hour))
         if len(hours) > _KEPT:
             del hours[0]
-    hours[-1].scored += sums.scored
-    hours[-1].soft += sums.soft
+    hours[-1].scored += scored
+    hours[-1].soft += soft
 
 
 def same_hour(state: State, at: float, days: int) -> float | None:

@@ -24,15 +24,18 @@ class Instrument(msgspec.Struct):
 
     def observe(self, at: float, readers: dict[str, int]) -> bool:
         """Take a pane's posts by reader; True where the mix has changed."""
-        if len(self.usual) == 1 and readers.keys() == self.usual.keys():  # nearly always
+        usual = self.usual
+        if len(usual) == len(readers) == 1:  # nearly always
             ((reader, posts),) = readers.items()
-            if len(self.recent) > 1:
-                self.recent = {reader: self.recent.get(reader, 0.0)}
-            kept_recent, kept_usual = _kept(at - self.at)
-            self.recent[reader] = self.recent.get(reader, 0.0) * kept_recent + posts
-            self.usual[reader] = self.usual[reader] * kept_usual + posts
-            self.at = at
-            return False
+            if reader in usual:
+                recent = self.recent
+                if len(recent) > 1:
+                    recent = self.recent = {reader: recent.get(reader, 0.0)}
+                kept_recent, kept_usual = _kept(at - self.at)
+                recent[reader] = recent.get(reader, 0.0) * kept_recent + posts
+                usual[reader] = usual[reader] * kept_usual + posts
+                self.at = at
+                return False
         self._fade(at)
         for reader, posts in readers.items():
             for weights in (self.recent, self.usual):

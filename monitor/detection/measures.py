@@ -23,68 +23,93 @@ _EMOTION_JUMPS = (0.05, 0.10, 0.20)
 _VALENCE_JUMPS = (0.03, 0.06, 0.12)
 
 
+class _Column(NamedTuple):
+    """Where a measure stands in a row of running sums."""
+
+    measure: Measure
+    values: int
+    posts: int
+    """Where the number of posts that have the measure stands."""
+    jumps: tuple[float, ...]
+
+
+_COLUMNS = (
+    _Column("anger", 1, 0, _EMOTION_JUMPS),
+    _Column("fear", 2, 0, _EMOTION_JUMPS),
+    _Column("sadness", 3, 0, _EMOTION_JUMPS),
+    _Column("disgust", 4, 0, _EMOTION_JUMPS),
+    _Column("valence", 6, 5, _VALENCE_JUMPS),
+)
+_VALENCE = _COLUMNS[-1]
+_NOTHING = (0.0,) * 7
+_LEAST_USUAL = 30.0
+"""Posts from which on the usual is known."""
+
+
 class Shares(msgspec.Struct):
-    """Measures with a share or a mean of the same posts: what is usual, and the last hour of it.
+    """The measures that are a share or a mean of posts: what is usual, and the last hour of it.
 
     Values lie in 0..1, and a rise is looked for: valence is held as one minus valence.
     """
 
-    measures: tuple[Measure, ...]
-    usual_sums: list[float]
-    """By measure, the sum of what is usual, over `usual_posts`."""
-    wander: list[float]
-    """By measure, variance of a quarter of an hour's mean, beyond what its few posts explain."""
     rows: list[tuple[float, ...]] = []
-    """The last hour as running sums at the end of each minute: posts, then by measure."""
+    """The last hour as running sums at the end of each minute, by column."""
     minute: int = 0
     """Minutes since 1970 of the minute that runs: the last row."""
-    usual_posts: float = 0.0
+    usual: list[float] = msgspec.field(default_factory=lambda: list(_NOTHING))
+    """The sums of what is usual, by column."""
+    wander: list[float] = msgspec.field(default_factory=lambda: [0.03**2] * len(_COLUMNS))
+    """By measure, variance of a quarter of an hour's mean, beyond what its few posts explain."""
 
     def add(self, minute: int, sums: tuple[float, ...]) -> None:
-        """Take a minute's posts, and the sums of their values by measure."""
+        """Take a minute's sums by column."""
         if minute > self.minute or not self.rows:
             self._move(minute)
         self.rows[-1] = tuple(map(plus, self.rows[-1], sums))
 
-    def usual(self, index: int) -> float | None:
-        """Return a measure's usual mean; None before it is known from thirty posts."""
-        if self.usual_posts < 30:
-            return None
-        return min(0.97, max(0.01, self.usual_sums[index] / self.usual_posts))
+    def band(self, posts: float) -> tuple[float, float] | None:
+        """Return the usual valence (as one minus it) and the variance of a mean of so many posts.
 
-    def band(self, index: int, posts: float) -> tuple[float, float] | None:
-        """Return the usual mean and the variance of a mean of so many posts; None if unknown."""
-        usual = self.usual(index)
-        if usual is None:
-            return None
-        noise = self._noise(index, usual)
-        return usual, self.wander[index] + noise / self.usual_posts + noise / posts
-
-    def evidence(self) -> list[tuple[int, float, float, int]]:
-        """Return what speaks for a rise: measure's index, nats, observed mean, over which minutes.
-
-        Of each measure the strongest stretch. Call it when the running minute is complete.
+        None before it is known from thirty posts.
         """
-        found: list[tuple[int, float, float, int]] = []
-        if self.usual_posts < 30:
+        known = self.usual[_VALENCE.posts]
+        if known < _LEAST_USUAL:
+            return None
+        noise = _noise(_VALENCE, 0.0)
+        return self._usual(_VALENCE), self.wander[-1] + noise / known + noise / posts
+
+    def rises(self, least: float) -> list["Rise"]:
+        """Return what speaks for a rise with more than `least` nats: of each measure the strongest.
+
+        Call it when the running minute is complete.
+        """
+        found: list[Rise] = []
+        rows = self.rows
+        if not rows:
             return found
-        now = self.rows[-1]
-        for minutes in _STRETCHES:
-            before = self.rows[max(0, len(self.rows) - 1 - minutes)]
-            posts = now[0] - before[0]
-            if posts < 3:
+        now, last = rows[-1], len(rows) - 1
+        before = [(minutes, rows[max(0, last - minutes)]) for minutes in _STRETCHES]
+        for place, column in enumerate(_COLUMNS):
+            known = self.usual[column.posts]
+            if known < _LEAST_USUAL:
                 continue
-            for index, sums in enumerate(self.usual_sums):
-                mean = (now[index + 1] - before[index + 1]) / posts
-                usual = sums / self.usual_posts
-                if mean > usual:
-                    speaks = self._judge(index, posts, mean, min(0.97, max(0.01, usual)))
-                    if speaks > 0:
-                        found.append((index, speaks, mean, minutes))
-        found.sort(key=_by_measure)
-        return [
-            one for place, one in enumerate(found) if not place or found[place - 1][0] != one[0]
-        ]
+            usual = self._usual(column)
+            noise = _noise(column, usual)
+            doubt = self.wander[place] + noise / known
+            most, strongest = max(0.0, least), None
+            for minutes, then in before:
+                posts = now[column.posts] - then[column.posts]
+                if posts < 3:
+                    continue
+                mean = (now[column.values] - then[column.values]) / posts
+                if mean <= usual or (mean - usual) ** 2 < 6 * (noise / posts + doubt):
+                    continue
+                speaks = evidence(posts, mean, usual, doubt, noise, jumps=column.jumps)
+                if speaks > most:
+                    most, strongest = speaks, Rise(column.measure, speaks, mean, usual, minutes)
+            if strongest is not None:
+                found.append(strongest)
+        return found
 
     def begin_again(self) -> None:
         """Forget the last hour, not the usual: an alert ended, and what it saw isn't usual."""
@@ -93,60 +118,54 @@ class Shares(msgspec.Struct):
 
     def forget_usual(self) -> None:
         """Warm again: the instrument has changed."""
-        self.usual_posts = 0.0
-        self.usual_sums = [0.0] * len(self.measures)
+        self.usual = list(_NOTHING)
         self._clear()
 
-    def _judge(self, index: int, posts: float, mean: float, usual: float) -> float:
-        noise = self._noise(index, usual)
-        doubt = self.wander[index] + noise / self.usual_posts
-        if mean < usual or (mean - usual) ** 2 < 6 * (noise / posts + doubt):
-            return 0.0
-        jumps = _VALENCE_JUMPS if self.measures[index] == "valence" else _EMOTION_JUMPS
-        return evidence(posts, mean, usual, doubt, noise, jumps=jumps)
-
-    def _noise(self, index: int, usual: float) -> float:
-        """Return the variance of one post's value."""
-        return 0.04 if self.measures[index] == "valence" else usual * (1 - usual)
+    def _usual(self, column: _Column) -> float:
+        return min(0.97, max(0.01, self.usual[column.values] / self.usual[column.posts]))
 
     def _clear(self) -> None:
-        self.rows = [(0.0,) * (len(self.measures) + 1)] * 2
+        self.rows = [_NOTHING] * 2
 
     def _move(self, minute: int) -> None:
-        missing = minute - self.minute
-        if not self.rows or missing > 24 * 60:
+        if not self.rows or minute - self.minute > 24 * 60:
             self._clear()
             self.minute = minute
             return
-        for _ in range(missing):
-            self.minute += 1
-            if self.minute % 15 == 0:
+        rows = self.rows
+        for running in range(self.minute + 1, minute + 1):
+            if running % 15 == 0:
                 self._learn_wander()
-            self.rows.append(self.rows[-1])
-            if len(self.rows) > _HELD_BACK + 1:
-                before, after = self.rows.pop(0), self.rows[0]
-                self.usual_posts = self.usual_posts * _MEMORY + (after[0] - before[0])
-                self.usual_sums = [
-                    usual * _MEMORY + (after[place] - before[place])
-                    for place, usual in enumerate(self.usual_sums, start=1)
+            rows.append(rows[-1])
+            if len(rows) <= _HELD_BACK + 1:
+                continue
+            before, after = rows.pop(0), rows[0]
+            if after is before:  # nothing came in that minute
+                self.usual = [usual * _MEMORY for usual in self.usual]
+            else:
+                self.usual = [
+                    usual * _MEMORY + (so_far - earlier)
+                    for usual, so_far, earlier in zip(self.usual, after, before, strict=True)
                 ]
+        self.minute = minute
 
     def _learn_wander(self) -> None:
         now, before = self.rows[-1], self.rows[max(0, len(self.rows) - 16)]
-        posts = now[0] - before[0]
-        if self.usual_posts < 30 or posts < 3:
-            return
-        for index, wander in enumerate(self.wander):
-            usual = self.usual(index) or 0.0
-            missed = ((now[index + 1] - before[index + 1]) / posts - usual) ** 2
-            noise = self._noise(index, usual)
+        for place, column in enumerate(_COLUMNS):
+            posts = now[column.posts] - before[column.posts]
+            if self.usual[column.posts] < _LEAST_USUAL or posts < 3:
+                continue
+            usual, wander = self._usual(column), self.wander[place]
+            missed = ((now[column.values] - before[column.values]) / posts - usual) ** 2
+            noise = _noise(column, usual)
             excess = min(missed, 4 * (noise / posts + wander)) - noise / posts
             kept = _WANDER_MEMORY
-            self.wander[index] = min(0.1, max(0.01**2, kept * wander + (1 - kept) * excess))
+            self.wander[place] = min(0.1, max(0.01**2, kept * wander + (1 - kept) * excess))
 
 
-def _by_measure(one: tuple[int, float, float, int]) -> tuple[int, float]:
-    return one[0], -one[1]
+def _noise(column: _Column, usual: float) -> float:
+    """Return the variance of one post's value."""
+    return 0.04 if column is _VALENCE else usual * (1 - usual)
 
 
 class Volume(msgspec.Struct):
@@ -242,39 +261,28 @@ class Rise(NamedTuple):
     minutes: int
 
 
-def _shares(*measures: Measure) -> Shares:
-    number = len(measures)
-    return Shares(measures, [0.0] * number, [0.03**2] * number)
-
-
 class OtherMeasures(msgspec.Struct):
     """All measures beside the share negative."""
 
-    emotions: Shares = msgspec.field(
-        default_factory=lambda: _shares("anger", "fear", "sadness", "disgust")
-    )
-    valence: Shares = msgspec.field(default_factory=lambda: _shares("valence"))
+    shares: Shares = msgspec.field(default_factory=Shares)
     volume: Volume = msgspec.field(default_factory=Volume)
 
     def feed(self, minute: int, sums: MinuteSums) -> None:
         """Hand a minute to each (minutes since 1970)."""
-        if sums.labelled:
-            felt = sums.anger, sums.fear, sums.sadness, sums.disgust
-            self.emotions.add(minute, (sums.labelled, *felt))
-        if sums.scored:
-            self.valence.add(minute, (sums.scored, sums.scored - sums.valence))
+        scored = sums.scored
+        felt = sums.labelled, sums.anger, sums.fear, sums.sadness, sums.disgust
+        self.shares.add(minute, (*felt, scored, scored - sums.valence))
+        if scored:
             self.volume.add(minute, sums.soft)
 
     def begin_again(self) -> None:
         """Forget the last hour, not the usual: an alert ended, and what it saw isn't usual."""
-        self.emotions.begin_again()
-        self.valence.begin_again()
+        self.shares.begin_again()
         self.volume.begin_again()
 
     def forget_usual(self) -> None:
         """Warm again: the instrument has changed. Posts are counted as before."""
-        self.emotions.forget_usual()
-        self.valence.forget_usual()
+        self.shares.forget_usual()
 
     def rises(self, least: float, *, share: float) -> list[Rise]:
         """Return the measures that speak for a rise with more than `least` nats.
@@ -282,14 +290,12 @@ class OtherMeasures(msgspec.Struct):
         The number of negative posts counts only where the share negative speaks so, too (`share`
         nats): more posts of an unchanged mood are no spike.
         """
-        found = []
-        for shares in (self.emotions, self.valence):
-            for index, score, mean, minutes in shares.evidence():
-                if score > least:
-                    measure, usual = shares.measures[index], shares.usual(index) or 0.0
-                    if measure == "valence":
-                        mean, usual = 1 - mean, 1 - usual  # noqa: PLW2901 - turned back
-                    found.append(Rise(measure, score, mean, usual, minutes))
+        found = [
+            one._replace(observed=1 - one.observed, expected=1 - one.expected)  # turned back
+            if one.measure == "valence"
+            else one
+            for one in self.shares.rises(least)
+        ]
         if share > least:
             score, observed, minutes = self.volume.evidence()
             if score > least:

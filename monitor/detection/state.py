@@ -13,7 +13,9 @@ from monitor.windows.panes import PANES_IN_WINDOW
 from schemas.alert import Evidence, Measure
 
 _KEPT_PANES = 2 * LONGEST
-VERSION = 3
+MOST_PANES = 2 * _KEPT_PANES
+"""Panes of running sums from which on the older half is dropped."""
+VERSION = 4
 """Of the snapshot: another version is refused and the track warms again."""
 
 
@@ -122,9 +124,7 @@ class State(msgspec.Struct):
 
 
 def forget_older(state: State) -> None:
-    """Drop the older half of the running sums, when there are twice as many as are needed."""
-    if len(state.posts) <= 2 * _KEPT_PANES:
-        return
+    """Drop the older half of the running sums, of which there are twice as many as are needed."""
     cut = len(state.posts) - _KEPT_PANES
     cut -= cut % PANES_IN_WINDOW
     del state.posts[:cut], state.soft[:cut], state.counts[:cut]

@@ -8,6 +8,9 @@ from monitor.detection.state import State
 from monitor.windows.panes import PANE_S, PANES_IN_WINDOW
 from schemas.window import PaneSums
 
+_HALF_S = LONGEST * PANE_S / 2
+"""Seconds: half of the longest stretch."""
+
 
 def strongest(
     state: State, pane: int, least: float, lowest: float
@@ -18,11 +21,11 @@ def strongest(
     forecast in use expects (`lowest_expected`): most stretches are dismissed by it alone.
     """
     posts, soft, forecasts = state.posts, state.soft, state.forecasts
-    all_posts, all_soft = posts[-1], soft[-1]
+    all_posts, all_soft, first = posts[-1], soft[-1], forecasts[0].at // PANE_S
     dispersion, wander = state.baseline.dispersion, state.baseline.wander
     best, length, observed, usual = -1.0, 0, 0.0, 0.0
     last, before, end = len(posts) - 1, 0.0, (pane + 1) * PANE_S
-    room = min(last, pane + 1 - max(state.floor, forecasts[0].at // PANE_S))
+    room = min(last, pane + 1 - max(state.floor, first))
     twice = 2 * least
     lowest_variance = binary_variance(lowest)
     # Up to `mirrored`, what is observed varies no less than what is expected.
@@ -44,7 +47,7 @@ def strongest(
         variance = min(lowest_variance, binary_variance(share))
         if (share - lowest) ** 2 * number < twice * dispersion * variance:
             continue
-        step, offset = divmod(pane + 1 - panes - forecasts[0].at // PANE_S, PANES_IN_WINDOW)
+        step, offset = divmod(pane + 1 - panes - first, PANES_IN_WINDOW)
         mean, variance = expected_of(forecasts[step], index, offset, end, wander)
         excess = share - mean
         noise = dispersion * binary_variance(mean)
@@ -56,10 +59,15 @@ def strongest(
     return best, length, observed, usual
 
 
+def least_expected(forecast: Forecast) -> float:
+    """Return the least that this forecast expects of any stretch, by its mean and slope."""
+    slope = forecast.slope
+    return forecast.mean + slope * _HALF_S if slope < 0 else forecast.mean
+
+
 def lowest_expected(forecasts: list[Forecast]) -> float:
-    """Return the least that these forecasts expect of any stretch, by their means and slopes."""
-    half = LONGEST * PANE_S / 2
-    return min([f.mean + min(0.0, f.slope) * half for f in forecasts], default=1.0)
+    """Return the least that any of these expects."""
+    return min(map(least_expected, forecasts), default=1.0)
 
 
 def speaks_for_calm(sums: PaneSums, usual: float, rise: float) -> float:

@@ -1,7 +1,9 @@
 """One author, or one text, isn't a crowd: how many of its posts count within the hour."""
 
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Protocol
 
+from monitor.events import Reading
 from monitor.windows.text import repost_key
 
 SPAN_S = 1800
@@ -14,7 +16,16 @@ _TEXT_POSTS, _TEXT_SHARE = 5, 0.10
 _LONE_TEXT_POSTS, _LONE_TEXT_SHARE = 3, 0.03
 
 
-_Key = TypeVar("_Key", str, int)
+class Post(Protocol):
+    """What is looked at of a post."""
+
+    @property
+    def event(self) -> Reading:
+        """Whose author counts."""
+
+    @property
+    def text(self) -> int | None:
+        """`text_hash` of its text."""
 
 
 class Caps:
@@ -41,8 +52,8 @@ class Caps:
                     del self._tracks[name]
             self._room = _KEYS
 
-    def counts(self, track: str, author: str | None, text: int | None) -> tuple[bool, float]:
-        """Return whether this post counts, and at least how many people it counts for.
+    def counts(self, track: str, posts: Sequence[Post]) -> list[tuple[bool, float]]:
+        """Return of each post whether it counts, and at least how many people it counts for.
 
         The first post of an author within the hour counts for one. Later ones count for the part
         of a person that twice the cap leaves them, so that all of one author's don't make two:
@@ -53,33 +64,60 @@ class Caps:
         caps = self._tracks.get(track)
         if caps is None:
             caps = self._tracks[track] = _TrackCaps()
-        caps.posts += 1
-        within, people = True, 1.0
-        if author is not None:
-            before = self._before(author, caps.authors, caps.old_authors)
-            if before:
-                most_posts = max(_AUTHOR_POSTS, _AUTHOR_SHARE * (caps.posts + caps.old_posts))
-                within = before < most_posts
-                people = 0.5 / most_posts
-        if text is not None:
-            before = self._before(text, caps.texts, caps.old_texts)
-            if author is None:
-                people = 0.0 if before else 1.0
-                most, share = _LONE_TEXT_POSTS, _LONE_TEXT_SHARE
-            else:
-                most, share = _TEXT_POSTS, _TEXT_SHARE
-            if before >= most:
-                within = within and before < share * (caps.posts + caps.old_posts)
-        return within, people
+        counted = self._by_author(caps, posts)
+        self._by_text(caps, posts, counted)
+        caps.posts += len(posts)
+        return counted
 
-    def _before(self, key: _Key, posts: dict[_Key, int], old: dict[_Key, int]) -> int:
-        """Count a post of this key where there is room; return how many came before."""
-        known = posts.get(key, 0)
-        if not known:
-            self._room -= 1
-        if known or self._room >= 0:
-            posts[key] = known + 1
-        return known + old.get(key, 0)
+    def _by_author(self, caps: "_TrackCaps", posts: Sequence[Post]) -> list[tuple[bool, float]]:
+        authors, old_authors, room = caps.authors, caps.old_authors, self._room
+        counted: list[tuple[bool, float]] = []
+        for number, post in enumerate(posts, start=caps.posts + caps.old_posts + 1):
+            author = post.event.author
+            if author is None:
+                counted.append(_COUNTS)
+                continue
+            before = authors.get(author, 0)
+            if not before:
+                room -= 1
+            if before or room >= 0:
+                authors[author] = before + 1
+            before += old_authors.get(author, 0)
+            if before:
+                most_posts = max(_AUTHOR_POSTS, _AUTHOR_SHARE * number)
+                counted.append((before < most_posts, 0.5 / most_posts))
+            else:
+                counted.append(_COUNTS)
+        self._room = room
+        return counted
+
+    def _by_text(
+        self, caps: "_TrackCaps", posts: Sequence[Post], counted: list[tuple[bool, float]]
+    ) -> None:
+        texts, old_texts, room = caps.texts, caps.old_texts, self._room
+        for place, post in enumerate(posts):
+            text = post.text
+            if text is None:
+                continue
+            before = texts.get(text, 0)
+            if not before:
+                room -= 1
+            if before or room >= 0:
+                texts[text] = before + 1
+            before += old_texts.get(text, 0)
+            if before:
+                within, people = counted[place]
+                most, share = _TEXT_POSTS, _TEXT_SHARE
+                if post.event.author is None:
+                    people, most, share = 0.0, _LONE_TEXT_POSTS, _LONE_TEXT_SHARE
+                if before >= most:
+                    number = caps.posts + caps.old_posts + place + 1
+                    within = within and before < share * number
+                counted[place] = within, people
+        self._room = room
+
+
+_COUNTS = True, 1.0
 
 
 class _TrackCaps:

@@ -17,10 +17,10 @@ def repost_key(text: str) -> bytes | None:
 
     None where too little is left to call two of them the same.
     """
-    folded = text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
     if "http" in folded or "@" in folded or "www." in folded:
         folded = _NOISE.sub(" ", folded)
-    if folded.startswith("rt"):
+    if folded[:2] == "rt":
         folded = _REPOST.sub("", folded)
-    key = folded.encode(errors="surrogatepass").translate(None, _PUNCTUATION)
+    key = folded.encode("utf-8", "surrogatepass").translate(None, _PUNCTUATION)
     return key if len(key) >= MIN_LENGTH else None

@@ -10,6 +10,7 @@ from monitor import Fate, TrackMatcher, Watch
 from monitor.events import Reading
 from monitor.windows.caps import Caps
 from monitor.windows.distinct import KEPT, Distinct, hash64
+from monitor.windows.panes import Entry
 from monitor.windows.text import repost_key
 from monitor.windows.valence import BINS, quantile, soft_negative
 from monitor.windows.watermark import Watermark
@@ -206,13 +207,13 @@ def test_people_who_are_known_are_people_but_one_author_alone_never_is_two() -> 
         """Of so many authors' posts within half an hour, when all of them posted before."""
         caps = Caps()
         caps.advance(0)
-        for number in range(authors):
-            caps.counts("trains", f"author {number}", None)
-        counted = 0.0
-        for number in range(posts):
-            within, stands_for = caps.counts("trains", f"author {number % authors}", None)
-            counted += stands_for if within else 0
-        return counted
+        caps.counts("trains", [by(number) for number in range(authors)])
+        counted = caps.counts("trains", [by(number % authors) for number in range(posts)])
+        return sum(stands_for for within, stands_for in counted if within)
+
+    def by(author: int) -> Entry:
+        event = reading(0, author=f"author {author}")
+        return Entry(0.0, event.id, 0, 0, event, ("trains",), None)
 
     assert 3 <= people(40, 60) <= 40
     for authors in range(1, 6):
