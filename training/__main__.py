@@ -4,9 +4,11 @@
     python -m training score --data ../data --model infra/tgi/models/emostream-small
     python -m training score --data ../data --model DIR --engine torch
     python -m training score --data ../data --url http://127.0.0.1:8080 --on recorded
+    python -m training score --data ../data --model DIR --on snippets
 
-`--data` is the folder with semeval2018/, semeval2017_4A/ and goemotions/ (and, for
-`--on recorded`, emollms_recorded_answers.jsonl.gz); none of them is part of this repository.
+`--data` is the folder with semeval2018/, semeval2017_4A/, goemotions/ and emobank/ (and, for
+`--on recorded`, emollms_recorded_answers.jsonl.gz, for `--on snippets`, vader/); none of them is
+part of this repository.
 """
 
 from __future__ import annotations
@@ -41,9 +43,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     score.add_argument(
         "--on",
-        choices=("dev", "recorded"),
+        choices=("dev", "recorded", "snippets"),
         default="dev",
-        help="SemEval-2018's dev set, or the recorded half of its test set",
+        help="SemEval-2018's dev set, the recorded half of its test set, or rated product reviews,"
+        " film reviews and editorials",
     )
     return parser.parse_args(arguments)
 
@@ -63,19 +66,24 @@ def _small(options: argparse.Namespace) -> None:
 def _score(options: argparse.Namespace) -> None:
     from training import ask  # noqa: PLC0415  likewise
 
-    questions = ask.dev(options.data) if options.on == "dev" else ask.recorded(options.data)
+    if options.on == "snippets":
+        sets = ask.snippets(options.data)
+    else:
+        read = ask.dev if options.on == "dev" else ask.recorded
+        sets = {"": read(options.data)}
     if options.url:
         answer = ask.server(options.url)
     elif options.engine == "light":
         answer = ask.light(options.model)
     else:
         answer = ask.heavy(options.model)
-    begun = time.monotonic()
-    given = answer([question.prompt for question in questions])
-    speed = len(questions) / (time.monotonic() - begun)
-    for name, value in ask.score(questions, given).items():
-        say(f"{name:14}{value:.3f}")
-    say(f"{len(questions)} prompts, {speed:.0f} a second")
+    for kind, questions in sets.items():
+        begun = time.monotonic()
+        given = answer([question.prompt for question in questions])
+        speed = len(questions) / (time.monotonic() - begun)
+        for name, value in ask.score(questions, given).items():
+            say(f"{kind:12}{name:14}{value:.3f}")
+        say(f"{kind:12}{len(questions)} prompts, {speed:.0f} a second")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -32,6 +32,13 @@ Answerer = Callable[[Sequence[str]], list[str]]
 
 _EMOTION: Final = re.compile(r" Emotion E: (\w+)\. Intensity (?:Score|Class): \Z")
 _MIDDLES: Final = {"EI-reg": 0.5, "EI-oc": 1.5, "V-reg": 0.5, "V-oc": 0.0}
+SNIPPETS: Final = {
+    "products": "amazonReviewSnippets",
+    "films": "movieReviewSnippets",
+    "editorials": "nytEditorialSnippets",
+}
+"""Kinds of rated texts that aren't tweets, and their files' names."""
+_SNIPPETS_EACH: Final = 1000
 _BATCH: Final = 64
 _AT_ONCE: Final = 32  # requests to a server: enough to fill its batches
 _TIMEOUT_S: Final = 300.0
@@ -87,6 +94,30 @@ def recorded(folder: Path) -> list[Question]:
             prompt = _wrapped(row["instruction"])
             questions.append(Question(row["ds_type"], emotion, prompt, gold))
     return questions
+
+
+def snippets(folder: Path) -> dict[str, list[Question]]:
+    """Texts of other kinds that people have rated for valence, a thousand of each, by kind.
+
+    They are out of vaderSentiment's sdist (`hutto_ICWSM_2014.tar.gz` in it), unpacked into the
+    folder's `vader/`. For scoring only: the model isn't trained on them, nor on their kinds.
+    """
+    task = TASKS["V-reg"]
+    found = {}
+    for kind, name in SNIPPETS.items():
+        path = folder / "vader" / f"{name}_GroundTruth.txt"
+        rows = [line.split("\t", 2) for line in path.read_text(encoding="utf-8").splitlines()]
+        some = rows[:: max(1, len(rows) // _SNIPPETS_EACH)][:_SNIPPETS_EACH]
+        found[kind] = [
+            Question(
+                task.name,
+                "",
+                _wrapped(task.instruction(text, None, number % len(task.wordings))),
+                float(rating),
+            )
+            for number, (_, rating, text) in enumerate(some)
+        ]
+    return found
 
 
 def light(folder: Path) -> Answerer:

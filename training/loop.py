@@ -1,4 +1,4 @@
-"""One epoch of training: batches of like lengths, bfloat16, AdamW, a running average."""
+"""One epoch of training: batches of like lengths, AdamW, a running average of the weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import BartForConditionalGeneration
 
-from training.predict import pad
+from training.predict import autocast, pad
 from training.targets import Encoder, Item
 from training.team import ROUND, Team
 
@@ -23,6 +23,7 @@ _CHUNK: Final = 60  # batches that are sorted by length together: little padding
 _CLIP: Final = 1.0
 _DECAY: Final = 0.998  # of the running average, per batch: about the last five hundred
 _REPORT: Final = 2  # rounds between two progress lines
+_KEEP: Final = 8  # rounds between two checkpoints: at most some minutes are lost
 _RATES: Final = {"encoder": 1.4e-4, "decoder": 7e-4}  # 1e-4 and 5e-4, times √2 for two workers
 
 
@@ -115,7 +116,7 @@ class Trainer:
             torch.cat([ids.flatten(), written.flatten(), space]), self._table
         )
         prompt, answer, output = torch.split(rows, sizes)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             hidden = self.model.model.encoder(
                 inputs_embeds=prompt.view(*ids.shape, -1), attention_mask=mask
             ).last_hidden_state
@@ -138,18 +139,22 @@ class Trainer:
         done: int,
         steps: int,
         report: Callable[[str], None],
+        begin: int = 0,
+        keep: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Train on all items once, together with the team.
 
-        `slope` began `done` batches before and is `steps` batches long.
+        `slope` began `done` batches before and is `steps` batches long. The first `begin` batches
+        were trained on before; `keep` is called now and then with the number of those that are
+        done, when all workers have the same weights.
         """
         team = self._team
-        torch.manual_seed(seed * team.workers + self.rank)
+        torch.manual_seed((seed * team.workers + self.rank) + 1_000_003 * begin)
         self.model.train()
         order = batches(items, random.Random(seed))  # noqa: S311  no secret hangs on it
         begun, losses = time.monotonic(), []
-        team.reset()
-        for first in range(0, len(order), ROUND * team.workers):
+        team.reset(begin)
+        for turn, first in enumerate(range(begin, len(order), ROUND * team.workers), 1):
             count, end = 0, min(len(order), first + ROUND * team.workers)
             for number in team.turns(end):
                 losses.append(self._step(order[number], slope.at(done + number, steps)))
@@ -159,8 +164,10 @@ class Trainer:
                 torch._foreach_lerp_(  # a method of every optimizer
                     self.average, self._parameters, 1 - _DECAY ** (end - first)
                 )
-            if (first // (ROUND * team.workers)) % _REPORT == 0:
-                speed = end * BATCH / (time.monotonic() - begun)
+            if turn % _KEEP == 0 and end < len(order):
+                keep(end)
+            if turn % _REPORT == 0:
+                speed = (end - begin) * BATCH / (time.monotonic() - begun)
                 mean = float(np.mean(losses[-100:]))
                 report(f"batch {end}/{len(order)} loss {mean:.4f} {speed:.0f} examples/s")
 

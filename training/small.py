@@ -1,16 +1,20 @@
 """The recipe: from MiniLM and the data folder to the trained small model.
 
-Epoch 0 mixes SemEval-2018's training set with the two auxiliary sets, epoch 1 is SemEval-2018
-alone, and the later ones stress intensity, the hardest of the tasks. The dev set was annotated
+Epoch 0 mixes SemEval-2018's training set with the two auxiliary sets, epoch 1 is without them,
+and the later ones stress intensity, the hardest of the tasks. Each epoch also asks for the valence
+of some texts that aren't tweets: of EmoBank's sentences, and of GoEmotions' comments, of which only
+the sign is known. The dev set was annotated
 together with the test set, a year after the training set, and is worth learning from: it joins
 from epoch `DEV_FROM` on, by this schedule and by no score. Until then it is held out, and the
 scores on it guide the choice of the recipe. What ships is the running average of the weights.
 
-Each epoch is kept in the work folder, and a run that was cut off goes on after the last one.
+Each epoch is kept in the work folder, and every some minutes the one that is under way: a run that
+was cut off goes on from there.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import time
 import zlib
@@ -24,11 +28,11 @@ import torch
 from torch.multiprocessing.spawn import spawn
 from transformers import BartForConditionalGeneration
 
-from training import convert, data, export, vocabulary, wordings
+from training import convert, data, export, leanings, vocabulary, wordings
 from training import tokenizer as tokenizers
 from training.data import Example
 from training.loop import BATCH, Slope, Trainer
-from training.predict import answers, scores
+from training.predict import StepLogits, answers, places, scores
 from training.targets import AUXILIARY, Encoder
 from training.team import Team
 
@@ -50,13 +54,15 @@ Report = Callable[[str], None]
 class Plan:
     """What is trained how long.
 
-    `sentiment` and `emotions28` are numbers of auxiliary examples, `epochs` those of SemEval-2018
-    alone after the joint one, `workers` processes of one thread each.
+    `sentiment` and `emotions28` are numbers of auxiliary examples, `texts` of those that aren't
+    tweets in the first epoch (a third of it in the later ones), `epochs` those after the joint
+    one, `workers` processes of one thread each.
     """
 
     seed: int = 7
-    sentiment: int = 6_000
-    emotions28: int = 8_000
+    sentiment: int = 4_000
+    emotions28: int = 6_000
+    texts: int = 6_000
     epochs: int = 5
     workers: int = 2
 
@@ -88,6 +94,7 @@ class Recipe:
         self._train = data.semeval(folder, "train")
         self.dev = data.semeval(folder, "dev")
         self._sentiment, self._emotions28 = data.sentiment(folder), data.emotions28(folder)
+        self._texts = self._interleaved(data.other_valence(folder), data.comment_valence(folder))
         self.words = vocabulary_words([*self._train, *self._sentiment, *self._emotions28])
         self.tokenizer = tokenizers.build(self.words, wordings.load())
         self.encoder = Encoder(self.tokenizer, self.words)
@@ -103,7 +110,24 @@ class Recipe:
         own = [one for one in own if _has_turn(one, epoch)]
         if epoch < INTENSITY_FROM:
             own += [one for one in own if one.task.startswith("V")]
-        return own + (self._auxiliary() if epoch == 0 else [])
+        return own + self._other_texts(epoch) + (self._auxiliary() if epoch == 0 else [])
+
+    def _interleaved(self, *sets: Sequence[Example]) -> list[Example]:
+        """One of each set by turns, in random order, until the smallest is used up."""
+        generator = torch.Generator().manual_seed(self.plan.seed)
+        orders = [torch.randperm(len(one), generator=generator).tolist() for one in sets]
+        return [
+            examples[number]
+            for numbers in zip(*orders, strict=False)
+            for examples, number in zip(sets, numbers, strict=True)
+        ]
+
+    def _other_texts(self, epoch: int) -> list[Example]:
+        """An epoch's texts that aren't tweets, and that the epochs before didn't ask about."""
+        later = self.plan.texts // 3
+        first = self.plan.texts + later * (epoch - 1) if epoch else 0
+        count = later if epoch else self.plan.texts
+        return [self._texts[place % len(self._texts)] for place in range(first, first + count)]
 
     def _auxiliary(self) -> list[Example]:
         generator = torch.Generator().manual_seed(self.plan.seed)
@@ -139,19 +163,53 @@ class Recipe:
         """Where an epoch is kept."""
         return self.work / f"epoch-{epoch}.pt"
 
+    def unfinished(self, epoch: int) -> Path:
+        """Where an epoch that is under way is kept."""
+        return self.work / f"epoch-{epoch}.unfinished.pt"
+
     def result(self) -> BartForConditionalGeneration:
         """The model that ships: the running average after the last epoch."""
         state = torch.load(self.checkpoint(self.plan.epochs), weights_only=True)
         names = [name for name, _ in self.fresh().named_parameters()]
         weights = dict(zip(names, state["average"], strict=True))
-        return export.assemble(self.words, weights, self.leanings())
+        chosen = self.leanings()
+        if self.tuned_leanings.exists():
+            chosen = json.loads(self.tuned_leanings.read_text(encoding="utf-8"))
+        return export.assemble(self.words, weights, chosen)
+
+    @property
+    def tuned_leanings(self) -> Path:
+        """Where the leanings are kept that were tuned on the dev set while it was held out."""
+        return self.work / "leanings.json"
+
+    def tune(self, model: BartForConditionalGeneration, report: Report) -> None:
+        """Tune the leanings of the classes and of E-c's labels on the dev set, and keep them."""
+        found = self.leanings()
+        for question in vocabulary.QUESTIONS:
+            name, _, emotion = question.partition(" ")
+            if name.endswith("-reg"):
+                continue
+            own = [one for one in self.dev if one.question == question]
+            items = self.encoder.items(own, seed=0)
+            task: leanings.Task
+            if name == "E-c":
+                logits = StepLogits(model, self.encoder, items, places(leanings.CHOICES))
+                task = leanings.Labels(logits, [one.labels for one in own])
+            else:
+                choices = vocabulary.INTENSITY_CLASSES.get(emotion, vocabulary.VALENCE_CLASSES)
+                logits = StepLogits(model, self.encoder, items, places(choices))
+                first = logits([(number, ()) for number in range(len(own))])
+                task = leanings.Classes(first, choices, [one.level for one in own])
+            found |= leanings.improved(task, found, report, question)
+        text = json.dumps(found, indent=1, ensure_ascii=False)
+        self.tuned_leanings.write_text(text, encoding="utf-8")
 
     def leanings(self) -> dict[str, float]:
         """What is added to the logits of the ordinal classes: less for a class that is frequent.
 
-        A greedy answer is the likeliest class, and so too often the most frequent one; this makes
-        it the class that the post makes likelier than it is anyway (logit adjustment: Menon et
-        al., ICLR 2021), which agrees better with the gold classes' order.
+        Where tuning begins. A greedy answer is the likeliest class, and so too often the most
+        frequent one; this makes it the class that the post makes likelier than it is anyway (logit
+        adjustment: Menon et al., ICLR 2021), which agrees better with the gold classes' order.
         """
         found: dict[str, float] = {}
         for emotion in (*vocabulary.EMOTIONS, ""):
@@ -174,6 +232,12 @@ def _keep(path: Path, state: Mapping[str, Any]) -> None:
     partly.rename(path)
 
 
+def _keep_unfinished(path: Path, trainer: Trainer, done: int) -> None:
+    """Worker 0 keeps how far the epoch is."""
+    if trainer.rank == 0:
+        _keep(path, {**trainer.state(), "done": done})
+
+
 def _work(  # noqa: PLR0917  as spawn hands them over
     rank: int, team: Team, plan: Plan, folder: Path, work: Path, report: Report
 ) -> None:
@@ -182,11 +246,17 @@ def _work(  # noqa: PLR0917  as spawn hands them over
     recipe = Recipe(plan, folder, work)
     trainer = Trainer(recipe.fresh(), recipe.encoder, team, rank)
     for epoch in range(plan.epochs + 1):
-        path = recipe.checkpoint(epoch)
+        path, unfinished = recipe.checkpoint(epoch), recipe.unfinished(epoch)
         if path.exists():
             continue
-        if epoch:
+        begin = 0
+        if unfinished.exists():
+            state = torch.load(unfinished, weights_only=True)
+            begin = state["done"]
+            trainer.load(state)
+        elif epoch:
             trainer.load(torch.load(recipe.checkpoint(epoch - 1), weights_only=True))
+        team.meet()  # everybody has looked before the first one writes
         name = f"epoch {epoch} worker {rank}"
         seed = plan.seed + epoch
         items = recipe.encoder.items(recipe.examples(epoch), seed)
@@ -199,12 +269,19 @@ def _work(  # noqa: PLR0917  as spawn hands them over
             done=done,
             steps=steps,
             report=partial(_report, report, name),
+            begin=begin,
+            keep=partial(_keep_unfinished, unfinished, trainer),
         )
-        if rank == 0:
-            _keep(path, trainer.state())
         report(f"{name} took {time.monotonic() - begun:.0f} s for {len(items)} examples")
         if epoch == DEV_FROM - 1:
             report(f"{name} {recipe.judge(trainer)}")
+            if rank == 0:
+                trainer.swap()
+                recipe.tune(trainer.model, partial(_report, report, name))
+                trainer.swap()
+        if rank == 0:
+            _keep(path, trainer.state())
+            unfinished.unlink(missing_ok=True)
         team.meet()  # nobody looks for the next checkpoint before it is there
 
 

@@ -28,7 +28,9 @@ CLASS_SPREAD: Final = 0.08
 LONGEST: Final = 96
 """Prompt tokens in training; a longer post loses its end, never its markers."""
 UNKNOWN_WORDING: Final = 0.15
-"""Share of the prompts that are trained without the marker before the post."""
+"""Share of the tweets' prompts that are trained without the marker before the post."""
+UNKNOWN_WORDING_OTHERS: Final = 0.5
+"""The same for other texts, which are asked about in other wordings more often."""
 
 WEIGHTS: Final[Mapping[str, float]] = {"E-c": 0.6, "sentiment": 0.6, "emotions28": 0.4}
 """Weight of one answer token in the loss; 1 for the tasks that aren't named."""
@@ -64,10 +66,13 @@ def _mass_below(limit: float, mean: float, spread: float) -> float:
     return 0.5 * (1.0 + math.erf((limit - mean) / (spread * math.sqrt(2.0))))
 
 
-def number_target(score: float) -> NDArray[np.float32]:
-    """Probabilities of the 101 hundredths: a Gaussian around the score, cut to 0..1."""
+def number_target(score: float, spread: float = 0.0) -> NDArray[np.float32]:
+    """Probabilities of the 101 hundredths: a Gaussian around the score, cut to 0..1.
+
+    `spread` is the standard deviation of the score's own error, where it has one.
+    """
     grid = np.arange(101) / 100
-    density = np.exp(-0.5 * ((grid - score) / NUMBER_SPREAD) ** 2)
+    density = np.exp(-0.5 * ((grid - score) / math.hypot(NUMBER_SPREAD, spread)) ** 2)
     target: NDArray[np.float32] = (density / density.sum()).astype(np.float32)
     return target
 
@@ -104,7 +109,12 @@ class Encoder:
             [example.text for example in examples], add_special_tokens=False
         )
         return [
-            self._item(example, encoding.ids, known=draw.random() >= UNKNOWN_WORDING)
+            self._item(
+                example,
+                encoding.ids,
+                known=draw.random()
+                >= (UNKNOWN_WORDING if example.tweet else UNKNOWN_WORDING_OTHERS),
+            )
             for example, encoding in zip(examples, encodings, strict=True)
         ]
 
@@ -125,7 +135,7 @@ class Encoder:
             weight[1] = END_WEIGHT
         if example.task.endswith("-reg"):
             target[0] = 0.0
-            target[0, : len(vocabulary.NUMBERS)] = number_target(example.score)
+            target[0, : len(vocabulary.NUMBERS)] = number_target(example.score, example.spread)
         elif example.task.endswith("-oc"):
             target[0] = 0.0
             target[0, self._classes(example.emotion)] = class_target(example.score, example.emotion)

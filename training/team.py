@@ -40,12 +40,12 @@ class Team:
 
     def meet(self) -> None:
         """Wait for everybody. Raises `threading.BrokenBarrierError` when a worker is gone."""
-        self._barrier.wait(timeout=1200)
+        self._barrier.wait(timeout=3600)
 
-    def reset(self) -> None:
-        """Begin an epoch with its first batch; called by every worker."""
+    def reset(self, begin: int = 0) -> None:
+        """Begin an epoch, or the rest of one, with batch `begin`; called by every worker."""
         self.meet()
-        self._next.value = 0
+        self._next.value = begin
         self.meet()
 
     def turns(self, end: int) -> Iterator[int]:

@@ -16,6 +16,13 @@ def test_a_numbers_target_is_a_peak_at_the_score(score: float) -> None:
     assert len(target) == len(vocabulary.NUMBERS)
 
 
+def test_a_rough_score_has_a_wider_target() -> None:
+    """The peak stays, and is lower."""
+    sharp, rough = number_target(0.25), number_target(0.25, spread=0.12)
+    assert int(rough.argmax()) == 25
+    assert rough.max() < 0.7 * sharp.max()
+
+
 @pytest.mark.parametrize("emotion", vocabulary.EMOTIONS)
 def test_a_class_target_has_its_mass_where_the_score_is(emotion: str) -> None:
     """In the middle of the lowest and the highest band the class itself is the likeliest."""
