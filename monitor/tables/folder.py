@@ -24,6 +24,8 @@ from monitor.tables.errors import FolderBusy, FolderFailed, WrongFolder
 
 _STATE: Final = "_export.json"  # readers of hive-style folders pass over names with an underscore
 _LOCK: Final = "_export.lock"
+NO_DAY: Final = "__HIVE_DEFAULT_PARTITION__"
+"""Hive's own name for null: DuckDB, Spark and pyarrow read it as that."""
 _PART: Final = re.compile(r"part-(\d{5})-(\d{20})\.parquet")
 
 
@@ -69,9 +71,14 @@ class Folder:
             self._put(self.path / _STATE, lambda path: _write(path, value))
         self.progress = progress
 
-    def put(self, day: date, partition: int, first: int, write: Callable[[Path], None]) -> int:
-        """Have `write` write a day's file of the stretch that begins at `first`; give its bytes."""
-        folder = self.path / f"day={day.isoformat()}"
+    def put(
+        self, day: date | None, partition: int, first: int, write: Callable[[Path], None]
+    ) -> int:
+        """Have `write` write a day's file of the stretch that begins at `first`; give its bytes.
+
+        Without a day it is of many days, which readers take for null.
+        """
+        folder = self.path / f"day={NO_DAY if day is None else day.isoformat()}"
         with _said(self.path):
             folder.mkdir(exist_ok=True)
             target = folder / f"part-{partition:05}-{first:020}.parquet"

@@ -20,6 +20,8 @@ _TYPES: Final = {
     "time": pa.timestamp("us", tz="UTC"),
     "json": pa.string(),
 }
+MOST_DAYS: Final = 366
+"""Files of one stretch, and one more: a year of posts that are replayed has each day's own."""
 _BATCH: Final = 4_096
 """Rows that are Python objects at a time: some 10 MB; as Arrow they take a tenth."""
 
@@ -54,15 +56,22 @@ class Rows:
         if len(self._waiting) >= _BATCH:
             self._pack()
 
-    def by_day(self) -> Iterator[tuple[date, pa.Table]]:
-        """Give each day's rows, in the order in which they came; days in order."""
+    def by_day(self) -> Iterator[tuple[date | None, pa.Table]]:
+        """Give each day's rows, in the order in which they came; days in order.
+
+        Of more than `MOST_DAYS` days those with the most rows; the other days' rows together, with
+        None, at the end. So posts with made-up times, years apart, cost one file and not thousands.
+        """
         self._pack()
         whole = pa.Table.from_batches(self._batches, self._schema)
         if len(self._days) == 1:
             yield next(iter(self._days)), whole
             return
-        for day in sorted(self._days):
+        fullest = sorted(self._days, key=lambda day: (-len(self._days[day]), day))
+        for day in sorted(fullest[:MOST_DAYS]):
             yield day, whole.take(pa.array(self._days[day], pa.int64()))
+        if rest := sorted(row for day in fullest[MOST_DAYS:] for row in self._days[day]):
+            yield None, whole.take(pa.array(rest, pa.int64()))
 
     def _pack(self) -> None:
         if self._waiting:

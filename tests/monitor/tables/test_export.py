@@ -10,11 +10,13 @@ import pytest
 
 pytest.importorskip("pyarrow", reason="of `make test`, not `make unit-light`")
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import UNSET
 
 from monitor.tables import folder as folder_module
+from monitor.tables import parquet as parquet_module
 from monitor.tables.columns import Table
 from monitor.tables.errors import FolderBusy, FolderFailed, WrongFolder
 from monitor.tables.export import Summary, export
@@ -98,6 +100,24 @@ async def test_a_record_whose_time_is_no_date_is_exported_without_it(tmp_path: P
     (path,) = parts(tmp_path)
     times = [row["written_at"] for row in pq.read_table(path, partitioning=None).to_pylist()]
     assert times == [WRITTEN, None, WRITTEN + timedelta(seconds=2)]
+
+
+async def test_times_years_apart_cost_one_file_more_and_not_thousands(tmp_path: Path) -> None:
+    made_up = [event(number, at_s=number * 40 * 86_400) for number in range(20)]
+    today = [event(100 + number, at_s=number) for number in range(30)]
+    values = encoded(*made_up, *today)
+    log = FakeLog(values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet_module, "MOST_DAYS", 3)
+        done = await run(log, tmp_path, stretch_records=1_000)
+    assert (done.rows, done.files) == (50, 4)
+    rest = tmp_path / "day=__HIVE_DEFAULT_PARTITION__"
+    found = [row for path in rest.iterdir() for row in pq.read_table(path).to_pylist()]
+    assert len({row["created_at"].date() for row in found}) == len(found) == 17
+    query = f"SELECT count(*), count(day), min(created_at) FROM '{tmp_path}/day=*/*.parquet'"
+    everything = duckdb.connect().execute(query).fetchone()
+    assert everything is not None
+    assert everything[:2] == (50, 33)
 
 
 async def test_twice_gives_the_same_files_and_reads_nothing_again(tmp_path: Path) -> None:
