@@ -52,7 +52,7 @@ coverage: $(VENV)/.dev ## the tests once more, and which lines and branches they
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-faults: $(VENV)/.dev ## real processes, real Kafka, faults at random (FAULTS=100; 1000 SLICES=10 AT_ONCE=2): nothing is lost
+test-faults: $(VENV)/.dev ## real processes, real Kafka, faults at random (FAULTS=100; 1000 SLICES=10 AT_ONCE=2; ARGS="--delivery exactly-once"): nothing is lost
 	$(BIN)/python -m tests.faults --faults $(FAULTS) --slices $(SLICES) --at-once $(AT_ONCE) $(ARGS)
 
 test-repeat: $(VENV)/.dev ## the files that depend on time fifty times, all tests five times (TIMES=50 SUITES=5)

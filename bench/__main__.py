@@ -1,6 +1,6 @@
 """`make bench`: what a post costs, and how much of a model server's capacity is used.
 
-    python -m bench [--only peers saturation faults backlog profiles] [--rounds 5] [--json FILE]
+    python -m bench [--only PART…] [--rounds 5] [--json FILE]
 
 Progress goes to standard error, the tables to standard output.
 """
@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from bench.backlog import backlog
+from bench.delivery import delivery
 from bench.machine import this_machine
 from bench.options import Options
 from bench.peers.race import peers
@@ -26,6 +27,7 @@ _PARTS = {
     "faults": faults,
     "backlog": backlog,
     "profiles": profiles,
+    "delivery": delivery,
 }
 
 

@@ -105,6 +105,14 @@ REFUSED = {
     "unknown preset": ('[[tasks.custom]]\npreset = "X"', "preset must be one of V-T"),
     "half a model of one's own": ('[model]\nfamily = "t5"', "set wrapper beside family"),
     "drain over the rebalance timeout": ("[drain]\nrevoke_s = 55", "must be above drain.revoke_s"),
+    "a transaction shorter than a drain": (
+        '[delivery]\nguarantee = "exactly-once"\ntransaction_timeout_s = 25',
+        "delivery.transaction_timeout_s (25) must be above drain.revoke_s",
+    ),
+    "transactional ids without transactions": (
+        '[delivery]\ntransactional_id_prefix = "shop"',
+        'set guarantee = "exactly-once", or leave it out',
+    ),
     "stuck before slow": ("[http]\nstuck_after_s = 60", "must be above twice model.timeout_s"),
     "in flight below a batch": ("[in_flight]\nmax_posts = 10", "no batch would fill"),
 }
