@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter, validators
 
 from emostream.connection import Connection
-from emostream.exits import CommandError, wrong_usage
+from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
 from emostream.logs import quiet_logs
 
 if TYPE_CHECKING:
@@ -255,7 +255,13 @@ async def _write(connection: Connection, record: "Outgoing") -> None:
 
 
 def _who(by: str) -> str:
-    return by or getpass.getuser()
+    if by:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container: a number without a name
+        message = "this machine knows no name of yours: say who you are with --by"
+        raise CommandError(message, status=WRONG_USAGE) from None
 
 
 def _read(record: "StoredRecord") -> "Alert | AlertAction | None":

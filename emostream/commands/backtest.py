@@ -104,6 +104,7 @@ def _events(
             ):
                 if as_json:
                     sys.stdout.write(encode(as_row(alert)).decode() + "\n")
+                    sys.stdout.flush()  # there are few, and whoever reads need not wait
                 else:
                     alerts.append(alert)
     except EventFileError as error:

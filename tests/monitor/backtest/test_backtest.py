@@ -1,6 +1,7 @@
 """The backtest: what a file's events would have raised; scores of a series; the command."""
 
 import csv
+import io
 import json
 import random
 from datetime import datetime
@@ -95,6 +96,20 @@ def test_json_has_one_object_a_transition_with_all_that_is_asked(
     (end,) = [row for row in rows if row["transition"] == "resolved" and row["fired_at"]]
     assert end["id"] == alarm["id"] != end["transition_id"]
     assert end["resolved_at"] > alarm["fired_at"]
+
+
+def test_a_reader_that_has_seen_enough_ends_the_backtest(
+    events_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    closed = Closed()
+    monkeypatch.setattr("sys.stdout", closed)
+    with pytest.raises(BrokenPipeError):
+        make_app(overview=False)(["monitor", "backtest", str(events_file), "--json"])
+    assert closed.getvalue().count("\n") == 1
 
 
 def test_on_a_terminal_there_is_a_table_and_a_picture(
