@@ -350,9 +350,8 @@ class Service:
         if self._clock.monotonic() - poller.last_delivery < quiet_s:
             return False
         states = self._partition_states()
-        if self._consumer is not None and len(states) < len(self._consumer.assignment()):
-            return False  # some are still to begin
-        return bool(states) and all(state.lag == 0 for state in states)
+        begun = self._consumer is None or len(states) == len(self._consumer.assignment())
+        return begun and bool(states) and all(state.lag == 0 for state in states)
 
     async def _finish(self) -> None:
         """Finish all that was received, however long it takes, and stop."""

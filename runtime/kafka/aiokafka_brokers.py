@@ -14,7 +14,7 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.conn import CloseReason
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from runtime.kafka import record_batches, unread
+from runtime.kafka import offset_fetches, record_batches, unread
 from runtime.kafka.access import cluster_id, refusal
 from runtime.kafka.aiokafka_transactions import AiokafkaTransactions
 from runtime.kafka.diagnosis import diagnose
@@ -412,6 +412,7 @@ class AiokafkaBrokers:
         self._options = options
         record_batches.install()
         unread.install()
+        offset_fetches.install()
         # Below INFO aiokafka logs keys and values, which hold what people wrote.
         logger = logging.getLogger("aiokafka")
         if logger.getEffectiveLevel() < logging.INFO:

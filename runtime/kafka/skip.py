@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError, UnknownMemberIdError
 
 from runtime.errors import Misconfigured
-from runtime.kafka import record_batches
+from runtime.kafka import offset_fetches, record_batches
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import Fenced, ReadingStalled
 from runtime.kafka.offset_metadata import is_of_another_topic, offset_metadata
@@ -62,6 +62,7 @@ async def skip_bad_batches(
         ReadingStalled: the brokers stopped answering.
     """
     record_batches.install()
+    offset_fetches.install()
     found: list[Skipped] = []
     async with _consumer(broker, group) as consumer:
         places = await _partitions(consumer, topics, only)

@@ -10,7 +10,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from runtime.kafka import record_batches
+from runtime.kafka import offset_fetches, record_batches
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import ReadingStalled, TopicMissing
 from runtime.kafka.ordered import OrderedReader
@@ -217,6 +217,7 @@ async def kafka_topic_log(
         TopicMissing: there is no such topic.
     """
     record_batches.install()
+    offset_fetches.install()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=broker.bootstrap,
         group_id=group,
