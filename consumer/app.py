@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 import uvloop
@@ -305,13 +306,14 @@ class _Analysis:
         assert self._analyzer is not None
         await self._analyzer.wait_available()
 
-    async def process(self, records: Sequence[Record], done: Done) -> None:
+    async def process(self, records: Sequence[Record], done: Done, *, turn: int = 0) -> None:
         """See `consumer.processor.RecordProcessor`. Not before `open` has returned."""
         assert self._analyzer is not None
+        analyse = partial(self._analyzer.process, turn=turn)
         if self.registry.first is None:
-            await self._analyzer.process(records, done)
+            await analyse(records, done)
         else:
-            await self.registry.first.process(self._analyzer.process, records, done)
+            await self.registry.first.process(analyse, records, done)
 
 
 class _Announcing(Meter):

@@ -23,7 +23,7 @@ class RecordProcessor(Protocol):
     async def wait_available(self) -> None:
         """Return as soon as `available` is True; at once if it is already."""
 
-    async def process(self, records: Sequence[Record], done: Done) -> None:
+    async def process(self, records: Sequence[Record], done: Done, *, turn: int = 0) -> None:
         """Give each record its one outcome: call `done` with it as soon as it is known.
 
         The outcome is published and its offset settled at once, in any order: a record whose
@@ -31,6 +31,9 @@ class RecordProcessor(Protocol):
 
         What is wrong with one record is that record's `DeadLetter`, never an exception. While no
         model server takes prompts this waits: no record is refused for being unlucky.
+
+        Of several batches the one with the lowest `turn` is served first; of one turn, the one
+        that came first.
 
         Called for several batches at a time, on one event loop, and again for those records that
         had no outcome when an earlier call raised. May be cancelled at any await: it then stops

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
 
 import msgspec
 
@@ -64,8 +63,6 @@ class Analyzer:
         self._two = None if second is None else TwoModels(plan, second, self._finish)
         self._observer = observer or NullAnalysisObserver()
         self._now = now
-        self._turns = count(1)
-        """Batches are served in the order they came, with both their rounds."""
         self._unanswered_in_a_row = 0
 
     @property
@@ -98,7 +95,7 @@ class Analyzer:
         if self._second is not None:
             await self._second.run(self._look)
 
-    async def process(self, records: Sequence[Record], done: Done) -> None:
+    async def process(self, records: Sequence[Record], done: Done, *, turn: int = 0) -> None:
         """Give each record its one outcome. See `consumer.processor.RecordProcessor`.
 
         Raises:
@@ -123,7 +120,7 @@ class Analyzer:
         batch = Batch(done, bugs)
         try:
             while cases:
-                again = await self._analyse(batch, cases)
+                again = await self._analyse(batch, cases, turn)
                 if again:
                     await self._wait_for_model(again)
                 cases = [self._again(case) for case in again]
@@ -164,14 +161,13 @@ class Analyzer:
 
     # ---- one batch
 
-    async def _analyse(self, batch: Batch, cases: Sequence[Case]) -> list[Case]:
+    async def _analyse(self, batch: Batch, cases: Sequence[Case], turn: int) -> list[Case]:
         """Ask the model about these posts, and finish each as soon as it is answered.
 
         Gives those that are to be asked again, since the model is doubted and not they.
         """
         batch.open = len(cases)
         batch.cases = cases
-        turn = next(self._turns)
         with self._first.begin(partial(self._on_found, batch), turn=turn) as asking:
             batch.asking = asking
             if self._second is None:

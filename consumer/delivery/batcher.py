@@ -1,6 +1,8 @@
 """Micro-batches: what closes one, and what waits for its turn."""
 
-from collections import OrderedDict, deque
+import heapq
+import itertools
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -19,6 +21,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     records: tuple[Record, ...]
     nbytes: int
     closed_by: BatchClosed
+    turn: int
+    """Batches are served in this order."""
 
 
 class Batcher:
@@ -26,25 +30,42 @@ class Batcher:
 
     A batch is cut when it is asked for. While every place is taken nobody asks, and what waits
     grows towards full batches; when places are free a batch is as old as `max_wait_s` at most.
-    Of each partition the order is kept; a long queue of one keeps no other waiting.
+    Of each partition the order is kept.
+
+    A long queue of one partition keeps no other waiting, though much of it be under way already:
+    each record has a turn, one after the last of its partition, or after what is being served
+    where its partition has nothing under way (self-clocked fair queueing, Golestani 1994).
     """
 
     def __init__(self, limits: BatchLimits) -> None:
         self._limits = limits
-        self._queues: OrderedDict[int, deque[tuple[Record, int, float]]] = OrderedDict()
-        """By epoch; the first one has the next turn."""
+        self._queues: dict[int, deque[tuple[Record, int, float]]] = {}
+        """By epoch; none is empty."""
+        self._next: list[tuple[int, int, int]] = []
+        """Turn of the first record of each queue, order in which they came to it, epoch: a heap."""
+        self._order = itertools.count()
+        self._last_turns: dict[int, int] = {}
+        """Of each epoch's last record that was given out."""
+        self._serving = 0
         self._records = 0
         self._nbytes = 0
 
     def add(self, records: Sequence[Record], sizes: Sequence[int], now: float) -> None:
         """These came at `now` (monotonic seconds); `sizes` are their bytes."""
         for record, size in zip(records, sizes, strict=True):
-            queue = self._queues.get(record.epoch)
+            epoch = record.epoch
+            queue = self._queues.get(epoch)
             if queue is None:
-                queue = self._queues[record.epoch] = deque()
+                queue = self._queues[epoch] = deque()
+                turn = max(self._last_turns.get(epoch, 0), self._serving) + 1
+                heapq.heappush(self._next, (turn, next(self._order), epoch))
             queue.append((record, size, now))
         self._records += len(records)
         self._nbytes += sum(sizes)
+
+    def served(self, turn: int) -> None:
+        """A record of a batch with this turn is done."""
+        self._serving = max(self._serving, turn)
 
     def take(self, now: float, *, last: bool = False) -> Batch | None:
         """Cut the next batch, if one is full or old enough, or if nothing more will come."""
@@ -62,21 +83,28 @@ class Batcher:
 
     def _cut(self, otherwise: BatchClosed) -> Batch:
         """Cut up to the bounds; `otherwise` is what closed it if not the bytes."""
-        queues, limits = self._queues, self._limits
+        limits = self._limits
         records: list[Record] = []
         nbytes = 0
         closed_by = otherwise
-        while queues and len(records) < limits.max_posts:
-            epoch, queue = next(iter(queues.items()))
+        first_turn = self._next[0][0]
+        while self._next and len(records) < limits.max_posts:
+            turn, _, epoch = self._next[0]
+            queue = self._queues[epoch]
             record, size, _ = queue[0]
+            if turn - first_turn >= limits.max_posts:
+                closed_by = "turn"  # with the first, they would overtake what is under way
+                break
             if records and nbytes + size > limits.max_bytes:
                 closed_by = "bytes"
                 break
             queue.popleft()
+            self._last_turns[epoch] = turn
             if queue:
-                queues.move_to_end(epoch)
+                heapq.heapreplace(self._next, (turn + 1, next(self._order), epoch))
             else:
-                del queues[epoch]
+                heapq.heappop(self._next)
+                del self._queues[epoch]
             records.append(record)
             nbytes += size
             if nbytes >= limits.max_bytes:
@@ -84,7 +112,7 @@ class Batcher:
                 break
         self._records -= len(records)
         self._nbytes -= nbytes
-        return Batch(records=tuple(records), nbytes=nbytes, closed_by=closed_by)
+        return Batch(records=tuple(records), nbytes=nbytes, closed_by=closed_by, turn=first_turn)
 
     def due(self) -> float | None:
         """When the oldest record will have waited long enough (monotonic); None without one."""
@@ -94,10 +122,14 @@ class Batcher:
     def drop(self, epochs: Iterable[int] | None = None) -> list[Record]:
         """Forget what waits of these epochs (None: of all), and give it."""
         dropped: list[Record] = []
-        for epoch in list(self._queues) if epochs is None else epochs:
+        gone = set(self._last_turns) | set(self._queues) if epochs is None else set(epochs)
+        for epoch in gone:
+            self._last_turns.pop(epoch, None)
             for record, size, _ in self._queues.pop(epoch, ()):
                 dropped.append(record)
                 self._nbytes -= size
+        self._next = [one for one in self._next if one[-1] not in gone]
+        heapq.heapify(self._next)
         self._records -= len(dropped)
         return dropped
 

@@ -32,9 +32,16 @@ class Isolation:
     """
 
     def __init__(
-        self, processor: RecordProcessor, records: Sequence[Record], done: Done, clock: Clock
+        self,
+        processor: RecordProcessor,
+        records: Sequence[Record],
+        done: Done,
+        clock: Clock,
+        *,
+        turn: int,
     ) -> None:
         self._processor = processor
+        self._turn = turn
         self._done = done
         self._clock = clock
         self._left = {(record.epoch, record.offset): record for record in records}
@@ -105,7 +112,7 @@ class Isolation:
     async def _try(self, records: Sequence[Record]) -> None:
         while left := self._without_outcome(records):
             try:
-                await self._processor.process(left, self._finish)
+                await self._processor.process(left, self._finish, turn=self._turn)
             except Retry as error:
                 _log.warning(
                     log_events.ANALYSIS_DELAYED, records=len(left), error=type(error).__name__

@@ -194,7 +194,11 @@ class Scheduler:
         self._observer.batch_closed(batch.closed_by, len(batch.records), batch.nbytes)
         run = _Run(batch, now)
         isolation = run.isolation = Isolation(
-            self._processor, batch.records, partial(self._done, run), self._clock
+            self._processor,
+            batch.records,
+            partial(self._done, run),
+            self._clock,
+            turn=batch.turn,
         )
         task = asyncio.get_running_loop().create_task(isolation.run())
         self._analysing[task] = run
@@ -204,6 +208,7 @@ class Scheduler:
     def _done(self, run: _Run, record: Record, outcome: Outcome) -> None:
         """A record has its outcome. What has in this turn of the loop is published together."""
         item = _Item(run, record, outcome)
+        self._batcher.served(run.batch.turn)
         run.unfinished -= 1
         if isinstance(outcome, DeadLetter) and counts_for_fuse(outcome):
             # A record that can't be decoded is done at once, its neighbours once a model has

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from consumer.records import Record
 
-BatchClosed = Literal["size", "bytes", "wait", "drain"]
+BatchClosed = Literal["size", "bytes", "wait", "drain", "turn"]
 """What closed a batch: full by records, full by bytes, old enough, or the end of fetching."""
 PauseReason = Literal["records", "bytes", "unavailable", "window", "bad_batch"]
 """See `consumer.telemetry.state`: `Paused` and `Held`."""

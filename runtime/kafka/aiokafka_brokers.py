@@ -337,12 +337,19 @@ class AiokafkaProducer:
         self, topic: str, *, key: bytes | None, value: bytes | None, headers: Headers
     ) -> asyncio.Future[Any]:
         """Hand over one record."""
-        if key is None and value is None:
-            return await self._send_nothing(topic, headers)
-        # aiokafka's record builder takes no tuple of headers.
-        future: asyncio.Future[Any] = await self._producer.send(
-            topic, value, key, headers=list(headers)
-        )
+        try:
+            if key is None and value is None:
+                return await self._send_nothing(topic, headers)
+            # aiokafka's record builder takes no tuple of headers.
+            future: asyncio.Future[Any] = await self._producer.send(
+                topic, value, key, headers=list(headers)
+            )
+        except errors.UnknownTopicOrPartitionError as error:
+            # aiokafka says so, too, of a topic that it hasn't sent to yet when no broker has
+            # answered for `request_timeout_s`.
+            if topic in await topic_facts(self._producer.client, [topic]):
+                raise errors.KafkaTimeoutError("no broker told in time of the topic") from error
+            raise
         return future
 
     async def _send_nothing(self, topic: str, headers: Headers) -> asyncio.Future[Any]:

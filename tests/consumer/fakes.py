@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, Protocol
 
 import msgspec
@@ -188,6 +189,7 @@ class Listing:
 
     def __init__(self, analyzer: Analyzer) -> None:
         self.analyzer = analyzer
+        self._turns = count(1)
 
     async def process(self, records: Sequence[Record]) -> list[Outcome]:
         found: dict[int, Outcome] = {}
@@ -196,7 +198,7 @@ class Listing:
             assert id(record) not in found, "a second outcome"
             found[id(record)] = outcome
 
-        await self.analyzer.process(records, done)
+        await self.analyzer.process(records, done, turn=next(self._turns))
         return [found[id(record)] for record in records]
 
 

@@ -135,13 +135,18 @@ class Consumer:
         return [event.get("opinion") for event in written]
 
     async def posts(
-        self, count: int, *, per_s: float, text: Callable[[int], str] = "Number {}.".format
+        self,
+        count: int,
+        *,
+        per_s: float,
+        text: Callable[[int], str] = "Number {}.".format,
+        partition: int = 0,
     ) -> None:
         """Write so many posts at this rate; look at `/livez` between them."""
         for number in range(count):
             post = {"id": f"p{self._number}", "text": text(number)}
             self._number += 1
-            self.kafka.logs[Partition("posts", 0)].append(
+            self.kafka.logs[Partition("posts", partition)].append(
                 None, json.dumps(post).encode(), timestamp_ms=int(LoopClock().wall() * 1000)
             )
             self.kafka.wake()
@@ -204,7 +209,7 @@ async def consuming(
 ) -> AsyncIterator[Consumer]:
     """A consumer of `posts` with these model servers; stopped at the end."""
     clock, seen, told = LoopClock(), Outcomes(), Opinions()
-    kafka = FakeKafka({"posts": 1, "affect.events": 2, "affect.dlq": 1}, clock)
+    kafka = FakeKafka({"posts": 2, "affect.events": 2, "affect.dlq": 1}, clock)
     pool = _pool(servers, timeout_s, rand)
     cache = AnswerCache[Answer](max_entries=1_000)
     kept = KeptPool(lambda: _pool(second, Second().timeout_s), clock=clock)

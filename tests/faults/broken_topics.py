@@ -142,11 +142,12 @@ class TopicRemade(Breakage):
         await asyncio.sleep(fault.strength * 2)
         # A member that starts while an input topic is missing says so, and ends.
         world.crew.forgive(2, 60, TopicMissing, Misconfigured)
-        extras.life_ends()
+        extras.life_is_ending()
         await cluster.delete(REMADE)
+        extras.life_ended()
         await asyncio.sleep(fault.seconds / 2)
         await cluster.make_topics()
-        extras.life_begins()
+        extras.life_begins(await cluster.topic_id(REMADE))
         for error in (TopicMissing, Misconfigured):
             world.crew.repaired(2, error)
         await extras.send_remade("Of the new topic", 10 + fault.target * 4)

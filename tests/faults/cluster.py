@@ -19,6 +19,8 @@ from infra.kafka import (
     create_topics,
     default_topics,
 )
+from producer import Broker
+from runtime.kafka.topic_log import kafka_topic_log
 from tests.faults.ports import HOST, Ports
 from tests.faults.proxy import Proxy
 
@@ -100,6 +102,11 @@ class Cluster:
             await admin.delete_topics([topic])
             while topic in await admin.list_topics():  # noqa: ASYNC110 - the broker's state
                 await asyncio.sleep(0.1)
+
+    async def topic_id(self, topic: str) -> str:
+        """The id of a topic: each of one name has its own."""
+        async with kafka_topic_log(topic, Broker(bootstrap=self.bootstrap)) as log:
+            return await log.topic_id()
 
     async def committed(self) -> dict[tuple[str, int], int]:
         """The group's offsets by topic and partition; empty while the broker doesn't say."""

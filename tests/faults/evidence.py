@@ -78,18 +78,17 @@ class Evidence:
     async def commits(self) -> list[Commit]:
         """Every commit of the group in the order in which the broker wrote them."""
         found = []
-        lives: dict[str, int] = {}
         async for record in self._read(_OFFSETS):
             commit = read_commit(record.key, record.value)
             if commit is None or commit[0] != GROUP:
                 continue
             _, topic, partition, offset, at, metadata = commit
-            log = partition
+            log: int | None = partition
             if topic != NAMES.posts:
-                # A commit names its topic: it may come when there is another of this name.
-                log = self._extras.log_at(at)
-                log = lives.setdefault(metadata, log) if metadata else log
-            found.append(Commit(log, offset, at))
+                topic_id = metadata.partition(";")[0].removeprefix("topic-id=")
+                log = self._extras.log_of(topic_id, at)
+            if log is not None:
+                found.append(Commit(log, offset, at))
         return found
 
     def _event(self, record: StoredRecord) -> Output:

@@ -40,8 +40,10 @@ class Life(msgspec.Struct):
     """One life of the topic that is created again. Unix milliseconds."""
 
     log: int
+    topic_id: str
     began: float
     ended: float = float("inf")
+    """When nothing was left of it."""
 
 
 class Extras:
@@ -54,7 +56,7 @@ class Extras:
         self.sent: dict[bytes, Sent] = {}
         self.kinds: dict[str, list[bytes]] = defaultdict(list)
         """Keys by what they were written for."""
-        self.lives = [Life(GENERATION, 0.0)]
+        self.lives: list[Life] = []
         self._clock = SystemClock()
         self._producer: AIOKafkaProducer | None = None
 
@@ -121,17 +123,28 @@ class Extras:
             one.key for one in self.sent.values() if one.log == log and first <= one.offset < after
         ]
 
-    def life_ends(self) -> None:
-        """The topic is being deleted: what of it isn't done yet never will be."""
-        self.lives[-1].ended = self._clock.wall() * 1000
+    def life_begins(self, topic_id: str) -> None:
+        """The topic was created, and is empty."""
+        log = GENERATION * (len(self.lives) + 1)
+        self.lives.append(Life(log, topic_id, self._clock.wall() * 1000))
+
+    def life_is_ending(self) -> None:
+        """The topic is about to be deleted: what of it isn't done yet may never be."""
         for key in self.kinds["remade"]:
             self.due[key].may_wait = True
 
-    def life_begins(self) -> None:
-        """The topic was created again, and is empty."""
-        last = self.lives[-1]
-        self.lives.append(Life(last.log + GENERATION, self._clock.wall() * 1000))
+    def life_ended(self) -> None:
+        """The topic is gone, and there is no other one yet."""
+        self.lives[-1].ended = self._clock.wall() * 1000
 
-    def log_at(self, at: float) -> int:
-        """Which life of the topic a commit of this time (Unix milliseconds) is of."""
-        return next(life.log for life in reversed(self.lives) if life.began <= at)
+    def log_of(self, topic_id: str, at: float) -> int | None:
+        """Which life a commit of this time (Unix milliseconds) is of.
+
+        None: it names a topic that was gone by then. Its offset may be one of the next topic,
+        which a consumer reads for a while before it notices; nobody starts from it.
+
+        Raises:
+            StopIteration: no life of the topic had this id.
+        """
+        life = next(life for life in self.lives if life.topic_id == topic_id)
+        return life.log if at <= life.ended else None

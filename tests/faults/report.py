@@ -95,7 +95,10 @@ class Report(msgspec.Struct, kw_only=True):
             ("longest stop after SIGTERM", f"{self.longest_stop_s:.1f} s"),
             ("caught up after the last fault", caught_up),
             ("RSS: most, growth after a minute", _mb(self.rss_peak_mb, self.rss_growth_mb)),
-            ("few posts beside a backlog: usual, longest wait; the backlog", self._waits()),
+            (
+                "few posts beside a backlog: usual, longest wait; the backlog; served before one",
+                self._waits(),
+            ),
             *((what, f"{times:,}") for what, times in sorted(self.notes.items())),
             ("consumer processes", str(self.processes)),
             ("run", f"{self.took_s / 60:.1f} min"),
@@ -125,7 +128,8 @@ class Report(msgspec.Struct, kw_only=True):
         usual = median(one.few_median_s for one in self.fairness)
         longest = max(one.few_longest_s for one in self.fairness)
         backlog = median(one.backlog_s for one in self.fairness)
-        return f"{usual:.1f}, {longest:.1f} s; {backlog:.0f} s"
+        overtaken = max(one.overtaken for one in self.fairness)
+        return f"{usual:.1f}, {longest:.1f} s; {backlog:.0f} s; {overtaken} posts"
 
 
 def by_kind(done: Sequence[Done], verdict: Verdict) -> dict[str, Kind]:

@@ -14,7 +14,7 @@ from producer.report import Report as Sent
 from runtime.kafka.producing import Delivery
 from tests.faults import peace
 from tests.faults.breakage import World
-from tests.faults.cluster import NAMES, Cluster
+from tests.faults.cluster import NAMES, REMADE, Cluster
 from tests.faults.crew import RSS_LIMIT_MB, Crew
 from tests.faults.evidence import Evidence
 from tests.faults.extras import Extras
@@ -89,6 +89,7 @@ class Run:
             extras = Extras(cluster.bootstrap, plan.seed)
             stack.push_async_callback(extras.stop)
             await extras.start()
+            extras.life_begins(await cluster.topic_id(REMADE))
             evidence = Evidence(cluster.bootstrap, load, extras)
             world = World(cluster, crew, servers, extras, evidence.keep_letters)
             caught_up_s = await self._break_things(world, load)

@@ -189,17 +189,18 @@ def _extras(kind: str, log: int, count: int) -> Extras:
     return extras
 
 
-@pytest.mark.parametrize(("wait_s", "fair"), [(1.0, True), (4.0, False)])
-def test_a_few_posts_that_wait_for_a_backlog_are_reported(wait_s: float, fair: bool) -> None:
-    extras = _extras("backlog", 0, 10)
+@pytest.mark.parametrize(("behind", "fair"), [(256, True), (257, False)])
+def test_a_few_posts_that_wait_for_a_backlog_are_reported(behind: int, fair: bool) -> None:
+    extras = _extras("backlog", 0, 500)
     few, _ = extras.make("few", "text")
     extras.note(1, [(few, 0)])
-    inputs = {(0, offset): _post() for offset in range(10)} | {(1, 0): _post()}
-    outputs = [_event(offset, 1_000.0 * (offset + 1)) for offset in range(10)]
-    outputs.append(Output((1, 0), None, b"key", 0, "joy", 1_000 * wait_s))
+    inputs = {(0, offset): _post() for offset in range(500)} | {(1, 0): _post()}
+    outputs = [_event(offset, 1_000.0 * (offset + 1)) for offset in range(500)]
+    outputs.append(Output((1, 0), None, b"key", 0, "joy", 1_000.0 * behind + 500))
     found = fairness(extras, inputs, judge(inputs, outputs, [], finished=False))
     assert found is not None
-    assert (found.backlog_s, found.few_longest_s) == (10.0, wait_s)
+    assert (found.backlog_s, found.few_longest_s) == (500.0, behind + 0.5)
+    assert found.overtaken == behind
     assert (found.breach is None) == fair
 
 
@@ -254,7 +255,9 @@ def _report(seed: int, *pauses_s: float, **breaches: int) -> Report:
         processes=5,
         ends={"kill -9": seed},
         tracebacks=0,
-        fairness=(Fairness(backlog_s=20.0, few_median_s=1.0 * seed, few_longest_s=3.0),),
+        fairness=(
+            Fairness(backlog_s=20.0, few_median_s=1.0 * seed, few_longest_s=3.0, overtaken=9),
+        ),
         notes={"corrupt batch: injected": 1},
         by_kind={"broker: frozen": Kind(pauses_s=pauses_s)},
     )
@@ -288,14 +291,20 @@ def test_runs_side_by_side_have_ports_of_their_own() -> None:
         second.close()
 
 
-def test_a_commit_is_of_the_life_that_its_topic_had_then() -> None:
+def test_a_commit_is_of_the_topic_that_it_names() -> None:
+    """Until it is gone: who reads the next topic and hasn't noticed commits under the old name."""
     extras = Extras("nowhere:1", seed=1)
-    first = extras.lives[-1].log
-    extras.life_ends()
-    extras.life_begins()
-    second = extras.lives[-1]
-    assert extras.log_at(second.began - 1) == first
-    assert extras.log_at(second.began + 1) == second.log != first
+    extras.life_begins("one")
+    extras.life_is_ending()
+    extras.life_ended()
+    extras.life_begins("two")
+    first, second = extras.lives
+    assert first.log != second.log
+    assert extras.log_of("one", first.ended) == first.log
+    assert extras.log_of("one", first.ended + 1) is None
+    assert extras.log_of("two", first.ended) == extras.log_of("two", 1e15) == second.log
+    with pytest.raises(StopIteration):
+        extras.log_of("", 1e15)
 
 
 def test_the_dead_letters_that_bad_input_is_due_are_ones_that_there_are() -> None:

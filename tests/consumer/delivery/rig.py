@@ -72,7 +72,7 @@ class FakeProcessor:
     async def wait_available(self) -> None:
         await self._available.wait()
 
-    async def process(self, records: Sequence[Record], done: Done) -> None:
+    async def process(self, records: Sequence[Record], done: Done, *, turn: int = 0) -> None:
         values = [record.value or b"" for record in records]
         self.calls.append(values)
         self.seen.update(values)

@@ -111,3 +111,37 @@ def test_every_record_comes_out_once_in_order_and_within_the_bounds(
         out += [record.offset for record in batch.records]
     assert out == list(range(len(sizes)))
     assert (len(batcher), batcher.nbytes) == (0, 0)
+
+
+def test_a_partition_with_a_few_records_overtakes_what_is_under_way_of_a_backlog() -> None:
+    batcher = Batcher(BatchLimits(max_posts=4, max_wait_s=0))
+    add(batcher, records(40, epoch=1))
+    turns = [one.turn for one in (batcher.take(0.0) for _ in range(4)) if one is not None]
+    assert turns == [1, 5, 9, 13]
+    batcher.served(1)
+    add(batcher, records(2, epoch=2))
+    first, second = batcher.take(0.0), batcher.take(0.0)
+    assert first is not None
+    assert second is not None
+    # In a batch of its own: what came with it would overtake its own partition.
+    assert [(record.epoch, record.offset) for record in first.records] == [(2, 0), (2, 1)]
+    assert (first.turn, first.closed_by) == (2, "turn")
+    assert (second.turn, len(second.records), second.closed_by) == (17, 4, "size")
+
+
+def test_a_partition_that_always_has_records_keeps_no_backlog_waiting() -> None:
+    """What overtakes is served no more often than what it overtook."""
+    batcher = Batcher(BatchLimits(max_posts=1, max_wait_s=0))
+    add(batcher, records(20, epoch=1))
+    under_way = [one for one in (batcher.take(0.0) for _ in range(10)) if one is not None]
+    served: list[int] = []
+    for offset in range(10):
+        add(batcher, records(1, epoch=2, first=offset))
+        batch = batcher.take(0.0)
+        assert batch is not None
+        under_way.append(batch)
+        under_way.sort(key=lambda one: one.turn)
+        batch = under_way.pop(0)
+        batcher.served(batch.turn)
+        served.append(batch.records[0].epoch)
+    assert served.count(1) == served.count(2) == 5

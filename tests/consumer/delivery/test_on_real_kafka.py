@@ -42,7 +42,7 @@ class Echo:
 
     async def wait_available(self) -> None: ...
 
-    async def process(self, records: Sequence[Record], done: Done) -> None:
+    async def process(self, records: Sequence[Record], done: Done, *, turn: int = 0) -> None:
         await asyncio.sleep(0.01)  # a model's answer takes a while: work is in flight
         for record in records:
             value = f"{record.partition}/{record.offset}".encode()

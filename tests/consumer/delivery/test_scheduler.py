@@ -175,11 +175,11 @@ async def test_records_that_had_their_outcome_are_not_analysed_again_after_a_bug
     rig = Rig()
     whole = rig.processor.process
 
-    async def process(records: Sequence[Record], done: Done) -> None:
+    async def process(records: Sequence[Record], done: Done, *, turn: int = 0) -> None:
         if len(records) == 4:
-            await whole(records[:2], done)
+            await whole(records[:2], done, turn=turn)
             raise KeyError("a bug after half of the batch")
-        await whole(records, done)
+        await whole(records, done, turn=turn)
 
     rig.processor.process = process  # type: ignore[method-assign]
     rig.kafka.produce("posts", [b"a", b"b", b"c", b"d"])
@@ -193,9 +193,9 @@ async def test_a_second_outcome_for_one_record_is_not_published() -> None:
     rig = Rig()
     whole = rig.processor.process
 
-    async def process(records: Sequence[Record], done: Done) -> None:
-        await whole(records, done)
-        await whole(records, done)
+    async def process(records: Sequence[Record], done: Done, *, turn: int = 0) -> None:
+        await whole(records, done, turn=turn)
+        await whole(records, done, turn=turn)
 
     rig.processor.process = process  # type: ignore[method-assign]
     rig.kafka.produce("posts", [b"a", b"b"])
@@ -208,8 +208,8 @@ async def test_records_left_without_an_outcome_are_a_bug_and_not_lost() -> None:
     rig = Rig()
     whole = rig.processor.process
 
-    async def process(records: Sequence[Record], done: Done) -> None:
-        await whole([one for one in records if one.value != b"forgotten"], done)
+    async def process(records: Sequence[Record], done: Done, *, turn: int = 0) -> None:
+        await whole([one for one in records if one.value != b"forgotten"], done, turn=turn)
 
     rig.processor.process = process  # type: ignore[method-assign]
     rig.kafka.produce("posts", [b"a", b"forgotten", b"b"])

@@ -87,10 +87,10 @@ class Holding(Echo):
         self._held = held
         self.open = asyncio.Event()
 
-    async def process(self, records: Sequence[Record], done: Done) -> None:
+    async def process(self, records: Sequence[Record], done: Done, *, turn: int = 0) -> None:
         if any((record.value or b"").startswith(self._held) for record in records):
             await self.open.wait()
-        await super().process(records, done)
+        await super().process(records, done, turn=turn)
 
 
 async def test_who_follows_a_consumer_killed_before_it_noticed_reads_the_new_topic_from_its_start(

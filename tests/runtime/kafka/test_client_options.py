@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -252,6 +253,50 @@ def test_what_a_producer_can_not_go_on_after_needs_a_new_one() -> None:
     assert type(producer.fault(errors.KafkaTimeoutError())) is Unreachable
     assert type(producer.fault(errors.NotEnoughReplicasError())) is Unreachable
     assert type(producer.fault(ValueError("a text"))) is RecordRefused
+
+
+class Unsure:
+    """aiokafka's producer when it got no metadata of a topic within its request timeout."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    async def send(self, *_: Any, **__: Any) -> None:
+        raise errors.UnknownTopicOrPartitionError
+
+
+class Answering:
+    """A client whose broker says that these topics exist; that there is none, without any."""
+
+    def __init__(self, *topics: str, node: int | None = 1) -> None:
+        self._topics = topics
+        self._node = node
+
+    def get_random_node(self) -> int | None:
+        return self._node
+
+    async def send(self, *_: Any) -> Any:
+        known: list[Any] = [(0, topic, bytes(16), False, [], 0, {}) for topic in self._topics]
+        return SimpleNamespace(topics=known, cluster_id="a-cluster")
+
+
+@pytest.mark.parametrize(
+    ("client", "fault"),
+    [
+        (Answering("events", node=None), Unreachable),
+        (Answering("events"), Unreachable),
+        (Answering(), TopicMissing),
+    ],
+    ids=["no broker", "a broker that was away", "a broker that doesn't know the topic"],
+)
+async def test_a_topic_is_missing_when_a_broker_says_so_and_not_when_none_answers(
+    client: Answering, fault: type[KafkaFault]
+) -> None:
+    producer = AiokafkaProducer(OPTIONS)
+    producer._producer = Unsure(client)
+    with pytest.raises(errors.KafkaError) as raised:
+        await producer.send("events", key=b"key", value=b"value", headers=())
+    assert type(producer.fault(raised.value)) is fault
 
 
 async def test_what_was_aborted_is_not_read_and_an_open_transaction_is_no_lag(
