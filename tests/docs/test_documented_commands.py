@@ -70,6 +70,9 @@ OTHERS = {
     "emostream events export": Other("emostream events export --help"),
     "emostream predict": Other("emostream predict --help"),
     "emostream models for-tgi": Other("emostream models for-tgi --help"),
+    # Without a registry, a sentence; tests/docs/test_schema_registry.py runs them with one.
+    "emostream schemas check": Other("emostream schemas check", (2,), r"registry\.format"),
+    "emostream schemas register": Other("emostream schemas register", (2,), r"registry\.format"),
     # Models that aren't here: a sentence, whether or not torch is.
     "emostream serve --model-id ./Emobart-large --port 8080": Other(
         "emostream serve --model-id ./Emobart-large --port 0", (1, 2), "Emobart|torch"

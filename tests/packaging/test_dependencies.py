@@ -18,7 +18,11 @@ PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(en
 
 LEAN = ("runtime", "schemas", "emollm", "consumer", "producer", "emostream")
 """Run on the base dependencies alone."""
-IMPORTED_WHEN_USED = {"feedparser": "the extra `feeds`, by `emostream produce feed`"}
+IMPORTED_WHEN_USED = {
+    "feedparser": "the extra `feeds`, by `emostream produce feed`",
+    "confluent-kafka": "the extra `registry`, where one is configured",
+    "fastavro": "likewise",
+}
 """Beside them: what only one command needs, which says how to install it."""
 WITH_EXTRAS = ("infra", "training", "monitor")
 DEVELOPMENT = ("tests", "bench", "hatch_build.py", "infra/grafana")
