@@ -25,6 +25,8 @@ class TracedSends:
         items = tuple(items)
         groups: dict[tuple[int, bool], tuple[BatchTrace, list[Record]]] = {}
         for batch, record, outcome in items:
+            if batch.unrecorded is not None:
+                continue
             key = id(batch), isinstance(outcome, DeadLetter)
             groups.setdefault(key, (batch, []))[1].append(record)
         sends: dict[tuple[int, bool], SendTrace] = {
@@ -32,11 +34,13 @@ class TracedSends:
             for key, (batch, records) in groups.items()
         }
         self._sends: Sequence[SendTrace] = tuple(sends.values())
-        self.outcomes: list[Published] = [
-            _carrying(outcome, sends[id(batch), isinstance(outcome, DeadLetter)].headers(record))
-            for batch, record, outcome in items
-        ]
+        self.outcomes: list[Published] = []
         """What is to be published, in the items' order."""
+        for batch, record, outcome in items:
+            trace = batch.unrecorded
+            if trace is None:
+                trace = sends[id(batch), isinstance(outcome, DeadLetter)].headers(record)
+            self.outcomes.append(_carrying(outcome, trace))
 
     def end(self, error: BaseException | None) -> None:
         """All are acknowledged, or `error` is why not."""
@@ -46,6 +50,6 @@ class TracedSends:
 
 def _carrying(outcome: Published, trace: EventHeaders) -> Published:
     if isinstance(outcome, Emit):
-        own = tuple(header for header in outcome.headers if header[0] not in TRACE_CONTEXT)
-        return msgspec.structs.replace(outcome, headers=(*own, *trace))
+        own = [header for header in outcome.headers if header[0] not in TRACE_CONTEXT]
+        return Emit(key=outcome.key, value=outcome.value, headers=(*own, *trace))
     return msgspec.structs.replace(outcome, headers=with_trace_context(outcome.headers, trace))
