@@ -25,6 +25,10 @@ class SendTrace(Protocol):
 class BatchTrace(Protocol):
     """One batch, from its start until everything of it is acknowledged or given up."""
 
+    @property
+    def unrecorded(self) -> EventHeaders | None:
+        """What its events and dead letters carry where nothing of it is recorded; else None."""
+
     def of(self, record: Record) -> PromptTrace | None:
         """What records the requests for this record; None where they aren't recorded."""
 

@@ -141,4 +141,10 @@ class PromptBuilder:
         """Return a whole prompt. Raises KeyError for a task, emotion or wording not known here."""
         before, after, params = self._frames[task.name, emotion, wording]
         text = prepared.text
-        return Prompt(text=f"{before}{text}{after}", params=params, task=task.name, post=text)
+        return Prompt(
+            text=f"{before}{text}{after}",
+            params=params,
+            task=task.name,
+            post=text,
+            instruction=before,
+        )

@@ -43,6 +43,9 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     post: str | None = None
     """The post's text as it is in the prompt. Prompts of one post share a verdict: once one of
     them is condemned, the others aren't tried again."""
+    instruction: str = ""
+    """What comes before that, where it is known: what a server's prefix cache may hold. One object
+    for all prompts that begin so."""
     trace: PromptTrace | None = None
     """Who records its requests; mostly nobody."""
 

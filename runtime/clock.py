@@ -58,19 +58,33 @@ async def wait_all(
     pending = [future for future in futures if not future.done()]
     if not pending:
         return pending
-    expired: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    timer = clock.call_later(max(0.0, timeout_s), lambda: _expire(expired))
+    # Written out: `asyncio.wait` makes sets, and wakes nobody before the next turn of the loop.
+    loop = asyncio.get_running_loop()
+    over = False
+    waiter: asyncio.Future[None] | None = None
+
+    def wake(_: object = None) -> None:
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def expire() -> None:
+        nonlocal over
+        over = True
+        wake()
+
+    timer = clock.call_later(max(0.0, timeout_s), expire)
     try:
         for future in pending:
-            while not (future.done() or expired.done()):
-                await asyncio.wait((future, expired), return_when=asyncio.FIRST_COMPLETED)
-            if expired.done():
+            if future.done():
+                continue
+            if over:
                 break
+            waiter = loop.create_future()
+            future.add_done_callback(wake)
+            try:
+                await waiter
+            finally:
+                future.remove_done_callback(wake)
     finally:
         timer.cancel()
     return [future for future in pending if not future.done()]
-
-
-def _expire(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

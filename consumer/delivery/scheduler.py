@@ -215,7 +215,8 @@ class Scheduler:
         context = None
         if self._tracing is not None:
             run.trace = self._tracing.batch(batch.records)
-            context = context_of(run.trace)
+            if run.trace.unrecorded is None:
+                context = context_of(run.trace)
         task = asyncio.get_running_loop().create_task(isolation.run(), context=context)
         self._analysing[task] = run
         self._places_taken += len(batch.records)

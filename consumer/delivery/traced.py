@@ -28,6 +28,8 @@ class TracedSends:
             if isinstance(outcome, Skip):
                 batch.skipped(1)
                 continue
+            if batch.unrecorded is not None:
+                continue
             key = id(batch), isinstance(outcome, DeadLetter)
             groups.setdefault(key, (batch, []))[1].append(record)
         sends: dict[tuple[int, bool], SendTrace] = {
@@ -35,15 +37,16 @@ class TracedSends:
             for key, (batch, records) in groups.items()
         }
         self._sends: Sequence[SendTrace] = tuple(sends.values())
-        self.outcomes: list[Outcome] = [
-            outcome
-            if isinstance(outcome, Skip)
-            else _carrying(
-                outcome, sends[id(batch), isinstance(outcome, DeadLetter)].headers(record)
-            )
-            for batch, record, outcome in items
-        ]
+        self.outcomes: list[Outcome] = []
         """What is to be published, in the items' order."""
+        for batch, record, outcome in items:
+            if isinstance(outcome, Skip):
+                self.outcomes.append(outcome)
+                continue
+            trace = batch.unrecorded
+            if trace is None:
+                trace = sends[id(batch), isinstance(outcome, DeadLetter)].headers(record)
+            self.outcomes.append(_carrying(outcome, trace))
 
     def end(self, error: BaseException | None) -> None:
         """All are acknowledged, or `error` is why not."""
@@ -53,6 +56,6 @@ class TracedSends:
 
 def _carrying(outcome: Emit | DeadLetter, trace: EventHeaders) -> Emit | DeadLetter:
     if isinstance(outcome, Emit):
-        own = tuple(header for header in outcome.headers if header[0] not in TRACE_CONTEXT)
-        return msgspec.structs.replace(outcome, headers=(*own, *trace))
+        own = [header for header in outcome.headers if header[0] not in TRACE_CONTEXT]
+        return Emit(key=outcome.key, value=outcome.value, headers=(*own, *trace))
     return msgspec.structs.replace(outcome, headers=with_trace_context(outcome.headers, trace))

@@ -64,6 +64,8 @@ class _Batch:
         # for one post's sake must not have all that comes after it recorded, too.
         own = span.context
         self._unsampled = _headers(own._replace(sampled=False))
+        self.unrecorded = self._unsampled if span.sampled_for is None else None
+        """What its events and dead letters carry where nothing of it is recorded."""
         self._counts = {False: 0, True: 0}
         self._skipped = 0
         self._ended = False

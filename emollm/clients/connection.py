@@ -34,6 +34,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._future: asyncio.Future[Response] | None = None
         self._timeout_s = 0.0
+        self.due = float("inf")
+        """When what is being asked must be answered, on the loop's clock."""
         self.idle_since = 0.0
         """When it was last put aside, on the loop's clock."""
         self.retire_at = float("inf")
@@ -70,6 +72,8 @@ class Connection(asyncio.Protocol):
     async def ask(self, request: bytes, timeout_s: float) -> Response:
         """Send a whole request and return its answer. Raises TransportError.
 
+        Whoever asks calls `late` once `due` has come: one timer serves many connections.
+
         However this ends without an answer, by an error or by being cancelled, the connection is
         closed at once.
         """
@@ -77,9 +81,9 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._begin()
         self._timeout_s = timeout_s
+        self.due = self._loop.time() + timeout_s
         future: asyncio.Future[Response] = self._loop.create_future()
         self._future = future
-        timer = self._loop.call_later(timeout_s, self._late)
         self._transport.write(request)
         try:
             response = await future
@@ -87,7 +91,6 @@ class Connection(asyncio.Protocol):
             self.abort()
             raise
         finally:
-            timer.cancel()
             self._future = None
         if self._wrong or not self._keep or self._still_sending():
             self.abort()
@@ -142,7 +145,9 @@ class Connection(asyncio.Protocol):
             self._wrong = "an answer to no question"
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep what is needed; the length is enough to pass over most."""
+        """Keep what is needed; TGI's answers have eleven, of which the first letter tells most."""
+        if name[:1] not in b"cCtT":
+            return
         match len(name):
             case 12 if name.lower() == b"content-type":
                 self._content_type = value
@@ -186,7 +191,8 @@ class Connection(asyncio.Protocol):
         if self._future is not None and not self._future.done():
             self._future.set_exception(error)
 
-    def _late(self) -> None:
+    def late(self) -> None:
+        """Fail what is being asked: its time is over."""
         self._fail(DeadlinePassed(f"no answer within {self._timeout_s:.3g} s"))
 
     def _still_sending(self) -> bool:

@@ -61,6 +61,7 @@ class TgiClient:
     ) -> None:
         """`secrets` are what no error may hold, whatever the server says."""
         self._transport = transport
+        self._url = transport.url
         self._secrets = secrets
         self._grammar = grammar
         self._bodies = Bodies(self._write_around)
@@ -71,13 +72,13 @@ class TgiClient:
     @property
     def url(self) -> str:
         """Base URL, without credentials."""
-        return self._transport.url
+        return self._url
 
     async def generate(
         self, prompt: str, params: GenerateParams, *, timeout_s: float
     ) -> Generation | ModelError:
         """Answer one prompt, or say why not, within `timeout_s`. Never raises a ModelError."""
-        body = self._bodies.body(prompt, params, server=self.url)
+        body = self._bodies.body(prompt, params, server=self._url)
         if isinstance(body, Refused):
             return body
         try:
@@ -85,7 +86,7 @@ class TgiClient:
         except TransportError as error:
             return no_answer(error, server=self.url)
         if response.status == 200:
-            return _read(response, self.url)
+            return _read(response, self._url)
         failure = error_of(
             response, "/generate", server=self.url, prompt=prompt, secrets=self._secrets
         )

@@ -42,15 +42,17 @@ class Affinity:
         """How much each server is preferred; the same object for the same instruction."""
         if len(self._servers) < 2:
             return _ALIKE
-        # What comes before the post; where the post's text is in the instruction, a part of that.
-        at = prompt.text.find(prompt.post) if prompt.post else -1
-        instruction = prompt.text[:at] if at > 0 else prompt.task
+        instruction = prompt.instruction or prompt.task
         known = self._known.get(instruction)
         if known is None:
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             known = self._known[instruction] = self._of(instruction)
         return known
+
+    def queue(self) -> "Lanes | Fifo":
+        """Make the queue of a call."""
+        return Lanes(self) if len(self._servers) > 1 else Fifo()
 
     def choose(
         self, upstreams: Sequence["Upstream"], now: float, prompt: Prompt | None
@@ -76,6 +78,18 @@ class Affinity:
             url: score - max(other for name, other in scores.items() if name != url)
             for url, score in scores.items()
         }
+
+
+class Fifo(deque["Pending"]):
+    """A call's waiting prompts where one server alone is asked: first come, first served."""
+
+    def take(self, _server: str) -> "Pending":
+        """Take the first. Raises IndexError without any."""
+        return self.popleft()
+
+    def first(self) -> "Pending":
+        """Give the first. Raises IndexError without any."""
+        return self[0]
 
 
 class Lanes:

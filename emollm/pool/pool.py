@@ -233,7 +233,8 @@ class Pool:
         if not wanted:
             return
         now = self._now()
-        wanted -= sum(upstream.waking for upstream in self._upstreams)
+        for upstream in self._upstreams:
+            wanted -= upstream.waking
         while wanted > 0:
             best = self._affinity.choose(self._upstreams, now, self._queue.first())
             if best is None:

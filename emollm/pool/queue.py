@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from emollm.errors import ModelError
-from emollm.pool.affinity import Affinity, Lanes
+from emollm.pool.affinity import Affinity
 from emollm.pool.evidence import Evidence
 from emollm.protocol import OnAnswer, OnError, PoolAnswer, Prompt
 
@@ -84,7 +84,7 @@ class Call:
         """Prompts that aren't answered."""
         self.closed = False
         """Nobody waits for it any more: its late answers are dropped."""
-        self.queue = Lanes(affinity or Affinity(()))
+        self.queue = (affinity or Affinity(())).queue()
         self.queued = False
         """Whether it is in line."""
 

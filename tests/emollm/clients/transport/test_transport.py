@@ -178,6 +178,25 @@ async def test_a_server_that_hangs_costs_the_deadline_and_its_connection(make: M
         await transport.aclose()
 
 
+async def test_each_request_has_its_own_deadline_in_whatever_order_they_end(make: Make) -> None:
+    """One timer serves them all: it must be moved for a shorter one, and set again for the rest."""
+    async with RawServer(hanging) as server:
+        transport = make(ServerOptions(url=server.url))
+        loop, ended = asyncio.get_running_loop(), list[tuple[float, float]]()
+
+        async def ask(timeout_s: float) -> None:
+            began = loop.time()
+            with pytest.raises(DeadlinePassed):
+                await transport.post("/generate", b"{}", timeout_s)
+            ended.append((timeout_s, loop.time() - began))
+
+        await asyncio.gather(*map(ask, (0.6, 0.2, 0.4, 0.2)))
+        await ask(0.1)  # and once nothing was asked
+        await transport.aclose()
+    assert [asked for asked, _ in ended] == [0.2, 0.2, 0.4, 0.6, 0.1]
+    assert all(took >= asked - 0.01 for asked, took in ended)
+
+
 async def test_the_deadline_holds_for_an_answer_that_drips(make: Make) -> None:
     async def behave(_: Request, connection: Connection) -> None:
         await connection.write(http(200, OK)[:-5])
