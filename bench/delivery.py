@@ -73,7 +73,7 @@ async def _turn(stage: Stage, guarantee: str, number: int, options: Options, fol
     name = f"{guarantee}.{number}"
     settings = {**ASKED, "delivery.guarantee": guarantee}
     posts_s, cpu_us = await _backlog(
-        stage, name, settings, options.pick(quick=2_000, full=20_000), folder
+        stage, name, settings, options.pick(quick=6_000, full=20_000), folder
     )
     added = await _steady(stage, name, settings, options.pick(quick=5.0, full=20.0), folder)
     cuts = quantiles(added, n=100, method="inclusive")
