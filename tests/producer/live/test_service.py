@@ -262,7 +262,7 @@ class SlowBrokers:
             await asyncio.Event().wait()
         finally:
             self.let_go = True
-        yield cast(Opened, None)  # never reached
+        yield cast("Opened", None)  # never reached
 
 
 async def test_a_stop_during_the_first_connection_is_heard_at_once() -> None:
