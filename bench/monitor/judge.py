@@ -59,9 +59,9 @@ class Tally(msgspec.Struct):
         return median(delays) if delays else float("nan")
 
 
-def alarms(track: Track, settings: DetectionSettings) -> list[float]:
-    """Return when the product's detector fires, in seconds from the track's start."""
-    detector = TrackDetector("track", 0, settings)
+def alarms(track: Track, settings: DetectionSettings, *, first_pane: int = 0) -> list[float]:
+    """Return when the product's detector fires, in the panes' seconds."""
+    detector = TrackDetector("track", first_pane, settings)
     return [
         transition.at
         for sums in track.panes

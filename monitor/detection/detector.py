@@ -19,7 +19,12 @@ from monitor.detection.state import (
     begin_sums_again,
     forget_older,
 )
-from monitor.detection.stretches import Bounds, speaks_for_calm, strongest
+from monitor.detection.stretches import (
+    least_expected,
+    lowest_expected,
+    speaks_for_calm,
+    strongest,
+)
 from monitor.detection.transition import Transition
 from monitor.windows.panes import PANE_S, PANES_IN_WINDOW
 from schemas.alert import AlertState, Evidence, Measure
@@ -67,8 +72,8 @@ class TrackDetector:
         self._found: list[Transition] = []
         self._threshold: float | None = None
         """Of the minute that runs; None: not worked out yet."""
-        self._bounds = Bounds()
-        """Of what any forecast in use expects."""
+        self._lowest = 1.0
+        """At most what any forecast still in use expects."""
 
     @classmethod
     def restore(cls, snapshot: bytes, settings: DetectionSettings | None = None) -> "TrackDetector":
@@ -85,7 +90,7 @@ class TrackDetector:
             raise SnapshotError(f"baseline of version {state.version}, this is {VERSION}")
         detector = cls(state.track, state.first, settings)
         detector._s = state
-        detector._bounds = Bounds(state.forecasts)
+        detector._lowest = lowest_expected(state.forecasts)
         return detector
 
     def snapshot(self) -> bytes:
@@ -242,7 +247,7 @@ class TrackDetector:
                 state.unjudged = True
         forecast = baseline.forecast()
         state.forecasts.append(forecast)
-        self._bounds.hold(forecast)
+        self._lowest = min(self._lowest, least_expected(forecast))
         if len(posts) > MOST_PANES:
             forget_older(state)
         seconds = at - state.first * PANE_S
@@ -251,7 +256,7 @@ class TrackDetector:
         else:
             state.rate += (new_posts - state.rate) * 60 / WEEK_S
         if at % 3600 == 0:
-            self._bounds = Bounds(state.forecasts)
+            self._lowest = lowest_expected(state.forecasts)
             moved = moved_level(state, at, warm=self.warm)
             if moved is not None:
                 self._tell_level(pane - 1, *moved)
@@ -259,7 +264,7 @@ class TrackDetector:
     def _judge(self, pane: int) -> None:
         threshold = self._threshold or self._new_threshold()
         best, length, observed, expected = strongest(
-            self._s, pane, threshold - _DROPPED, self._bounds
+            self._s, pane, threshold - _DROPPED, self._lowest
         )
         measure: Measure = "negative_share"
         speaking: list[Rise] = []

@@ -89,26 +89,24 @@ class Shares(msgspec.Struct):
             return found
         now, last = rows[-1], len(rows) - 1
         before = [(minutes, rows[max(0, last - minutes)]) for minutes in _STRETCHES]
-        for column, wander in zip(_COLUMNS, self.wander, strict=True):
-            measure, values, number, jumps = column
-            known = self.usual[number]
+        for place, column in enumerate(_COLUMNS):
+            known = self.usual[column.posts]
             if known < _LEAST_USUAL:
                 continue
-            usual = min(0.97, max(0.01, self.usual[values] / known))
+            usual = self._usual(column)
             noise = _noise(column, usual)
-            doubt = wander + noise / known
-            all_values, all_posts = now[values], now[number]
+            doubt = self.wander[place] + noise / known
             most, strongest = max(0.0, least), None
             for minutes, then in before:
-                posts = all_posts - then[number]
+                posts = now[column.posts] - then[column.posts]
                 if posts < 3:
                     continue
-                mean = (all_values - then[values]) / posts
+                mean = (now[column.values] - then[column.values]) / posts
                 if mean <= usual or (mean - usual) ** 2 < 6 * (noise / posts + doubt):
                     continue
-                speaks = evidence(posts, mean, usual, doubt, noise, jumps=jumps)
+                speaks = evidence(posts, mean, usual, doubt, noise, jumps=column.jumps)
                 if speaks > most:
-                    most, strongest = speaks, Rise(measure, speaks, mean, usual, minutes)
+                    most, strongest = speaks, Rise(column.measure, speaks, mean, usual, minutes)
             if strongest is not None:
                 found.append(strongest)
         return found

@@ -1,8 +1,6 @@
 """The stretches that end now: which speaks most for a rise; and what speaks for calm again."""
 
-from collections.abc import Sequence
-from math import log, sqrt
-from operator import itemgetter
+from math import log
 
 from monitor.detection.baseline import Forecast, binary_variance
 from monitor.detection.scan import LONGEST, STRETCHES, evidence, expected_of
@@ -12,38 +10,16 @@ from schemas.window import PaneSums
 
 _HALF_S = LONGEST * PANE_S / 2
 """Seconds: half of the longest stretch."""
-_IN_USE = (LONGEST + 2 * PANES_IN_WINDOW) // PANES_IN_WINDOW
-"""Forecasts, one a minute, that a stretch may begin with."""
-
-
-class Bounds:
-    """Between what the forecasts in use expect of any stretch."""
-
-    __slots__ = ("highest", "lowest")
-
-    def __init__(self, forecasts: Sequence[Forecast] = ()) -> None:
-        self.lowest, self.highest = 1.0, 0.0
-        for forecast in forecasts[-_IN_USE:]:
-            self.hold(forecast)
-
-    def hold(self, forecast: Forecast) -> None:
-        """Let them hold one more forecast; only a new object forgets old ones."""
-        mean, change = forecast.mean, forecast.slope * _HALF_S
-        self.lowest = min(self.lowest, mean, mean + change)
-        self.highest = max(self.highest, mean + abs(change) * 2 + max(0.0, forecast.wander))
 
 
 def strongest(
-    state: State, pane: int, least: float, bounds: Bounds
+    state: State, pane: int, least: float, lowest: float
 ) -> tuple[float, int, float, float]:
     """Return the strongest stretch that ends with this pane: evidence, panes, shares.
 
-    Stretches that speak with less than `least` nats may be left out: most are dismissed by the
-    bounds alone.
+    Stretches that speak with less than `least` nats may be left out. `lowest` is at most what any
+    forecast in use expects (`lowest_expected`): most stretches are dismissed by it alone.
     """
-    if pane + 1 - state.floor >= LONGEST and nothing_stands_out(state, pane, least, bounds):
-        return -1.0, 0, 0.0, 0.0
-    lowest = bounds.lowest
     posts, soft, forecasts = state.posts, state.soft, state.forecasts
     all_posts, all_soft, first = posts[-1], soft[-1], forecasts[0].at // PANE_S
     dispersion, wander = state.baseline.dispersion, state.baseline.wander
@@ -83,42 +59,15 @@ def strongest(
     return best, length, observed, usual
 
 
-def nothing_stands_out(state: State, pane: int, least: float, bounds: Bounds) -> bool:
-    """Whether the bounds alone dismiss every stretch; False where that can't be told so quickly.
-
-    A stretch of x posts is dismissed while its soft count is below lowest x + sqrt(c x). A chord of
-    that curve lies below it, and being under a straight line is the same question for all stretches
-    between its ends: that of their least soft count less slope times posts. Two chords, for the
-    short and for the long stretches.
-    """
-    lowest, posts, soft = bounds.lowest, state.posts, state.soft
-    enough = len(posts) > LONGEST and pane + 1 - state.forecasts[0].at // PANE_S >= LONGEST
-    if not enough or least <= 0 or bounds.highest > 1 - lowest:
-        return False
-    all_posts, all_soft = posts[-1], soft[-1]
-    curve = 2 * least * state.baseline.dispersion * binary_variance(lowest)
-    for begins in _BEGINS:
-        before = begins(posts)
-        fewest, most = all_posts - before[0], all_posts - before[-1]
-        if fewest <= 0:
-            return False
-        left, right = sqrt(curve * fewest), sqrt(curve * most)
-        slope = curve / (left + right)
-        room = left - slope * fewest - _ROUNDING
-        slope += lowest
-        least_so_far = min([s - slope * p for p, s in zip(before, begins(soft), strict=True)])
-        if all_soft - slope * all_posts - least_so_far >= room:
-            return False
-    return True
+def least_expected(forecast: Forecast) -> float:
+    """Return the least that this forecast expects of any stretch, by its mean and slope."""
+    slope = forecast.slope
+    return forecast.mean + slope * _HALF_S if slope < 0 else forecast.mean
 
 
-_SHORT = 7
-_BEGINS = tuple(
-    itemgetter(*(-1 - panes for panes in some)) for some in (STRETCHES[:_SHORT], STRETCHES[_SHORT:])
-)
-"""The running sums at the beginnings of the short and of the long stretches."""
-_ROUNDING = 1e-6
-"""Posts: far more than the sums are off by."""
+def lowest_expected(forecasts: list[Forecast]) -> float:
+    """Return the least that any of these expects."""
+    return min(map(least_expected, forecasts), default=1.0)
 
 
 def speaks_for_calm(sums: PaneSums, usual: float, rise: float) -> float:

@@ -97,3 +97,15 @@ def test_the_exit_status_tells_that_nothing_was_written(
     assert status == 1
     assert "line 1: not JSON" in err
     assert out.startswith("0 posts written")
+
+
+def test_who_has_no_name_on_this_machine_is_asked_for_one(
+    emostream: Emostream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 10001")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    status, _, said = emostream("alerts", "mute", "trains", "--until", "8h")
+    assert status == 2
+    assert "--by" in said
