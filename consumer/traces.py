@@ -17,7 +17,7 @@ from runtime.telemetry.collector import (
 
 FLUSH_S = 0.8
 """For the last spans. With the drain's 20 s, the last commit and disconnecting, 29.8 s at most:
-below Kubernetes' 30. Spans are exported each second, so little is left by then."""
+below Kubernetes' 30. Spans are exported each five seconds, so few are left by then."""
 SERVICE = "emostream-consumer"
 """`service.name`, unless `OTEL_SERVICE_NAME` says otherwise."""
 EXTRA = "tracing"

@@ -28,8 +28,9 @@ QUEUE_SPANS: Final = 4_096
 """Waiting at most: some 10 MB, and twenty seconds of a whole GPU's requests, all recorded."""
 EXPORT_SPANS: Final = 512
 """In one request to the collector: OpenTelemetry's default."""
-EXPORT_EVERY_S: Final = 1.0
-"""A span is seen so soon. At the end of the program the rest has less than a second."""
+EXPORT_EVERY_S: Final = 5.0
+"""A span is seen so soon: OpenTelemetry's default. A request costs milliseconds of CPU whatever it
+holds, and each second was too often at a hundred posts a second."""
 TELL_EVERY_S: Final = 60.0
 """A collector that is away is worth a line a minute."""
 
