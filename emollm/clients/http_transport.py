@@ -194,6 +194,8 @@ class HttpTransport:
         if self._closed:
             connection.abort()
             raise NoAnswer("the transport is closed")
+        if not connection.usable:
+            raise NotConnected("the connection was closed as soon as it was made")
         connection.retire_at = loop.time() + LIFE_S * (0.75 + self._rand() / 2)
         return connection
 

@@ -17,7 +17,8 @@ from emollm.clients import (
     Transport,
     TransportError,
 )
-from emollm.clients.transport import BODY_LIMIT
+from emollm.clients.connection import Connection as HttpConnection
+from emollm.clients.transport import BODY_LIMIT, NotConnected
 from tests.raw_http import (
     Behaviour,
     Connection,
@@ -341,6 +342,25 @@ async def test_a_connection_idle_for_long_is_not_trusted(
             await asyncio.wait_for(connection.closed.wait(), 5.0)
         await transport.aclose()
     assert len(server.connections) == 6
+
+
+async def test_a_connection_that_is_closed_as_soon_as_it_is_made_is_none(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything was asked, and before whoever wanted it had its turn of the event loop."""
+
+    class Closed(HttpConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            self.abort()
+
+    monkeypatch.setattr("emollm.clients.http_transport.Connection", Closed)
+    async with RawServer(answering(200, OK)) as server:
+        transport = make(ServerOptions(url=server.url))
+        with pytest.raises(NotConnected):
+            await transport.post("/generate", b"{}", 5.0)
+        await transport.aclose()
+    assert not server.requests
 
 
 async def test_connecting_has_a_time_of_its_own(
