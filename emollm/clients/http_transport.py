@@ -195,6 +195,7 @@ class HttpTransport:
             connection.abort()
             raise NoAnswer("the transport is closed")
         if not connection.usable:
+            connection.abort()
             raise NotConnected("the connection was closed as soon as it was made")
         connection.retire_at = loop.time() + LIFE_S * (0.75 + self._rand() / 2)
         return connection

@@ -347,12 +347,12 @@ async def test_a_connection_idle_for_long_is_not_trusted(
 async def test_a_connection_that_is_closed_as_soon_as_it_is_made_is_none(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before anything was asked, and before whoever wanted it had its turn of the event loop."""
+    """Before anything was asked: by a proxy that answers 408 at once, say."""
 
     class Closed(HttpConnection):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)
-            self.abort()
+            self._wrong = "an answer to no question"
 
     monkeypatch.setattr("emollm.clients.http_transport.Connection", Closed)
     async with RawServer(answering(200, OK)) as server:
