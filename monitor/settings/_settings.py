@@ -28,7 +28,10 @@ class Settings(Document):
     """The monitor's configuration, out of the file that the consumer reads, too."""
 
     others: ClassVar[frozenset[str]] = frozenset(
-        {"model", "tasks", "batch", "in_flight", "cache", "drain", "fuse", "http"}
+        {
+            *("model", "tasks", "batch", "in_flight", "cache"),
+            *("delivery", "drain", "fuse", "http", "tracing"),
+        }
     )
 
     kafka: Kafka = Kafka()

@@ -19,6 +19,7 @@ from emollm.tasks import V_REG
 from emostream.__main__ import make_app
 from infra.kafka import TopicNames, create_topics, default_topics
 from schemas.contracts import EVENTS
+from tests.collector import Collector
 from tests.docs.pages import PAGES, ROOT, commands, configurations
 from tests.docs.terminal import Terminal
 from tests.http_server import serving
@@ -244,7 +245,9 @@ async def test_each_configuration_passes_doctor(
     for topic in settings.input.topics:
         specs = default_topics(TopicNames(posts=topic))
         await create_topics({"bootstrap_servers": settings.kafka.bootstrap}, specs)
-    async with http_registry() as registry:
+    async with http_registry() as registry, Collector() as collector:
+        if settings.tracing.endpoint:
+            ours["EMOSTREAM_TRACING__ENDPOINT"] = collector.url
         if settings.registry.urls:
             ours["EMOSTREAM_REGISTRY__URLS"] = registry.url
             subject = f"{settings.output.events_topic}-value"

@@ -107,7 +107,6 @@ def _reader(bootstrap: str, isolation: str) -> AIOKafkaConsumer:
 
 async def _settled(bootstrap: str, posts: int) -> Contents:
     """The topics once so many posts are committed; the test's own timeout bounds it."""
-    settled = False
     while True:
         found = await contents(
             bootstrap,
@@ -116,8 +115,6 @@ async def _settled(bootstrap: str, posts: int) -> Contents:
             events=NAMES.events,
             dead_letters=NAMES.dead_letters,
         )
-        if settled:
+        if not found.uncommitted and found.posts.total() == posts:
             return found
-        # The events were read before the offsets: once more, for those that came with the last.
-        settled = not found.uncommitted and found.posts.total() == posts
         await asyncio.sleep(0.2)

@@ -25,6 +25,13 @@ async def contents(
     """Read the three topics from their beginnings to their ends as they are now."""
     broker = Broker(bootstrap=bootstrap)
     found = Contents(posts=Counter(), events={}, dead=Counter(), uncommitted=0)
+    # Commits before what they follow: so each committed record's outcome is among the found.
+    async with kafka_topic_log(posts, broker, group=group) as log:
+        behind = await log.spans()  # from the group's commits on
+        found.uncommitted = sum(span.end - span.start for span in behind.values())
+        spans = {partition: Span(0, span.end) for partition, span in behind.items()}
+        async for record in log.read(spans):
+            found.posts[record.key or b""] += 1
     async with kafka_topic_log(events, broker) as log:
         async for record in log.read(await log.spans()):
             event = msgspec.json.decode(record.value or b"", type=AffectEvent)
@@ -32,10 +39,4 @@ async def contents(
     async with kafka_topic_log(dead_letters, broker) as log:
         async for record in log.read(await log.spans()):
             found.dead[record.key or b""] += 1
-    async with kafka_topic_log(posts, broker, group=group) as log:
-        behind = await log.spans()  # from the group's commits on
-        found.uncommitted = sum(span.end - span.start for span in behind.values())
-        spans = {partition: Span(0, span.end) for partition, span in behind.items()}
-        async for record in log.read(spans):
-            found.posts[record.key or b""] += 1
     return found

