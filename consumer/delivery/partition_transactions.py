@@ -94,7 +94,9 @@ class PartitionTransactions:
         self._gap: int | None = None
         """The first offset that gets no outcome in this epoch."""
         self._base: OffsetAndMetadata | None = None
-        """What the group has committed; None where nothing, or that isn't known."""
+        """What the group has committed; None where nothing is."""
+        self._base_known = False
+        """Whether that is so; not of a log that began again."""
         self._resume_at: int | None = None
         """Where reading begins again when nothing is committed."""
         self._producer: TransactionalProducer | None = None
@@ -215,7 +217,7 @@ class PartitionTransactions:
         tracker = self._tracker()
         assert tracker is not None
         tracker.committed = None if at is None else at.offset
-        self._base = at
+        self._base, self._base_known = at, True
         await self._shared.verify()
         self.wake()
 
@@ -255,6 +257,7 @@ class PartitionTransactions:
             self._pending.drop()
             self._epoch = epoch
             self._base = self._gap = None
+            self._base_known = False
 
     def _tracker(self) -> OffsetTracker | None:
         return self._shared.ledger.tracker(self._epoch)
@@ -400,7 +403,7 @@ class PartitionTransactions:
             self._look_at_epoch()
             if at == work.at:
                 return True
-            if self._base is not None and at != self._base:
+            if self._base_known and at != self._base:
                 raise _Lost("its committed offset was moved")
             return False
 
@@ -413,7 +416,7 @@ class PartitionTransactions:
             return
         tracker.finish([item.record.offset for item in work.items])
         tracker.committed, tracker.settled = work.at.offset, tracker.prefix
-        self._base = work.at
+        self._base, self._base_known = work.at, True
         shared.on_committed(len(work.items))
         self._pending.settle(work.items)
 

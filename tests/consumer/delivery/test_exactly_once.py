@@ -213,6 +213,21 @@ async def test_an_offset_that_somebody_else_moved_is_where_reading_goes_on() -> 
         assert it.committed == 6
 
 
+async def test_so_it_is_where_nothing_was_committed_before() -> None:
+    """Of a new group: a member that was frozen in its first transaction, and another took over."""
+    it = rig()
+    it.processor.hold(b"post-0000")
+    it.kafka.produce("posts", numbered(6))
+    async with running(it):
+        await it.turn(2)
+        it.kafka.transaction_faults = [Unreachable("it was frozen")]
+        it.kafka.groups[GROUP].committed[POSTS] = 4
+        it.processor.release()
+        await it.turn(10)
+        assert it.events() == numbered(6)[4:]
+        assert it.committed == 6
+
+
 async def test_an_event_that_the_topic_refuses_becomes_a_dead_letter_and_the_others_stay() -> None:
     it = rig()
     it.kafka.max_bytes["affect.events"] = 10
