@@ -27,7 +27,7 @@ from monitor.detection.stretches import (
 )
 from monitor.detection.transition import Transition
 from monitor.windows.panes import PANE_S, PANES_IN_WINDOW
-from schemas.alert import AlertState, Evidence, Measure
+from schemas.alert import AlertState, Measure
 from schemas.window import Expected, PaneSums
 
 _PENDING = 1.5
@@ -476,29 +476,8 @@ class TrackDetector:
             )
             opened.posts = max(opened.posts, posts - before)
             opened.negative = max(opened.negative, negative - negative_before)
-        main = Evidence(
-            measure=opened.measure,
-            observed=opened.observed,
-            expected=opened.expected,
-            score=max(0.0, opened.score),
-        )
-        self._found.append(
-            Transition(
-                kind=kind,
-                state=to,
-                measure=opened.measure,
-                observed=opened.observed,
-                expected=opened.expected,
-                evidence=(main, *opened.others()),
-                started_at=opened.started * PANE_S,
-                pending_at=opened.pending_at,
-                fired_at=opened.fired_at,
-                at=(pane + 1) * PANE_S + self._settings.lateness_s,
-                posts=opened.posts,
-                negative=opened.negative,
-                note=note,
-            )
-        )
+        at = (pane + 1) * PANE_S + self._settings.lateness_s
+        self._found.append(opened.transition(to, kind=kind, at=at, note=note))
 
 
 def _next_minute(pane: int) -> int:

@@ -9,8 +9,9 @@ from monitor.detection.baseline import Baseline, Forecast
 from monitor.detection.instrument import Instrument
 from monitor.detection.measures import MinuteSums, OtherMeasures, Rise
 from monitor.detection.scan import LONGEST
-from monitor.windows.panes import PANES_IN_WINDOW
-from schemas.alert import Evidence, Measure
+from monitor.detection.transition import Transition
+from monitor.windows.panes import PANE_S, PANES_IN_WINDOW
+from schemas.alert import AlertState, Evidence, Measure
 
 _KEPT_PANES = 2 * LONGEST
 MOST_PANES = 2 * _KEPT_PANES
@@ -65,6 +66,30 @@ class Open(msgspec.Struct):
         """Those beside the main one, the strongest first."""
         rest = [one for one in self.joined.values() if one.measure != self.measure]
         return sorted(rest, key=lambda one: -one.score)
+
+    def transition(self, to: AlertState, *, kind: str, at: float, note: str | None) -> Transition:
+        """Say that it came to this, at this watermark (Unix seconds)."""
+        main = Evidence(
+            measure=self.measure,
+            observed=self.observed,
+            expected=self.expected,
+            score=max(0.0, self.score),
+        )
+        return Transition(
+            kind=kind,
+            state=to,
+            measure=self.measure,
+            observed=self.observed,
+            expected=self.expected,
+            evidence=(main, *self.others()),
+            started_at=self.started * PANE_S,
+            pending_at=self.pending_at,
+            fired_at=self.fired_at,
+            at=at,
+            posts=self.posts,
+            negative=self.negative,
+            note=note,
+        )
 
 
 class Hour(msgspec.Struct, array_like=True):

@@ -230,6 +230,32 @@ async def test_a_dead_letter_names_the_batch_that_it_comes_from() -> None:
     assert collector.named("send affect.dlq")
 
 
+async def test_in_transactions_too_each_outcome_names_its_batch_and_a_skipped_post_is_counted() -> (
+    None
+):
+    posts = Posts()
+    posts.add()
+    posts.add(value=b"junk")
+    posts.kafka.logs[Partition("posts", 0)].append(b"deleted", None)
+    posts.count += 1
+    posts.add()
+    delivery = {"guarantee": "exactly-once"}
+    async with FakeTgi() as tgi, Collector() as collector:
+        tracing = {"endpoint": collector.url, "sample_ratio": 1}
+        assert await consume(posts, tgi, tracing, delivery=delivery) == 0
+    spans = {span.span_id.hex(): span.name for span in collector.spans}
+    names = []
+    for topic in ("affect.events", "affect.dlq"):
+        for record in posts.records(topic):
+            context = context_of(record)
+            assert context is not None
+            names.append(spans[f"{context.span_id:016x}"])
+    assert names == ["send affect.events", "send affect.events", "send affect.dlq"]
+    said = [attributes(span.attributes) for span in collector.named("process")]
+    assert sum(one["emostream.batch.skipped"] for one in said) == 1
+    assert sum(one["emostream.batch.events"] for one in said) == 2
+
+
 async def test_a_batch_of_several_partitions_says_where_each_was() -> None:
     posts = Posts(partitions=2)
     for number in range(6):

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from infra.kafka import create_topics, default_topics
 from producer import Broker, LoadSettings, send_load
 from tests.e2e.configuration import write_config
-from tests.e2e.topics import Contents, contents
+from tests.e2e.topics import settled
 from tests.process import Process, emostream
 from tests.tgi import FakeTgi, varied
 from tests.topics import topic_names
@@ -55,7 +55,9 @@ async def test_each_post_has_one_event_though_members_die_and_wake_in_a_transact
     zombie = await join()
     posts = await _until_frozen_in_a_transaction(zombie, bootstrap, seed=1_000)
     owner = await join()
-    await _settled(bootstrap, posts)  # what the zombie has open is undone: nobody waits for it
+    await settled(
+        bootstrap, GROUP, NAMES, posts
+    )  # what the zombie has open is undone: nobody waits for it
     zombie.signal(signal.SIGCONT)
     fenced = await zombie.wait_for_event("transaction_fenced")
     assert fenced["partition"].startswith(NAMES.posts)
@@ -64,7 +66,7 @@ async def test_each_post_has_one_event_though_members_die_and_wake_in_a_transact
     posts += await _until_frozen_in_a_transaction(owner, bootstrap, seed=1_000_000)
     await owner.kill()
     last = await join()
-    found = await _settled(bootstrap, posts)
+    found = await settled(bootstrap, GROUP, NAMES, posts)
     assert await last.stop() == 0, last.output
 
     assert max(found.posts.values()) == 1  # keys are told apart
@@ -103,18 +105,3 @@ async def _freeze_in_a_transaction(member: Process, bootstrap: str) -> None:
 
 def _reader(bootstrap: str, isolation: str) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level=isolation)
-
-
-async def _settled(bootstrap: str, posts: int) -> Contents:
-    """The topics once so many posts are committed; the test's own timeout bounds it."""
-    while True:
-        found = await contents(
-            bootstrap,
-            GROUP,
-            posts=NAMES.posts,
-            events=NAMES.events,
-            dead_letters=NAMES.dead_letters,
-        )
-        if not found.uncommitted and found.posts.total() == posts:
-            return found
-        await asyncio.sleep(0.2)

@@ -12,7 +12,7 @@ from infra.kafka import create_topics, default_topics
 from producer import Broker, LoadSettings, send_load
 from runtime.kafka.topic_log import kafka_topic_log
 from tests.e2e.configuration import write_config
-from tests.e2e.topics import Contents, contents
+from tests.e2e.topics import settled
 from tests.process import Process, emostream
 from tests.tgi import FakeTgi, error_response, varied
 from tests.topics import topic_names
@@ -83,13 +83,13 @@ async def test_four_share_the_work_and_one_that_is_killed_is_replaced_without_lo
         for member in crew:
             await member.wait_for_line('"partitions": 1')
         await _send(bootstrap, stage=1)
-        await _settled(bootstrap, STAGE)
+        await settled(bootstrap, GROUP, NAMES, STAGE)
         assert await _partitions(bootstrap) == {0, 1, 2, 3}  # each member has answered its own
         sending = asyncio.create_task(_send(bootstrap, stage=2))
         await crew[0].kill()
         crew[0] = await join()
         await sending
-        found = await _settled(bootstrap, 2 * STAGE)
+        found = await settled(bootstrap, GROUP, NAMES, 2 * STAGE)
         for member in crew:
             assert await member.stop() == 0, member.output
 
@@ -113,18 +113,3 @@ async def _partitions(bootstrap: str) -> set[int]:
     """Those that hold posts."""
     async with kafka_topic_log(NAMES.posts, Broker(bootstrap=bootstrap)) as log:
         return {number for number, span in (await log.held()).items() if span.end > span.start}
-
-
-async def _settled(bootstrap: str, posts: int) -> Contents:
-    """The topics once so many posts are committed; the test's own timeout bounds it."""
-    while True:
-        found = await contents(
-            bootstrap,
-            GROUP,
-            posts=NAMES.posts,
-            events=NAMES.events,
-            dead_letters=NAMES.dead_letters,
-        )
-        if not found.uncommitted and found.posts.total() == posts:
-            return found
-        await asyncio.sleep(0.2)

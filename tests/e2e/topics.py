@@ -1,9 +1,11 @@
 """Whole topics and commits, read for set arithmetic."""
 
+import asyncio
 from collections import Counter
 
 import msgspec
 
+from infra.kafka import TopicNames
 from producer import Broker
 from runtime.kafka.topic_log import Span, kafka_topic_log
 from schemas import AffectEvent
@@ -17,6 +19,21 @@ class Contents(msgspec.Struct):
     dead: Counter[bytes]
     uncommitted: int
     """Input records behind the group's commits."""
+
+
+async def settled(bootstrap: str, group: str, names: TopicNames, posts: int) -> Contents:
+    """The topics once so many posts are committed; the test's own timeout bounds it."""
+    while True:
+        found = await contents(
+            bootstrap,
+            group,
+            posts=names.posts,
+            events=names.events,
+            dead_letters=names.dead_letters,
+        )
+        if not found.uncommitted and found.posts.total() == posts:
+            return found
+        await asyncio.sleep(0.2)  # the brokers' state: nothing tells of a commit
 
 
 async def contents(

@@ -62,8 +62,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     committed: int
     """Offset of the poisoned partition afterwards."""
     waiting: int = 0
-    """Posts that nobody can decode which were there when it started: as many as the fuse looks at
-    blow it before the first is published."""
+    """Posts that nobody can decode which were there when it started."""
 
 
 async def last_posts(world: World) -> bool:
@@ -163,8 +162,15 @@ async def _poison_until_ended(extras: Extras, member: Member, partition: int) ->
     await member.process.wait()
 
 
-def fuse_breaches(extras: Extras, starts: Sequence[Start], verdict: Verdict) -> list[str]:
-    """What the fuse didn't keep: what is acknowledged is committed, and isn't written again."""
+def fuse_breaches(
+    extras: Extras, starts: Sequence[Start], verdict: Verdict, *, exactly_once: bool = False
+) -> list[str]:
+    """What the fuse didn't keep: what is acknowledged is committed, and isn't written again.
+
+    A start that finds as many of these posts as the fuse looks at may blow it before its first
+    transaction is committed: with `exactly_once` it may commit nothing, and write nothing.
+    """
+    enough = FuseLimits().window if exactly_once else len(extras.kinds["fuse"]) + 1
     sent = [extras.sent[key] for key in extras.kinds["fuse"]]
     found = [
         f"start {number}: exit {start.status} with {start.error}, not 3 with FuseBlown"
@@ -174,7 +180,7 @@ def fuse_breaches(extras: Extras, starts: Sequence[Start], verdict: Verdict) -> 
     found += [
         f"start {number} committed nothing: {after.committed}"
         for number, (before, after) in enumerate(pairwise(starts), start=2)
-        if after.committed <= before.committed and after.waiting < FuseLimits().window
+        if after.committed <= before.committed and after.waiting < enough
     ]
     copies = [verdict.copies[one.log, one.offset] for one in sent]
     if any(count > 1 for count in copies):

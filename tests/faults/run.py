@@ -120,7 +120,9 @@ class Run:
             fairness = peace.fairness(extras, inputs, verdict)
             if fairness is not None and fairness.breach is not None:
                 self._broken["unfair"].append(fairness.breach)
-            self._broken["fuse"] += peace.fuse_breaches(extras, self._starts, verdict)
+            self._broken["fuse"] += peace.fuse_breaches(
+                extras, self._starts, verdict, exactly_once=self._guarantee == "exactly-once"
+            )
             took_s = time.monotonic() - began
             report = self._report(verdict, world, caught_up_s, took_s, fairness)
         if report.ok:  # else its logs and topics are worth a look

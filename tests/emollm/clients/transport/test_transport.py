@@ -17,8 +17,7 @@ from emollm.clients import (
     Transport,
     TransportError,
 )
-from emollm.clients.connection import Connection as HttpConnection
-from emollm.clients.transport import BODY_LIMIT, NotConnected
+from emollm.clients.transport import BODY_LIMIT
 from tests.raw_http import (
     Behaviour,
     Connection,
@@ -342,43 +341,6 @@ async def test_a_connection_idle_for_long_is_not_trusted(
             await asyncio.wait_for(connection.closed.wait(), 5.0)
         await transport.aclose()
     assert len(server.connections) == 6
-
-
-async def test_a_connection_that_is_closed_as_soon_as_it_is_made_is_none(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before anything was asked: by a proxy that answers 408 at once, say."""
-
-    class Closed(HttpConnection):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            self._wrong = "an answer to no question"
-
-    monkeypatch.setattr("emollm.clients.http_transport.Connection", Closed)
-    async with RawServer(answering(200, OK)) as server:
-        transport = make(ServerOptions(url=server.url))
-        with pytest.raises(NotConnected):
-            await transport.post("/generate", b"{}", 5.0)
-        await transport.aclose()
-    assert not server.requests
-
-
-async def test_connecting_has_a_time_of_its_own(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("emollm.clients.http_transport.CONNECT_TIMEOUT_S", 0.05)
-    async with RawServer(answering(200, OK)) as server:  # it waits for HTTP, the client for TLS
-        transport = make(ServerOptions(url=server.url.replace("http:", "https:")))
-        with pytest.raises(NoAnswer, match="connecting"):
-            await transport.post("/generate", b"{}", 30.0)
-        await transport.aclose()
-
-
-async def test_a_name_that_nobody_knows_is_no_answer(make: Make) -> None:
-    transport = make(ServerOptions(url="http://no-such-host.invalid"))
-    with pytest.raises(NoAnswer):
-        await transport.get("/info", 5.0)
-    await transport.aclose()
 
 
 @pytest.mark.parametrize(
