@@ -3,10 +3,12 @@
 import struct
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from consumer.analysis.model import make_builder
 from consumer.dead_letters import Reason
+from consumer.options import FuseLimits
 from consumer.settings import Model
 from emollm import readers
 from emollm.tasks import V_REG
@@ -239,6 +241,24 @@ def test_a_fuse_that_forgets_what_it_wrote_is_reported(
     found = fuse_breaches(extras, starts, judge(inputs, outputs, [], finished=False))
     assert (breach or "") in " ".join(found)
     assert bool(found) == bool(breach)
+
+
+@pytest.mark.parametrize("exactly_once", [False, True])
+def test_a_start_with_enough_poison_may_commit_nothing_in_transactions_only(
+    exactly_once: bool,
+) -> None:
+    extras = _extras("fuse", 0, 6)
+    inputs = {(0, offset): _post("NotJson")._replace(may_wait=True) for offset in range(6)}
+    verdict = judge(inputs, [_letter(0, 0), _letter(1, 1)], [], finished=False)
+    enough = FuseLimits().window
+    starts = [
+        Start(status=3, error="FuseBlown", committed=2, waiting=enough),
+        Start(status=3, error="FuseBlown", committed=2, waiting=enough),
+    ]
+    found = fuse_breaches(extras, starts, verdict, exactly_once=exactly_once)
+    assert bool(found) != exactly_once
+    few = msgspec.structs.replace(starts[1], waiting=enough - 1)
+    assert fuse_breaches(extras, [starts[0], few], verdict, exactly_once=exactly_once)
 
 
 def _report(seed: int, *pauses_s: float, **breaches: int) -> Report:
