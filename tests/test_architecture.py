@@ -32,6 +32,11 @@ WALLS: dict[str, tuple[str, ...]] = {
         "emollm.pool",
         "emollm.clients",
     ),
+    "consumer/delivery/guarantees": (
+        "consumer.delivery.poller",
+        "consumer.delivery.scheduler",
+        "consumer.delivery.service",
+    ),
     "consumer/analysis": (
         "consumer.delivery",
         "consumer.assembly",

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from consumer.dead_letters import Stage, counts_for_fuse
 from consumer.delivery.batcher import Batch, Batcher
 from consumer.delivery.fuse import Fuse
-from consumer.delivery.guarantee import Guarantee
+from consumer.delivery.guarantees.guarantee import Guarantee
+from consumer.delivery.guarantees.publisher import Receipt
 from consumer.delivery.in_flight import InFlight
 from consumer.delivery.isolation import Isolation
-from consumer.delivery.publisher import Receipt
 from consumer.delivery.traced import TracedSends, context_of
 from consumer.options import BatchLimits
 from consumer.processor import RecordProcessor

@@ -12,15 +12,15 @@ from consumer.delivery.batcher import Batcher
 from consumer.delivery.checks import check_kafka
 from consumer.delivery.end import ended, log_end
 from consumer.delivery.fuse import Fuse
+from consumer.delivery.guarantees.kinds import make_guarantee
+from consumer.delivery.guarantees.sending import OutcomeSender
 from consumer.delivery.in_flight import InFlight
-from consumer.delivery.kinds import make_guarantee
 from consumer.delivery.log_ends import LogEnds
 from consumer.delivery.offsets import Ledger
 from consumer.delivery.partition_states import partition_states
 from consumer.delivery.poller import Poller
 from consumer.delivery.retention import taken_away_before
 from consumer.delivery.scheduler import LAST_ACKS_S, Scheduler
-from consumer.delivery.sending import OutcomeSender
 from consumer.delivery.topic_watch import VERIFY_S, TopicWatch
 from consumer.delivery.watchdog import Watchdog
 from consumer.errors import FuseBlown, Stuck, exit_code

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
+from consumer.delivery.guarantees.publisher import Publisher, Receipt
 from consumer.delivery.offsets import OffsetTracker
-from consumer.delivery.publisher import Publisher, Receipt
 from consumer.delivery.scheduler import Scheduler
 from consumer.records import Published, Record
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from consumer.delivery.handed_over import Pending
-from consumer.delivery.sending import OutcomeSender
+from consumer.delivery.guarantees.handed_over import Pending
+from consumer.delivery.guarantees.sending import OutcomeSender
 from consumer.records import Skip
 from runtime.clock import Clock, wait_all
 from runtime.errors import AccessDenied, ServiceError

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from consumer.delivery.batcher import Batcher
-from consumer.delivery.committer import Committer
-from consumer.delivery.exactly_once import ExactlyOnce
-from consumer.delivery.guarantee import AtLeastOnce, Guarantee
+from consumer.delivery.guarantees.at_least_once import AtLeastOnce
+from consumer.delivery.guarantees.committer import Committer
+from consumer.delivery.guarantees.exactly_once import ExactlyOnce
+from consumer.delivery.guarantees.guarantee import Guarantee
+from consumer.delivery.guarantees.publisher import Publisher
+from consumer.delivery.guarantees.sending import OutcomeSender
 from consumer.delivery.in_flight import InFlight
 from consumer.delivery.offsets import Ledger
-from consumer.delivery.publisher import Publisher
-from consumer.delivery.sending import OutcomeSender
 from consumer.delivery.topic_watch import TopicWatch
 from consumer.options import ServiceLimits
 from consumer.telemetry.observer import Observer

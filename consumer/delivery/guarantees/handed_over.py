@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from consumer.delivery.publisher import Receipt
+from consumer.delivery.guarantees.publisher import Receipt
 from consumer.records import Outcome, Record, Skip
 from schemas import DeadLetter
 

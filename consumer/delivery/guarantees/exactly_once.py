@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from consumer.delivery.batcher import Batcher
-from consumer.delivery.fenced_assignments import FencedAssignments
+from consumer.delivery.guarantees.fenced_assignments import FencedAssignments
+from consumer.delivery.guarantees.partition_transactions import PartitionTransactions, Shared
+from consumer.delivery.guarantees.publisher import Receipt
+from consumer.delivery.guarantees.sending import OutcomeSender
+from consumer.delivery.guarantees.transactional_start import start_transactions
 from consumer.delivery.in_flight import InFlight
 from consumer.delivery.offsets import Ledger
-from consumer.delivery.partition_transactions import PartitionTransactions, Shared
-from consumer.delivery.publisher import Receipt
-from consumer.delivery.sending import OutcomeSender
 from consumer.delivery.topic_watch import TopicWatch
-from consumer.delivery.transactional_start import start_transactions
 from consumer.options import CommitPolicy, PublishLimits
 from consumer.records import Outcome, Record
 from consumer.telemetry.observer import Observer

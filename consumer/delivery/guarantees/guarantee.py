@@ -1,16 +1,14 @@
 """The seam between what was analysed and Kafka: outcomes are published, their offsets committed.
 
-There are two of them: `AtLeastOnce` in here, and `ExactlyOnce`. Nothing else in the consumer knows
-which one it is.
+There are two of them: `AtLeastOnce` and `ExactlyOnce`. Nothing else in the consumer knows which
+one it is.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from consumer.delivery.committer import Committer
-from consumer.delivery.offsets import Ledger
-from consumer.delivery.publisher import Publisher, Receipt
-from consumer.records import Outcome, Published, Record, Skip
+from consumer.delivery.guarantees.publisher import Receipt
+from consumer.records import Outcome, Record
 from runtime.kafka.protocol import KafkaConsumer, Partition
 
 
@@ -83,51 +81,3 @@ class Guarantee(Protocol):
 
     async def stop(self, *, timeout_s: float) -> None:
         """Let go of everything and disconnect, within `timeout_s` seconds."""
-
-
-class AtLeastOnce:
-    """Events and dead letters by one idempotent producer, offsets by the group's committer.
-
-    An offset is committed after what it settles is acknowledged: a crash between the two repeats
-    that work.
-    """
-
-    by_partition = False
-
-    def __init__(self, publisher: Publisher, committer: Committer, ledger: Ledger) -> None:
-        self._publisher = publisher
-        self._committer = committer
-        self._ledger = ledger
-        self.start = publisher.start
-        self.stop = publisher.stop
-        self.finish = committer.finish
-        self.run = committer.run
-        self.commit = committer.commit
-
-    @property
-    def committed(self) -> int:
-        """Records settled by commits since the start."""
-        return self._committer.committed
-
-    @property
-    def last_progress(self) -> float:
-        """When records were last acknowledged (monotonic)."""
-        return self._committer.last_progress
-
-    async def assigned(self, _: KafkaConsumer, partitions: frozenset[Partition]) -> None:
-        """Begin an epoch for each, at once: what an earlier owner still writes, it writes twice."""
-        self._ledger.assign(partitions)
-
-    async def publish(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> Receipt:
-        """Publish; what is acknowledged is committed with the committer's next commit."""
-        published: list[Published] = [one for one in outcomes if not isinstance(one, Skip)]
-        receipt = await self._publisher.publish(records, published)
-        # Acknowledged, both: only now may their offsets settle.
-        self._committer.finish((*receipt.events, *receipt.dead_lettered))
-        return receipt
-
-    def give_up(self, records: Iterable[Record]) -> None:
-        """Nothing waits for them."""
-
-    async def let_go(self, partitions: frozenset[Partition]) -> None:
-        """Nothing is under way by partition."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
-from consumer.delivery.fenced_assignments import FencedAssignments
+from consumer.delivery.guarantees.fenced_assignments import FencedAssignments
 from consumer.delivery.offsets import Ledger, OffsetTracker
 from consumer.options import CommitPolicy
 from consumer.records import Record

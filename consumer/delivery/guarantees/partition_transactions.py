@@ -13,11 +13,11 @@ from itertools import takewhile
 import msgspec
 import structlog
 
-from consumer.delivery.handed_over import HandedOver, Pending, PendingOutcomes
+from consumer.delivery.guarantees.handed_over import HandedOver, Pending, PendingOutcomes
+from consumer.delivery.guarantees.sending import OutcomeSender
+from consumer.delivery.guarantees.transaction import Failed, Work, after, transact, without_refused
+from consumer.delivery.guarantees.transactional_start import start_transactions
 from consumer.delivery.offsets import Ledger, OffsetTracker
-from consumer.delivery.sending import OutcomeSender
-from consumer.delivery.transaction import Failed, Work, after, transact, without_refused
-from consumer.delivery.transactional_start import start_transactions
 from consumer.errors import PublishTimedOut
 from consumer.options import PublishLimits
 from consumer.records import Outcome, Record

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from consumer.delivery.sending import OutcomeSender
+from consumer.delivery.guarantees.sending import OutcomeSender
 from consumer.errors import PublishTimedOut
 from consumer.options import PublishLimits
 from consumer.records import Published, Record, Skip
