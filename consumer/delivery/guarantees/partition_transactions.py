@@ -130,7 +130,7 @@ class PartitionTransactions:
     def give_up(self, record: Record) -> None:
         """This one gets no outcome: nothing behind it can be settled."""
         if record.epoch == self._epoch:
-            self._gap = min(record.offset, self._gap or record.offset)
+            self._gap = record.offset if self._gap is None else min(self._gap, record.offset)
             self._pending.drop(behind=record.offset, but=self._under_way())
 
     def wake(self, *, markers: bool = False) -> None:

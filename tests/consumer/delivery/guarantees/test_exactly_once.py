@@ -324,6 +324,20 @@ async def test_a_drain_does_not_wait_for_outcomes_behind_one_that_will_not_come(
         assert it.events() == numbered(4)
 
 
+async def test_so_it_is_with_a_dead_letter_behind_the_first_of_several_that_will_not_come() -> None:
+    it = rig(service_limits=limits(drain=DrainBudget(revoke_s=5)))
+    it.processor.slow_down(b"slow")
+    it.kafka.produce("posts", [b"slow 1", b"poison", b"post-0002", b"post-0003", b"slow 2"])
+    async with running(it):
+        moving = asyncio.ensure_future(it.kafka.rebalance(GROUP))
+        await it.turn(5.5)
+        assert moving.done()
+        assert (it.events(), it.committed) == ([], None)
+        it.processor.release()
+        await it.turn(1)
+        assert it.committed == 5
+
+
 async def test_a_topic_that_is_created_again_is_read_once_from_its_start() -> None:
     """Posts of the new one that are read as if of the old one aren't published as such."""
     it = rig()
