@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -71,9 +72,9 @@ class Scraped:
         self._came.set()
         return web.Response(text=body)
 
-    async def twice_more(self) -> None:
-        """Until what is true now is stored: a scrape begins only after the one before it was."""
-        due = len(self._bodies) + 3
+    async def once_more(self) -> None:
+        """Until it was scraped again."""
+        due = len(self._bodies) + 1
         await self._until(lambda: len(self._bodies) >= due)
 
     async def shows(self, line: str) -> None:
@@ -146,8 +147,25 @@ def late_windows(start: datetime) -> list[bytes]:
     return [f"{track}|{late:%Y-%m-%dT%H:%M}:00Z".encode() for track in TRACKS]
 
 
-async def ask(http: aiohttp.ClientSession, base: str, expr: str) -> list[dict[str, Any]]:
-    async with http.get(f"{base}/api/v1/query", params={"query": expr}) as answer:
+async def stored(http: aiohttp.ClientSession, base: str, *programs: Scraped) -> float:
+    """Wait until what is true now of all of them is stored; give a time at which it was.
+
+    A scrape that took too long stores nothing and ends all curves until the next one: under load a
+    question about "now" may find none.
+    """
+    since = time.time()
+    while True:
+        at = time.time()
+        up = await ask(http, base, f"timestamp(up) > {since:.3f} and up == 1", at)
+        if len(up) == len(programs):
+            return at
+        await asyncio.gather(*(one.once_more() for one in programs))
+
+
+async def ask(http: aiohttp.ClientSession, base: str, expr: str, at: float) -> list[dict[str, Any]]:
+    """What it is at that time (Unix seconds)."""
+    asked = {"query": expr, "time": f"{at:.3f}"}
+    async with http.get(f"{base}/api/v1/query", params=asked) as answer:
         body = await answer.json()
     assert body["status"] == "success", (expr, body)
     found: list[dict[str, Any]] = body["data"]["result"]
@@ -193,25 +211,25 @@ async def test_every_curve_has_a_value_while_the_pipeline_runs_and_no_rule_is_br
         with capture_logs() as logs:
             async with stage.running(lateness_s=0):
                 (monitor.url,) = [one["url"] for one in logs if one["event"] == "health_listens"]
-                await asyncio.gather(consumer.twice_more(), monitor.twice_more())
+                await stored(http, base, consumer, monitor)
                 for wave in (posts[: POSTS // 2], posts[POSTS // 2 :]):
                     # What first shows with the first wave, grows with the second.
                     await send(stage, wave)
                     sent += len(wave) + 1
                     await consumer.shows(f"emostream_committed_posts_total {sent}.0")
-                    await consumer.twice_more()
+                    await stored(http, base, consumer, monitor)
                 await stage.windows_until(late_windows(start))
                 # Put every five seconds, so maybe not since the first event came.
                 await monitor.shows("\nemostream_monitor_watermark_age_seconds ")
-                await asyncio.gather(consumer.twice_more(), monitor.twice_more())
+                at = await stored(http, base, consumer, monitor)
                 answers = {
-                    query: await ask(http, base, filled(query.expr, interval="5m"))
+                    query: await ask(http, base, filled(query.expr, interval="5m"), at)
                     for query in queries()
                 }
                 async with http.get(f"{base}/api/v1/rules") as response:
                     rules = (await response.json())["data"]["groups"][0]["rules"]
-                lag = await ask(http, base, "sum(emostream_lag_posts)")
-                dead = await ask(http, base, "sum(emostream_dead_letters_total)")
+                lag = await ask(http, base, "sum(emostream_lag_posts)", at)
+                dead = await ask(http, base, "sum(emostream_dead_letters_total)", at)
     empty = {query for query, found in answers.items() if not has_value(found)}
     assert [query for query in empty if not may_be_empty(query)] == []
     assert {rule["name"]: rule["health"] for rule in rules} == dict.fromkeys(
