@@ -48,6 +48,10 @@ WITHOUT_A_VALUE = {
 }
 """By panel or legend: why a healthy pipeline that has just begun has no number there."""
 
+LOOKS = 10
+"""A scrape that takes longer than its 200 ms, on a busy machine, empties all that the program has
+until the next one: so what is empty is asked for again, after more scrapes."""
+
 pytestmark = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="there is no prometheus (Debian has it)"
 )
@@ -205,15 +209,21 @@ async def test_every_curve_has_a_value_while_the_pipeline_runs_and_no_rule_is_br
                 # Put every five seconds, so maybe not since the first event came.
                 await monitor.shows("\nemostream_monitor_watermark_age_seconds ")
                 await asyncio.gather(consumer.twice_more(), monitor.twice_more())
-                answers = {
-                    query: await ask(http, base, filled(query.expr, interval="5m"))
-                    for query in queries()
-                }
+                for _ in range(LOOKS):
+                    answers = {
+                        query: await ask(http, base, filled(query.expr, interval="5m"))
+                        for query in queries()
+                    }
+                    empty = {query for query, found in answers.items() if not has_value(found)}
+                    if all(may_be_empty(query) for query in empty):
+                        break
+                    await asyncio.gather(consumer.twice_more(), monitor.twice_more())
                 async with http.get(f"{base}/api/v1/rules") as response:
                     rules = (await response.json())["data"]["groups"][0]["rules"]
-                lag = await ask(http, base, "sum(emostream_lag_posts)")
-                dead = await ask(http, base, "sum(emostream_dead_letters_total)")
-    empty = {query for query, found in answers.items() if not has_value(found)}
+                lag = await ask(http, base, "sum(last_over_time(emostream_lag_posts[1m]))")
+                dead = await ask(
+                    http, base, "sum(last_over_time(emostream_dead_letters_total[1m]))"
+                )
     assert [query for query in empty if not may_be_empty(query)] == []
     assert {rule["name"]: rule["health"] for rule in rules} == dict.fromkeys(
         [rule["name"] for rule in rules], "ok"
