@@ -2,21 +2,11 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
+from infra.grafana.expressions import OURS, quantile, rate
+from infra.grafana.options import live_sources, second_model, transactions_registry_traces
 from infra.grafana.panels import board, choice, curves, figure, row
 
 UID = "emostream-engineer"
-
-_OURS = 'instance=~"$instance"'
-"""The consumers that are chosen at the top."""
-
-
-def _rate(metric: str, *more: str) -> str:
-    return f"rate({metric}{{{', '.join((_OURS, *more))}}}[$__rate_interval])"
-
-
-def _quantile(share: float, metric: str, by: str = "") -> str:
-    labels = f"le, {by}" if by else "le"
-    return f"histogram_quantile({share}, sum by ({labels}) ({_rate(f'{metric}_bucket')}))"
 
 
 def engineer() -> Dashboard:
@@ -30,23 +20,24 @@ def engineer() -> Dashboard:
     for part in (
         _keeping_up,
         _model,
-        _second,
+        second_model,
         _outcomes,
         _in_flight,
         _dead_letters,
         _group,
         _process,
-        _live,
+        live_sources,
+        transactions_registry_traces,
     ):
         found = part(found)
     return found
 
 
 def _keeping_up(found: Dashboard) -> Dashboard:
-    lag = f"emostream_lag_posts{{{_OURS}}}"
+    lag = f"emostream_lag_posts{{{OURS}}}"
     # Members that have just lost a partition may still show its lag for one scrape.
     by_partition = f"max by (topic, partition) ({lag})"
-    settled = f"sum({_rate('emostream_committed_posts_total')})"
+    settled = f"sum({rate('emostream_committed_posts_total')})"
     return row(
         found,
         "Does it keep up?",
@@ -62,7 +53,7 @@ def _keeping_up(found: Dashboard) -> Dashboard:
             "Age of the news, 95 %",
             "From a record's timestamp to its event's acknowledgement.",
             "s",
-            _quantile(0.95, "emostream_event_age_seconds"),
+            quantile(0.95, "emostream_event_age_seconds"),
             warn=60,
             bad=600,
         ),
@@ -78,7 +69,7 @@ def _keeping_up(found: Dashboard) -> Dashboard:
             "Ready consumers",
             "Those whose /readyz says 200.",
             "short",
-            f"sum(emostream_ready{{{_OURS}}})",
+            f"sum(emostream_ready{{{OURS}}})",
             bad=1,
             good_above=True,
         ),
@@ -86,7 +77,7 @@ def _keeping_up(found: Dashboard) -> Dashboard:
             "Model servers there",
             "1 while at least one takes prompts, for each consumer that sees one.",
             "short",
-            f"sum(emostream_model_available{{{_OURS}}})",
+            f"sum(emostream_model_available{{{OURS}}})",
             bad=1,
             good_above=True,
         ),
@@ -94,7 +85,7 @@ def _keeping_up(found: Dashboard) -> Dashboard:
             "Dead letters, one hour",
             "Posts that became no event; `emostream dlq list` says why.",
             "short",
-            f"sum(increase(emostream_dead_letters_total{{{_OURS}}}[1h]))",
+            f"sum(increase(emostream_dead_letters_total{{{OURS}}}[1h]))",
             warn=1,
             bad=100,
         ),
@@ -110,9 +101,9 @@ def _keeping_up(found: Dashboard) -> Dashboard:
             "From a record's timestamp to its event's acknowledgement; and the part of it here.",
             "s",
             {
-                "age, half of them": _quantile(0.5, "emostream_event_age_seconds"),
-                "age, 95 %": _quantile(0.95, "emostream_event_age_seconds"),
-                "in this service, 95 %": _quantile(0.95, "emostream_event_latency_seconds"),
+                "age, half of them": quantile(0.5, "emostream_event_age_seconds"),
+                "age, 95 %": quantile(0.95, "emostream_event_age_seconds"),
+                "in this service, 95 %": quantile(0.95, "emostream_event_latency_seconds"),
             },
             width=12,
         ),
@@ -120,9 +111,9 @@ def _keeping_up(found: Dashboard) -> Dashboard:
 
 
 def _model(found: Dashboard) -> Dashboard:
-    limit = f"sum by (server) (emostream_model_concurrency_limit{{{_OURS}}})"
-    seconds = f"sum by (server) ({_rate('emostream_model_request_seconds_sum')})"
-    count = f"sum by (server) ({_rate('emostream_model_request_seconds_count')})"
+    limit = f"sum by (server) (emostream_model_concurrency_limit{{{OURS}}})"
+    seconds = f"sum by (server) ({rate('emostream_model_request_seconds_sum')})"
+    count = f"sum by (server) ({rate('emostream_model_request_seconds_count')})"
     return row(
         found,
         "Throughput against the model's capacity",
@@ -131,9 +122,9 @@ def _model(found: Dashboard) -> Dashboard:
             "Received, analysed, settled. Received above settled for long: it falls behind.",
             "short",
             {
-                "received": f"sum({_rate('emostream_posts_consumed_total')})",
-                "events": f"sum({_rate('emostream_events_total')})",
-                "settled": f"sum({_rate('emostream_committed_posts_total')})",
+                "received": f"sum({rate('emostream_posts_consumed_total')})",
+                "events": f"sum({rate('emostream_events_total')})",
+                "settled": f"sum({rate('emostream_committed_posts_total')})",
             },
         ),
         curves(
@@ -159,58 +150,29 @@ def _model(found: Dashboard) -> Dashboard:
             "Queueing on the server included.",
             "s",
             {
-                "half {{server}}": _quantile(0.5, "emostream_model_request_seconds", "server"),
-                "95 % {{server}}": _quantile(0.95, "emostream_model_request_seconds", "server"),
+                "half {{server}}": quantile(0.5, "emostream_model_request_seconds", "server"),
+                "95 % {{server}}": quantile(0.95, "emostream_model_request_seconds", "server"),
             },
         ),
         curves(
             "Concurrency limit",
             "Adapted to the server's refusals: it falls where others use the server, too.",
             "short",
-            {"{{server}} {{instance}}": f"emostream_model_concurrency_limit{{{_OURS}}}"},
+            {"{{server}} {{instance}}": f"emostream_model_concurrency_limit{{{OURS}}}"},
         ),
         curves(
             "Breakers",
             "0 closed: the server takes prompts. 1 half open: it is probed. 2 open.",
             "short",
-            {"{{server}} {{instance}}": f"emostream_model_breaker_state{{{_OURS}}}"},
+            {"{{server}} {{instance}}": f"emostream_model_breaker_state{{{OURS}}}"},
             top=2,
         ),
     )
 
 
-def _second(found: Dashboard) -> Dashboard:
-    return row(
-        found,
-        "The second model",
-        curves(
-            "Second model there",
-            "1 while a server of the second model takes prompts. No curve: none is configured.",
-            "short",
-            {"{{instance}}": f"emostream_second_available{{{_OURS}}}"},
-            top=1,
-        ),
-        curves(
-            "How the two models agree",
-            "Correlation of their valences over the last 400 posts that both read: .80 to .90 on"
-            " tweets. Below .77 the second doesn't know this kind of text.",
-            "short",
-            {"{{task}} {{instance}}": f"emostream_models_correlation{{{_OURS}}}"},
-            top=1,
-        ),
-        curves(
-            "Events by opinion",
-            "Whose reading they are. first: the second could not answer in time. second: the first"
-            " is out, or part of the posts is shed.",
-            "short",
-            {"{{opinion}}": f"sum by (opinion) ({_rate('emostream_opinions_total')})"},
-        ),
-    )
-
-
 def _outcomes(found: Dashboard) -> Dashboard:
-    prompts = f"sum({_rate('emostream_prompts_total')})"
-    analysed = f"sum({_rate('emostream_analysed_posts_total')})"
+    prompts = f"sum({rate('emostream_prompts_total')})"
+    analysed = f"sum({rate('emostream_analysed_posts_total')})"
     return row(
         found,
         "What comes of it",
@@ -219,7 +181,7 @@ def _outcomes(found: Dashboard) -> Dashboard:
             "Overloaded: 429. TimedOut, Unavailable: tried again. Refused: 4xx, by a rule of the"
             " server.",
             "short",
-            {"{{outcome}}": f"sum by (outcome) ({_rate('emostream_model_requests_total')})"},
+            {"{{outcome}}": f"sum by (outcome) ({rate('emostream_model_requests_total')})"},
         ),
         curves(
             "Unreadable answers",
@@ -227,14 +189,14 @@ def _outcomes(found: Dashboard) -> Dashboard:
             "short",
             {
                 "{{task}} {{outcome}}": "sum by (task, outcome) ("
-                f"{_rate('emostream_unreadable_answers_total')})"
+                f"{rate('emostream_unreadable_answers_total')})"
             },
         ),
         curves(
             "Answers by origin",
             "cache and shared cost no GPU time.",
             "short",
-            {"{{origin}}": f"sum by (origin) ({_rate('emostream_answers_total')})"},
+            {"{{origin}}": f"sum by (origin) ({rate('emostream_answers_total')})"},
         ),
         curves(
             "Prompts a post",
@@ -246,13 +208,13 @@ def _outcomes(found: Dashboard) -> Dashboard:
             "Skipped",
             "Records that are no posts, by the rule that says so.",
             "short",
-            {"{{rule}}": f"sum by (rule) ({_rate('emostream_skipped_records_total')})"},
+            {"{{rule}}": f"sum by (rule) ({rate('emostream_skipped_records_total')})"},
         ),
         curves(
             "Cache",
             "Answers that are remembered, and the memory that they take.",
             "bytes",
-            {"{{instance}}": f"emostream_cache_bytes{{{_OURS}}}"},
+            {"{{instance}}": f"emostream_cache_bytes{{{OURS}}}"},
         ),
     )
 
@@ -265,40 +227,40 @@ def _in_flight(found: Dashboard) -> Dashboard:
             "Posts in flight",
             "Received and not finished; at in_flight.max_posts fetching pauses.",
             "short",
-            {"{{instance}}": f"emostream_in_flight_posts{{{_OURS}}}"},
+            {"{{instance}}": f"emostream_in_flight_posts{{{OURS}}}"},
         ),
         curves(
             "Oldest in flight",
             "Growing without end while a model server is there: stuck.",
             "s",
-            {"{{instance}}": f"emostream_oldest_in_flight_seconds{{{_OURS}}}"},
+            {"{{instance}}": f"emostream_oldest_in_flight_seconds{{{OURS}}}"},
         ),
         curves(
             "Fetching paused",
             "records, bytes: enough is in flight, the model is slower than Kafka. unavailable: no"
             " model server. bad_batch: see the runbook.",
             "short",
-            {"{{reason}}": f"sum by (reason) (emostream_paused{{{_OURS}}})"},
+            {"{{reason}}": f"sum by (reason) (emostream_paused{{{OURS}}})"},
         ),
         curves(
             "Bytes in flight",
             "Of the records, as they came.",
             "bytes",
-            {"{{instance}}": f"emostream_in_flight_bytes{{{_OURS}}}"},
+            {"{{instance}}": f"emostream_in_flight_bytes{{{OURS}}}"},
         ),
         curves(
             "Batches by what closed them",
             "Mostly wait under load: they do not fill, fetching is slow.",
             "short",
-            {"{{closed_by}}": f"sum by (closed_by) ({_rate('emostream_batches_total')})"},
+            {"{{closed_by}}": f"sum by (closed_by) ({rate('emostream_batches_total')})"},
         ),
         curves(
             "Time of a batch",
             "From its close to the acknowledgement of all that came of it.",
             "s",
             {
-                "half": _quantile(0.5, "emostream_batch_seconds"),
-                "95 %": _quantile(0.95, "emostream_batch_seconds"),
+                "half": quantile(0.5, "emostream_batch_seconds"),
+                "95 %": quantile(0.95, "emostream_batch_seconds"),
             },
         ),
     )
@@ -315,8 +277,8 @@ def _dead_letters(found: Dashboard) -> Dashboard:
             "short",
             {
                 "{{stage}} {{class}}": "sum by (stage, class) ("
-                f"increase(emostream_dead_letters_total{{{_OURS}}}[$__rate_interval])) > 0"
-                f" or sum by (stage) (0 * emostream_dead_letters_total{{{_OURS}}})"
+                f"increase(emostream_dead_letters_total{{{OURS}}}[$__rate_interval])) > 0"
+                f" or sum by (stage) (0 * emostream_dead_letters_total{{{OURS}}})"
             },
             width=12,
         ),
@@ -326,11 +288,11 @@ def _dead_letters(found: Dashboard) -> Dashboard:
             "short",
             {
                 "taken away": "sum(increase("
-                f"emostream_taken_away_posts_total{{{_OURS}}}[$__rate_interval]))",
+                f"emostream_taken_away_posts_total{{{OURS}}}[$__rate_interval]))",
                 "abandoned": "sum(increase("
-                f"emostream_abandoned_posts_total{{{_OURS}}}[$__rate_interval]))",
+                f"emostream_abandoned_posts_total{{{OURS}}}[$__rate_interval]))",
                 "stops at a bad batch": "sum(increase("
-                f"emostream_bad_batches_total{{{_OURS}}}[$__rate_interval]))",
+                f"emostream_bad_batches_total{{{OURS}}}[$__rate_interval]))",
             },
             width=12,
         ),
@@ -347,14 +309,14 @@ def _group(found: Dashboard) -> Dashboard:
             "short",
             {
                 "{{instance}}": "sum by (instance) ("
-                f"increase(emostream_rebalances_total{{{_OURS}}}[$__rate_interval]))"
+                f"increase(emostream_rebalances_total{{{OURS}}}[$__rate_interval]))"
             },
         ),
         curves(
             "Partitions",
             "Assigned to each member.",
             "short",
-            {"{{instance}}": f"emostream_partitions{{{_OURS}}}"},
+            {"{{instance}}": f"emostream_partitions{{{OURS}}}"},
         ),
         curves(
             "Commits that were given up",
@@ -362,7 +324,7 @@ def _group(found: Dashboard) -> Dashboard:
             "short",
             {
                 "{{kind}}": "sum by (kind) ("
-                f"increase(emostream_commit_failures_total{{{_OURS}}}[$__rate_interval]))"
+                f"increase(emostream_commit_failures_total{{{OURS}}}[$__rate_interval]))"
             },
         ),
     )
@@ -376,31 +338,31 @@ def _process(found: Dashboard) -> Dashboard:
             "CPU",
             "Cores. A consumer runs on one: at 1 it is the bottleneck, and another one helps.",
             "short",
-            {"{{instance}}": _rate("process_cpu_seconds_total")},
+            {"{{instance}}": rate("process_cpu_seconds_total")},
         ),
         curves(
             "Memory",
             "Resident.",
             "bytes",
-            {"{{instance}}": f"process_resident_memory_bytes{{{_OURS}}}"},
+            {"{{instance}}": f"process_resident_memory_bytes{{{OURS}}}"},
         ),
         curves(
             "Up for",
             "Since the process was started; falls to 0 with each restart.",
             "s",
-            {"{{instance}}": f"time() - process_start_time_seconds{{{_OURS}}}"},
+            {"{{instance}}": f"time() - process_start_time_seconds{{{OURS}}}"},
         ),
         curves(
             "asyncio tasks",
             "Growing without end: a leak.",
             "short",
-            {"{{instance}}": f"emostream_asyncio_tasks{{{_OURS}}}"},
+            {"{{instance}}": f"emostream_asyncio_tasks{{{OURS}}}"},
         ),
         curves(
             "Open files",
             "Connections among them.",
             "short",
-            {"{{instance}}": f"process_open_fds{{{_OURS}}}"},
+            {"{{instance}}": f"process_open_fds{{{OURS}}}"},
         ),
         curves(
             "Consumers replaced",
@@ -408,59 +370,7 @@ def _process(found: Dashboard) -> Dashboard:
             "short",
             {
                 "{{instance}}": "sum by (instance) ("
-                f"increase(emostream_consumer_restarts_total{{{_OURS}}}[$__rate_interval]))"
+                f"increase(emostream_consumer_restarts_total{{{OURS}}}[$__rate_interval]))"
             },
-        ),
-    )
-
-
-def _live(found: Dashboard) -> Dashboard:
-    # By source: the processes that read them are not among the consumers chosen at the top.
-    return row(
-        found,
-        "Live sources",
-        curves(
-            "Connected",
-            "1 while a source is connected. No curve: none is scraped.",
-            "short",
-            {"{{source}}": "max by (source) (emostream_live_connected)"},
-            top=1,
-        ),
-        curves(
-            "Since the last item",
-            "Time for which a source has given nothing; feeds may be silent for long.",
-            "s",
-            {"{{source}}": "time() - max by (source) (emostream_live_last_item_timestamp_seconds)"},
-        ),
-        curves(
-            "How late a source is read",
-            "Age of the newest item by the source's clock when it came. High and falling: it"
-            " catches up.",
-            "s",
-            {"{{source}}": "max by (source) (emostream_live_lag_seconds)"},
-        ),
-        curves(
-            "Records written",
-            "Acknowledged by Kafka, a second.",
-            "short",
-            {
-                "{{source}}": "sum by (source) ("
-                "rate(emostream_live_records_total[$__rate_interval]))"
-            },
-        ),
-        curves(
-            "Live disconnects",
-            "By reason, a second.",
-            "short",
-            {
-                "{{source}} {{reason}}": "sum by (source, reason) ("
-                "rate(emostream_live_disconnects_total[$__rate_interval]))"
-            },
-        ),
-        curves(
-            "Time that is lost",
-            "Stretches that a source no longer had when it was read again.",
-            "s",
-            {"{{source}}": "sum by (source) (increase(emostream_live_gap_seconds_total[1h]))"},
         ),
     )

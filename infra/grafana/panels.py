@@ -66,10 +66,21 @@ def board(title: str, uid: str, description: str, *, since: str) -> dashboard.Da
 
 
 def row(
-    found: dashboard.Dashboard, title: str, *panels: cogbuilder.Builder[Panel]
+    found: dashboard.Dashboard,
+    title: str,
+    *panels: cogbuilder.Builder[Panel],
+    collapsed: bool = False,
 ) -> dashboard.Dashboard:
-    """Put a headline and the panels below it at the dashboard's end."""
-    found = found.with_row(dashboard.Row(title))
+    """Put a headline and the panels below it at the dashboard's end.
+
+    A `collapsed` row shows its headline alone, and asks Prometheus nothing until it is opened.
+    """
+    headline = dashboard.Row(title)
+    if collapsed:  # Grafana has these panels inside of their row
+        for panel in panels:
+            headline = headline.with_panel(panel)
+        return found.with_row(headline)
+    found = found.with_row(headline)
     for panel in panels:
         found = found.with_panel(panel)
     return found

@@ -28,12 +28,21 @@ class Query(NamedTuple):
     expr: str
 
 
+def panels(name: str) -> list[dict[str, Any]]:
+    """Every panel of a dashboard, rows among them, and those inside of a collapsed row."""
+    return [
+        one
+        for panel in BOARDS[name]["panels"]
+        for one in (panel, *(panel["panels"] if panel["type"] == "row" else ()))
+    ]
+
+
 def queries() -> list[Query]:
     """Every expression of every dashboard."""
     return [
         Query(name, panel["title"], target.get("legendFormat", ""), target["expr"])
-        for name, board in BOARDS.items()
-        for panel in board["panels"]
+        for name in BOARDS
+        for panel in panels(name)
         for target in panel.get("targets", [])
     ]
 
@@ -83,7 +92,7 @@ def test_each_variable_of_an_expression_is_one_of_the_dashboard(name: str) -> No
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_no_panel_lies_on_another_or_beside_the_grid(name: str) -> None:
-    places = [panel["gridPos"] for panel in BOARDS[name]["panels"]]
+    places = [panel["gridPos"] for panel in panels(name)]
     assert all(one["x"] + one["w"] <= 24 for one in places)
     for one, other in combinations(places, 2):
         beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
@@ -93,17 +102,31 @@ def test_no_panel_lies_on_another_or_beside_the_grid(name: str) -> None:
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_each_panel_says_what_it_shows(name: str) -> None:
-    panels = [panel for panel in BOARDS[name]["panels"] if panel["type"] != "row"]
-    assert all(panel["description"].endswith(".") for panel in panels)
+    shown = [panel for panel in panels(name) if panel["type"] != "row"]
+    assert all(panel["description"].endswith(".") for panel in shown)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_row_has_panels_inside_exactly_if_it_is_collapsed(name: str) -> None:
+    """Grafana drops those of an open row."""
+    rows = [panel for panel in BOARDS[name]["panels"] if panel["type"] == "row"]
+    assert rows
+    assert all(bool(one["panels"]) == one.get("collapsed", False) for one in rows)
+
+
+def test_what_most_have_off_is_collapsed_at_the_end() -> None:
+    collapsed = [panel for panel in BOARDS["engineer"]["panels"] if panel.get("collapsed")]
+    assert collapsed == BOARDS["engineer"]["panels"][-1:]
+    assert collapsed[0]["title"] == "Exactly-once, registry, traces"
 
 
 def test_lag_and_age_come_first_for_the_engineer_and_alerts_for_the_analyst() -> None:
     first = {
-        name: next(panel["title"] for panel in board["panels"] if panel["type"] != "row")
-        for name, board in BOARDS.items()
+        name: next(panel["title"] for panel in panels(name) if panel["type"] != "row")
+        for name in BOARDS
     }
     assert first == {"engineer": "Posts waiting", "analyst": "Alerts that fire"}
-    titles = [panel["title"] for panel in BOARDS["engineer"]["panels"]]
+    titles = [panel["title"] for panel in panels("engineer")]
     assert titles.index("Age of the news, 95 %") < titles.index("Posts a second")
 
 

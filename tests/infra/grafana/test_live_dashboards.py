@@ -44,6 +44,7 @@ WITHOUT_A_VALUE = {
         ),
         "no live source is read",
     ),
+    "Time of a transaction": "delivery is at-least-once",
     "How the two models agree": "absent until both have read 200 posts, each answer in time",
 }
 """By panel or legend: why a healthy pipeline that has just begun has no number there."""
