@@ -35,3 +35,11 @@ def partition_states(
             )
         )
     return states
+
+
+def not_begun(ledger: Ledger, consumer: KafkaConsumer | None) -> tuple[str, ...]:
+    """Name the partitions that the group gave this member and that aren't read yet."""
+    if consumer is None:
+        return ()
+    waiting = consumer.assignment() - ledger.held().keys()
+    return tuple(f"{one.topic}-{one.partition}" for one in sorted(waiting))

@@ -17,7 +17,7 @@ from consumer.delivery.guarantees.sending import OutcomeSender
 from consumer.delivery.in_flight import InFlight
 from consumer.delivery.log_ends import LogEnds
 from consumer.delivery.offsets import Ledger
-from consumer.delivery.partition_states import partition_states
+from consumer.delivery.partition_states import not_begun, partition_states
 from consumer.delivery.poller import Poller
 from consumer.delivery.retention import taken_away_before
 from consumer.delivery.scheduler import LAST_ACKS_S, Scheduler
@@ -179,6 +179,7 @@ class Service:
         return Snapshot(
             phase=self._phase,
             partitions=tuple(self._partition_states()),
+            not_begun=not_begun(self._ledger, self._consumer) if self._joined else (),
             available=self._processor.available,
             joined=self._joined,
             paused=poller.paused if poller else None,

@@ -109,13 +109,19 @@ class Health:
             for server in (self.servers() if self.servers is not None else ())
             if server.problem is not None
         ]
-        return [*troubled, *self.registry(), *self._second_warnings()] + [
+        state = self.snapshot()
+        stopped = [
             f"{one.topic}-{one.partition} stopped at offset {one.bad_batch_at}, where a batch can't"
             " be read; the other partitions go on. Repair the broker's log, or:"
             " emostream offsets skip"
-            for one in self.snapshot().partitions
+            for one in state.partitions
             if one.bad_batch_at is not None
         ]
+        not_begun = [
+            f"{name} isn't read yet; where that lasts, `partition_not_begun` in the log says why"
+            for name in state.not_begun
+        ]
+        return [*troubled, *self.registry(), *self._second_warnings(), *stopped, *not_begun]
 
     def _second_warnings(self) -> list[str]:
         return [f"second model: {problem}" for problem in (self.second() if self.second else ())]

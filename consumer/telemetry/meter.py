@@ -373,6 +373,7 @@ class Meter(Collector):
             (m.IN_FLIGHT_BATCHES, state.batches),
             (m.OLDEST_IN_FLIGHT, state.oldest_in_flight_s),
             (m.PARTITIONS, len(state.partitions)),
+            (m.PARTITIONS_NOT_BEGUN, len(state.not_begun)),
             (m.AVAILABLE, state.available),
             (m.READY, state.ready),
         ):

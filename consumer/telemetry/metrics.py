@@ -218,7 +218,13 @@ SECOND_AVAILABLE = Metric(
 
 # ---- the group
 
-PARTITIONS = Metric("emostream_partitions", "gauge", "Partitions assigned to this member.")
+PARTITIONS = Metric("emostream_partitions", "gauge", "Partitions that this member reads.")
+PARTITIONS_NOT_BEGUN = Metric(
+    "emostream_partitions_not_begun",
+    "gauge",
+    "Partitions assigned to this member that aren't read yet, whose lag nobody measures: with"
+    " exactly-once their transactions can't begin.",
+)
 REBALANCES = Metric("emostream_rebalances_total", "counter", "Assignments by the group.")
 REVOKE_SECONDS = Metric(
     "emostream_revoke_seconds",

@@ -42,6 +42,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     phase: Phase
     partitions: tuple[PartitionState, ...]
+    """Those that are read."""
+    not_begun: tuple[str, ...] = ()
+    """`TOPIC-NUMBER` of those that the group gave this member and that aren't read yet."""
     available: bool
     """Whether the analyzer takes work: a model server's breaker is closed."""
     joined: bool

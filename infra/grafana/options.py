@@ -113,6 +113,13 @@ def transactions_registry_traces(found: Dashboard) -> Dashboard:
             width=12,
         ),
         curves(
+            "Partitions that aren't read yet",
+            "Assigned, and their transactions can't begin: `partition_not_begun` in the log says"
+            " why. Nobody measures their lag meanwhile.",
+            "short",
+            {"{{instance}}": f"emostream_partitions_not_begun{{{OURS}}}"},
+        ),
+        curves(
             "Posts that wait for a schema",
             "Above 0 for long: the registry gives no usable answer. All 0: it does, or none is"
             " configured.",

@@ -116,6 +116,14 @@ def test_a_partition_that_stopped_at_a_bad_batch_is_a_warning_and_no_reason_to_b
     assert "emostream offsets skip" in warning
 
 
+def test_a_partition_that_is_not_read_yet_is_a_warning_and_no_reason_to_be_unready() -> None:
+    state = health(not_begun=("posts-2",))
+    assert state.not_ready() == []
+    (warning,) = state.warnings()
+    assert "posts-2 isn't read yet" in warning
+    assert "partition_not_begun" in warning
+
+
 def server(
     breaker: BreakerState, out: str | None = None, problem: str | None = None
 ) -> ServerState:

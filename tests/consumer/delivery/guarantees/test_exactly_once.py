@@ -128,9 +128,11 @@ async def test_nothing_is_read_before_the_earlier_owner_is_fenced() -> None:
     await it.turn(5)
     assert moving.done(), "the group isn't held up by it"
     assert not it.processor.calls
+    assert it.service.snapshot().not_begun == ("posts-0",)
     it.kafka.transaction_gate.set()
     await it.turn(20)
     assert it.events() == numbered(4)
+    assert it.service.snapshot().not_begun == ()
     assert await it.stop() == EXIT_DONE
 
 
