@@ -103,7 +103,7 @@ async def take(fetches: PartitionFetches) -> dict[Partition, list[int]]:
 async def test_an_error_of_one_partition_is_told_and_costs_no_record_of_another(looks: int) -> None:
     """Whichever of the two has the first turn."""
     client = Client()
-    fetches = PartitionFetches(client)  # type: ignore[arg-type]
+    fetches = PartitionFetches(client)
     for _ in range(looks):
         await take(fetches)
     client.failed(BAD, TopicAuthorizationFailedError("posts"))
@@ -126,7 +126,7 @@ async def test_a_batch_that_comes_in_part_moves_no_position_and_is_tried_again_f
 ):
     """The first one after the start, and each time it is tried: committed would be what it says."""
     client = Client()
-    fetches = PartitionFetches(client)  # type: ignore[arg-type]
+    fetches = PartitionFetches(client)
     for _ in range(3):
         client.came_in_part(BAD)
         assert fetches.position(BAD) == 40, "before it is looked at"
