@@ -17,7 +17,7 @@ from consumer.traces import is_on
 from emollm.clients import ServerOptions, detect
 from emollm.errors import ModelError, WrongModel
 from emollm.pool import advice
-from emollm.protocol import ModelClient
+from emollm.protocol import ModelClient, ServerInfo
 from emollm.tasks import Task
 from emostream.collector_check import CollectorRefusesError, check_collector
 from emostream.custom_questions import ask_custom_tasks
@@ -259,7 +259,8 @@ async def _server(
         yield ok(
             part,
             f"{model.name or info.model_id}, {info.dialect} {info.version or ''}".rstrip()
-            + (f", {limit} requests at once" if limit else ""),
+            + (f", {limit} requests at once" if limit else "")
+            + _tell_apart(model, info),
         )
         async with asyncio.timeout(_CANARY_S):
             problem = await prover(model, tasks)(client)
@@ -281,3 +282,16 @@ async def _server(
         )
     finally:
         await client.aclose()
+
+
+def _tell_apart(model: ModelServers, info: ServerInfo) -> str:
+    """Recommend what makes the model part of events' ids: they hold only what is configured."""
+    served = (("name", info.model_id), ("revision", info.model_revision))
+    unset = [
+        f'{model.section}.{key} = "{value}"'
+        for key, value in served
+        if value and not getattr(model, key)
+    ]
+    if not unset:
+        return ""
+    return f"; recommended, so that event ids tell models apart: {' and '.join(unset)}"

@@ -24,11 +24,15 @@ from emollm.pool.quarantine import Quarantine
 from emollm.pool.queue import Call, Pending
 from emollm.pool.upstream import Upstream, Worker
 from emollm.protocol import GenerateParams, Generation, PoolAnswer
-from runtime.clock import Clock, sleep
+from runtime.clock import Clock, Timer, sleep
 
 EXCLUSIVE_S = 5.0
 """Others aren't kept waiting longer for one prompt that is asked alone. An empty server that hasn't
 answered by then (and in three times its usual time) isn't slow because of company."""
+EMPTYING_TURNS = 10
+"""So often a server is given that time to be empty, in turns with the queue: a request that hangs
+there isn't waited for. A prompt hangs in company three times at most, 90 s with the default
+deadline; after that it may take ever longer."""
 IN_A_ROW_S = 1.0
 """A server that was emptied for one prompt asks others alone as well, for so long: a server that
 dies leaves dozens behind that each would have it emptied again."""
@@ -84,6 +88,10 @@ class Trials:
         self._quarantine = Quarantine()
         self._at: Upstream | None = None
         """Where one is being tried, or will be as soon as the server is empty."""
+        self._emptying: Timer | None = None
+        """Until when that server is waited for to be empty."""
+        self._not_emptied = 0
+        """How often in a row one wasn't empty in time."""
         self._deaths: deque[tuple[float, str | None]] = deque()
         self._condemned: OrderedDict[str, tuple[float, Poison]] = OrderedDict()
 
@@ -129,12 +137,18 @@ class Trials:
         self._assign(upstream, pending)
         if upstream.in_flight == 0:
             self._sender.wake(upstream)
+        else:
+            turns = max(0, self._not_emptied + 1 - EMPTYING_TURNS)
+            self._emptying = self._clock.call_later(
+                _enough_s(upstream) * 2.0 ** min(turns, 16), lambda: self._not_empty(upstream)
+            )
 
     async def ask_alone(self, upstream: Upstream, worker: Worker, pending: Pending) -> None:
         """Ask the prompt for which this server was emptied, and judge it."""
         upstream.trying = True
-        enough_s = max(EXCLUSIVE_S, 3 * upstream.latency_s)
-        timer = self._clock.call_later(enough_s, lambda: self._let_others_in(upstream))
+        self._wait_no_longer()
+        self._not_emptied = 0
+        timer = self._clock.call_later(_enough_s(upstream), lambda: self._let_others_in(upstream))
         due: float | None = None
         try:
             due = await self._try(upstream, worker, pending)
@@ -195,9 +209,24 @@ class Trials:
         self._at = upstream
 
     def _drop(self, upstream: Upstream) -> None:
+        self._wait_no_longer()
         upstream.trial = None
         upstream.exclusive = False
         self._at = None
+
+    def _wait_no_longer(self) -> None:
+        if self._emptying is not None:
+            self._emptying.cancel()
+            self._emptying = None
+
+    def _not_empty(self, upstream: Upstream) -> None:
+        """A request hangs there, perhaps: others needn't wait for its deadline."""
+        assert upstream.trial is not None
+        self._not_emptied += 1
+        self._quarantine.put_back(upstream.trial, upstream.trial_began)  # it keeps its place
+        self._end_exclusive(upstream, self._now())
+        self._drop(upstream)
+        self._sender.send()
 
     def _let_others_in(self, upstream: Upstream) -> None:
         self._end_exclusive(upstream, self._now())
@@ -306,6 +335,11 @@ class Trials:
                 self._condemned.popitem(last=False)
             for other in self._quarantine.others(pending):
                 other.call.settle(other, _copy(poison))
+
+
+def _enough_s(upstream: Upstream) -> float:
+    """Seconds that others wait for one prompt at most."""
+    return max(EXCLUSIVE_S, 3 * upstream.latency_s)
 
 
 def _in_flight(upstream: Upstream) -> int:

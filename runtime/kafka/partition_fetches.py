@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer.fetcher import FetchResult, OffsetResetStrategy
+from aiokafka.consumer.fetcher import FetchError, FetchResult, OffsetResetStrategy
 from aiokafka.errors import RecordTooLargeError
 
 from runtime.kafka.protocol import BadBatch, ConsumedRecord, Partition
@@ -80,7 +80,11 @@ class PartitionFetches:
         if delivered is not None:
             return delivered
         state = self.state(partition)
-        return state.position if state is not None and state.has_valid_position else None
+        if state is None or not state.has_valid_position:
+            return None
+        held = self._consumer._fetcher._records.get(TopicPartition(*partition))  # noqa: SLF001
+        position: int = state.position
+        return position - 1 if _has_gone_on(held) else position
 
     def state(self, partition: Partition) -> Any:
         """What aiokafka keeps of a partition; None unless it is assigned."""
@@ -177,6 +181,11 @@ class PartitionFetches:
         try:
             result.check_raise()
         except RecordTooLargeError:
-            # Less than a whole batch came: aiokafka has gone one offset on, which isn't ours.
-            at = self._delivered.get(partition, state.position - 1)
+            at = self._delivered.setdefault(partition, state.position - 1)
             self.bad_batches[partition] = BadBatch(at, "less than the whole batch came")
+            self._consumer.seek(TopicPartition(*partition), at)  # it is tried again from there
+
+
+def _has_gone_on(held: object) -> bool:
+    """Whether less than a whole batch came: aiokafka has gone one offset on, which isn't ours."""
+    return isinstance(held, FetchError) and isinstance(held._error, RecordTooLargeError)  # noqa: SLF001

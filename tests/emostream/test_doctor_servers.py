@@ -70,6 +70,26 @@ async def test_a_servers_trouble_is_told_with_the_key_to_change(
     assert key in found[1].message
 
 
+async def test_name_and_revision_are_recommended_unless_they_are_configured() -> None:
+    """Event ids hold them only then: those of two models would be the same."""
+
+    async def message(**configured: str) -> str:
+        async with FakeTgi() as tgi:
+            settings = Settings.model_validate({"model": {"servers": [tgi.url], **configured}})
+            (options,) = server_options(settings)
+            found = [one async for one in _server(settings.model, options, ())]
+        assert found[0].state == "ok"
+        return found[0].message
+
+    first = await message()
+    assert 'model.name = "lzw1008/Emollama-chat-7b" and model.revision = "5ha"' in first
+    named = await message(name="lzw1008/Emollama-chat-7b")
+    assert "model.name" not in named
+    assert 'model.revision = "5ha"' in named
+    whole = await message(name="lzw1008/Emollama-chat-7b", revision="5ha")
+    assert "recommended" not in whole
+
+
 @pytest.mark.parametrize(
     ("failure", "key"),
     [

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -78,6 +79,34 @@ async def test_a_topic_that_is_created_again_is_read_from_its_start(
         assert await running == 0
     keys = {key for key, _ in await read_events(options)}
     assert keys == {*old, *new}
+
+
+async def test_a_deleted_topic_is_waited_for_and_read_from_its_start(
+    options: KafkaOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group has no partition meanwhile: whoever is in it is ready, and ends nothing."""
+    monkeypatch.setattr(topic_watch, "EVERY_S", 0.5)
+    (posts,) = options.input_topics
+    await produce(options, [b"old-%d" % number for number in range(40)])
+    quick = msgspec.structs.replace(options, metadata_max_age_s=1.0)
+    service = Service(quick, Echo(), limits=LIMITS)
+    running = asyncio.create_task(service.run(signals=False))
+    try:
+        await until(lambda: service.snapshot().committed >= 40)
+        await delete(options, posts)
+        await until(lambda: not service.snapshot().partitions and service.snapshot().joined)
+        assert service.snapshot().ready
+        await create_topics(
+            {"bootstrap_servers": options.bootstrap}, [TopicSpec(name=posts, partitions=PARTITIONS)]
+        )
+        new = [b"new-%d" % number for number in range(20)]
+        await produce(options, new)
+        await until(lambda: service.snapshot().published >= 60)
+        await until(lambda: all(one.lag == 0 for one in service.snapshot().partitions))
+    finally:
+        service.stop()
+        assert await running == 0
+    assert {key for key, _ in await read_events(options)} >= set(new)
 
 
 class Holding(Echo):

@@ -127,3 +127,31 @@ async def test_the_slower_answer_is_called_off_and_the_faster_one_counts_once() 
         assert not isinstance(answer, ModelError)
         assert answer.attempts == 2
         assert sum(state.in_flight for state in pool.servers()) == 0
+
+
+@simulated
+async def test_a_prompt_that_is_asked_alone_is_given_to_no_second_server() -> None:
+    """The server that had it may have died of it: one that is slow with it is the only one."""
+    servers = two_servers(latency_s=0.05)
+    lost = iter([Unavailable("reset", lost=True)])
+
+    async def answer(prompt: str) -> Generation | ModelError:
+        if prompt != "deadly":
+            await asyncio.sleep(0.05)
+            return echo(prompt)
+        if (error := next(lost, None)) is not None:
+            return error
+        await asyncio.sleep(20.0)
+        return echo(prompt)
+
+    for one in servers:
+        one._answer = answer  # type: ignore[method-assign]
+    async with Started(*servers) as pool:
+        asking = asyncio.ensure_future(pool.ask(prompts("deadly")))
+        others = []
+        for number in range(200):
+            others.append(asyncio.ensure_future(pool.ask(prompts(f"post {number}"))))
+            await asyncio.sleep(0.05)
+        assert texts_of(await asking) == expected("deadly")
+        await asyncio.gather(*others)
+    assert sum(one.asked.count("deadly") for one in servers) == 2

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from infra.kafka import TopicSpec, create_topics
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
@@ -35,6 +37,9 @@ class Cluster(Protocol):
 
     def brokers(self) -> Brokers: ...
 
+    async def retain(self, partition: Partition, start: int) -> None:
+        """Take away what is before `start`, as retention does."""
+
 
 class Real:
     def __init__(self, bootstrap: str) -> None:
@@ -62,6 +67,14 @@ class Real:
     def brokers(self) -> Brokers:
         return AiokafkaBrokers(self.options)
 
+    async def retain(self, partition: Partition, start: int) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.options.bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_records({TopicPartition(*partition): RecordsToDelete(start)})
+        finally:
+            await admin.close()
+
 
 class Fake:
     def __init__(self) -> None:
@@ -78,6 +91,9 @@ class Fake:
 
     def brokers(self) -> Brokers:
         return self.kafka.brokers(self.options)
+
+    async def retain(self, partition: Partition, start: int) -> None:
+        self.kafka.logs[partition].retain(start)
 
 
 def kafka_options(bootstrap: str) -> KafkaOptions:

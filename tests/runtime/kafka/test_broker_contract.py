@@ -117,6 +117,29 @@ async def test_while_paused_looks_go_on_and_nothing_is_lost(
     assert len(set(member.values())) == 30
 
 
+async def test_what_retention_takes_away_before_it_is_read_is_told_once(
+    cluster: Cluster, members: Callable[..., Member], producer: KafkaProducer
+) -> None:
+    (topic,) = cluster.options.input_topics
+    await send(producer, topic, [b"one"] * 50, key=b"key")  # all to one partition
+    member = members()
+    await member.join()
+    await member.look_until(lambda: len(member.got) == 50)
+    partition = member.got[0][0]
+    member.consumer.pause()
+    for _ in range(3):
+        assert await member.look() == 0  # a fetch that was under way is over by then
+    await send(producer, topic, [b"one"] * 50, key=b"key")
+    await cluster.retain(partition, 80)
+    assert member.consumer.taken_away() == {}
+    member.consumer.resume()
+    await member.look_until(lambda: len(member.got) == 70)
+    assert [record.offset for _, record in member.got[50:]] == list(range(80, 100))
+    assert member.consumer.taken_away() == {partition: 30}
+    assert member.consumer.taken_away() == {}
+    assert member.consumer.position(partition) == 100
+
+
 async def test_a_member_that_joins_takes_its_share_and_everything_is_revoked_before(
     cluster: Cluster, members: Callable[..., Member]
 ) -> None:

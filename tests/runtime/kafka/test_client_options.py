@@ -329,6 +329,9 @@ async def test_what_was_aborted_is_not_read_and_an_open_transaction_is_no_lag(
             )
         )
         assert member.values() == [b"committed"]
+        # Asked of the brokers, too: what shows as lag while paused, and wakes the watchdog.
+        ends = await member.consumer.end_offsets([partition], timeout_s=10)
+        assert ends[partition] == member.consumer.position(partition)
         await producer.abort_transaction()
     finally:
         await member.consumer.stop()

@@ -124,6 +124,23 @@ async def test_a_connection_is_replaced_after_its_life_so_that_new_servers_get_t
         await transport.aclose()
 
 
+async def test_connections_live_for_minutes_and_not_all_equally_long() -> None:
+    """Those of a burst would else be replaced in one moment, again and again."""
+    drawn = iter((0.0, 0.999))
+    async with RawServer(answering(200, OK)) as server:
+        transport = HttpTransport(ServerOptions(url=server.url), rand=lambda: next(drawn))
+        began = asyncio.get_running_loop().time()
+        for _ in range(2):  # the second time on the same ones
+            await asyncio.gather(*(transport.post("/generate", b"{}", 5.0) for _ in range(2)))
+        lives = sorted(one.retire_at - began for one in transport._idle)
+        assert len(server.connections) == 2
+        await transport.aclose()
+    least, most = http_transport.LIFE_S * 0.75, http_transport.LIFE_S * 1.25
+    assert http_transport.LIFE_S >= 60.0
+    assert lives[0] == pytest.approx(least, abs=20.0)
+    assert lives[1] == pytest.approx(most, abs=20.0)
+
+
 async def test_a_name_without_addresses_is_no_answer_for_all_who_wait() -> None:
     transport = transport_to(Names())
     calls = [transport.post("/generate", b"{}", 5.0) for _ in range(3)]
