@@ -25,9 +25,10 @@ from consumer.delivery.service import Service
 from consumer.records import Record
 from consumer.settings import Second, Tasks
 from consumer.telemetry.health import Health
+from consumer.telemetry.meter import Meter
 from consumer.telemetry.observer import NullObserver
 from emollm.errors import ModelError, Unavailable
-from emollm.pool import Pool, PoolOptions
+from emollm.pool import Pool, PoolObserver, PoolOptions
 from emollm.prompts import PromptBuilder
 from emollm.protocol import Generation, ServerInfo
 from runtime.kafka.options import KafkaOptions
@@ -114,13 +115,22 @@ class Consumer:
     """One consumer under way."""
 
     def __init__(
-        self, kafka: FakeKafka, service: Service, pool: Pool, seen: Outcomes, told: Opinions
+        self,
+        kafka: FakeKafka,
+        service: Service,
+        pool: Pool,
+        *,
+        meter: Meter,
+        seen: Outcomes,
+        told: Opinions,
     ) -> None:
         self.kafka = kafka
         self.pool = pool
         self.seen = seen
         self.told = told
-        self.health = Health(stuck_after_s=STUCK_AFTER_S, monotonic=LoopClock().monotonic)
+        self.health = Health(
+            stuck_after_s=STUCK_AFTER_S, meter=meter, monotonic=LoopClock().monotonic
+        )
         self.health.snapshot = service.snapshot
         self.health.servers = pool.servers
         self.not_alive: list[str] = []
@@ -189,13 +199,17 @@ def unless(said: dict[str, Generation | ModelError]) -> Reply:
 
 
 def _pool(
-    servers: Sequence[FakeServer], timeout_s: float, rand: Callable[[], float] = lambda: 0.5
+    servers: Sequence[FakeServer],
+    timeout_s: float,
+    rand: Callable[[], float] = lambda: 0.5,
+    observer: PoolObserver | None = None,
 ) -> Pool:
     return Pool(
         [(one.url, one.connect) for one in servers],
         PoolOptions(timeout_s=timeout_s),
         clock=LoopClock(),
         rand=rand,
+        observer=observer,
     )
 
 
@@ -210,7 +224,8 @@ async def consuming(
     """A consumer of `posts` with these model servers; stopped at the end."""
     clock, seen, told = LoopClock(), Outcomes(), Opinions()
     kafka = FakeKafka({"posts": 2, "affect.events": 2, "affect.dlq": 1}, clock)
-    pool = _pool(servers, timeout_s, rand)
+    meter = Meter(clock.monotonic)
+    pool = _pool(servers, timeout_s, rand, meter)
     cache = AnswerCache[Answer](max_entries=1_000)
     kept = KeptPool(lambda: _pool(second, Second().timeout_s), clock=clock)
     opinion = SecondOpinion(
@@ -239,7 +254,7 @@ async def consuming(
         await kept.wait_available()
     running = asyncio.ensure_future(service.run(signals=False))
     try:
-        yield Consumer(kafka, service, pool, seen, told)
+        yield Consumer(kafka, service, pool, meter=meter, seen=seen, told=told)
         assert not running.done(), f"it ended: {service.error!r}"
         assert not any(task.done() for task in beside if second)
     finally:

@@ -94,6 +94,16 @@ async def test_poison_posts_of_every_kind_at_once_leave_no_gap_of_eight_seconds(
         assert consumer.not_alive == []
 
 
+@simulated
+async def test_poison_posts_that_are_all_that_is_left_are_judged_and_no_reason_to_restart() -> None:
+    """With the default deadline: the last answers are minutes apart."""
+    async with consuming(server(unless({"poison": HANG}))) as consumer:
+        await consumer.posts(20, per_s=20.0, text=lambda n: f"poison {n}" if n % 5 == 0 else f"{n}")
+        await consumer.finished(20, within_s=3_600.0)
+        assert consumer.seen.dead_letters == ["FailedAlone"] * 4
+        assert consumer.not_alive == []
+
+
 def failing(rng: Random) -> Callable[[str], Generation | ModelError]:
     def reply(prompt: str) -> Generation | ModelError:
         if rng.random() >= 0.3:
