@@ -16,6 +16,7 @@ from consumer.options import CommitPolicy, PublishLimits
 from consumer.records import Outcome, Record
 from consumer.telemetry.observer import Observer
 from runtime.clock import Clock, sleep, wait_all
+from runtime.errors import Broken
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import Brokers, KafkaConsumer, Partition, TransactionalProducer
 
@@ -172,6 +173,8 @@ class ExactlyOnce:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_failure(error)
+        elif task in self._running.values():  # nobody has let go of its partition
+            self._on_failure(Broken("a partition's transactions ended unasked"))
 
     def _drop_queued(self, epoch: int) -> None:
         self._in_flight.release(self._batcher.drop((epoch,)))
