@@ -10,6 +10,13 @@ const CLOCK = new Intl.DateTimeFormat(LOCALE, {
 const DAY = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short" });
 const COUNT = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 
+let today = () => Date.now();
+
+/** Take the page's clock, which is the monitor's: it says which day is today's. */
+export function setClock(now) {
+  today = now;
+}
+
 export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** 0.384 → `38 %`; small ones with a digit more. */
@@ -41,7 +48,7 @@ export function rate(value) {
 }
 
 /** `10:42`, or `Sat 28 Nov 10:42` on another day than `now` (milliseconds). */
-export function clock(ms, now = Date.now()) {
+export function clock(ms, now = today()) {
   const at = new Date(ms);
   const same = at.toDateString() === new Date(now).toDateString();
   return same ? CLOCK.format(at) : `${DAY.format(at)} ${CLOCK.format(at)}`;

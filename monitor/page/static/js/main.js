@@ -7,7 +7,7 @@ import { forget } from "./colours.js";
 import { el, name, plain, setText } from "./dom.js";
 import { spoken } from "./evidence.js";
 import { Figures, RANGES } from "./figures.js";
-import { clock, span, ZONE } from "./format.js";
+import { clock, setClock, span, ZONE } from "./format.js";
 import { ask, Line } from "./live.js";
 import { Mood } from "./mood.js";
 import { Pipe } from "./pipe.js";
@@ -97,6 +97,7 @@ const connection = new Line({
 function now() {
   return Date.now() + skew;
 }
+setClock(now);
 
 function apply(change) {
   if (change.type === "tracks") {
@@ -230,7 +231,7 @@ function beside(track) {
     );
   if (mute) {
     const until = mute.until
-      ? `until ${clock(Date.parse(mute.until), now())}`
+      ? `until ${clock(Date.parse(mute.until))}`
       : `${mute.weekly} (${mute.zone})`;
     shown.push(el("span", {}, `Muted ${until} by `, name(mute.by)));
     if (state.actions) {
@@ -263,7 +264,7 @@ function status() {
   const old = age !== null && age > 240;
   box.dataset.state = line === "live" && old ? "old" : line;
   const data =
-    age === null ? "no data yet" : `data to ${clock(watermark, now())}, ${span(age)} ago`;
+    age === null ? "no data yet" : `data to ${clock(watermark)}, ${span(age)} ago`;
   const words = {
     live: "Live",
     lost: "Connection lost, trying again",
