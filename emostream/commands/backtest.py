@@ -51,7 +51,7 @@ def backtest(
         scores: Of a .csv: write `timestamp,value,anomaly_score` (0 to 1) for each row.
     """
     if not file.exists():
-        if file.suffix in {".csv", ".jsonl"} or len(file.parts) > 1:
+        if file.suffix.lower() in {".csv", ".jsonl"} or len(file.parts) > 1:
             raise CommandError(f"{file} doesn't exist", status=WRONG_USAGE)
         if scores is not None:
             raise CommandError("--scores goes with a .csv of volumes", status=WRONG_USAGE)
@@ -63,7 +63,7 @@ def backtest(
         return
     if file.is_dir():
         raise CommandError(f"{file} is a folder, not a file", status=WRONG_USAGE)
-    if file.suffix == ".csv":
+    if file.suffix.lower() == ".csv":
         _volumes(file, scores, false_alarms, as_json=json_)
         return
     if scores is not None:

@@ -50,7 +50,7 @@ def backtest(
 
     `progress` is told lines and bytes read so far, every thousand lines or so,
     `on_pane` each closed pane by track; `tally` gets what became of the lines. At the end all
-    that has come is closed, as it would be thirty seconds later.
+    that has come is closed, as it would be with time.
 
     Raises:
         EventFileError: there are lines, and none of them is an affect event.
@@ -81,7 +81,7 @@ def backtest(
             yield from watch.advance().alerts
             due = _next_end(watermark.value, settings.lateness_s)
     watermark.idle(0)
-    yield from watch.advance(at_least=watermark.latest + settings.lateness_s).alerts
+    yield from watch.advance(at_least=watermark.latest + PANE_S + settings.lateness_s).alerts
     progress(number, read)
     tally.fates = dict(watch.fates)
     if tally.unreadable and not events:

@@ -22,7 +22,9 @@ class Mood(msgspec.Struct):
     """Hours since 1970 to posts and soft negatives."""
 
     def add(self, time: int, scored: float, soft: float) -> None:
-        """Count a pane's posts (Unix seconds, sums)."""
+        """Count a pane's posts (Unix seconds, sums); one without a valence adds nothing."""
+        if not scored:
+            return
         sums = self.hours.setdefault(time // 3600, [0.0, 0.0])
         sums[0] += scored
         sums[1] += soft

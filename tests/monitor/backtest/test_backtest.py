@@ -188,6 +188,16 @@ def test_lines_left_out_and_late_events_are_told(
     assert f"1 left out: line {len(others) + 4} is no affect event" in printed.err
 
 
+@pytest.mark.parametrize(("valence", "shown"), [(None, "no posts with a valence"), (0.5, "trains")])
+def test_a_few_posts_of_one_moment_are_shown_with_and_without_a_valence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], valence: float | None, shown: str
+) -> None:
+    file = tmp_path / "events.jsonl"
+    posts = [reading(number, at=0, valence=valence) for number in range(12)]
+    file.write_bytes(b"".join(msgspec.json.encode(post) + b"\n" for post in posts))
+    assert shown in command(capsys, str(file))
+
+
 def test_a_tag_that_looks_like_markup_is_printed_as_it_is(
     events_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +213,8 @@ def test_a_tag_that_looks_like_markup_is_printed_as_it_is(
         ("x.jsonl", "{}\n", ()),
         ("x.jsonl", "", ("--scores", "out.csv")),
         ("x.csv", "time,value\n", ()),
+        ("X.CSV", "time,value\n", ()),
+        ("X.CSV", None, ()),
         ("x.csv", "timestamp,value\n", ("--scores", "no/such/folder/out.csv")),
         (".", None, ()),
     ],
