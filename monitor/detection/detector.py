@@ -17,6 +17,7 @@ from monitor.detection.state import (
     Open,
     State,
     begin_sums_again,
+    forget_all,
     forget_older,
 )
 from monitor.detection.stretches import (
@@ -40,6 +41,9 @@ _OTHER_MEASURES = 2.0
 """Nats that the other measures need more: there are five, and they see less sharply."""
 _GAP = LONGEST + PANES_IN_WINDOW
 """Panes without posts after which the running sums begin again."""
+_FORGOTTEN_S = 30 * 86_400
+"""Seconds without posts after which a track warms again: the level is doubted more by then than a
+new track's. It bounds the work, too: one post of 1970 lies 29 million steps before the next."""
 
 
 class SnapshotError(ValueError):
@@ -440,6 +444,8 @@ class TrackDetector:
         state = self._s
         if state.open is not None and state.open.state != "stale":
             return
+        if pane * PANE_S - state.baseline.at > _FORGOTTEN_S:
+            forget_all(state, pane)
         while state.baseline.at < pane * PANE_S:
             state.baseline.step()
         begin_sums_again(state, pane)

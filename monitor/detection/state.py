@@ -159,6 +159,15 @@ def forget_older(state: State) -> None:
         del state.readers[known]
 
 
+def forget_all(state: State, pane: int) -> None:
+    """Begin as if the track were new, at this pane (a minute's first); an open alert stays open."""
+    state.first = pane
+    state.total = state.rate = 0.0
+    state.baseline = Baseline(at=pane * PANE_S)
+    state.others, state.minute = OtherMeasures(), MinuteSums()
+    state.hours, state.levels = [], []
+
+
 def begin_sums_again(state: State, pane: int) -> None:
     """Begin the running sums at this pane: nothing before it is looked at any more."""
     state.pane = state.base = state.floor = pane

@@ -115,6 +115,15 @@ def test_a_slow_change_is_followed_without_firing() -> None:
     assert 0.3 < detector.expected() < 0.5
 
 
+def test_after_a_month_without_posts_a_track_warms_again_as_if_it_were_new() -> None:
+    now = 40 * DAY
+    new, known = TrackDetector("trains", now // PANE_S), after_calm()[0]
+    panes = calm_day(5, 0.2, start=now) + calm_day(6, 0.1, share=0.8, start=now + DAY // 5)
+    assert feed(known, panes) == feed(new, panes) == []
+    assert not known.warm
+    assert known.expected() == pytest.approx(new.expected(), abs=1e-4)
+
+
 def test_panes_that_come_again_change_nothing() -> None:
     detector, now = after_calm()
     before = detector.snapshot()
