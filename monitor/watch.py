@@ -25,6 +25,7 @@ from monitor.windows import (
     Reposts,
     Watermark,
 )
+from monitor.windows.watermark import FUTURE_S
 from schemas.alert import Alert
 from schemas.window import PaneSums, Window
 
@@ -53,13 +54,14 @@ class Watch:
         windows: bool = True,
         texts: bool = True,
         live: bool = True,
+        future_s: float = FUTURE_S,
         on_pane: Callable[[str, PaneSums], None] | None = None,
     ) -> None:
         """Take what finds tracks, and the detectors' settings.
 
         `windows` false builds no windows, only alerts (a backtest). `texts` false looks at no
-        text. `live` false raises no alerts: see `raising`. `on_pane` is told each closed pane of
-        each track.
+        text. `live` false raises no alerts: see `raising`. `future_s` is how many seconds an event
+        may lie ahead of its arrival. `on_pane` is told each closed pane of each track.
         """
         self._matcher = matcher
         self._settings = settings or DetectionSettings()
@@ -67,7 +69,7 @@ class Watch:
         self._windows = windows
         self._texts = texts
         self._on_pane = on_pane
-        self.watermark = Watermark(lateness_s=self._settings.lateness_s)
+        self.watermark = Watermark(lateness_s=self._settings.lateness_s, future_s=future_s)
         self.raising = live
         """Whether alerts are returned. Off, all is learnt the same: for warming on history."""
         self._detectors: dict[str, TrackDetector] = {}
@@ -107,6 +109,9 @@ class Watch:
         """
         time = event.created_at.timestamp()
         self._next[partition] = offset + 1
+        if time < 0:  # before 1970: no clock that works, and no window has room for it
+            self._other_fates[Fate.LATE] += 1
+            return Fate.LATE
         made = arrived
         if made is None:
             made = time

@@ -67,7 +67,12 @@ def detection(settings: Settings) -> DetectionSettings:
 
 def make_watch(settings: Settings, matcher: TrackMatcher) -> Watch:
     """The watch that the configuration asks for."""
-    return Watch(matcher, detection(settings), texts=settings.output.include_text)
+    return Watch(
+        matcher,
+        detection(settings),
+        texts=settings.output.include_text,
+        future_s=settings.monitor.future_s,
+    )
 
 
 def restore(settings: Settings, watch: Watch, matcher: TrackMatcher, stored: Stored) -> None:
@@ -106,7 +111,8 @@ async def remember(
         return 0
     # A pane dedupes and sorts: what the watch met, in the order in which it met it.
     panes = Panes(lambda _: ("",), texts=settings.output.include_text)
-    clock = Watermark(lateness_s=settings.monitor.lateness_s)
+    future_s = settings.monitor.future_s
+    clock = Watermark(lateness_s=settings.monitor.lateness_s, future_s=future_s)
     count = 0
     async with kafka_topic_log(settings.output.events_topic, broker) as log:
         spans = await log.spans()
@@ -115,7 +121,6 @@ async def remember(
         asked = _bounded(_up_to(stored, spans, since))
         for number in asked:
             clock.assign(number)
-        future_s = settings.monitor.future_s
         reader = log.reader(
             {number: span.start for number, span in asked.items()},
             lambda record: read_record(record, future_s=future_s),
@@ -144,7 +149,7 @@ def _put(
             tombstones.bury(one.partition, one.offset, one.key)
         return False
     time = one.event.created_at.timestamp()
-    if not clock.observe(one.partition, time, one.at) or time >= until:
+    if time < 0 or not clock.observe(one.partition, time, one.at) or time >= until:
         return False
     panes.add(panes.entry(one.event, one.partition, one.offset, time), clock.value)
     return True
@@ -188,8 +193,8 @@ async def warm(
     """
     until = stored.closed_until
     assert until is not None
-    texts = settings.output.include_text
-    past = Watch(TrackMatcher(new), detection(settings), texts=texts, live=False)
+    texts, future_s = settings.output.include_text, settings.monitor.future_s
+    past = Watch(TrackMatcher(new), detection(settings), texts=texts, live=False, future_s=future_s)
     windows: list[Window] = []
     count = 0
     async with kafka_topic_log(settings.output.events_topic, broker) as log:
@@ -197,7 +202,6 @@ async def warm(
         days = timedelta(days=settings.monitor.warm_days)
         since = await log.offsets_at(datetime.fromtimestamp(until, UTC) - days)
         asked = _up_to(stored, spans, since)
-        future_s = settings.monitor.future_s
         reader = log.reader(
             {number: span.start for number, span in asked.items()},
             lambda record: read_record(record, future_s=future_s),

@@ -17,8 +17,9 @@ class Watermark:
     (`idle`), never by a timeout, which would lose what is merely slow. It never goes back.
     """
 
-    def __init__(self, *, lateness_s: float = LATENESS_S) -> None:
+    def __init__(self, *, lateness_s: float = LATENESS_S, future_s: float = FUTURE_S) -> None:
         self._lateness_s = lateness_s
+        self._future_s = future_s
         self._latest: dict[int, float] = {}
         self._idle: set[int] = set()
         self._value = _NEVER
@@ -50,7 +51,7 @@ class Watermark:
         broker's time of the record, or where that isn't known the time at which it was made.
         """
         self._idle.discard(partition)
-        if event_time > arrived + FUTURE_S:
+        if event_time > arrived + self._future_s:
             self._latest.setdefault(partition, _NEVER)
             return False
         latest = self._latest

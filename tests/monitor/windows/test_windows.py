@@ -1,13 +1,17 @@
 """Windows: the same however events come in batches; each post once; nothing lost in silence."""
 
 import random
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor import Fate, TrackMatcher, Watch
 from monitor.events import Reading
+from monitor.live.restoring import make_watch
+from monitor.settings import Settings
 from monitor.windows.caps import Caps
 from monitor.windows.distinct import KEPT, Distinct, hash64
 from monitor.windows.panes import Entry
@@ -135,6 +139,38 @@ def test_a_post_from_the_future_moves_nothing() -> None:
     assert core.feed(far, 0, 1) is Fate.FUTURE
     assert core.watermark.value <= T0
     assert core.feed(reading(3, at=1), 0, 2) is Fate.COUNTED
+
+
+def test_how_far_ahead_a_post_may_lie_is_configured() -> None:
+    settings = Settings.model_validate({"monitor": {"future_s": 600}})
+    core = make_watch(settings, TrackMatcher(by="topics"))
+    assert core.feed(reading(1, at=590), 0, 0, arrived=T0) is Fate.COUNTED
+    assert core.feed(reading(2, at=610), 0, 1, arrived=T0) is Fate.FUTURE
+    assert core.advance() == ([], [])
+    assert core.watermark.value == T0 + 560
+
+
+@pytest.mark.parametrize("year", [1, 1969])
+def test_a_post_from_before_1970_counts_as_late_and_moves_nothing(year: int) -> None:
+    core = watch()
+    old = msgspec.structs.replace(reading(1), created_at=datetime(year, 1, 1, tzinfo=UTC))
+    assert core.feed(old, 0, 0) is Fate.LATE
+    assert core.advance() == ([], [])
+    assert core.feed(reading(2, at=0), 0, 1) is Fate.COUNTED
+    core.feed(reading(3, at=100), 0, 2)
+    assert [window.posts for window in core.advance().windows] == [1]
+
+
+def test_a_first_post_of_1970_holds_nothing_up() -> None:
+    core = watch()
+    core.feed(
+        msgspec.structs.replace(reading(1), created_at=datetime(1970, 1, 1, tzinfo=UTC)), 0, 0
+    )
+    for number in range(4):
+        core.feed(reading(number, at=number * 50), 0, number + 1)
+        core.advance()
+    assert not core.detectors["trains"].warm
+    assert core.detectors["trains"].next_pane > T0 // 10
 
 
 def test_the_slowest_partition_holds_event_time_until_it_is_read_to_its_end() -> None:
