@@ -12,6 +12,7 @@ from monitor.detection.detector import TrackDetector
 from monitor.detection.recall import Recall, is_negative
 from monitor.detection.terms import telling_terms
 from monitor.detection.transition import Transition
+from monitor.tracks.names import OTHER, clean_name
 from monitor.windows.distinct import Distinct, hash64
 from monitor.windows.panes import Entry
 from schemas.alert import Alert, Severity, Term
@@ -122,7 +123,7 @@ def _emotions(posts: list[Entry], usual: dict[str, float]) -> dict[str, float]:
 
 
 def _shares(values: list[str | None]) -> dict[str, float]:
-    counts = Counter(value for value in values if value is not None)
+    counts = Counter(clean_name(value) or OTHER for value in values if value is not None)
     return {
         value: round(count / len(values), _DECIMALS)
         for value, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:5]

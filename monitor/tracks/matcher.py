@@ -7,7 +7,7 @@ import msgspec
 
 from monitor.events import Reading
 from monitor.tracks.keywords import Keywords
-from monitor.tracks.names import OTHER, clean_name, same_name
+from monitor.tracks.names import MAX_TAGS, OTHER, clean_name, same_name
 
 By: TypeAlias = Literal["topics", "source", "lang"]
 
@@ -31,8 +31,9 @@ class TrackMatcher:
 
     With `by`, a topic tag, source or language is a track from its `min_posts`-th post on, under
     the spelling that came then (`#Fail` and `fail` are one). Until then, past `max_tracks`, and
-    where a tag makes no name, its events count in the track `other`. Memory is bounded by
-    `max_tracks`, the length of a name, and 10,000 tags that are still counted.
+    where a tag makes no name, its events count in the track `other`, and so does a post with more
+    than 64 tags, of which the first 64 are looked at. Memory is bounded by `max_tracks`, the length
+    of a name, and 10,000 tags that are still counted.
     """
 
     def __init__(
@@ -96,10 +97,14 @@ class TrackMatcher:
             named = self._keywords.find(event.text) if self._needs_text and event.text else set()
             found = [test.name for test in self._tests if test.matches(event, named)]
         if self._by == "topics":
-            for tag in event.topics:
+            for tag in event.topics[:MAX_TAGS]:
                 (name,) = self._known.get(tag) or self._name(tag)
                 if name not in found:
                     found.append(name)
+            if len(event.topics) > MAX_TAGS:
+                self.refused += len(event.topics) - MAX_TAGS
+                if OTHER not in found:
+                    found.append(OTHER)
         elif self._by is not None:
             tag = self._tag(event)
             found += self._known.get(tag) or self._name(tag)
@@ -158,7 +163,9 @@ class _Test:
     def matches(self, event: Reading, named: set[str]) -> bool:
         if self._keywords and self.name not in named:
             return False
-        if self._topics and not any(same_name(tag) in self._topics for tag in event.topics):
+        if self._topics and not any(
+            same_name(tag) in self._topics for tag in event.topics[:MAX_TAGS]
+        ):
             return False
         if self._sources and (event.source or "").casefold() not in self._sources:
             return False

@@ -8,6 +8,12 @@ OTHER = "other"
 MAX_NAME = 64
 """Characters. Longer tags are nearly always spam; a Prometheus label stays readable."""
 
+MAX_TAGS = 64
+"""Tags of one post that are looked at: more are spam, and would crowd out the tags of others."""
+
+LONGEST_TAG = 4 * MAX_NAME
+"""Characters: a longer tag isn't even normalised, which may make a text eighteen times as long."""
+
 
 def clean_name(raw: str) -> str | None:
     """Return a tag as a track's name, or None where it makes none.
@@ -17,7 +23,7 @@ def clean_name(raw: str) -> str | None:
     """
     if raw.isascii() and raw.isalnum() and len(raw) <= MAX_NAME:  # nearly all of them
         return raw
-    if len(raw) > 4 * MAX_NAME:  # before NFKC, which may grow a text eighteenfold
+    if len(raw) > LONGEST_TAG:
         return None
     name = " ".join(unicodedata.normalize("NFKC", raw).split())
     if not name or len(name) > MAX_NAME:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from msgspec import UNSET
 
+from monitor.tracks.names import OTHER, clean_name
 from monitor.windows.distinct import Distinct, hash64
 from monitor.windows.panes import WINDOW_S, TrackPane
 from monitor.windows.valence import BINS, NEGATIVE_BELOW, SOFT, quantile
@@ -70,13 +71,10 @@ class Minute:
             model = event.model
             name = model.id if model.revision is None else f"{model.id}@{model.revision}"
             _count(self._models, name)
-            for counts, value_ in (
-                (self._opinions, event.opinion),
-                (self._sources, event.source),
-                (self._langs, event.lang),
-            ):
-                if value_ is not None:
-                    _count(counts, value_)
+            if event.opinion is not None:
+                _count(self._opinions, event.opinion)
+            _count_name(self._sources, event.source)
+            _count_name(self._langs, event.lang)
             self._add_offset(entry.partition, entry.offset)
 
     def _add_offset(self, partition: int, offset: int) -> None:
@@ -143,8 +141,14 @@ class Minute:
 
 def _count(counts: dict[str, int], value: str) -> None:
     if value not in counts and len(counts) >= _VALUES:
-        value = "other"
+        value = OTHER
     counts[value] = counts.get(value, 0) + 1
+
+
+def _count_name(counts: dict[str, int], name: str | None) -> None:
+    """Count what a stranger wrote: it is limited before it becomes a key."""
+    if name is not None:
+        _count(counts, name if name in counts else clean_name(name) or OTHER)
 
 
 def _ratio(part: float, whole: float) -> float:

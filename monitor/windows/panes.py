@@ -7,6 +7,7 @@ from operator import attrgetter
 import msgspec
 
 from monitor.events import Reading
+from monitor.tracks.names import LONGEST_TAG, MAX_TAGS
 from monitor.windows.caps import Caps, text_hash
 from monitor.windows.valence import NEGATIVE_BELOW, SOFT
 from schemas.window import PaneSums
@@ -119,6 +120,10 @@ class Panes:
         text = text_hash(event.text) if self._texts else None
         if event.text and len(event.text) > _TEXT:
             event = msgspec.structs.replace(event, text=event.text[:_TEXT])
+        for tag in event.topics:
+            if len(tag) > LONGEST_TAG or len(event.topics) > MAX_TAGS:
+                event = msgspec.structs.replace(event, topics=_short(event.topics))
+                break
         return Entry(time, event.id, partition, offset, event, tracks, text)
 
     def add(self, entry: Entry, watermark: float) -> Fate:
@@ -186,6 +191,11 @@ class Panes:
             for track, entries in posts.items()
         }
         return ClosedPane(pane.index, tracks, pane.lowest)
+
+
+def _short(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a matcher looks at: it finds the same tracks by them."""
+    return tuple(tag[: LONGEST_TAG + 1] for tag in tags[:MAX_TAGS])
 
 
 def _sums(start: int, entries: list[Entry], counted: list[tuple[bool, float]]) -> PaneSums:

@@ -97,3 +97,14 @@ def test_a_flood_of_tags_takes_no_memory() -> None:
         matcher.match(reading(topics=(f"spam{number}",)))
     assert matcher.automatic == ()
     assert matcher.refused == 30_000
+
+
+def test_of_a_post_with_thousands_of_tags_the_first_are_looked_at() -> None:
+    """What they would have counted is left to the tags of others."""
+    matcher = TrackMatcher(by="topics", min_posts=3)
+    for number in range(30):
+        spam = tuple(f"spam{number}-{tag}" for tag in range(3_000))
+        assert OTHER in matcher.match(reading(topics=("trains", *spam)))
+    assert matcher.automatic == ("trains",)
+    rule = TrackMatcher((TrackRule(name="trains", topics=("trains",)),))
+    assert rule.match(reading(topics=("trains", *spam))) == ("trains",)

@@ -14,7 +14,7 @@ from monitor.live.restoring import make_watch
 from monitor.settings import Settings
 from monitor.windows.caps import Caps
 from monitor.windows.distinct import KEPT, Distinct, hash64
-from monitor.windows.panes import Entry
+from monitor.windows.panes import Entry, Panes
 from monitor.windows.text import repost_key
 from monitor.windows.valence import BINS, quantile, soft_negative
 from monitor.windows.watermark import Watermark
@@ -107,6 +107,24 @@ def test_a_window_says_what_was_in_it() -> None:
     assert window.models == {"small": 1.0}
     assert (window.offsets[0].first, window.offsets[0].last) == (10, 13)
     assert sum(sums.posts for sums in window.panes) == 4
+
+
+def test_names_of_strangers_are_limited_before_they_are_keys_of_a_window() -> None:
+    core = watch()
+    for number, name in enumerate(("web", "we\u202eb", "x" * 100_000, "")):
+        core.feed(reading(number, source=name, lang=name), 0, number)
+    core.feed(reading(9, at=200), 0, 9)
+    (window,) = core.advance().windows
+    assert window.sources == window.langs == {"other": 0.75, "web": 0.25}
+
+
+def test_what_is_kept_of_a_post_is_limited_and_has_the_same_tracks() -> None:
+    matcher = TrackMatcher(by="topics", min_posts=1)
+    panes = Panes(matcher.match)
+    tags = ("trains", "x" * 100_000, *(f"tag{number}" for number in range(3_000)))
+    entry = panes.entry(reading(topics=tags, text="word " * 100_000), 0, 0, T0)
+    assert len(msgspec.json.encode(entry.event)) < 10_000
+    assert panes.entry(entry.event, 0, 0, T0).tracks == entry.tracks
 
 
 def test_a_redelivered_event_and_another_models_reading_count_once() -> None:
