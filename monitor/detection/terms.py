@@ -13,7 +13,13 @@ from math import log, sqrt
 
 from schemas.alert import Term
 
-_NOISE = re.compile(r"https?://\S+|www\.\S+|@\S+|&\w+;")
+_NOISE = re.compile(
+    r"https?://\S+|www\.\S+|&\w+;"
+    # Looking back, so that a long run of letters is looked at once: bit.ly/abc; then handles, and
+    # addresses of mail.
+    r"|(?<![a-z0-9.-])(?:[a-z0-9-]{1,63}\.){1,9}[a-z]{2,24}/\S*"
+    r"|(?<![a-z0-9._+-])[a-z0-9._+-]*@\S+"
+)
 _WORD = re.compile(r"#?[^\W\d_][\w'\u2019-]*", re.UNICODE)
 _PRIOR = 500.0
 """Words that the prior is worth: a word must be seen several times to speak against it."""
@@ -41,8 +47,9 @@ def terms_of(text: str) -> list[str]:
 
     Words of two letters and fewer are left out but where a script needs no more (CJK).
     """
-    folded = unicodedata.normalize("NFKC", _NOISE.sub(" ", text[:2000])).casefold()
-    words = [w.strip("'\u2019-") for w in _WORD.findall(folded)[:_MOST_WORDS]]
+    folded = unicodedata.normalize("NFKC", text[:2000]).casefold()
+    found = _WORD.findall(_NOISE.sub(" ", folded))
+    words = [w.strip("'\u2019-") for w in found[:_MOST_WORDS]]
     words = [w for w in words if w and not any(c.isdigit() for c in w)]
     pairs = [
         f"{a} {b}" for a, b in pairwise(words) if len(a) + len(b) > 6 and not {a, b} <= _SAY_NOTHING

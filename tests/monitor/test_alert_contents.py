@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from monitor.detection import DetectionSettings
+from monitor.detection.terms import terms_of
 from monitor.events import reading_of
 from monitor.tracks import TrackMatcher
 from monitor.watch import Watch
@@ -90,6 +91,35 @@ def test_terms_hold_no_handle_no_address_and_no_number_and_three_people_used_the
     assert terms
     assert {word for one in terms for word in one.term.split()} <= {"broken", "signal", "box", "at"}
     assert all(one.authors >= 3 for one in terms)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "@anna_b",
+        "@anna@social.example",
+        "\uff20anna_b",
+        "anna_b.c@example.org",
+        "HTTPS://Example.org/Secret",
+        "www.example.org/secret",
+        "short.example/secret",
+        "&amp;",
+        "1234",
+        "3rd-2026",
+    ],
+)
+def test_no_handle_address_or_number_is_a_term_however_it_is_written(hidden: str) -> None:
+    assert terms_of(f"broken {hidden} signals") == ["broken", "signals", "broken signals"]
+
+
+def test_sources_and_languages_of_strangers_are_limited() -> None:
+    alerts = alerts_of(
+        msgspec.structs.replace(one, source="x" * 10_000, lang="a\u202eb") for one in STORY
+    )
+    assert [(one.sources, one.langs) for one in alerts] == [({"other": 1.0}, {"other": 1.0})] * len(
+        alerts
+    )
+    assert alerts
 
 
 def test_examples_are_five_negative_posts_of_different_people(firing: Alert) -> None:
