@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from emostream.exits import CommandError
+from emostream.plain import local
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from runtime.registry.framing import read_framing
 
@@ -76,7 +77,7 @@ async def records(
             refuse_framed(topic, record)
         return matches(record)
 
-    since = chosen.since.astimezone() if chosen.since else None
+    since = local(chosen.since) if chosen.since else None
     async with kafka_topic_log(topic, broker) as log:
         spans = await log.spans(since=since)
         if chosen.last is not None:

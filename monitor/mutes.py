@@ -92,7 +92,7 @@ def until(text: str, now: datetime) -> datetime:
         return now + timedelta(**{unit: int(span[1])})
     try:
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(
             f"until is a time such as 2026-01-31T08:00, or a span such as 8h; not {text!r}"
         ) from None

@@ -58,6 +58,8 @@ def mute_of(
         ValueError: it can't be understood, or would never be in force.
     """
     _check(by, note)
+    if not track:
+        raise ValueError("a mute needs the name of a track")
     mute = Mute(
         version=1,
         id=str(uuid4()),

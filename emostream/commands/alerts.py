@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from emostream.logs import quiet_logs
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from monitor.settings import Settings as MonitorSettings
     from runtime.kafka.producing import Outgoing
     from runtime.kafka.topic_log import StoredRecord
     from runtime.registry.values import ValueWriter
@@ -190,9 +192,11 @@ def mute(
             )
         elif until or weekly or zone:
             raise ValueError("--off takes the mute away: leave out until, weekly and zone")
-    topic = connection.monitor_settings().monitor.mutes_topic
+    settings = connection.monitor_settings()
+    topic = settings.monitor.mutes_topic
 
     async def say() -> None:
+        await _look_for_track(connection, settings, track)
         record = mute_record(topic, track, made, await _values(connection, topic))
         await _write(connection, record)
 
@@ -232,6 +236,24 @@ async def _find(connection: Connection, topic: str, start: str) -> str:
     if found:
         raise CommandError(f"{len(found)} alerts begin with {start}: give more of the id")
     raise CommandError(f"no alert {start}; see: emostream alerts")
+
+
+async def _look_for_track(connection: Connection, settings: "MonitorSettings", track: str) -> None:
+    """Say on stderr where no track has this name: it may come to be, or be misspelt."""
+    from emostream.plain import visible
+    from monitor.live.stored import read_compacted
+    from runtime.kafka.errors import KafkaFault
+    from runtime.spelling import did_you_mean
+
+    known = {one.name for one in settings.monitor.tracks}
+    try:
+        stored = await read_compacted(settings.monitor.baselines_topic, connection.broker())
+    except KafkaFault:  # it may be that nothing was watched yet, or that we may not read it
+        return
+    known |= {key.decode(errors="replace") for key in stored}
+    if track not in known:
+        hint = did_you_mean(track, known)
+        sys.stderr.write(f"emostream: no track {visible(track)} is known yet{visible(hint)}\n")
 
 
 async def _values(connection: Connection, topic: str) -> "ValueWriter":
@@ -274,13 +296,13 @@ def line(record: "StoredRecord") -> "Text":
     """One record for a person."""
     from rich.text import Text
 
-    from emostream.plain import visible
+    from emostream.plain import local, visible
     from schemas.alert import Alert
 
     read = _read(record)
     if read is None:
         return Text(f"{record.partition}/{record.offset}: not an alert", style="dim")
-    when = (f"{read.at.astimezone():%m-%d %H:%M:%S} ", "dim")
+    when = (f"{local(read.at):%m-%d %H:%M:%S} ", "dim")
     name = (f"{visible(read.alert_id):8.8} ", "dim")
     if not isinstance(read, Alert):
         note = f": {visible(read.note)}" if read.note else ""

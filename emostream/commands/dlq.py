@@ -16,6 +16,7 @@ from consumer.dead_letters import Reason, Stage
 from emostream.connection import Connection
 from emostream.exits import FAILED, WRONG_USAGE, CommandError, wrong_usage
 from emostream.logs import quiet_logs
+from emostream.plain import local
 from producer import (
     DeadLetterFilter,
     DlqReplaySettings,
@@ -248,7 +249,7 @@ def moment(text: str, now: datetime) -> datetime:
     if (ago := re.fullmatch(r"(\d{1,6})([smhd])", text)) is not None:
         return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
-        return datetime.fromisoformat(text).astimezone()
+        return local(datetime.fromisoformat(text))
     except ValueError:
         message = f"{text} is no time: give 2026-01-31T08:00:00, or how long ago, such as 2h or 7d"
         raise CommandError(message, status=WRONG_USAGE) from None

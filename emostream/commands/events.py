@@ -83,7 +83,7 @@ def line(record: "StoredRecord") -> "Text":
     import msgspec
     from rich.text import Text
 
-    from emostream.plain import visible
+    from emostream.plain import local, visible
     from monitor.events import decode
 
     try:
@@ -95,7 +95,7 @@ def line(record: "StoredRecord") -> "Text":
     what = ", ".join(map(visible, emotions[:2])) or "neutral"
     where = event.source or event.lang or ""
     return Text.assemble(
-        (f"{event.created_at.astimezone():%m-%d %H:%M:%S} ", "dim"),
+        (f"{local(event.created_at):%m-%d %H:%M:%S} ", "dim"),
         _valence(valence),
         (f"{what:20.20} ", "cyan"),
         (f"{visible(where):8.8} ", "dim"),

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from emostream.connection import Connection
 from emostream.exits import WRONG_USAGE, CommandError, require
 from emostream.logs import quiet_logs
+from emostream.plain import local
 
 if TYPE_CHECKING:
     from monitor.settings import Settings as MonitorSettings
@@ -54,8 +55,8 @@ def export(
         json_: One JSON object with what was done.
     """
     quiet_logs()
-    since = since.astimezone() if since else None
-    until = until.astimezone() if until else None
+    since = local(since) if since else None
+    until = local(until) if until else None
     if since and until and until <= since:
         raise CommandError("--until has to be later than --since", status=WRONG_USAGE)
     what = tuple(dict.fromkeys(what))

@@ -80,7 +80,7 @@ class KafkaTopicLog:
         starts: dict[TopicPartition, int] = await consumer.beginning_offsets(self._partitions)
         ends: dict[TopicPartition, int] = await consumer.end_offsets(self._partitions)
         if since is not None:
-            moment = int(since.timestamp() * 1000)
+            moment = max(0, int(since.timestamp() * 1000))
             found = await consumer.offsets_for_times(dict.fromkeys(self._partitions, moment))
             starts = {tp: at.offset if at else ends[tp] for tp, at in found.items()}
         if consumer._group_id is not None:  # noqa: SLF001 - what it was made with
@@ -106,9 +106,9 @@ class KafkaTopicLog:
     async def offsets_at(self, moment: datetime) -> dict[int, int]:
         """The first offset of each partition whose record was written then or later, else its end.
 
-        By the records' timestamps, Kafka's own index.
+        By the records' timestamps, Kafka's own index, which begins in 1970.
         """
-        asked = dict.fromkeys(self._partitions, int(moment.timestamp() * 1000))
+        asked = dict.fromkeys(self._partitions, max(0, int(moment.timestamp() * 1000)))
         found = await self._consumer.offsets_for_times(asked)
         ends = await self._consumer.end_offsets(self._partitions)
         return {tp.partition: at.offset if at else ends[tp] for tp, at in found.items()}

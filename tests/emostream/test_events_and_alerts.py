@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import time
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import pytest
 from rich.text import Text
 
 from emostream.__main__ import make_app
+from emostream.commands.alerts import line as alert_line
 from emostream.commands.events import line
 from emostream.exits import CommandError
 from emostream.listing import Lines
@@ -105,6 +107,7 @@ async def test_events_are_printed_whole_oldest_first_and_it_ends(emostream: Comm
     ]
     since = datetime.fromtimestamp(WRITTEN_MS / 1000 + 38, UTC).isoformat()
     assert len((await emostream("events", "--since", since)).splitlines()) == 2
+    assert len((await emostream("events", "--since", "0001-01-01")).splitlines()) == 40
 
 
 async def test_strangers_move_nothing_on_the_terminal_and_in_a_pipe_lines_are_whole(
@@ -136,6 +139,62 @@ def test_an_event_of_a_later_version_has_a_line(capsys: pytest.CaptureFixture[st
     record = StoredRecord(partition=0, offset=0, timestamp_ms=0, key=None, value=value)
     Lines(as_json=False).write(b"", lambda: line(record))
     assert "not an affect event" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment"),
+    [
+        ("America/New_York", "0001-01-01T00:00:00Z"),  # what Go writes for no time
+        ("Europe/Vienna", "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_a_time_that_the_zone_has_no_date_for_has_a_line(
+    zone: str, moment: str, in_zone: Callable[[str], None]
+) -> None:
+    in_zone(zone)
+    at = datetime.fromisoformat(moment)
+    value = msgspec.json.encode(msgspec.structs.replace(event(0), created_at=at))
+    record = StoredRecord(partition=0, offset=0, timestamp_ms=0, key=None, value=value)
+    assert f"{at:%m-%d %H:%M:%S}" in line(record).plain
+    value = msgspec.json.encode(msgspec.structs.replace(alert("firing"), at=at))
+    record = StoredRecord(partition=0, offset=0, timestamp_ms=0, key=None, value=value)
+    assert f"{at:%m-%d %H:%M:%S}" in alert_line(record).plain
+
+
+@pytest.fixture
+def in_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Makes a zone this machine's, for the test."""
+
+    def change(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield change
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_mute_until_a_time_that_is_no_date_is_refused_in_words(
+    in_zone: Callable[[str], None],
+) -> None:
+    in_zone("America/New_York")
+    with pytest.raises(CommandError, match="until is a time such as"):
+        make_app(overview=False)(["alerts", "mute", "trains", "--until", "9999-12-31T23:59:59"])
+    with pytest.raises(CommandError, match="name of a track"):
+        make_app(overview=False)(["alerts", "mute", "", "--until", "8h", "--by", "ann"])
+
+
+async def test_a_mute_of_an_unknown_track_is_written_and_says_so(
+    emostream: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await emostream.write(emostream.names.baselines, alert("firing"), key=b"trains")
+    await emostream("alerts", "mute", "trains", "--until", "8h", "--by", "ann")
+    assert not capsys.readouterr().err
+    await emostream("alerts", "mute", "Trains", "--until", "8h", "--by", "ann")
+    assert "no track Trains is known yet; did you mean trains?" in capsys.readouterr().err
+    async with kafka_topic_log(emostream.names.mutes, emostream.broker) as log:
+        stored = [record.key async for record in log.in_order(await log.spans())]
+    assert sorted(key or b"" for key in stored) == [b"Trains", b"trains"]
 
 
 async def test_follow_shows_what_comes_from_now_on(emostream: Command) -> None:
