@@ -272,7 +272,8 @@ class TrackDetector:
         )
         measure: Measure = "negative_share"
         speaking: list[Rise] = []
-        if self._s.unjudged:
+        opened, minute_ended = self._s.open, self._s.unjudged
+        if minute_ended:
             self._s.unjudged = False
             speaking = self._s.others.rises(threshold - _PENDING, share=best)
             other = max(speaking, key=lambda one: one.score, default=None)
@@ -282,8 +283,9 @@ class TrackDetector:
                 best, measure = other.score - _OTHER_MEASURES, other.measure
                 length = max(length, other.minutes * PANES_IN_WINDOW)
                 observed, expected = other.observed, other.expected
-        opened = self._s.open
-        if opened is not None and best < threshold - _DROPPED:
+        # What another measure began, only a minute with that measure can end.
+        judged = minute_ended or (opened is not None and opened.measure == "negative_share")
+        if judged and opened is not None and best < threshold - _DROPPED:
             self._s.open = None
             self._say(opened, "resolved", pane, note="it passed before it fired")
             return
