@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from schemas.alert import Alert
 
 
+_FILES = {".csv", ".jsonl", ".json", ".ndjson", ".tsv", ".txt", ".gz", ".parquet"}
+"""What ends like this is no topic."""
+
+
 def backtest(
     file: Path,
     *,
@@ -51,7 +55,7 @@ def backtest(
         scores: Of a .csv: write `timestamp,value,anomaly_score` (0 to 1) for each row.
     """
     if not file.exists():
-        if file.suffix.lower() in {".csv", ".jsonl"} or len(file.parts) > 1:
+        if file.suffix.lower() in _FILES or len(file.parts) > 1:
             raise CommandError(f"{file} doesn't exist", status=WRONG_USAGE)
         if scores is not None:
             raise CommandError("--scores goes with a .csv of volumes", status=WRONG_USAGE)

@@ -41,7 +41,7 @@ class TrackMatcher:
         rules: tuple[TrackRule, ...] = (),
         *,
         by: By | None = None,
-        max_tracks: int = 200,
+        max_tracks: int = 100,
         min_posts: int = 10,
     ) -> None:
         """Take the rules, or what the automatic tracks are made from, or both.

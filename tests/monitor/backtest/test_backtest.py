@@ -215,6 +215,7 @@ def test_a_tag_that_looks_like_markup_is_printed_as_it_is(
         ("x.csv", "time,value\n", ()),
         ("X.CSV", "time,value\n", ()),
         ("X.CSV", None, ()),
+        ("x.ndjson", None, ()),
         ("x.csv", "timestamp,value\n", ("--scores", "no/such/folder/out.csv")),
         (".", None, ()),
     ],

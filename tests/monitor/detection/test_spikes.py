@@ -100,9 +100,9 @@ def test_a_fall_of_valence_alone_fires_and_a_rise_does_not(calm: bytes) -> None:
 
 def test_more_negative_posts_join_a_spike_and_more_posts_alone_are_none(calm: bytes) -> None:
     storm = panes(2, NOW, HOUR / 2, share=0.6, posts=4) + panes(3, NOW + HOUR // 2, HOUR)
-    storm = feed(TrackDetector.restore(calm), storm)
-    (alarm,) = spikes(storm)
-    measures = {one.measure for each in storm for one in each.evidence}
+    found = feed(TrackDetector.restore(calm), storm)
+    (alarm,) = spikes(found)
+    measures = {one.measure for each in found for one in each.evidence}
     assert {alarm.measure, "negative_posts"} <= measures
     assert spikes(feed(TrackDetector.restore(calm), panes(2, NOW, HOUR / 2, posts=4))) == []
 
