@@ -62,14 +62,16 @@ def list_(
     """
     quiet_logs()
     from emostream.listing import Lines, Range, records
+    from monitor.tracks import same_name
 
     name = topic or connection.monitor_settings().monitor.alerts_topic
     lines = Lines(as_json=json_)
+    wanted = {same_name(one) for one in track}
 
     def belongs(record: "StoredRecord") -> bool:
         if record.value is None or not track:
             return record.value is not None
-        return getattr(_read(record), "track", None) in track
+        return same_name(getattr(_read(record), "track", "")) in wanted
 
     async def show() -> None:
         chosen = Range(since=since, last=last, follow=follow)

@@ -34,5 +34,7 @@ def clean_name(raw: str) -> str | None:
 
 
 def same_name(name: str) -> str:
-    """Return what two spellings of one tag have in common: case-folded, without a leading `#`."""
+    """Return what two spellings of one tag have in common: NFKC, case-folded, no leading `#`."""
+    if not name.isascii() and len(name) <= LONGEST_TAG:
+        name = unicodedata.normalize("NFKC", name)
     return name.casefold().removeprefix("#") or name

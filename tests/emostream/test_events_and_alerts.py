@@ -219,6 +219,9 @@ async def test_alerts_and_what_people_say_of_them_are_printed_and_written(
     assert "alert-0  ack by ann: it is the strike" in shown
     rows = [json.loads(line) for line in (await emostream("alerts", "--json")).splitlines()]
     assert [row["transition"] for row in rows[:3]] == ["pending", "firing", "firing"]
+    for track, number in (("#Trains", 3), ("planes", 0)):
+        of_track = await emostream("alerts", "--json", "--track", track)
+        assert len(of_track.splitlines()) == number
     actions = [msgspec.convert(row, AlertAction) for row in rows[3:]]
     assert [(one.action, one.alert_id, one.by) for one in actions] == [
         ("ack", "alert-0", "ann"),

@@ -108,3 +108,9 @@ def test_of_a_post_with_thousands_of_tags_the_first_are_looked_at() -> None:
     assert matcher.automatic == ("trains",)
     rule = TrackMatcher((TrackRule(name="trains", topics=("trains",)),))
     assert rule.match(reading(topics=("trains", *spam))) == ("trains",)
+
+
+@pytest.mark.parametrize("tag", ["Caf\u00e9", "#cafe\u0301", "\uff23\uff21\uff26\u00c9"])
+def test_a_named_topic_is_met_however_its_letters_are_written(tag: str) -> None:
+    matcher = TrackMatcher((TrackRule(name="t", topics=("cafe\u0301",)),))
+    assert matcher.match(reading(topics=(tag,))) == ("t",)
