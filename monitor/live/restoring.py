@@ -186,7 +186,8 @@ async def warm(
 ) -> list[Window]:
     """Warm new tracks from the events kept, up to where the others are; give their windows.
 
-    Their baselines are added to `stored`. Nothing is raised of the past.
+    Those of the last 24 hours: they are written at once, and two weeks of a track take 100 MB. The
+    baselines are added to `stored`. Nothing is raised of the past.
 
     Raises:
         KafkaFault: the brokers don't answer.
@@ -196,6 +197,7 @@ async def warm(
     texts, future_s = settings.output.include_text, settings.monitor.future_s
     past = Watch(TrackMatcher(new), detection(settings), texts=texts, live=False, future_s=future_s)
     windows: list[Window] = []
+    earliest = datetime.fromtimestamp(until, UTC) - HISTORY
     count = 0
     async with kafka_topic_log(settings.output.events_topic, broker) as log:
         spans = await log.spans()
@@ -217,8 +219,9 @@ async def warm(
                     past.feed(event, one.partition, one.offset, one.at)
                     count += 1
             _rest(past.watermark, reader.positions, asked)
-            windows += past.advance().windows
-    windows += past.advance(at_least=until + settings.monitor.lateness_s).windows
+            windows += [one for one in past.advance().windows if one.start >= earliest]
+    last = past.advance(at_least=until + settings.monitor.lateness_s).windows
+    windows += [one for one in last if one.start >= earliest]
     now = datetime.fromtimestamp(until, UTC)
     for track, state in past.snapshots().items():
         stored.tracks.setdefault(track)
