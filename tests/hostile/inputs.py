@@ -9,7 +9,7 @@ import msgspec
 from tests.hostile.draws import Draws, mark
 from tests.hostile.texts import text
 
-DEPTHS = (2, 30, 500, 900, 1_100, 5_000, 100_000)
+DEPTHS = (2, 30, 500, 900, 1_100, 5_000, 20_000, 100_000)
 NUMBERS = (
     *(
         "0",
