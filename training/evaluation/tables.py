@@ -25,13 +25,23 @@ def read(
     Raises:
         DataError: no column of text or of labels, or a cell that is no label; names its line.
     """
-    with path.open(encoding="utf-8-sig", newline="") as lines:
+    try:
+        lines = path.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise DataError(path, f"it can't be read: {error.strerror}") from error
+    with lines:
         dialect = "excel-tab" if path.suffix == ".tsv" else "excel"
         rows = csv.DictReader(lines, dialect=dialect)
         try:
             names = rows.fieldnames or ()
             _check(path, names, text_column)
             for row in rows:
+                if rows.restkey in row:  # which of the cells is the text's end?
+                    raise DataError(
+                        path,
+                        "more cells than the header has: a text with a comma needs quotes",
+                        line=rows.line_num,
+                    )
                 yield from row_labels(
                     row, path=path, line=rows.line_num, text_column=text_column, scale=scale
                 )

@@ -4,6 +4,7 @@ import gzip
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -12,6 +13,9 @@ from emollm.tasks import E_C, EI_OC, V_REG
 from training.evaluation.errors import DataError
 from training.evaluation.sources import gold, holds_events, own_predictions, predictions
 
+DAMAGED = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xff"
+"""Gzip's head, and a block of a kind that doesn't exist."""
+CUT_OFF = gzip.compress(b'{"text": "a", "V-reg": 0.5}\n')[:-6]
 EVENT = {
     "version": 1,
     "id": "0",
@@ -182,6 +186,10 @@ def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
         ("a.jsonl", '{"text": "a"}', "line 1: neither an instruction nor a key"),
         ("a.jsonl", json.dumps({"instruction": E_C.instruction("a")}), "gold `output` can't be"),
         ("a.jsonl.gz", "\x1f\x8bno", "can't be unpacked"),
+        ("a.jsonl.gz", CUT_OFF.decode("latin-1"), "can't be unpacked"),
+        ("a.jsonl.gz", DAMAGED.decode("latin-1"), "can't be unpacked"),
+        ("a.jsonl", '{"text": ' + "[" * 100_000, "line 1: no JSON object"),
+        ("a.csv", "V-reg,text\n0.9,Well, yes\n", "line 2: more cells than the header has"),
         ("a.csv", "text,score\na,1\n", "no column is named as a question: one of EI-reg:anger"),
         ("a.csv", "post,V-reg\na,1\n", "no column 'text': name the text's with --text-column"),
         ("a.csv", "text,V-reg\na,2\n", "line 2: the label in 'V-reg' can't be read"),
@@ -197,6 +205,28 @@ def test_a_file_that_cant_be_scored_is_refused_with_its_line(
     file = tmp_path / name
     file.write_bytes(content.encode("latin-1"))
     with pytest.raises(DataError, match=message):
+        gold(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.jsonl", b'{"text": "a", "V-reg": 0.5}\r\n'), ("a.csv", b"text,V-reg\r\na,0.5\r\n")],
+)
+def test_a_byte_order_mark_and_windows_line_ends_make_no_difference(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content)
+    assert [(one.text, one.value) for one in gold(tmp_path / name)] == [("a", 0.5)]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "EI-reg-En-joy-dev.txt"])
+def test_a_file_that_cant_be_opened_is_a_sentence(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text("")
+    with (
+        patch.object(Path, "open", side_effect=PermissionError(13, "Permission denied")),
+        pytest.raises(DataError, match="it can't be read: Permission denied"),
+    ):
         gold(file)
 
 
