@@ -169,6 +169,17 @@ def test_events_are_read_with_what_they_could_not_answer(tmp_path: Path) -> None
     assert found["V-reg"].text == "What a day"
 
 
+def test_a_cell_that_no_reader_takes_is_an_unreadable_prediction(tmp_path: Path) -> None:
+    """As in a submission to SemEval: one odd answer doesn't keep the others from being scored."""
+    file = write(tmp_path / "mine.csv", "id,V-reg", "1,0.8", "2,48: disgust", "3,nan", "4,")
+    (readings,) = predictions([file]).values()
+    assert [(one.id, isinstance(one.value, Unreadable)) for one in readings] == [
+        ("1", False),
+        ("2", True),
+        ("3", True),
+    ]
+
+
 def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
     line = {"text": "x", "model": "m", "values": {"V-reg": 0.5}, "unreadable": {"E-c": "empty"}}
     (readings,) = predictions([write(tmp_path / "a.jsonl", line)]).values()
@@ -196,7 +207,7 @@ def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
         ("a.csv", "text,V-reg\na,\n", "holds no labels"),
         ("a.parquet", "", "of a format that isn't known"),
         ("EI-reg-En-joy-dev.txt", "h\n1\ttext\n", "line 2: too few columns"),
-        ("EI-reg-En-joy-dev.txt", "h\n1\ttext\tjoy\t7\n", "a gold label of EI-reg can't be read"),
+        ("EI-reg-En-joy-dev.txt", "h\n1\ttext\tjoy\t7\n", "EI-reg of the post '1' can't be read"),
     ],
 )
 def test_a_file_that_cant_be_scored_is_refused_with_its_line(
