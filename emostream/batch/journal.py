@@ -99,6 +99,15 @@ class Journal:
                 )
             self._journal.write(msgspec.json.encode(job) + b"\n")
             return
+        try:
+            self._go_on(out, job, head)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CommandError(
+                f"{self.path} is damaged ({error}): delete it and {out}, and begin again",
+                status=WRONG_USAGE,
+            ) from error
+
+    def _go_on(self, out: Path, job: Mapping[str, str], head: bytes) -> None:
         before = msgspec.json.decode(head, type=dict[str, Any])
         differs = [name for name in job if before.get(name) != job[name]]
         if differs:

@@ -1,5 +1,6 @@
 """The model that files are put to: on the configured servers, or served by this process."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
@@ -13,7 +14,9 @@ from emollm.pool import Pool, PoolOptions, open_pool
 from emollm.prompts import PromptBuilder
 from emollm.protocol import GenerateParams, Prompt
 from emollm.tasks import Task
+from emostream.batch.outage import tell_outages
 from emostream.exits import require
+from runtime.clock import SystemClock
 
 SMALL = "small"
 """Names the small model that ships, for `--model-id`."""
@@ -100,7 +103,10 @@ async def _opened(
         prove=prover(model, tuple(tasks)) if canary else None,
         wait_s=model.wait_s or _WAIT_S,
     )
+    outages = asyncio.create_task(tell_outages(pool, SystemClock()))
     try:
         yield BatchModel(settings, pool, tasks)
     finally:
+        outages.cancel()
+        await asyncio.gather(outages, return_exceptions=True)
         await pool.aclose()

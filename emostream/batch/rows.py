@@ -1,9 +1,11 @@
 """The rows of an input file, one after the other: EmoLLMs' instructions, or posts."""
 
+import codecs
 import csv
 import gzip
 import hashlib
 import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -72,7 +74,13 @@ class Rows:
         return digest.hexdigest()
 
     def __iter__(self) -> Iterator[Row]:
-        return self._of_table() if self._table else self._of_lines()
+        return self._of_table() if self._table else self._unpacked_lines()
+
+    def _unpacked_lines(self) -> Iterator[Row]:
+        try:
+            yield from self._of_lines()
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise self._error(f"can't be unpacked: {error}; fetch or pack it again") from error
 
     def _of_lines(self) -> Iterator[Row]:
         zipped = self._file.read(2) == _GZIP
@@ -89,7 +97,7 @@ class Rows:
                 continue
             else:
                 try:
-                    fields = decode(line)
+                    fields = decode(line.removeprefix(b"" if number else codecs.BOM_UTF8))
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                     yield Row(number, problem=f"not a JSON object: {error}")
                 else:
@@ -117,7 +125,11 @@ class Rows:
                 else:
                     if not cells:
                         continue
-                    yield self._row(number, dict(zip(names, cells, strict=False)))
+                    fields = dict(zip(names, cells, strict=False))
+                    if len(cells) > len(names):  # which of them is the text's end?
+                        yield Row(number, fields, problem=_too_many(cells, names))
+                    else:
+                        yield self._row(number, fields)
                 number += 1
         except UnicodeDecodeError as error:
             raise self._error(f"isn't UTF-8 after line {reader.line_num}") from error
@@ -138,3 +150,7 @@ class Rows:
 
     def _error(self, what: str) -> CommandError:
         return CommandError(f"{self._path} {what}", status=WRONG_USAGE)
+
+
+def _too_many(cells: list[str], names: list[str]) -> str:
+    return f"{len(cells)} cells, the header has {len(names)}: a text with a comma needs quotes"

@@ -83,6 +83,10 @@ def evaluate(
             "give files to be scored, or --bias (with --report, if you like) and no files",
             status=WRONG_USAGE,
         )
+    if report is not None and (report.is_dir() or not report.parent.is_dir()):
+        raise CommandError(
+            f"--report {report}: must be a file in a folder that exists", status=WRONG_USAGE
+        )
     if bias:
         _bias(server, model_id, config, report, as_json=json_)
         return 0
@@ -147,13 +151,20 @@ def _bias(
     ((model, readings),) = _ask(questions(), server, model_id, config, 0).items()
     found = compare(readings)
     if report is not None:
-        report.write_text(bias_report.markdown(model, found), encoding="utf-8")
+        _write(report, bias_report.markdown(model, found))
     if as_json:
         sys.stdout.write(json.dumps(bias_report.as_json(model, found)) + "\n")
         return
     console = Console(highlight=False)
     console.print(bias_report.summary(model, found))
     console.print(bias_report.table(found))
+
+
+def _write(report: Path, text: str) -> None:
+    try:
+        report.write_text(text, encoding="utf-8")
+    except OSError as error:  # what was measured took minutes: it is printed all the same
+        sys.stderr.write(f"{report} can't be written ({error.strerror}); here it is:\n\n{text}\n")
 
 
 def _ask(

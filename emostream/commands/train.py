@@ -56,7 +56,6 @@ def data(source: Path, out: Path) -> None:
     """
     from training.finetune import aaid, records
 
-    out.mkdir(parents=True, exist_ok=True)
     for part, published in aaid.PUBLISHED.items():
         path = out / f"{part}.json"
         count = records.write(aaid.records(source, part), path)

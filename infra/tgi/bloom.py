@@ -40,11 +40,17 @@ def rewrite(
             isn't empty, or the disk didn't keep what was written; says what to do.
     """
     weights = _weights(source)
-    if target.exists() and any(target.iterdir()):
-        raise StartError(f"{target} isn't empty: name another folder")
-    target.mkdir(parents=True, exist_ok=True)
+    try:
+        if target.exists() and any(target.iterdir()):
+            raise StartError(f"{target} isn't empty: name another folder")
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"{target} can't be a folder to write: {error.strerror}") from error
     try:
         return _rewrite(source, target, weights, progress)
+    except OSError as error:
+        shutil.rmtree(target)
+        raise StartError(f"{error.filename or target}: {error.strerror}") from error
     except BaseException:
         shutil.rmtree(target)  # it was empty, or not there
         raise
@@ -102,6 +108,9 @@ def _weights(source: Path) -> list[Path]:
     if kind != "bloom":
         raise StartError(f"{source} is a model of type {kind}: only BLOOM's names are changed")
     files = sorted(source.glob("*.safetensors"))
+    names = {file.name for file in files} | set(_index(source / _INDEX)["weight_map"].values())
+    if missing := sorted(map(str, names - {file.name for file in files})):
+        raise StartError(f"{source} lacks {', '.join(missing)}: fetch the model again")
     if not files:
         raise StartError(
             f"{source} has no .safetensors file: load it with transformers and save it with"
@@ -135,6 +144,7 @@ def _rewrite_file(source: Path, target: Path) -> int:
             raise StartError(f"{source} has a tensor under both names: which one is right?")
         if "__metadata__" in header:
             renamed["__metadata__"] = header["__metadata__"]
+        _check_length(header, old, source)
         text = msgspec.json.encode(renamed)
         text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight
         new.write(len(text).to_bytes(8, "little") + text)
@@ -149,10 +159,36 @@ def _rewrite_file(source: Path, target: Path) -> int:
     return sum(name != _renamed(name) for name in names)
 
 
-def _rewrite_index(source: Path, target: Path) -> None:
+def _check_length(header: dict[str, Any], file: BinaryIO, path: Path) -> None:
+    """Refuse a file that ends before its tensors do, as after a download that was cut off."""
+    begin = file.tell()
+    there = file.seek(0, 2) - begin
+    file.seek(begin)
     try:
-        index = msgspec.json.decode(source.read_bytes(), type=dict[str, Any])
-        index["weight_map"] = {_renamed(name): file for name, file in index["weight_map"].items()}
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, AttributeError) as error:
-        raise StartError(f"{source} can't be read: {error}") from error
+        ends = [one["data_offsets"][1] for name, one in header.items() if name != "__metadata__"]
+        whole = max(ends, default=0)
+    except (KeyError, IndexError, TypeError) as error:
+        raise StartError(f"{path} is no safetensors file: a tensor has no place in it") from error
+    if there != whole:
+        raise StartError(
+            f"{path} has {there:,} bytes of tensors, its header says {whole:,}: fetch it again"
+        )
+
+
+def _index(file: Path) -> dict[str, Any]:
+    """The index of a checkpoint in several files; without one, an empty index."""
+    if not file.exists():
+        return {"weight_map": {}}
+    try:
+        index = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        if not isinstance(index["weight_map"], dict):
+            raise StartError(f"{file} can't be read: its weight_map is no object")
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+        raise StartError(f"{file} can't be read: {error}") from error
+    return index
+
+
+def _rewrite_index(source: Path, target: Path) -> None:
+    index = _index(source)
+    index["weight_map"] = {_renamed(name): file for name, file in index["weight_map"].items()}
     target.write_bytes(msgspec.json.format(msgspec.json.encode(index), indent=2))

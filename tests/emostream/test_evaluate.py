@@ -118,6 +118,8 @@ async def test_the_small_model_is_run_in_this_process(tmp_path: Path) -> None:
         ([], "give files to be scored, or --bias"),
         (["{file}", "{file}"], "give one file or folder"),
         (["{file}", "--bias"], "or --bias (with --report, if you like) and no files"),
+        (["--bias", "--report", "{folder}/none/bias.md"], "must be a file in a folder that exists"),
+        (["--bias", "--report", "{folder}"], "must be a file in a folder that exists"),
         (["{file}", "--gold-scale", "5"], "must be LOW:HIGH"),
         (["{file}", "--gold-scale", "5:1"], "the first must be below"),
         (["{events}"], "name a file that has them with --gold"),

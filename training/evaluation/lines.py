@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,21 +25,25 @@ def objects(path: Path) -> Iterator[tuple[int, Line]]:
     """Yield the JSON objects of a file with their line numbers; blank lines are left out.
 
     Raises:
-        DataError: a line is no JSON object.
+        DataError: the file can't be read, or a line is no JSON object.
     """
-    with path.open("rb") as plain:
-        zipped = plain.read(2) == _GZIP
     decoder = msgspec.json.Decoder(Line)
     try:
+        with path.open("rb") as plain:
+            zipped = plain.read(2) == _GZIP
         with gzip.open(path) if zipped else path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                if line.strip():
+                content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+                if content.strip():
                     try:
-                        yield number, decoder.decode(line)
-                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                        found = decoder.decode(content)
+                    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                         raise DataError(path, f"no JSON object: {error}", line=number) from error
-    except (gzip.BadGzipFile, EOFError) as error:
+                    yield number, found
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(path, f"it can't be unpacked: {error}") from error
+    except OSError as error:
+        raise DataError(path, f"it can't be read: {error.strerror}") from error
 
 
 def is_event(line: Line) -> bool:

@@ -109,3 +109,5 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                     yield number, line.rstrip("\r\n").split("\t")
     except UnicodeDecodeError as error:
         raise DataError(path, "it isn't UTF-8") from error
+    except OSError as error:
+        raise DataError(path, f"it can't be read: {error.strerror}") from error

@@ -36,8 +36,10 @@ def gold(
     _check(path)
     if path.is_dir() or semeval.is_semeval(path):
         found = _semeval(path, part)
-        if wrong := [one for one in found if isinstance(one.value, Unreadable)]:
-            raise DataError(path, f"a gold label of {wrong[0].task} can't be read")
+        for one in found:
+            if isinstance(one.value, Unreadable):
+                label = f"the gold label of {one.task} of the post {one.id!r}"
+                raise DataError(path, f"{label} can't be read: {one.value.reason}")
     elif path.suffix in _TABLES:
         found = list(tables.read(path, text_column=text_column, scale=scale))
     elif path.suffix in _JSON:
@@ -63,7 +65,7 @@ def predictions(paths: Sequence[Path], *, text_column: str = "text") -> Predicti
         if path.is_dir() or semeval.is_semeval(path):
             mine = {path.name: _semeval(path, None)}
         elif path.suffix in _TABLES:
-            mine = {path.name: list(tables.read(path, text_column=text_column))}
+            mine = {path.name: list(tables.read(path, text_column=text_column, lenient=True))}
         elif path.suffix in _JSON:
             mine = lines.predictions(path, text_column=text_column)
         else:

@@ -16,24 +16,44 @@ _ID_COLUMNS = ("id", "post_id", "ID")
 
 
 def read(
-    path: Path, *, text_column: str = "text", scale: labels.Scale | None = None
+    path: Path,
+    *,
+    text_column: str = "text",
+    scale: labels.Scale | None = None,
+    lenient: bool = False,
 ) -> Iterator[Reading]:
     """Read the labels of a file; a column is named as its question, an empty cell is no label.
 
-    With `scale`, scores stand on that scale instead of the task's, and are brought to 0..1.
+    With `scale`, scores are on that scale instead of the task's, and are brought to 0..1. Where it
+    is `lenient`, as to a model's answers, a cell that is no label is `Unreadable`, no error.
 
     Raises:
         DataError: no column of text or of labels, or a cell that is no label; names its line.
     """
-    with path.open(encoding="utf-8-sig", newline="") as lines:
+    try:
+        lines = path.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise DataError(path, f"it can't be read: {error.strerror}") from error
+    with lines:
         dialect = "excel-tab" if path.suffix == ".tsv" else "excel"
         rows = csv.DictReader(lines, dialect=dialect)
         try:
             names = rows.fieldnames or ()
             _check(path, names, text_column)
             for row in rows:
+                if rows.restkey in row:  # which of the cells is the text's end?
+                    raise DataError(
+                        path,
+                        "more cells than the header has: a text with a comma needs quotes",
+                        line=rows.line_num,
+                    )
                 yield from row_labels(
-                    row, path=path, line=rows.line_num, text_column=text_column, scale=scale
+                    row,
+                    path=path,
+                    line=rows.line_num,
+                    text_column=text_column,
+                    scale=scale,
+                    lenient=lenient,
                 )
         except UnicodeDecodeError as error:
             raise DataError(path, "it isn't UTF-8") from error
@@ -48,11 +68,12 @@ def row_labels(
     line: int,
     text_column: str = "text",
     scale: labels.Scale | None = None,
+    lenient: bool = False,
 ) -> Iterator[Reading]:
     """Read the labels of one row, or of one JSON object.
 
     Raises:
-        DataError: a cell is no label of its question.
+        DataError: a cell is no label of its question, unless it is `lenient`.
     """
     text = row.get(text_column)
     id_ = next((str(row[name]) for name in _ID_COLUMNS if row.get(name)), "")
@@ -62,7 +83,7 @@ def row_labels(
             continue
         task, emotion = asked
         value = labels.scaled_value(cell, task, emotion, scale)
-        if isinstance(value, Unreadable):
+        if isinstance(value, Unreadable) and not lenient:
             raise DataError(path, f"the label in {name!r} can't be read: {value.reason}", line=line)
         text = text if isinstance(text, str) else ""
         yield Reading(task=task.name, emotion=emotion, value=value, id=id_, text=text)

@@ -9,16 +9,20 @@ Three forms are read, as JSON lines or as one JSON list, gzipped or not:
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import msgspec
 
 from training.evaluation.errors import DataError
 
 _GZIP: Final = b"\x1f\x8b"
+_NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HUMAN: Final = frozenset({"human", "user"})
 _ASSISTANT: Final = frozenset({"assistant", "gpt"})
 
@@ -45,37 +49,54 @@ def read(path: Path) -> list[Record]:
 
 
 def write(records: Iterable[Record], path: Path) -> int:
-    """Write records as the authors' JSON lines, whole or not at all; give their number."""
+    """Write records as the authors' JSON lines, whole or not at all; give their number.
+
+    Raises:
+        DataError: the file can't be written.
+    """
+    partly = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partly.open("wb") as lines:
+            count = _write(records, lines)
+        partly.replace(path)
+    except OSError as error:
+        raise DataError(path, f"it can't be written: {error.strerror}") from error
+    finally:
+        with suppress(OSError):  # gone when all went well, or never there
+            partly.unlink()
+    return count
+
+
+def _write(records: Iterable[Record], lines: IO[bytes]) -> int:
     encode = msgspec.json.encode
     count = 0
-    partly = path.with_name(f"{path.name}.partial")
-    with partly.open("wb") as lines:
-        for count, record in enumerate(records, start=1):
-            turns = [
-                {"from": "human", "value": record.instruction},
-                {"from": "assistant", "value": record.answer},
-            ]
-            lines.write(encode({"id": str(count), "conversations": turns}) + b"\n")
-    partly.replace(path)
+    for count, record in enumerate(records, start=1):
+        turns = [
+            {"from": "human", "value": record.instruction},
+            {"from": "assistant", "value": record.answer},
+        ]
+        lines.write(encode({"id": str(count), "conversations": turns}) + b"\n")
     return count
 
 
 def _entries(path: Path) -> Iterator[tuple[int, Any]]:
     """The JSON values of a file, with their lines or places."""
-    data = path.read_bytes()
     try:
+        data = path.read_bytes()
         if data.startswith(_GZIP):
             data = gzip.decompress(data)
+        data = data.removeprefix(codecs.BOM_UTF8)
         if data.lstrip().startswith(b"["):
             yield from enumerate(msgspec.json.decode(data, type=list[Any]), start=1)
             return
-    except (OSError, EOFError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, *_NO_JSON) as error:
         raise DataError(path, f"it can't be read: {error}") from error
     for number, line in enumerate(data.split(b"\n"), start=1):
         if line.strip():
             try:
                 yield number, msgspec.json.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except _NO_JSON as error:
                 raise DataError(path, f"no JSON: {error}", line=number) from error
 
 

@@ -176,7 +176,10 @@ def train(
 
 
 def _claim(work: Path, name: str, data: Data, plan: Plan, wrapper: Wrapper | None) -> None:
-    """Note in the work folder what is trained; refuse it where it was something else."""
+    """Note in the work folder what is trained; refuse it where it was something else.
+
+    Without a checkpoint nothing was: a run whose base couldn't be loaded may be corrected.
+    """
     mine = {
         "base": name,
         "data": data.digest,
@@ -184,7 +187,7 @@ def _claim(work: Path, name: str, data: Data, plan: Plan, wrapper: Wrapper | Non
         **plan.as_dict(),
     }
     path = work / _PLAN
-    if path.is_file():
+    if path.is_file() and last_checkpoint(work) is not None:
         before = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         if other := [key for key in mine if before.get(key) != mine[key]]:
             raise FinetuneError(

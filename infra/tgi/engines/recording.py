@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,7 +78,7 @@ class Recording:
 
     def add(self, instruction: str, answer: str) -> bool:
         """Keep an answer, the first one to a question; False where no task asks in this way."""
-        asked = parse(instruction)
+        asked = parse(unwrapped(instruction))
         if asked is None or len(asked.tasks) != 1:
             return False
         key = asked.tasks[0], asked.emotion, _folded(asked.text)
@@ -104,16 +106,16 @@ def _lines(file: Path) -> list[_Line]:
         content = file.read_bytes()
         if content.startswith(_GZIP):
             content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise StartError(f"can't read {file}: {error}") from error
     decoder = msgspec.json.Decoder(_Line)
     lines: list[_Line] = []
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).splitlines(), start=1):
         if not line.strip():
             continue
         try:
             lines.append(decoder.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise StartError(f"{file}, line {number}, is no recorded answer: {error}") from error
     return lines
 

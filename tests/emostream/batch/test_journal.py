@@ -59,6 +59,18 @@ def test_another_job_is_refused_with_what_differs(tmp_path: Path) -> None:
         Journal(tmp_path / "out.jsonl", {**JOB, "model": "other"})
 
 
+@pytest.mark.parametrize("damage", [b"no JSON\n", b'["a"]\n', None])
+def test_a_damaged_journal_is_a_sentence_and_the_output_stays(
+    tmp_path: Path, damage: bytes | None
+) -> None:
+    out, journal = tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"
+    begin(out)
+    journal.write_bytes(damage or journal.read_bytes() + b"[1]\n")
+    with pytest.raises(CommandError, match="is damaged"):
+        Journal(out, JOB)
+    assert out.read_bytes() == b'{"row": 0}\n'
+
+
 def test_an_output_that_no_run_left_open_is_not_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     out.write_text("precious")

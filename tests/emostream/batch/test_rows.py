@@ -8,6 +8,9 @@ import pytest
 from emostream.batch.rows import MAX_LINE_BYTES, Row, Rows
 from emostream.exits import CommandError
 
+DAMAGED = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xff"
+"""Gzip's head, and a block of a kind that doesn't exist."""
+
 
 def rows(path: Path, content: str | bytes, column: str = "text") -> list[Row]:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -55,6 +58,30 @@ def test_a_table_without_the_column_or_not_in_utf_8_is_refused(tmp_path: Path) -
         rows(tmp_path / "a.csv", "id,message\n1,a\n")
     with pytest.raises(CommandError, match="isn't UTF-8"):
         rows(tmp_path / "a.csv", b"text\n\xff\n")
+
+
+@pytest.mark.parametrize("damage", [gzip.compress(b"{}\n")[:-6], DAMAGED])
+def test_a_damaged_archive_is_a_sentence(tmp_path: Path, damage: bytes) -> None:
+    with pytest.raises(CommandError, match="can't be unpacked"):
+        rows(tmp_path / "a.gz", damage)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.jsonl", '{"text": "a"}\r\n{"text": "b"}\r\n'), ("a.csv", "text\r\na\r\nb")],
+)
+def test_a_byte_order_mark_and_windows_line_ends_make_no_difference(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    found = rows(tmp_path / name, content.encode("utf-8-sig"))
+    assert [row.text for row in found] == ["a", "b"]
+
+
+def test_a_text_that_an_unquoted_comma_cut_is_not_asked(tmp_path: Path) -> None:
+    cut, whole = rows(tmp_path / "a.csv", "id,text\n1,Not bad, not good\n2,Fine\n")
+    assert (cut.text, cut.fields["id"]) == (None, "1")
+    assert cut.problem == "3 cells, the header has 2: a text with a comma needs quotes"
+    assert whole.text == "Fine"
 
 
 def test_a_file_of_no_known_format_or_none_at_all_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -95,6 +96,44 @@ def test_other_models_and_folders_are_refused_in_words(bloom: Path, tmp_path: Pa
     shutil.copyfile(bloom / "config.json", pickled / "config.json")
     with pytest.raises(StartError, match="save_pretrained"):
         rewrite(pickled, tmp_path / "out")
+
+
+def test_a_file_that_was_cut_off_is_refused(bloom: Path, tmp_path: Path) -> None:
+    """Its header is whole, so all names are there: what is missing is the end of the weights."""
+    whole = (bloom / "model.safetensors").read_bytes()
+    (bloom / "model.safetensors").write_bytes(whole[:-100])
+    with pytest.raises(StartError, match=r"its header says .*: fetch it again"):
+        rewrite(bloom, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_that_lacks_a_file_is_refused(bloom: Path, tmp_path: Path) -> None:
+    sharded = tmp_path / "sharded"
+    AutoModelForCausalLM.from_pretrained(bloom).save_pretrained(sharded, max_shard_size="8KB")
+    lost = sorted(sharded.glob("*.safetensors"))[1]
+    lost.unlink()
+    with pytest.raises(StartError, match=f"lacks {lost.name}: fetch the model again"):
+        rewrite(sharded, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_target_that_cant_be_written_is_a_sentence(bloom: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("precious")
+    for target in (file, file / "below"):
+        with pytest.raises(StartError, match="can't be a folder to write: Not a directory"):
+            rewrite(bloom, target)
+    assert file.read_text() == "precious"
+
+
+def test_a_disk_that_is_full_is_a_sentence_and_leaves_nothing(bloom: Path, tmp_path: Path) -> None:
+    full = OSError(28, "No space left on device")
+    with (
+        patch("infra.tgi.bloom.shutil.copyfile", side_effect=full),
+        pytest.raises(StartError, match="No space left on device"),
+    ):
+        rewrite(bloom, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_that_is_none_leaves_nothing_behind(bloom: Path, tmp_path: Path) -> None:

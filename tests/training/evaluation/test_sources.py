@@ -4,6 +4,7 @@ import gzip
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -12,6 +13,9 @@ from emollm.tasks import E_C, EI_OC, V_REG
 from training.evaluation.errors import DataError
 from training.evaluation.sources import gold, holds_events, own_predictions, predictions
 
+DAMAGED = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xff"
+"""Gzip's head, and a block of a kind that doesn't exist."""
+CUT_OFF = gzip.compress(b'{"text": "a", "V-reg": 0.5}\n')[:-6]
 EVENT = {
     "version": 1,
     "id": "0",
@@ -165,6 +169,17 @@ def test_events_are_read_with_what_they_could_not_answer(tmp_path: Path) -> None
     assert found["V-reg"].text == "What a day"
 
 
+def test_a_cell_that_no_reader_takes_is_an_unreadable_prediction(tmp_path: Path) -> None:
+    """As in a submission to SemEval: one odd answer doesn't keep the others from being scored."""
+    file = write(tmp_path / "mine.csv", "id,V-reg", "1,0.8", "2,48: disgust", "3,nan", "4,")
+    (readings,) = predictions([file]).values()
+    assert [(one.id, isinstance(one.value, Unreadable)) for one in readings] == [
+        ("1", False),
+        ("2", True),
+        ("3", True),
+    ]
+
+
 def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
     line = {"text": "x", "model": "m", "values": {"V-reg": 0.5}, "unreadable": {"E-c": "empty"}}
     (readings,) = predictions([write(tmp_path / "a.jsonl", line)]).values()
@@ -182,13 +197,17 @@ def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
         ("a.jsonl", '{"text": "a"}', "line 1: neither an instruction nor a key"),
         ("a.jsonl", json.dumps({"instruction": E_C.instruction("a")}), "gold `output` can't be"),
         ("a.jsonl.gz", "\x1f\x8bno", "can't be unpacked"),
+        ("a.jsonl.gz", CUT_OFF.decode("latin-1"), "can't be unpacked"),
+        ("a.jsonl.gz", DAMAGED.decode("latin-1"), "can't be unpacked"),
+        ("a.jsonl", '{"text": ' + "[" * 100_000, "line 1: no JSON object"),
+        ("a.csv", "V-reg,text\n0.9,Well, yes\n", "line 2: more cells than the header has"),
         ("a.csv", "text,score\na,1\n", "no column is named as a question: one of EI-reg:anger"),
         ("a.csv", "post,V-reg\na,1\n", "no column 'text': name the text's with --text-column"),
         ("a.csv", "text,V-reg\na,2\n", "line 2: the label in 'V-reg' can't be read"),
         ("a.csv", "text,V-reg\na,\n", "holds no labels"),
         ("a.parquet", "", "of a format that isn't known"),
         ("EI-reg-En-joy-dev.txt", "h\n1\ttext\n", "line 2: too few columns"),
-        ("EI-reg-En-joy-dev.txt", "h\n1\ttext\tjoy\t7\n", "a gold label of EI-reg can't be read"),
+        ("EI-reg-En-joy-dev.txt", "h\n1\ttext\tjoy\t7\n", "EI-reg of the post '1' can't be read"),
     ],
 )
 def test_a_file_that_cant_be_scored_is_refused_with_its_line(
@@ -197,6 +216,28 @@ def test_a_file_that_cant_be_scored_is_refused_with_its_line(
     file = tmp_path / name
     file.write_bytes(content.encode("latin-1"))
     with pytest.raises(DataError, match=message):
+        gold(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.jsonl", b'{"text": "a", "V-reg": 0.5}\r\n'), ("a.csv", b"text,V-reg\r\na,0.5\r\n")],
+)
+def test_a_byte_order_mark_and_windows_line_ends_make_no_difference(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content)
+    assert [(one.text, one.value) for one in gold(tmp_path / name)] == [("a", 0.5)]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "EI-reg-En-joy-dev.txt"])
+def test_a_file_that_cant_be_opened_is_a_sentence(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text("")
+    with (
+        patch.object(Path, "open", side_effect=PermissionError(13, "Permission denied")),
+        pytest.raises(DataError, match="it can't be read: Permission denied"),
+    ):
         gold(file)
 
 

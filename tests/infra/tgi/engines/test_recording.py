@@ -125,6 +125,14 @@ def test_a_file_is_read_gzipped_or_not(tmp_path: Path, *, zipped: bool) -> None:
     assert [(one["event"], one["lines"]) for one in logs] == [(ServerEvent.REPLAY_SKIPPED, 1)]
 
 
+def test_a_byte_order_mark_and_the_models_wrapper_make_no_difference(tmp_path: Path) -> None:
+    before, after = Wrapper.HUMAN.value
+    line = {"instruction": before + V_REG.instruction(_POST) + after, "pred": {"a": "0.25"}}
+    file = tmp_path / "answers"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(line).encode() + b"\r\n")
+    assert Recording.load([file], None).answer(_prompt(V_REG, _POST)) == "0.25"
+
+
 @pytest.mark.parametrize(
     ("content", "model", "words"),
     [
@@ -133,6 +141,8 @@ def test_a_file_is_read_gzipped_or_not(tmp_path: Path, *, zipped: bool) -> None:
         (b"", None, "answers of no model"),
         (b'{"instruction": 5}\n', "a", "line 1, is no recorded answer"),
         (b"\x1f\x8bnot gzip", "a", "can't read"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xff", "a", "can't read"),
+        (b'{"instruction": ' + b"[" * 100_000, "a", "line 1, is no recorded answer"),
         (None, "a", "can't read"),
     ],
 )
