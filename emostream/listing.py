@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from emostream.exits import CommandError
+from emostream.exits import WRONG_USAGE, CommandError
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from runtime.registry.framing import read_framing
 
@@ -76,7 +76,7 @@ async def records(
             refuse_framed(topic, record)
         return matches(record)
 
-    since = chosen.since.astimezone() if chosen.since else None
+    since = zoned(chosen.since)
     async with kafka_topic_log(topic, broker) as log:
         spans = await log.spans(since=since)
         if chosen.last is not None:
@@ -124,3 +124,18 @@ def refuse_framed(topic: str, record: StoredRecord) -> None:
             f" a schema registry (schema {framed.ref}): name the registry in registry.urls"
             " (docs/schema-registry.md)"
         )
+
+
+def zoned(moment: datetime | None) -> datetime | None:
+    """Take a time that somebody typed for one of this machine's zone, unless it names another.
+
+    Raises:
+        CommandError: it is at an end of the calendar, status 2.
+    """
+    try:
+        return None if moment is None else moment.astimezone()
+    except (ValueError, OverflowError):
+        raise CommandError(
+            f"{moment:%Y-%m-%d} is at an end of the calendar: name a later or an earlier time",
+            status=WRONG_USAGE,
+        ) from None

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from emostream.connection import Connection
 from emostream.exits import WRONG_USAGE, CommandError, require
+from emostream.listing import zoned
 from emostream.logs import quiet_logs
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def export(
         json_: One JSON object with what was done.
     """
     quiet_logs()
-    since = since.astimezone() if since else None
-    until = until.astimezone() if until else None
+    since, until = zoned(since), zoned(until)
     if since and until and until <= since:
         raise CommandError("--until has to be later than --since", status=WRONG_USAGE)
     what = tuple(dict.fromkeys(what))

@@ -86,7 +86,7 @@ def test_a_model_that_does_not_fit_is_refused() -> None:
 @example({"posts_per_s": 1e-6, "usd_per_hour": 1e6, "prompts_per_s": 1e-6}, "a100")
 def test_any_number_gives_a_finite_plan_or_a_sentence(given_: dict[str, float], gpu: str) -> None:
     try:
-        made = plan(**{"posts_per_s": 36.0, **given_}, card=CHAT, gpu=gpu)  # type: ignore[arg-type]
+        made = plan(**{"posts_per_s": 36.0, **given_}, card=CHAT, gpu=gpu)
     except Unknown:
         return
     figures = [stage.posts_per_s for stage in made.saturates]

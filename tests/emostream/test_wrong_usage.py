@@ -55,6 +55,16 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("offsets skip --partition posts", "TOPIC/NUMBER"),
         ("topics create --partitions 0", "--partitions"),
         ("doctor --bootstrap nonsense", "host:port"),
+        ("events --since 0001-01-01", "end of the calendar"),
+        ("alerts --since 0001-01-01", "end of the calendar"),
+        ("events export --out x --since 0001-01-01", "end of the calendar"),
+        (
+            "produce mastodon --instance x.example:99999",
+            "--instance 'x.example:99999': name a host",
+        ),
+        ("produce bluesky --host ws://[::1", "--host 'ws://[::1': name a host"),
+        ("produce feed https://x.example:99999/f", "an address is like https://HOST/PATH"),
+        ("plan --posts-per-s inf", "--posts-per-s inf: from 1e-06"),
     ],
 )
 def test_wrong_usage_is_status_2_and_says_what_is_wrong(
