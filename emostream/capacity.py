@@ -104,6 +104,16 @@ _SMALL_PROMPTS_PER_S: Final = 317.0
 _SMALL_SOURCE: Final = "bench/README.md: int8 on two cores of an AMD EPYC, offline"
 
 
+_BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
+    "posts_per_s": (1e-6, 1e9),
+    "prompts_per_post": (1e-3, 1e4),
+    "tokens_per_prompt": (1, 1e6),
+    "prompts_per_s": (1e-6, 1e9),
+    "usd_per_hour": (1e-6, 1e6),
+}
+"""What can be meant; outside it a slip of the keyboard would be printed as a plan."""
+
+
 class Unknown(ValueError):  # noqa: N818 - says what it is
     """There is no figure, or it can't be; the message says what to give."""
 
@@ -166,8 +176,16 @@ def plan(
     `usd_per_hour` the price of one.
 
     Raises:
-        Unknown: no figure for this model on this GPU, or the model doesn't fit into it.
+        Unknown: no figure for this model on this GPU, the model doesn't fit into it, or a number
+            that can't be meant.
     """
+    _check(
+        posts_per_s=posts_per_s,
+        prompts_per_post=prompts_per_post,
+        tokens_per_prompt=tokens_per_prompt,
+        prompts_per_s=prompts_per_s,
+        usd_per_hour=usd_per_hour,
+    )
     each, basis, source = _ceiling(card, gpu, tokens_per_prompt, prompts_per_s)
     fit = _prompts_that_fit(card, gpu, tokens_per_prompt)
     planned = each * USE / prompts_per_post
@@ -201,6 +219,14 @@ def plan(
     )
 
 
+def _check(**given: float | None) -> None:
+    for name, value in given.items():
+        least, most = _BOUNDS[name]
+        if value is not None and not least <= value <= most:
+            option = name.replace("_", "-")
+            raise Unknown(f"--{option} {value:g}: from {least:g} to {most:,.0f}")
+
+
 def _ceiling(
     card: ModelCard, gpu: str, tokens: float, measured: float | None
 ) -> tuple[float, Basis, str]:
@@ -231,8 +257,9 @@ def _prompts_that_fit(card: ModelCard, gpu: str, tokens: float) -> int | None:
     fit = int(1_000 * room_gb / (card.cache_mb_per_token * tokens))
     if fit < 1:
         raise Unknown(
-            f"{card.name} takes {card.weights_gb:g} GB at two bytes a parameter, and {gpu} has"
-            f" {GPUS[gpu].memory_gb:g} GB: take a larger one"
+            f"{card.name} takes {card.weights_gb:g} GB at two bytes a parameter, and beside it no"
+            f" prompt of {tokens:,.0f} tokens fits into the {GPUS[gpu].memory_gb:g} GB of {gpu}:"
+            " take a larger one, or shorter prompts"
         )
     return fit
 

@@ -96,6 +96,8 @@ def _lines(made: "Plan") -> list[str]:
         f"Watch: {first.watch}.",
         f"Then: {first.then}.",
     ]
+    if first.posts_per_s < made.posts_per_s:
+        lines.append(f"That is below the load: as planned, {first.name} can't keep up with it.")
     if made.prompts_that_fit is not None and made.prompts_that_fit < IN_FLIGHT:
         lines.append(
             f"Only {made.prompts_that_fit} prompts fit into its memory: set model.max_concurrency."

@@ -23,14 +23,23 @@ class LiveChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def send_live(
-    choice: LiveChoice, tally: Tally, acked: list[str], bootstrap: str, posts: int
+    choice: LiveChoice,
+    tally: Tally,
+    acked: list[str],
+    bootstrap: str,
+    *,
+    posts: int,
+    topic: str = "posts",
 ) -> None:
     """Send so many posts as they come, by the very source of `emostream produce bluesky`.
+
+    Edits and deletions of them come on top.
 
     Raises:
         CommandError: the source or Kafka failed.
     """
     known: set[str] = set()
+    stop = asyncio.Event()
 
     def on_ack(key: str) -> None:
         if key in known:  # an edit or a deletion
@@ -39,13 +48,15 @@ async def send_live(
         tally.sent_at[key] = time.monotonic()
         acked.append(key)
         tally.sent += 1
+        if len(known) >= posts:
+            stop.set()
 
     report = await run_bluesky(
         BlueskyFilter(langs=choice.langs, keywords=choice.keywords),
         choice.urls,
-        LiveSettings(limit=posts, http=Http(port=0)),
+        LiveSettings(topic=topic, http=Http(port=0)),
         Broker(bootstrap=bootstrap),
-        stop=asyncio.Event(),
+        stop=stop,
         on_ack=on_ack,
     )
     if report.failure is not None:

@@ -177,7 +177,9 @@ class Demo:
         if self._options.live is not None:
             screen.step("live: Bluesky's posts as they are written")
             self._produce_started = time.time()
-            await send_live(self._options.live, tally, self._acked, bootstrap, self._options.posts)
+            await send_live(
+                self._options.live, tally, self._acked, bootstrap, posts=self._options.posts
+            )
             screen.step("all posts are sent; waiting for the last events")
             await self._until_out(len(self._acked))
             return

@@ -71,8 +71,12 @@ class Tally:
 
     def event_seen(self, event: AffectEvent) -> None:
         """An event came out."""
-        if event.post_id in self.events:
-            self.repeated += 1
+        known = self.events.get(event.post_id)
+        if known is not None:
+            if known.id == event.id:
+                self.repeated += 1
+            else:  # of an edited post: a record of its own, so another id
+                self.events[event.post_id] = event
             return
         wall, now = time.time(), time.monotonic()
         self.first_event_at = self.first_event_at or wall

@@ -113,7 +113,8 @@ async def export(
         for number, span in sorted(held.items()):
             begin = state.next.get(number, starts[number])
             summary.lost += max(0, span.start - begin)
-            begin = max(begin, span.start)
+            # `starts` is later than what is exported where a run was made before `since` had come.
+            begin = max(begin, span.start, starts[number])
             spans[number] = Span(begin, max(begin, ends[number]))
         run = _Run(
             source, table, opened, summary, (stretch_records, stretch_bytes), registry=registry

@@ -56,9 +56,9 @@ class Folder:
         """Set a new folder up.
 
         Raises:
-            WrongFolder: it holds files, and nothing that says how far they go.
+            WrongFolder: it holds Parquet files, ours or not, and nothing that says how far they go.
         """
-        if any(True for _ in self._parts()):
+        if any(True for files in ("*.parquet", "*/*.parquet") for _ in self.path.glob(files)):
             raise WrongFolder(
                 f"{self.path} has Parquet files and no {_STATE}: name another folder, or delete it"
             )
@@ -119,9 +119,10 @@ class Folder:
             return msgspec.json.decode((self.path / _STATE).read_bytes(), type=Progress)
         except FileNotFoundError:
             return None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
             raise WrongFolder(
-                f"{self.path / _STATE} can't be read ({error}): name another folder"
+                f"{self.path / _STATE} can't be read ({reason}): name another folder"
             ) from error
 
 
@@ -158,7 +159,8 @@ def same_topic(progress: Progress, wanted: Progress, ends: Mapping[int, int], pa
     for name in ("version", "table", "topic", "since"):
         before, now = getattr(progress, name), getattr(wanted, name)
         if before != now and not (name == "since" and now is None):
-            raise WrongFolder(f"{path} was begun with {name} {before}, not {now}: {elsewhere}")
+            begun = f"with {name} {before}" if before is not None else f"without --{name}"
+            raise WrongFolder(f"{path} was begun {begun}, not with {name} {now}: {elsewhere}")
     created_again = f"topic {wanted.topic} was created again since {path} was begun: {elsewhere}"
     if progress.topic_id and wanted.topic_id and progress.topic_id != wanted.topic_id:
         raise WrongFolder(created_again)

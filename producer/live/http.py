@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 
@@ -13,6 +14,16 @@ MOST_WAIT_S = 3_600.0
 
 class BodyTooLarge(Exception):  # noqa: N818 - what it is, not that it is an error
     """More than was agreed to read, after decompression."""
+
+
+def address(url: str) -> SplitResult | None:
+    """Take an address apart that somebody typed; None where no connection can be made to it."""
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0  # `port` raises where it is over 65,535
+    except ValueError:
+        return None
+    return parts if usable and not any(c.isspace() for c in parts.netloc) else None
 
 
 async def bounded_body(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumer.settings import Settings
@@ -60,8 +60,39 @@ def test_without_a_figure_it_asks_for_a_measurement(name: str) -> None:
 
 
 def test_a_model_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(Unknown, match="24 GB: take a larger one"):
+    with pytest.raises(Unknown, match="into the 24 GB of l4: take a larger one"):
         plan(posts_per_s=1, card=BIG, gpu="l4")
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "posts_per_s",
+                "prompts_per_post",
+                "tokens_per_prompt",
+                "prompts_per_s",
+                "usd_per_hour",
+            ]
+        ),
+        st.floats(),
+    ),
+    st.sampled_from(sorted(GPUS)),
+)
+@example({"posts_per_s": math.inf}, "a100")
+@example({"prompts_per_post": math.inf}, "a100")
+@example({"tokens_per_prompt": 1e-310}, "a100")
+@example({"prompts_per_s": 1e-320}, "a100")
+@example({"posts_per_s": 1e-6, "usd_per_hour": 1e6, "prompts_per_s": 1e-6}, "a100")
+def test_any_number_gives_a_finite_plan_or_a_sentence(given_: dict[str, float], gpu: str) -> None:
+    try:
+        made = plan(**{"posts_per_s": 36.0, **given_}, card=CHAT, gpu=gpu)
+    except Unknown:
+        return
+    figures = [stage.posts_per_s for stage in made.saturates]
+    figures += [*(made.usd_per_million_here or ()), *(made.usd_per_million_full or ())]
+    assert all(map(math.isfinite, figures))
+    assert made.servers >= 1
 
 
 @given(
@@ -107,7 +138,9 @@ def test_the_command_prints_it_and_refuses_in_a_sentence(
     assert "Full first: model servers" in said
     app(["plan", "--posts-per-s", "36", "--json"])
     assert math.isclose(json.loads(capsys.readouterr().out)["posts_per_s"], 36)
-    for words in (["--gpu", "tpu"], ["--model", "gpt"]):
+    app(["plan", "--posts-per-s", "7000"])
+    assert "below the load: as planned, monitor can't keep up" in capsys.readouterr().out
+    for words in (["--gpu", "tpu"], ["--model", "gpt"], ["--usd-per-hour", "inf"]):
         with pytest.raises(CommandError) as refused:
             app(["plan", "--posts-per-s", "36", *words])
         assert refused.value.status == 2

@@ -55,6 +55,13 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("offsets skip --partition posts", "TOPIC/NUMBER"),
         ("topics create --partitions 0", "--partitions"),
         ("doctor --bootstrap nonsense", "host:port"),
+        (
+            "produce mastodon --instance x.example:99999",
+            "--instance 'x.example:99999': name a host",
+        ),
+        ("produce bluesky --host ws://[::1", "--host 'ws://[::1': name a host"),
+        ("produce feed https://x.example:99999/f", "an address is like https://HOST/PATH"),
+        ("plan --posts-per-s inf", "--posts-per-s inf: from 1e-06"),
     ],
 )
 def test_wrong_usage_is_status_2_and_says_what_is_wrong(

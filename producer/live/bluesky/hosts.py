@@ -1,7 +1,8 @@
 """The Jetstream hosts, and which one's turn it is."""
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+
+from producer.live.http import address
 
 HOSTS = (
     "jetstream.us-east.bsky.network",
@@ -23,17 +24,13 @@ def host_url(host: str) -> str:
     Raises:
         ValueError: it is no host, and no ws:// or wss:// address.
     """
-    parts = urlsplit(host if "://" in host else f"wss://{host}")
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == -1:
-        raise ValueError(f"--host {host}: name a host, or an address ws://… or wss://…")
-    if "@" in parts.netloc or parts.query or parts.fragment:
+    if any(one in host for one in "@?#"):  # before anything that would show them
         raise ValueError(
             "--host: an address without credentials and options; Jetstream needs neither"
         )
+    parts = address(host if "://" in host else f"wss://{host}")
+    if parts is None or parts.scheme not in ("ws", "wss"):
+        raise ValueError(f"--host {host!r}: name a host, or an address ws://… or wss://…")
     path = parts.path if parts.path not in ("", "/") else _PATH
     return f"{parts.scheme}://{parts.netloc}{path}"
 

@@ -120,12 +120,15 @@ class BlueskySource:
             if first:
                 first = False
                 self._look_for_gap(cursor, message.time_us)
-            item = message.item
-            if message.time_us > self._clock.wall() * 1e6 + _AHEAD_US:
-                yield _without_position(item)
-            else:
-                self._last_wanted = max(self._last_wanted, message.time_us)
-                yield item
+            now_us = int(self._clock.wall() * 1e6)
+            if message.time_us > now_us + _AHEAD_US:
+                yield _without_position(message.item)
+                continue
+            # One host's clock may be ahead of the next one's: from a place later than now, the next
+            # would leave out all until then.
+            place = min(message.time_us, now_us)
+            self._last_wanted = max(self._last_wanted, place)
+            yield message.item if place == message.time_us else _placed(message.item, place)
 
     async def _receive(self, connection: Connection, patience_s: float) -> bytes | None:
         receiving = asyncio.ensure_future(connection.receive())
@@ -167,6 +170,12 @@ def nobody_answers(hosts: int, url: str, broken: Broken) -> SourceFailed:
         f"{which} of Jetstream can be reached; the last one, {urlsplit(url).netloc}: {broken}."
         " Is there a network? --host names another one"
     )
+
+
+def _placed(item: Item, position: int) -> Item:
+    if item.position is None:
+        return item
+    return msgspec.structs.replace(item, position=position)
 
 
 def _without_position(item: Item) -> Item:

@@ -4,6 +4,8 @@ import ipaddress
 from hashlib import blake2b
 from urllib.parse import urljoin, urlsplit
 
+from producer.live.http import address
+
 
 def feed_url(url: str) -> str:
     """Check an address that somebody typed; give it back.
@@ -11,8 +13,10 @@ def feed_url(url: str) -> str:
     Raises:
         ValueError: it is no http(s) address, or carries credentials.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = address(url)
+    if parts is None:
+        raise ValueError("an address is like https://HOST/PATH; one of these can't be read")
+    if parts.scheme not in ("http", "https"):
         raise ValueError(f"{shown(url)}: an address begins with https:// or http://")
     if "@" in parts.netloc:
         raise ValueError(f"{shown(url)}: an address without credentials")

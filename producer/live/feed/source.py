@@ -15,7 +15,7 @@ from producer.live.backoff import Backoff
 from producer.live.feed.address import host_of, name_of, shown
 from producer.live.feed.fetcher import Broken, Fetched, Fetcher
 from producer.live.feed.listing import SINCE, UNTIL
-from producer.live.items import Item
+from producer.live.items import KNOWN, Found, Item, Passed
 from producer.live.source import SourceFailed, SourceRefused, SourceWatcher
 from runtime.clock import Clock, sleep
 
@@ -117,9 +117,8 @@ class FeedSource:
         else:
             _log.warning(log_events.GAP, source=self.name, why="more pages than are read at once")
         # From the oldest page on: the place to go on from must not pass what wasn't yielded yet.
-        for items in reversed(pages):
-            for item in items:
-                yield self._seen(item)
+        for item in _last_of_each([item for items in reversed(pages) for item in items]):
+            yield self._seen(item)
         self._fetcher.taken()
 
     def _seen(self, item: Item) -> Item:
@@ -149,3 +148,17 @@ class FeedSource:
         if isinstance(fault, SourceRefused):
             await sleep(self._clock, self._polling.interval_s)
         await self._backoff.pause()
+
+
+def _last_of_each(items: list[Item]) -> list[Item]:
+    """Pass over all entries with one id but the last: each poll would find the two different again.
+
+    Some feeds give several entries one id; then they are versions of one post.
+    """
+    last = {item.post.id: item for item in items if isinstance(item, Found)}
+    return [
+        item
+        if not isinstance(item, Found) or last[item.post.id] is item
+        else Passed(reason=KNOWN, position=item.position, at=item.at)
+        for item in items
+    ]

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from producer.live.backoff import Backoff
+from producer.live.http import address
 from producer.live.mastodon.instance import Instance
 from producer.live.mastodon.source import MastodonSource, name_of
 from producer.live.mastodon.status import StatusReader
@@ -59,11 +60,11 @@ def instance_url(instance: str) -> str:
     Raises:
         ValueError: it is no host, and no address without a path.
     """
-    parts = urlsplit(instance if "://" in instance else f"https://{instance}")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-        raise ValueError(f"--instance {instance}: name a host, such as example.social")
-    if "@" in parts.netloc or parts.query:
+    if "@" in instance or "?" in instance:  # before anything that would show them
         raise ValueError("--instance: an address without credentials; the token has its own option")
+    parts = address(instance if "://" in instance else f"https://{instance}")
+    if parts is None or parts.scheme not in ("http", "https") or parts.path not in ("", "/"):
+        raise ValueError(f"--instance {instance!r}: name a host, such as example.social")
     return f"{parts.scheme}://{parts.netloc}"
 
 

@@ -267,6 +267,27 @@ def test_two_objects_scale_two_things_by_one_kind_of_trigger_each() -> None:
     assert env["EMOSTREAM_INPUT__GROUP_ID"] == consumer["triggers"][0]["metadata"]["consumerGroup"]
 
 
+def test_how_it_scales_and_is_disrupted_is_what_was_tried_with_keda() -> None:
+    """Read from the templates, so that a machine without helm notices a change, too."""
+    scaling, disruption, *workloads = (
+        (CHART / f"templates/{name}.yaml").read_text(encoding="utf-8")
+        for name in ("scaling", "disruption", "consumer", "monitor", "model")
+    )
+    consumer, model = scaling.split("\n---\n")
+    for line in (
+        "maxReplicaCount: {{ .Values.kafka.partitions }}",
+        "stabilizationWindowSeconds: 300",
+        "offsetResetPolicy: earliest",
+        'limitToPartitionsWithLag: "true"',
+        'excludePersistentLag: "false"',
+    ):
+        assert f" {line}\n" in consumer, line
+    assert ' ignoreNullValues: "false"\n' in model
+    assert "\n  fallback: {" in model
+    assert "\n  maxUnavailable: 1\n" in disruption
+    assert all("topologySpreadConstraints: " in one for one in workloads)
+
+
 @needs_helm
 @pytest.mark.parametrize("values", VALUES)
 def test_what_selects_pods_selects_some(values: Mapping[str, Any]) -> None:

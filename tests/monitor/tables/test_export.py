@@ -209,13 +209,25 @@ async def test_since_and_until_go_by_when_a_record_was_written(tmp_path: Path) -
     assert {offset for _, offset in places(tmp_path)} == set(range(5, 23))
     with pytest.raises(WrongFolder, match="begun with since"):
         await run(log, tmp_path, since=WRITTEN)
+    await run(log, tmp_path / "all")
+    with pytest.raises(WrongFolder, match="begun without --since"):
+        await run(log, tmp_path / "all", since=WRITTEN)
+
+
+async def test_a_since_that_has_not_come_yet_holds_when_it_has(tmp_path: Path) -> None:
+    log = FakeLog(days(5))
+    await run(log, tmp_path, since=WRITTEN + timedelta(seconds=10))
+    assert not parts(tmp_path)
+    log.partitions[0] = days(20)
+    await run(log, tmp_path)
+    assert {offset for _, offset in places(tmp_path)} == set(range(10, 20))
 
 
 async def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     log = FakeLog(days(10))
     await run(log, tmp_path)
     before = files(tmp_path)
-    with pytest.raises(WrongFolder, match=r"topic affect\.events, not another"):
+    with pytest.raises(WrongFolder, match=r"topic affect\.events, not with topic another"):
         await export(log, EVENTS, "another", tmp_path)
     with pytest.raises(WrongFolder, match="created again"):
         await run(FakeLog(days(10), identity="id-2"), tmp_path)
@@ -228,6 +240,22 @@ async def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> 
     (tmp_path / "_export.json").write_text("{")
     with pytest.raises(WrongFolder, match="can't be read"):
         await run(log, tmp_path)
+    (tmp_path / "_export.json").unlink()
+    (tmp_path / "_export.json").mkdir()
+    with pytest.raises(WrongFolder, match=r"can't be read \(Is a directory\)"):
+        await run(log, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["day=2026-01-01/somebody.parquet", "other.parquet"])
+async def test_a_folder_with_anothers_parquet_files_is_refused(tmp_path: Path, name: str) -> None:
+    """Readers would take them for rows of ours."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(WrongFolder, match="has Parquet files"):
+        await run(FakeLog(days(3)), tmp_path)
+    (tmp_path / name).unlink()
+    assert (await run(FakeLog(days(3)), tmp_path)).rows == 3
 
 
 async def test_two_exports_never_write_to_one_folder(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from producer.live.bluesky import (
     BlueskyOptions,
     BlueskySource,
     MessageReader,
+    host_url,
     jetstream_session,
 )
 from producer.live.selection import Selection
@@ -293,6 +294,38 @@ async def test_a_time_far_ahead_is_no_place_to_go_on_from(make: Callable[..., Ma
         kafka.begin("bluesky", at - 1_000)
         await consume(make(server.url), kafka, ids(1, 2, 3))
     assert max(server.cursors) < at + 1_000
+
+
+async def test_a_host_whose_clock_is_some_minutes_ahead_hides_nothing_of_the_next_one(
+    make: Callable[..., MakeSources],
+) -> None:
+    at = now_us()
+    fast = [event(number, at + 240_000_000 + number) for number in range(3)]
+
+    async def right(
+        server: JetstreamServer, socket: web.WebSocketResponse, cursor: int | None
+    ) -> None:
+        for number in range(3, 10):
+            await send(socket, event(number, now_us()))
+        await stay(socket)
+
+    async with jetstream(fast, dropping(3)) as one, jetstream([], right) as other:
+        kafka = MemoryKafka()
+        kafka.begin("bluesky", at - 1_000)
+        await consume(make(one.url, other.url), kafka, ids(*range(10)))
+    assert other.cursors[0] <= now_us()
+    watermarks = [int(dict(r.headers)["__emostream.live.watermark"] or 0) for r in kafka.records]
+    assert max(watermarks) <= now_us()
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "https://x", "ws://[::1", "ws://x:99999", "a b", "ws://me:secret@x", "x?key=secret"]
+)
+def test_what_is_no_host_is_refused_before_anything_is_begun(bad: str) -> None:
+    with pytest.raises(ValueError, match="--host") as refused:
+        host_url(bad)
+    assert "secret" not in str(refused.value)
+    assert host_url("x.example") == "wss://x.example/subscribe"
 
 
 async def test_where_nobody_answers_the_start_fails_and_says_what_was_tried(

@@ -117,6 +117,21 @@ async def test_after_a_restart_only_what_is_new_or_changed_is_written() -> None:
     assert len(set(kafka.keys())) == 3
 
 
+async def test_entries_that_share_an_id_are_not_written_again_at_each_poll() -> None:
+    kafka, asked = MemoryKafka(), 0
+    body = rss(1, 2).replace(b">2</guid>", b">1</guid>")
+
+    async def give(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return web.Response(body=body if asked < 4 else rss(3))
+
+    async with serving(("GET", "/feed", give)) as url:
+        await poll(f"{url}/feed", kafka, lambda: numbers(kafka)[-1:] == ["3"])
+    assert numbers(kafka) == ["1", "3"]
+    assert b"entry 2" in (kafka.records[0].value or b"")  # the newest of them
+
+
 async def test_what_kafka_did_not_take_is_fetched_again_although_the_feed_has_not_changed() -> None:
     kafka = MemoryKafka()
     lost = iter([True])
@@ -263,7 +278,10 @@ async def test_a_broken_listing_costs_nothing_but_itself(body: bytes) -> None:
 
 
 def test_addresses_and_redirects_keep_to_the_web() -> None:
-    for bad in ("file:///etc/passwd", "example.org/feed", "https://me:pw@example.org/x", "data:,x"):
+    for bad in (
+        *("file:///etc/passwd", "example.org/feed", "https://me:pw@example.org/x", "data:,x"),
+        *("", "http://", "https://[::1", "https://x.example:99999/f", "https://x y/f"),
+    ):
         with pytest.raises(ValueError, match="an address"):
             feed_url(bad)
     here = "https://example.org/a?key=secret"

@@ -224,9 +224,19 @@ async def test_without_a_token_it_ends_and_says_which_one_is_needed(
 def test_a_token_goes_nowhere_without_tls() -> None:
     with pytest.raises(ValueError, match="https"):
         Server(url="http://example.social", timelines=PUBLIC, token="t")
-    with pytest.raises(ValueError, match="credentials"):
-        instance_url("https://me:secret@example.social")
+    for bad in ("https://me:secret@x.example", "ftp://me:secret@x", "x.example/?token=secret"):
+        with pytest.raises(ValueError, match="credentials") as refused:
+            instance_url(bad)
+        assert "secret" not in str(refused.value)
     assert instance_url("example.social") == "https://example.social"
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "https://[::1", "x.example:99999", "x.example:0", "a b", "x.example/api", "ftp://x"]
+)
+def test_what_is_no_server_is_refused_before_anything_is_begun(bad: str) -> None:
+    with pytest.raises(ValueError, match=r"--instance .*: name a host"):
+        instance_url(bad)
 
 
 async def test_several_hashtags_are_read_at_once_and_a_post_with_both_is_there_once() -> None:
