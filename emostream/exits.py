@@ -15,7 +15,7 @@ _EXPLAINED: dict[str, int] = {
     "runtime.errors.ServiceError": FAILED,
     "runtime.kafka.errors.KafkaFault": FAILED,
     "emollm.errors.Stop": STOPPED,
-    "emollm.errors.ModelError": FAILED,
+    "emollm.errors.ModelError": FAILED,  # `_of_a_server` says what to do
     "infra.kafka.errors.KafkaInfraError": FAILED,
     "infra.tgi.errors.StartError": WRONG_USAGE,
     "producer.errors.ProducerError": FAILED,
@@ -26,6 +26,9 @@ _EXPLAINED: dict[str, int] = {
     "emostream.exits.CommandError": FAILED,
     "aiokafka.errors.KafkaError": FAILED,
 }
+
+
+_MODEL_ERROR = "emollm.errors.ModelError"
 
 
 class CommandError(Exception):
@@ -59,11 +62,22 @@ def explain(error: BaseException) -> tuple[int, str | None]:
         if (status := _EXPLAINED.get(name, _EXPLAINED.get(_public(name)))) is not None:
             status = getattr(error, "status", None) if name.endswith("CommandError") else status
             status = getattr(error, "exit_code", status)
-            return status or FAILED, str(error)
+            words = _of_a_server(error) if name == _MODEL_ERROR else str(error)
+            return status or FAILED, words
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
         extra = _EXTRAS[error.name]
         return FAILED, f"{error.name} is not installed: pip install 'emostream[{extra}]'"
     return FAILED, None
+
+
+def _of_a_server(error: BaseException) -> str:
+    """A model server's error by its address, with what to do about it."""
+    from emollm.errors import ModelError
+    from emollm.pool import advice
+
+    assert isinstance(error, ModelError)
+    words = advice(error)
+    return f"{error.server}: {words}" if error.server and error.server not in words else words
 
 
 _EXTRAS = {

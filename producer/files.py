@@ -9,6 +9,7 @@ import csv
 import gzip
 import sys
 import threading
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import CancelledError as FutureCancelled
 from contextlib import suppress
@@ -90,7 +91,7 @@ class PostFile:
                 for line in lines.feed(chunk):
                     if (row := _parsed(parse, line)) is not None:
                         yield row
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise UnreadableFile(f"{self.path}: {type(error).__name__} while reading") from error
         if not stop.is_set():  # what a stopped pipe leaves is half a line
             for line in lines.end():

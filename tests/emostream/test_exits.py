@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emollm.errors import FailedAlone, ModelError, WrongModel
+from emollm.errors import FailedAlone, ModelError, Unavailable, WrongModel
 from emostream import exits
 from emostream.exits import explain
 from runtime.errors import Halted, Misconfigured
@@ -36,11 +36,19 @@ def test_every_extra_that_is_advised_exists() -> None:
         (Halted("a sentence"), 3),
         (WrongModel("a sentence", server="http://127.0.0.1"), 3),
         (TopicMissing("a sentence"), 1),
-        (FailedAlone("a sentence", server="http://127.0.0.1"), 1),
     ],
 )
 def test_an_error_of_a_class_below_has_its_exit_status(error: Exception, status: int) -> None:
     assert explain(error) == (status, str(error))
+
+
+def test_a_model_servers_error_names_it_and_what_to_do() -> None:
+    gone = Unavailable("connection refused", server="http://127.0.0.1:9", unsent=True)
+    status, words = explain(gone)
+    assert status == 1
+    assert words is not None
+    assert words.startswith("http://127.0.0.1:9: connection refused: check that it runs")
+    assert explain(FailedAlone("a sentence", server="http://127.0.0.1:9"))[0] == 1
 
 
 def test_a_bug_has_no_sentence() -> None:

@@ -225,6 +225,14 @@ async def test_a_gzipped_file_cut_short_is_a_failure_after_what_could_be_read(
     assert "EOFError while reading" in (report.failure or "")
 
 
+async def test_so_is_one_that_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "posts.jsonl.gz"
+    whole = gzip.compress(b"".join(line(number) for number in range(500)))
+    path.write_bytes(whole[:60] + bytes(40) + whole[100:])
+    report = await run(path, FakeProducer())
+    assert "while reading" in (report.failure or "")
+
+
 async def test_a_file_that_is_not_there_is_an_error() -> None:
     with pytest.raises(UnreadableFile, match=r"nowhere\.jsonl: No such file"):
         await run(Path("nowhere.jsonl"), FakeProducer())
