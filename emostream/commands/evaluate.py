@@ -11,6 +11,7 @@ from cyclopts import Parameter, validators
 from emostream.connection import Connection
 from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
 from emostream.logs import quiet_logs
+from emostream.plain import visible
 
 if TYPE_CHECKING:
     from training.evaluation.readings import Predictions, Reading
@@ -104,6 +105,7 @@ def evaluate(
     labels = sources.gold(gold or files[0], part=part, text_column=text_column, scale=scale)
     if gold is not None:
         predicted = sources.predictions(files, text_column=text_column)
+        _require_same_posts(gold, labels, predicted)
     else:
         asked = server is not None or model_id is not None
         predicted = {} if asked else sources.own_predictions(files[0])
@@ -120,6 +122,18 @@ def evaluate(
         )
     _print(scores, as_json=json_)
     return 0
+
+
+def _require_same_posts(gold: Path, labels: "list[Reading]", predicted: "Predictions") -> None:
+    from training.evaluation.readings import strangers
+
+    for readings in predicted.values():
+        if found := strangers(labels, readings):
+            raise CommandError(
+                f"{len(found):,} posts have the same id in both and different texts,"
+                f" {visible(found[0])} among them: {gold} holds labels of other posts",
+                status=WRONG_USAGE,
+            )
 
 
 def _scale(words: str | None) -> tuple[float, float] | None:

@@ -149,6 +149,15 @@ async def test_predictions_of_other_posts_are_reported_not_scored(tmp_path: Path
     assert "nothing could be scored" in done.err
 
 
+async def test_nor_are_those_that_share_their_ids_by_chance(tmp_path: Path) -> None:
+    labels, predicted = tmp_path / "labels.csv", tmp_path / "pred.csv"
+    labels.write_text("id,text,V-reg\n1,What a day,0.7\n2,Oh no,0.1\n3,Well,0.5\n")
+    predicted.write_text("id,text,V-reg\n1,A film,0.2\n2,A book,0.9\n3,Well.,0.4\n")
+    done = await run_command("evaluate", str(predicted), "--gold", str(labels))
+    assert done.status == 2
+    assert "2 posts have the same id in both and different texts, 1 among them" in done.err
+
+
 async def test_bias_is_reported_beside_a_model_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,3 +73,14 @@ def matched(gold: Sequence[Reading], predicted: Sequence[Reading]) -> list[Pair]
             value = mapped(of(UNIT_TASK.name, one), one.task)
         pairs.append((one, value))
     return pairs
+
+
+def strangers(gold: Sequence[Reading], predicted: Sequence[Reading]) -> list[str]:
+    """Name the ids whose texts differ, where so many do that these can't be the same posts.
+
+    Some may differ: events hold handles as hashes, and texts may have been shortened.
+    """
+    texts = {one.id: folded(one.text) for one in predicted if one.id and one.text}
+    both = {one.id: folded(one.text) for one in gold if one.text and one.id in texts}
+    differ = [post for post, text in both.items() if text != texts[post]]
+    return differ if 2 * len(differ) > len(both) else []
