@@ -60,7 +60,9 @@ def test_a_table_without_the_column_or_not_in_utf_8_is_refused(tmp_path: Path) -
         rows(tmp_path / "a.csv", b"text\n\xff\n")
 
 
-@pytest.mark.parametrize("damage", [gzip.compress(b"{}\n")[:-6], DAMAGED])
+@pytest.mark.parametrize(
+    "damage", [gzip.compress(b"{}\n")[:-6], DAMAGED], ids=["cut off", "damaged"]
+)
 def test_a_damaged_archive_is_a_sentence(tmp_path: Path, damage: bytes) -> None:
     with pytest.raises(CommandError, match="can't be unpacked"):
         rows(tmp_path / "a.gz", damage)

@@ -15,7 +15,7 @@ from training.evaluation.sources import gold, holds_events, own_predictions, pre
 
 DAMAGED = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xff"
 """Gzip's head, and a block of a kind that doesn't exist."""
-CUT_OFF = gzip.compress(b'{"text": "a", "V-reg": 0.5}\n')[:-6]
+CUT_OFF = gzip.compress(b'{"text": "a", "V-reg": 0.5}\n', mtime=0)[:-6]
 EVENT = {
     "version": 1,
     "id": "0",

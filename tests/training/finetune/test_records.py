@@ -78,7 +78,9 @@ def test_a_byte_order_mark_makes_no_difference(entries: Any, tmp_path: Path) -> 
     assert read(path) == [RECORD]
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"{}" * 99)[:-9], DAMAGED])
+@pytest.mark.parametrize(
+    "content", [gzip.compress(b"{}" * 99)[:-9], DAMAGED], ids=["cut off", "damaged"]
+)
 def test_a_damaged_file_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "train.json.gz"
     path.write_bytes(content)
