@@ -354,13 +354,17 @@ class TrackDetector:
         if state.unjudged:
             state.unjudged = False
             least = self._settings.threshold(state.rate, state.baseline.noise(usual)) - _PENDING
-            opened.join(state.others.rises(least, share=opened.score))
+            rises = state.others.rises(least, share=opened.score)
+            opened.join(rises)
+            opened.speaks = any(rise.measure == opened.measure for rise in rises)
         opened.scored += sums.scored
         opened.soft += sums.soft
         opened.calm = max(0.0, opened.calm + speaks_for_calm(sums, usual, opened.rise))
         fired = opened.fired_at or 0.0
         watermark = (pane + 1) * PANE_S + self._settings.lateness_s
-        if opened.calm > _CALM and watermark - fired >= self._settings.min_firing_s:
+        by_share = opened.measure == "negative_share"
+        calm = opened.calm > _CALM if by_share else not opened.speaks
+        if calm and watermark - fired >= self._settings.min_firing_s:
             self._close(opened, pane, None)
         elif watermark - fired >= self._settings.lasting_s:
             self._close(opened, pane, "it lasts: from here on this is the usual level")

@@ -42,6 +42,9 @@ class Open(msgspec.Struct):
     """Watermark, Unix seconds."""
     calm: float = 0.0
     """Evidence (nats) that the mood is back to usual."""
+    speaks: bool = True
+    """Whether the measure that it is about still spoke for a rise when it was last judged; of
+    measures other than the share negative, whose calm has evidence of its own."""
     posts: int = 0
     negative: float = 0.0
     scored: float = 0.0

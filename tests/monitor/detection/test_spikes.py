@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from math import pi, sin
+from typing import Any
 
 import msgspec
 import pytest
@@ -96,6 +97,20 @@ def test_a_fall_of_valence_alone_fires_and_a_rise_does_not(calm: bytes) -> None:
     assert alarm.measure == "valence"
     assert alarm.observed < alarm.expected - 0.1
     assert spikes(feed(TrackDetector.restore(calm), panes(2, NOW, HOUR, valence=0.8))) == []
+
+
+@pytest.mark.parametrize("rise", [{"feels": 0.45, "emotion": "anger"}, {"valence": 0.45}])
+@pytest.mark.parametrize("hours", [0.5, 3.0])
+def test_what_another_measure_fired_ends_with_its_rise(
+    calm: bytes, rise: dict[str, Any], hours: float
+) -> None:
+    """The share negative, which didn't rise, says nothing about its end."""
+    over = NOW + int(hours * HOUR)
+    posts = panes(2, NOW, hours * HOUR, **rise) + panes(3, over, 6 * HOUR)
+    found = feed(TrackDetector.restore(calm), posts)
+    assert len(spikes(found)) == 1
+    (end,) = [one for one in found if one.state == "resolved" and one.fired_at]
+    assert over < end.at <= over + HOUR
 
 
 def test_more_negative_posts_join_a_spike_and_more_posts_alone_are_none(calm: bytes) -> None:
