@@ -10,6 +10,7 @@ import struct
 import sys
 import termios
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -92,7 +93,8 @@ class Terminal:
     async def close(self) -> None:
         """Kill what still runs, and close the terminal."""
         if self._process.returncode is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.wait()
         if not self._ended:
             self._end()

@@ -1,6 +1,7 @@
 """Whole topics and commits, read for set arithmetic."""
 
 import asyncio
+import time
 from collections import Counter
 
 import msgspec
@@ -19,10 +20,15 @@ class Contents(msgspec.Struct):
     dead: Counter[bytes]
     uncommitted: int
     """Input records behind the group's commits."""
+    behind: dict[int, Span]
+    """From the group's commit to the end, by partition."""
 
 
-async def settled(bootstrap: str, group: str, names: TopicNames, posts: int) -> Contents:
-    """The topics once so many posts are committed; the test's own timeout bounds it."""
+async def settled(
+    bootstrap: str, group: str, names: TopicNames, posts: int, *, within_s: float = 120
+) -> Contents:
+    """The topics once so many posts are committed; fails, and tells how far it got, where not."""
+    end = time.monotonic() + within_s
     while True:
         found = await contents(
             bootstrap,
@@ -33,6 +39,11 @@ async def settled(bootstrap: str, group: str, names: TopicNames, posts: int) -> 
         )
         if not found.uncommitted and found.posts.total() == posts:
             return found
+        assert time.monotonic() < end, (
+            f"after {within_s:g} s: {found.posts.total()} of {posts} posts,"
+            f" {sum(map(len, found.events.values()))} events, {found.dead.total()} dead letters,"
+            f" {found.uncommitted} posts uncommitted: {found.behind}"
+        )
         await asyncio.sleep(0.2)  # the brokers' state: nothing tells of a commit
 
 
@@ -41,12 +52,12 @@ async def contents(
 ) -> Contents:
     """Read the three topics from their beginnings to their ends as they are now."""
     broker = Broker(bootstrap=bootstrap)
-    found = Contents(posts=Counter(), events={}, dead=Counter(), uncommitted=0)
+    found = Contents(posts=Counter(), events={}, dead=Counter(), uncommitted=0, behind={})
     # Commits before what they follow: so each committed record's outcome is among the found.
     async with kafka_topic_log(posts, broker, group=group) as log:
-        behind = await log.spans()  # from the group's commits on
-        found.uncommitted = sum(span.end - span.start for span in behind.values())
-        spans = {partition: Span(0, span.end) for partition, span in behind.items()}
+        found.behind = await log.spans()  # from the group's commits on
+        found.uncommitted = sum(span.end - span.start for span in found.behind.values())
+        spans = {partition: Span(0, span.end) for partition, span in found.behind.items()}
         async for record in log.read(spans):
             found.posts[record.key or b""] += 1
     async with kafka_topic_log(events, broker) as log:
