@@ -225,14 +225,13 @@ class Pool:
 
     # ---- sending
 
-    def _fill(self) -> None:
+    def _fill(self, now: float) -> None:
         """Wake as many workers as there are prompts and room for."""
         if self._trials:
             self._trials.begin(others_wait=bool(self._queue))
         wanted = len(self._queue) + len(self._second)
         if not wanted:
             return
-        now = self._now()
         for upstream in self._upstreams:
             wanted -= upstream.waking
         while wanted > 0:
@@ -333,7 +332,7 @@ class Pool:
                 upstream.failure_rate.on_answer()
             if upstream.limiter.on_answer(upstream.in_flight + 1, now):
                 self._observer.on_limit(upstream.url, upstream.limiter.limit)
-                self._fill()
+                self._fill(now)
             return answer
         self._on_request(upstream.url, prompt.task, type(answer).__name__, now - sent_at)
         if isinstance(answer, Poison):
@@ -385,10 +384,9 @@ class Pool:
 
     # ---- timers
 
-    def _set_timer(self) -> None:
+    def _set_timer(self, now: float) -> None:
         """Be called when the next delay is over."""
         at = min(self._queue.next_due, self._trials.next_due())
-        now = self._now()
         if self._queue:
             for upstream in self._upstreams:
                 if upstream.paused_until > now:
@@ -402,8 +400,10 @@ class Pool:
     def send(self) -> None:
         """Send what may be sent now, and come back when there is more."""
         if not self._life.ended:
-            self._fill()
-            self._set_timer()
+            # One time for both: a pause that ends in between would have no timer and no prompt.
+            now = self._now()
+            self._fill(now)
+            self._set_timer(now)
 
     # ---- slow requests
 
@@ -412,7 +412,7 @@ class Pool:
         while True:
             await sleep(self._clock, self._second.look_every_s())
             if self._second.look(self._now()):
-                self._fill()
+                self._fill(self._now())
 
     def _won(self, pending: Pending, winner: Worker) -> None:
         """Call off the other request; a server that was overtaken may hang."""
@@ -469,7 +469,7 @@ class Pool:
     def enqueue(self, call: Call, prompts: list[Pending]) -> None:
         """Send these when it is their turn: called by the call."""
         self._queue.add(call, prompts)
-        self._fill()
+        self._fill(self._now())
 
     def forget(self, call: Call) -> None:
         """Drop a closed call, what waits and what is in flight: called by the call."""
