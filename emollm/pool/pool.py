@@ -400,7 +400,7 @@ class Pool:
     def send(self) -> None:
         """Send what may be sent now, and come back when there is more."""
         if not self._life.ended:
-            # One time for both: a pause that ends in between would have no timer and no prompt.
+            # One reading: a pause that ends between two would have neither a request nor a timer.
             now = self._now()
             self._fill(now)
             self._set_timer(now)
@@ -469,7 +469,7 @@ class Pool:
     def enqueue(self, call: Call, prompts: list[Pending]) -> None:
         """Send these when it is their turn: called by the call."""
         self._queue.add(call, prompts)
-        self._fill(self._now())
+        self.send()
 
     def forget(self, call: Call) -> None:
         """Drop a closed call, what waits and what is in flight: called by the call."""

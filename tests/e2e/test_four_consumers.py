@@ -62,7 +62,7 @@ def config(tmp_path: Path, bootstrap: str, server: FullServer) -> Path:
     )
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(170)
 async def test_four_share_the_work_and_one_that_is_killed_is_replaced_without_loss(
     bootstrap: str, config: Path, server: FullServer
 ) -> None:

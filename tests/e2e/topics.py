@@ -25,7 +25,7 @@ class Contents(msgspec.Struct):
 
 
 async def settled(
-    bootstrap: str, group: str, names: TopicNames, posts: int, *, within_s: float = 120
+    bootstrap: str, group: str, names: TopicNames, posts: int, *, within_s: float = 60
 ) -> Contents:
     """The topics once so many posts are committed; fails, and tells how far it got, where not."""
     end = time.monotonic() + within_s
