@@ -1,5 +1,7 @@
 """The consumer's parts, made from the settings."""
 
+from functools import partial
+
 from consumer.analysis.analyzer import Analyzer
 from consumer.analysis.asked_model import AskedModel
 from consumer.analysis.cache import AnswerCache
@@ -10,7 +12,7 @@ from consumer.analysis.event import EventBuilder
 from consumer.analysis.event_ids import EventIds
 from consumer.analysis.identifiers import Identifiers
 from consumer.analysis.kept_pool import KeptPool
-from consumer.analysis.model import make_builder
+from consumer.analysis.model import make_builder, sends_by_length
 from consumer.analysis.plan import Plan
 from consumer.analysis.second_opinion import SecondOpinion
 from consumer.registry import ConsumerRegistry
@@ -86,7 +88,7 @@ def make_model_pool(
             timeout_s=model.timeout_s,
             max_concurrency=model.max_concurrency,
             section=model.section,
-            padded=True,  # costs a sort, and spares padded servers (OPT, T5, BART) their padding
+            by_length=partial(sends_by_length, model),
         ),
         prove=prover(model, tasks),
         observer=observer,

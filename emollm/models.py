@@ -1,11 +1,14 @@
 """The table of models: what each needs and which server can serve it."""
 
+import re
+import sys
 from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
 import msgspec
 
 from emollm.prompts import Wrapper
+from emollm.protocol import ServerInfo
 
 Family = Literal["llama", "opt", "bloom", "t5", "bart"]
 Verdict = Literal["yes", "care", "no"]
@@ -19,10 +22,13 @@ class Serving(msgspec.Struct, frozen=True):
     """Whether a server can serve a model."""
 
     server: str
-    """`TGI 3.3`, `vLLM`, `emostream serve`."""
+    """`TGI 3.3`, `TGI 2.4.0`, `vLLM`, `emostream serve`."""
     works: Verdict
     """`yes`, `care` (see the note) or `no`."""
     note: str = ""
+    pads: bool = False
+    """Whether it pads the prompts of a batch to the longest: those of similar length are then best
+    sent together. Paged attention (TGI's LLaMA, vLLM) pads nothing."""
     launch: str = ""
     """Command that starts it on port 3000, with `{model}` for the model's id; empty for `no`."""
 
@@ -76,22 +82,32 @@ _TGI_LAUNCH: Final = (
     f"{_TGI_IMAGE}:3.3.6 --model-id {{model}} --dtype float16"
     " --max-input-tokens 2000 --max-total-tokens 2048"
 )
+_TGI_LAST_T5: Final = "2.4.0"
+"""The last release that serves T5."""
+_TGI_T5_LAUNCH: Final = (
+    f"{_TGI_IMAGE}:{_TGI_LAST_T5} --model-id {{model}} --dtype bfloat16"
+    " --max-input-tokens 512 --max-total-tokens 560"
+)
 _VLLM: Final = Serving(
     "vLLM",
     "yes",
     "OpenAI dialect",
-    "vllm serve {model} --dtype float16 --max-model-len 2048 --port 3000",
+    launch="vllm serve {model} --dtype float16 --max-model-len 2048 --port 3000",
 )
 _OWN: Final = Serving(
     "emostream serve",
     "yes",
     "transformers and torch, CPU or CUDA",
-    "emostream serve --model-id {model} --port 3000",
+    pads=True,
+    launch="emostream serve --model-id {model} --port 3000",
 )
 _SERVING: Final[Mapping[str, tuple[Serving, ...]]] = {
     "llama": (
         Serving(
-            "TGI 3.3", "yes", "paged attention, prefix cache, continuous batching", _TGI_LAUNCH
+            "TGI 3.3",
+            "yes",
+            "paged attention, prefix cache, continuous batching",
+            launch=_TGI_LAUNCH,
         ),
         _VLLM,
         _OWN,
@@ -100,8 +116,9 @@ _SERVING: Final[Mapping[str, tuple[Serving, ...]]] = {
         Serving(
             "TGI 3.3",
             "care",
-            "padded batches, no prefix cache: one long post makes its whole batch pay",
-            _TGI_LAUNCH,
+            "no paged attention, no prefix cache: one long post makes its whole batch pay",
+            pads=True,
+            launch=_TGI_LAUNCH,
         ),
         _VLLM,
         _OWN,
@@ -112,7 +129,8 @@ _SERVING: Final[Mapping[str, tuple[Serving, ...]]] = {
             "care",
             "fails with 'weight word_embeddings.weight does not exist' until the 'transformer.' "
             "prefix is stripped from the checkpoint's tensor names: `emostream models for-tgi`",
-            _TGI_LAUNCH,
+            pads=True,
+            launch=_TGI_LAUNCH,
         ),
         _VLLM,
         _OWN,
@@ -122,6 +140,13 @@ _SERVING: Final[Mapping[str, tuple[Serving, ...]]] = {
             "TGI 3.3",
             "no",
             "broken since v2.4.1 (TypeError at warm-up, TGI issue 3019); v2.4.0 serves it",
+        ),
+        Serving(
+            f"TGI {_TGI_LAST_T5}",
+            "care",
+            "the last release that serves T5: it gets no more fixes",
+            pads=True,
+            launch=_TGI_T5_LAUNCH,
         ),
         Serving("vLLM", "no", "T5 never came to its engine"),
         _OWN,
@@ -191,7 +216,8 @@ SMALL: Final = ModelCard(
             "emostream serve",
             "yes",
             "the default; on the CPU, without torch",
-            "emostream serve --port 3000",
+            pads=True,
+            launch="emostream serve --port 3000",
         ),
         *(entry for entry in _SERVING["bart"] if entry.works == "no"),
     ),
@@ -270,14 +296,34 @@ MODELS: Final[tuple[ModelCard, ...]] = (
 """The seven EmoLLMs of the KDD '24 paper, and our own small one."""
 
 
-def pairing_remedy(card: ModelCard, dialect: str) -> str | None:
-    """Say what to do about a model that the server speaking `dialect` can't serve.
+def serving_on(card: ModelCard, info: ServerInfo) -> Serving | None:
+    """Find what the table says of a model on the server that tells this of itself.
 
-    None where it can, or where the table doesn't say. `emostream serve` speaks TGI's dialect, too,
-    and serves every model: so this explains a canary that failed, and proves nothing by itself.
+    A server that doesn't tell what it is counts as the usual one of its dialect: TGI, or vLLM.
+    None where the table says nothing.
     """
-    server = {"tgi": "TGI 3.3", "openai": "vLLM"}.get(dialect)
-    entry = next((one for one in card.serving if one.server == server), None)
+    software = info.software or {"tgi": "tgi", "openai": "vllm"}.get(info.dialect)
+    names = {"tgi": ["TGI 3.3"], "vllm": ["vLLM"], "emostream": ["emostream serve"]}
+    wanted = names.get(software or "", [])
+    if software == "tgi" and _release(info.version) <= _release(_TGI_LAST_T5):
+        wanted.insert(0, f"TGI {_TGI_LAST_T5}")
+    found = {entry.server: entry for entry in card.serving}
+    return next((found[name] for name in wanted if name in found), None)
+
+
+def _release(version: str | None) -> tuple[int, ...]:
+    """`3.3.6-dev0` as numbers; an unknown one counts as new."""
+    numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", version or "")
+    return tuple(map(int, numbers.groups())) if numbers else (sys.maxsize,)
+
+
+def pairing_remedy(card: ModelCard, info: ServerInfo) -> str | None:
+    """Say what to do about a model that this server can't serve.
+
+    None where it can, or where the table doesn't say. What a server tells of itself may be wrong:
+    so this explains a canary that failed, and proves nothing by itself.
+    """
+    entry = serving_on(card, info)
     if entry is None or entry.works != "no":
         return None
     model = card.hub_id or card.name

@@ -70,6 +70,8 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     max_input_tokens: int | None = None
     max_total_tokens: int | None = None
     version: str | None = None
+    software: str | None = None
+    """What it is, where it tells: `tgi`, `emostream`, `vllm`, `sglang`, `llamacpp`."""
     family: str | None = None
     """As `emollm.models` names it, where the model itself says so (`emostream serve`)."""
     wrapper: str | None = None

@@ -8,7 +8,6 @@ from aiokafka.errors import KafkaError
 
 from consumer.analysis.canary import prover
 from consumer.analysis.plan import make_plan
-from consumer.analysis.second_opinion import ADVICE
 from consumer.app import kafka_options, server_options
 from consumer.assembly import second_server_options, second_tasks
 from consumer.delivery.checks import check_topics
@@ -24,7 +23,7 @@ from emostream.custom_questions import ask_custom_tasks
 from emostream.findings import Finding, bad, ok, skipped
 from emostream.recent_records import describe, healthy, recent_records, sample
 from emostream.registry_findings import look_at_registry, schemas_for
-from emostream.two_models import POSTS, agreement
+from emostream.two_models import POSTS, agreement, judged
 from runtime.errors import Misconfigured
 from runtime.kafka.access import refusal
 from runtime.kafka.connection import Broker
@@ -222,16 +221,7 @@ async def _agreement(settings: Settings) -> Finding:
             )
     except (TimeoutError, OSError, ValueError):
         return skipped("agreement", "the models did not answer about recent posts in time")
-    if found.correlation is None:
-        return skipped(
-            "agreement", f"{found.posts} recent posts were read by both: too few to compare"
-        )
-    words = (
-        f"the models' valences of {found.posts} recent posts correlate by {found.correlation:.2f}"
-    )
-    if found.foreign:
-        return bad("agreement", f"{words}, tweets by .80 to .90: {ADVICE}")
-    return ok("agreement", f"{words}: the second model knows this kind of text")
+    return judged(found)
 
 
 async def _server(

@@ -58,7 +58,8 @@ def models_page() -> str:
     """The table of models, with what to mind about each on each server."""
     rows = [
         f"| {model.hub_id or model.name} | {model.size} | {model.wrapper.name.lower()}"
-        f" | {serving.server} | {_MARKS[serving.works]} | {serving.note} |"
+        f" | {serving.server} | {_MARKS[serving.works]} | {'yes' if serving.pads else ''}"
+        f" | {serving.note} |"
         for model in MODELS
         for serving in model.serving
     ]
@@ -75,8 +76,11 @@ def models_page() -> str:
             "At start a canary asks each server known texts, so that a server that loads a model",
             "wrongly is found before a post is read by it.",
             "",
-            "| model | size | prompts | server | works | mind |",
-            "|---|---|---|---|---|---|",
+            "Where `pads` is yes, the server pads the prompts of a batch to the longest, so those",
+            "of similar length are sent together, unless `model.length_buckets` says otherwise.",
+            "",
+            "| model | size | prompts | server | works | pads | mind |",
+            "|---|---|---|---|---|---|---|",
             *rows,
             "",
             "## What each is, and what it takes",

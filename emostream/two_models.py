@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from consumer.analysis.agreement import FOREIGN_BELOW, correlation
 from consumer.analysis.model import make_builder
+from consumer.analysis.second_opinion import ADVICE
 from consumer.settings import ModelServers
 from emollm.clients import ServerOptions, detect
 from emollm.errors import ModelError
 from emollm.readers import Unreadable
 from emollm.tasks import V_REG
+from emostream.findings import Finding, bad, ok, skipped
 
 POSTS = 100
 """Recent posts that both are asked about, at most: 100 know a correlation of .80 within .04."""
@@ -31,6 +33,27 @@ class Agreement(NamedTuple):
     def foreign(self) -> bool:
         """Whether the second doesn't know this kind of text."""
         return self.correlation is not None and self.correlation < FOREIGN_BELOW
+
+
+def judged(found: Agreement) -> Finding:
+    """What `doctor` says of it."""
+    if found.posts < LEAST_POSTS:
+        return skipped(
+            "agreement",
+            f"{found.posts} recent posts were read by both, {LEAST_POSTS} are needed to compare",
+        )
+    if found.correlation is None:
+        return bad(
+            "agreement",
+            f"of {found.posts} recent posts, a model gives all the same valence: ask both with"
+            " `emostream ask`, and see which one is broken",
+        )
+    words = (
+        f"the models' valences of {found.posts} recent posts correlate by {found.correlation:.2f}"
+    )
+    if found.foreign:
+        return bad("agreement", f"{words}, those of tweets by .80 to .90: {ADVICE}")
+    return ok("agreement", f"{words}: the second model knows this kind of text")
 
 
 async def agreement(

@@ -63,7 +63,7 @@ def prover(
         if not wrong:
             return None
         model = options.name or info.model_id
-        pairing = pairing_remedy(describe(options, info), info.dialect)
+        pairing = pairing_remedy(describe(options, info), info)
         todo = pairing or _todo(refused if len(refused) == len(canaries) else [], options.section)
         return WrongModel(
             f"{model} at {client.url} does not answer as an EmoLLM would ({len(wrong)} of"

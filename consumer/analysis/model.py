@@ -3,7 +3,7 @@
 from pathlib import PurePath
 
 from consumer.settings import ModelServers
-from emollm.models import FAMILIES, ModelCard, UnknownModel, describe_model, find_model
+from emollm.models import FAMILIES, ModelCard, UnknownModel, describe_model, find_model, serving_on
 from emollm.prompts import PromptBuilder
 from emollm.protocol import ServerInfo
 from emollm.tasks import Task
@@ -36,6 +36,17 @@ def describe(options: ModelServers, info: ServerInfo) -> ModelCard:
             return describe_model(short, family=info.family, wrapper=info.wrapper)
         except ValueError as error:
             raise UnknownModel(f"what the server says of {name!r}: {error}") from error
+
+
+def sends_by_length(options: ModelServers, info: ServerInfo) -> bool:
+    """Whether prompts of similar length are sent together: configured, else as the table says."""
+    if options.length_buckets != "auto":
+        return options.length_buckets == "on"
+    try:
+        entry = serving_on(describe(options, info), info)
+    except UnknownModel:
+        return False
+    return entry is not None and entry.pads
 
 
 def max_input_tokens(

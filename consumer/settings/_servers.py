@@ -46,6 +46,9 @@ class ModelServers(Section):
     """Seconds one prompt may take, queueing on the server included."""
     max_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 128
     """Prompts in flight to one server at most; the limit adapts below it and below `/info`'s."""
+    length_buckets: Literal["auto", "on", "off"] = "auto"
+    """Send prompts of similar length together: a server that pads a batch then pads less. auto
+    does so where the table of models says that the server pads (docs/models.md)."""
     grammar: bool = False
     """Send each task's answer grammar to the server. TGI compiles each once, which blocks it."""
 

@@ -6,6 +6,7 @@ import msgspec
 
 from emollm.clients.answers import error_of, garbage, no_answer
 from emollm.clients.bodies import Bodies
+from emollm.clients.tgi import software
 from emollm.clients.transport import Transport, TransportError
 from emollm.errors import ModelError, Refused, Unavailable
 from emollm.protocol import GenerateParams, Generation, ServerInfo
@@ -52,6 +53,8 @@ class _Info(msgspec.Struct):
     max_input_length: int | None = None  # its name before 2.0
     max_total_tokens: int | None = None
     max_concurrent_requests: int | None = None
+    router: str | None = None
+    docker_label: str | None = None
 
 
 class _Models(msgspec.Struct):
@@ -162,7 +165,12 @@ class CompletionsClient:
             max_concurrent_requests=limits.max_concurrent_requests,
             max_input_tokens=limits.max_input_tokens or limits.max_input_length,
             max_total_tokens=card.context or limits.max_total_tokens,
+            software=self._software(limits),
         )
+
+    def _software(self, limits: _Info) -> str | None:
+        told = None if self._dialect == "openai" else self._dialect
+        return software(limits.router, limits.docker_label) or told
 
     async def _limits(self, timeout_s: float) -> _Info:
         """Ask for TGI's `/info`; nothing is known where there is none."""

@@ -36,6 +36,8 @@ class _Info(msgspec.Struct):
     max_input_length: int | None = None  # its name before 2.0
     max_total_tokens: int | None = None
     version: str | None = None
+    router: str | None = None
+    docker_label: str | None = None
     emostream: _Asked | None = None
 
 
@@ -117,6 +119,7 @@ class TgiClient:
             max_input_tokens=info.max_input_tokens or info.max_input_length,
             max_total_tokens=info.max_total_tokens,
             version=info.version,
+            software=software(info.router, info.docker_label),
             family=info.emostream.family if info.emostream else None,
             wrapper=info.emostream.wrapper if info.emostream else None,
         )
@@ -141,6 +144,13 @@ class TgiClient:
         if self._grammar and params.grammar is not None:
             parameters["grammar"] = {"type": "regex", "value": params.grammar}
         return (b'{"inputs":', b',"parameters":' + _encode(parameters) + b"}")
+
+
+def software(router: str | None, docker_label: str | None) -> str | None:
+    """Tell TGI from `emostream serve`, which keeps its contract, by their `/info`."""
+    if router is None:
+        return None
+    return "emostream" if docker_label == "emostream" else "tgi"
 
 
 def _read(response: Response, server: str) -> Generation | ModelError:

@@ -1,6 +1,14 @@
 """How a pool asks its servers."""
 
+from collections.abc import Callable
+
 import msgspec
+
+from emollm.protocol import ServerInfo
+
+
+def _never(_info: ServerInfo) -> bool:
+    return False
 
 
 class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,5 +23,6 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     section: str = "model"
     """The part of the configuration that names the servers: what is written about one in trouble
     names the key to change in it."""
-    padded: bool = False
-    """Send prompts of similar length together: for servers that pad batches (OPT, T5, BART)."""
+    by_length: Callable[[ServerInfo], bool] = _never
+    """Whether prompts of similar length are sent together, by what the servers say of themselves:
+    for those that pad a batch to its longest prompt. Asked once for each call."""

@@ -169,8 +169,9 @@ class Pool:
         """
         if self._life.ended:
             raise self._life.why()
-        padded, affinity = self._options.padded, self._affinity
-        call = Call(self, on_answer, on_error, turn=turn, padded=padded, affinity=affinity)
+        info, affinity = self._health.info, self._affinity
+        by_length = info is not None and self._options.by_length(info)
+        call = Call(self, on_answer, on_error, turn=turn, by_length=by_length, affinity=affinity)
         self._calls.add(call)
         return call
 

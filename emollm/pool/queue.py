@@ -59,7 +59,7 @@ class Call:
     """Prompts of one turn, answered one by one. An `emollm.protocol.PromptCall`."""
 
     __slots__ = (
-        "_on_answer", "_on_error", "_padded", "_sender", "_sent", "closed", "left", "queue",
+        "_by_length", "_on_answer", "_on_error", "_sender", "_sent", "closed", "left", "queue",
         "queued", "turn",
     )  # fmt: skip
 
@@ -70,13 +70,13 @@ class Call:
         on_error: OnError,
         *,
         turn: int = 0,
-        padded: bool = False,
+        by_length: bool = False,
         affinity: Affinity | None = None,
     ) -> None:
         self._sender = sender
         self._on_answer = on_answer
         self._on_error = on_error
-        self._padded = padded
+        self._by_length = by_length
         self._sent = 0
         self.turn = turn
         """Lower ones go first."""
@@ -89,14 +89,14 @@ class Call:
         """Whether it is in line."""
 
     def send(self, prompts: Sequence[Prompt]) -> None:
-        """Ask these, too. Those of one task go together, and by length for padded models."""
+        """Ask these, too. Those of one task go together; by length, where servers pad."""
         if self.closed:
             return
         pending = [Pending(self, index, one) for index, one in enumerate(prompts, self._sent)]
         self._sent += len(pending)
         self.left += len(pending)
         if len(pending) > 1:
-            pending.sort(key=_task_and_length if self._padded else _task)
+            pending.sort(key=_task_and_length if self._by_length else _task)
         self._sender.enqueue(self, pending)
 
     def take(self, server: str) -> Pending:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import cached_property, partial
 
 from consumer.analysis.canary import prover
-from consumer.analysis.model import describe, make_builder
+from consumer.analysis.model import describe, make_builder, sends_by_length
 from consumer.assembly import server_options
 from consumer.settings import Settings
 from emollm.instructions import KNOWN_TASKS
@@ -99,7 +99,11 @@ async def _opened(
     model = settings.model
     pool = await open_pool(
         server_options(settings),
-        PoolOptions(timeout_s=model.timeout_s, max_concurrency=model.max_concurrency, padded=True),
+        PoolOptions(
+            timeout_s=model.timeout_s,
+            max_concurrency=model.max_concurrency,
+            by_length=partial(sends_by_length, model),
+        ),
         prove=prover(model, tuple(tasks)) if canary else None,
         wait_s=model.wait_s or _WAIT_S,
     )

@@ -55,7 +55,8 @@ def models(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
         console.print(Padding(Text(facts), (0, 0, 0, 2)))
         for serving in model.serving:
             word, colour = marks[serving.works]
-            line = Text.assemble((f"{word:<11}", colour), f"{serving.server}: {serving.note}")
+            pads = "; prompts are sent by length, since it pads batches" if serving.pads else ""
+            line = Text.assemble((f"{word:<11}", colour), f"{serving.server}: {serving.note}{pads}")
             console.print(Padding(line, (0, 0, 0, 2)))
             if serving.launch:
                 command = Text(serving.command(model.hub_id or model.name), style="dim")

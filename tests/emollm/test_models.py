@@ -3,7 +3,8 @@
 import pytest
 
 from emollm import MODELS, TASKS, PromptBuilder, UnknownModel, Wrapper, describe_model, find_model
-from emollm.models import pairing_remedy
+from emollm.models import pairing_remedy, serving_on
+from emollm.protocol import ServerInfo
 
 
 @pytest.mark.parametrize(
@@ -97,19 +98,58 @@ def test_the_table_says_what_each_model_takes_and_how_it_is_launched() -> None:
     assert llama.cache_mb_per_token == pytest.approx(2 * 32 * 4096 * 2 / 1e6, rel=0.02)
 
 
+def info(dialect: str, software: str | None = None, version: str | None = None) -> ServerInfo:
+    return ServerInfo(dialect=dialect, model_id="m", software=software, version=version)
+
+
 @pytest.mark.parametrize(
-    ("model", "dialect", "remedy"),
+    ("model", "server", "remedy"),
     [
-        ("Emobart-large", "tgi", "emostream serve --model-id lzw1008/Emobart-large"),
-        ("Emot5-large", "openai", "emostream serve --model-id lzw1008/Emot5-large"),
-        ("Emollama-7b", "tgi", None),
-        ("emostream-small", "other", None),
+        ("Emobart-large", info("tgi"), "emostream serve --model-id lzw1008/Emobart-large"),
+        ("Emobart-large", info("tgi", "emostream"), None),
+        ("Emot5-large", info("openai"), "emostream serve --model-id lzw1008/Emot5-large"),
+        ("Emot5-large", info("tgi", "tgi", "3.3.6-dev0"), "emostream serve --model-id lzw1008/"),
+        ("Emot5-large", info("tgi", "tgi", "2.4.0"), None),
+        ("Emobart-large", info("tgi", "tgi", "2.4.0"), "emostream serve --model-id lzw1008/"),
+        ("Emot5-large", info("openai", "llamacpp"), None),
+        ("Emollama-7b", info("tgi"), None),
+        ("emostream-small", info("other"), None),
     ],
 )
 def test_a_pairing_that_answers_rubbish_comes_with_what_to_run_instead(
-    model: str, dialect: str, remedy: str | None
+    model: str, server: ServerInfo, remedy: str | None
 ) -> None:
-    found = pairing_remedy(find_model(model), dialect)
+    found = pairing_remedy(find_model(model), server)
     assert (found is None) == (remedy is None)
     if found is not None and remedy is not None:
         assert remedy in found
+
+
+@pytest.mark.parametrize(
+    ("model", "server", "pads"),
+    [
+        ("Emollama-chat-7b", info("tgi", "tgi"), False),  # paged attention
+        ("Emollama-chat-7b", info("openai", "vllm"), False),
+        ("Emollama-chat-7b", info("tgi", "emostream"), True),  # static batches
+        ("Emoopt-13b", info("tgi", "tgi"), True),
+        ("Emoopt-13b", info("openai", "vllm"), False),
+        ("Emobloom-7b", info("tgi", "tgi"), True),
+        ("Emot5-large", info("tgi", "tgi", "2.4.0"), True),
+        ("emostream-small", info("tgi", "emostream"), True),
+    ],
+)
+def test_the_table_says_which_server_pads_a_models_batches(
+    model: str, server: ServerInfo, *, pads: bool
+) -> None:
+    entry = serving_on(find_model(model), server)
+    assert entry is not None
+    assert entry.pads is pads
+
+
+def test_the_tgi_that_still_serves_t5_is_launched_in_bfloat16() -> None:
+    """T5's activations overflow in float16; TGI wants more tokens in all than of the prompt."""
+    card = find_model("Emot5-large")
+    (entry,) = [one for one in card.serving if one.server == "TGI 2.4.0"]
+    command = entry.command(card.hub_id or "")
+    assert "text-generation-inference:2.4.0 --model-id lzw1008/Emot5-large" in command
+    assert "--dtype bfloat16 --max-input-tokens 512 --max-total-tokens 560" in command

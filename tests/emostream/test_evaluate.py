@@ -92,6 +92,19 @@ async def test_a_server_is_asked_what_people_were_asked(tmp_path: Path) -> None:
     assert sorted(prompt for prompt in tgi.prompts if "Task:" in prompt) == sorted(texts)
 
 
+async def test_servers_that_pad_are_asked_by_length(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    texts = ["ccc " * 9, "a", "bb " * 5]
+    file.write_text("text,V-reg\n" + "".join(f"{text},0.5\n" for text in texts), encoding="utf-8")
+    async with FakeTgi(info={"model_id": "lzw1008/Emoopt-13b"}) as tgi:
+        words = ("evaluate", str(file), "--server", tgi.url)
+        done = await run_command(*words, EMOSTREAM_MODEL__MAX_CONCURRENCY="1")
+    assert done.status == 0, done.err
+    asked = [prompt for prompt in tgi.prompts if "Task:" in prompt]
+    assert asked == sorted(asked, key=len)
+    assert len(asked) == 3
+
+
 async def test_lines_are_asked_as_they_are_and_unreadable_answers_counted(tmp_path: Path) -> None:
     file = lines(tmp_path / "a.jsonl", {})
     async with FakeTgi(lambda prompt: "none" if "Bad." in prompt else "0.5") as tgi:

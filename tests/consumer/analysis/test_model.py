@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from consumer.analysis.model import describe, make_builder, max_input_tokens
+from consumer.analysis.model import describe, make_builder, max_input_tokens, sends_by_length
 from consumer.settings import Model
 from emollm.models import UnknownModel
 from emollm.prompts import Wrapper
@@ -92,3 +92,23 @@ def test_grammars_go_along_only_when_switched_on() -> None:
         builder = make_builder(Model(grammar=switch), info(), (E_C,))
         prompt = builder.build(E_C, builder.prepare("Text."))
         assert (prompt.params.grammar is not None) is switch
+
+
+@pytest.mark.parametrize(
+    ("options", "server", "by_length"),
+    [
+        (Model(), info("Emollama-7b", software="tgi"), False),
+        (Model(), info("Emoopt-13b", software="tgi"), True),
+        (Model(), info("Emollama-7b", software="emostream"), True),
+        (Model(family="opt", wrapper="bare"), info("ours", software="tgi"), True),
+        (Model(wrapper="bare"), info("ours", software="tgi"), False),
+        (Model(wrapper="bare"), info("ours", software="emostream"), True),
+        (Model(), info("ours", software="emostream"), False),  # nobody knows it
+        (Model(length_buckets="on"), info("Emollama-7b", software="tgi"), True),
+        (Model(length_buckets="off"), info("Emoopt-13b", software="tgi"), False),
+    ],
+)
+def test_prompts_are_sent_by_length_where_the_server_pads_or_the_configuration_says_so(
+    options: Model, server: ServerInfo, *, by_length: bool
+) -> None:
+    assert sends_by_length(options, server) is by_length

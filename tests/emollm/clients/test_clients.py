@@ -255,7 +255,10 @@ async def test_a_grammar_goes_where_each_server_looks_for_it(
     transport = FakeTransport(models, Response(200, J, ANSWERS["openai"]))
     client = CompletionsClient(transport, dialect=configured, grammar=True)
     info = await client.info(timeout_s=1.0)
-    assert info == ServerInfo(dialect="openai", model_id="emo", max_total_tokens=2048)
+    told = next((one for one in (configured, owner) if one in {"vllm", "sglang", "llamacpp"}), None)
+    assert info == ServerInfo(
+        dialect="openai", model_id="emo", max_total_tokens=2048, software=told
+    )
     await client.generate(POST, GRAMMAR, timeout_s=1.0)
     sent = transport.sent[0]
     assert sent["model"] == "emo"
@@ -315,10 +318,12 @@ async def test_the_servers_message_is_kept_but_not_all_of_it() -> None:
     ("body", "expected"),
     [
         (INFO, ServerInfo(dialect="tgi", model_id="model", max_concurrent_requests=128,
-         max_input_tokens=1024, max_total_tokens=2048, version="3.3.6-dev0")),
+         max_input_tokens=1024, max_total_tokens=2048, version="3.3.6-dev0", software="tgi")),
         (b'{"model_id":"m","model_sha":"abc","max_input_length":512,"max_total_tokens":1024}',
          ServerInfo(dialect="tgi", model_id="m", model_revision="abc", max_input_tokens=512,
          max_total_tokens=1024)),
+        (b'{"model_id":"m","router":"text-generation-router","docker_label":"emostream"}',
+         ServerInfo(dialect="tgi", model_id="m", software="emostream")),
         (b'{"model_id":"m","new_field":{"a":[1]}}', ServerInfo(dialect="tgi", model_id="m")),
     ],
 )  # fmt: skip

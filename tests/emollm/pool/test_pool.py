@@ -55,9 +55,9 @@ async def test_answers_come_in_the_order_of_the_prompts() -> None:
 
 
 @simulated
-async def test_prompts_of_one_task_go_out_together_and_by_length_where_padded() -> None:
+async def test_prompts_of_one_task_go_out_together_and_by_length_where_servers_pad() -> None:
     server = FakeServer(info=ServerInfo(dialect="tgi", model_id="m", max_concurrent_requests=1))
-    async with Started(server, options=PoolOptions(padded=True)) as pool:
+    async with Started(server, options=PoolOptions(by_length=lambda _: True)) as pool:
         mixed = [
             Prompt(text=text, params=PARAMS, task=task)
             for text, task in (("ccc", "b"), ("c", "a"), ("cc", "b"), ("cccc", "a"), ("c", "b"))
@@ -414,10 +414,10 @@ BAD_LUCK = st.sampled_from(
     ),
     servers=st.integers(1, 3),
     concurrency=st.integers(1, 40),
-    padded=st.booleans(),
+    by_length=st.booleans(),
 )
 def test_whatever_fails_or_is_cancelled_every_other_prompt_is_answered_in_its_place(
-    waves: list[tuple[list[str], float | None]], servers: int, concurrency: int, *, padded: bool
+    waves: list[tuple[list[str], float | None]], servers: int, concurrency: int, *, by_length: bool
 ) -> None:
     left: dict[str, list[str]] = defaultdict(list)
 
@@ -437,7 +437,7 @@ def test_whatever_fails_or_is_cancelled_every_other_prompt_is_answered_in_its_pl
     async def scenario() -> None:
         info = ServerInfo(dialect="tgi", model_id="m", max_concurrent_requests=concurrency)
         fakes = [FakeServer(reply, url=f"http://{n}", info=info) for n in range(servers)]
-        options = PoolOptions(padded=padded, timeout_s=2.0)
+        options = PoolOptions(by_length=lambda _: by_length, timeout_s=2.0)
         async with Started(*fakes, options=options) as pool:
             asked = []
             for number, (wave, patience_s) in enumerate(waves):
