@@ -126,19 +126,25 @@ class Watch:
             self._counted += 1
             return fate
         if fate is Fate.LATE:
-            if offset <= self._read_until.get(partition, -1):
-                fate = Fate.SEEN
-            else:
-                # After a restart the watermark may not have moved yet: what was closed counts.
-                passed = max(self.watermark.value, self._panes.closed_until or float("-inf"))
-                next_window = int(passed // WINDOW_S) * WINDOW_S
-                late = self._late.setdefault(next_window, {})
-                for track in entry.tracks:
-                    late[track] = late.get(track, 0) + 1
-                    if track in self._recalls:
-                        self._recalls[track].late.append(time)
+            fate = self._late_fate(entry)
         self._other_fates[fate] += 1
         return fate
+
+    def _late_fate(self, entry: Entry) -> Fate:
+        """Say what an event is whose pane had closed, and count it by track where it is late."""
+        if entry.offset <= self._read_until.get(entry.partition, -1):
+            return Fate.SEEN
+        if self._panes.came_before(entry):
+            return Fate.DUPLICATE
+        # After a restart the watermark may not have moved yet: what was closed counts.
+        passed = max(self.watermark.value, self._panes.closed_until or float("-inf"))
+        next_window = int(passed // WINDOW_S) * WINDOW_S
+        late = self._late.setdefault(next_window, {})
+        for track in entry.tracks:
+            late[track] = late.get(track, 0) + 1
+            if track in self._recalls:
+                self._recalls[track].late.append(entry.time)
+        return Fate.LATE
 
     def advance(self, *, at_least: float = float("-inf")) -> Closed:
         """Close what the watermark has passed. `at_least`: see `Watermark.advance`."""

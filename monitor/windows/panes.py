@@ -9,6 +9,7 @@ import msgspec
 from monitor.events import Reading
 from monitor.tracks.names import LONGEST_TAG, MAX_TAGS
 from monitor.windows.caps import Caps, text_hash
+from monitor.windows.known import KnownPosts
 from monitor.windows.valence import NEGATIVE_BELOW, SOFT
 from schemas.window import PaneSums
 
@@ -32,7 +33,7 @@ class Fate(StrEnum):
     DUPLICATE = "duplicate"
     """Redelivered, or read again by another model."""
     LATE = "late"
-    """Its pane had closed."""
+    """Its pane had closed, and it isn't known to be a duplicate."""
     FUTURE = "future"
     """Its time lies too far ahead of its arrival."""
     SEEN = "seen"
@@ -102,6 +103,7 @@ class Panes:
         self._texts = texts
         self._open: dict[int, Pane] = {}
         self._caps = Caps()
+        self._known = KnownPosts()
         self._next: int | None = None
         """Index of the pane that closes next; earlier ones are closed."""
 
@@ -148,6 +150,14 @@ class Panes:
             pane.posts[key] = entry
         return Fate.DUPLICATE
 
+    def came_before(self, entry: Entry) -> bool:
+        """Say of a late post whether it came before, as far as that is remembered; remember it."""
+        key = entry.event.source, entry.event.post_id
+        if key in self._known:
+            return True
+        self._known.add((key,))
+        return False
+
     def close(self, until: float) -> Iterator[ClosedPane]:
         """Close the panes that end at or before `until` (Unix seconds), oldest first.
 
@@ -162,7 +172,8 @@ class Panes:
         self._next = end
 
     def remember(self, entries: list[Entry]) -> None:
-        """Let the caps know posts of closed panes, oldest first, after a restart."""
+        """Know posts of closed panes again, oldest first, after a restart: for caps and copies."""
+        self._known.add((entry.event.source, entry.event.post_id) for entry in entries)
         for entry in entries:
             self._caps.advance(entry.time)
             for track in entry.tracks:
@@ -178,6 +189,7 @@ class Panes:
 
     def _sum(self, pane: Pane) -> ClosedPane:
         start = pane.index * PANE_S
+        self._known.add(pane.posts)
         self._caps.advance(start)
         posts: dict[str, list[Entry]] = {}
         for entry in sorted(pane.posts.values(), key=_TIME_AND_ID):

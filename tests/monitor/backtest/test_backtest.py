@@ -181,11 +181,12 @@ def test_lines_left_out_and_late_events_are_told(
 ) -> None:
     first, *others = events_file.read_bytes().splitlines(keepends=True)
     file = tmp_path / "events.jsonl"
-    file.write_bytes(b"".join([first, *others, first, others[-1], b'{"id": "cut']))
+    unheard = msgspec.json.encode({**msgspec.json.decode(first), "post_id": "unheard"}) + b"\n"
+    file.write_bytes(b"".join([first, *others, unheard, first, others[-1], b'{"id": "cut']))
     make_app(overview=False)(["monitor", "backtest", str(file)])
     printed = capsys.readouterr()
-    assert "counted nowhere: 1 twice, 1 late" in printed.out
-    assert f"1 left out: line {len(others) + 4} is no affect event" in printed.err
+    assert "counted nowhere: 2 twice, 1 late" in printed.out
+    assert f"1 left out: line {len(others) + 5} is no affect event" in printed.err
 
 
 @pytest.mark.parametrize(("valence", "shown"), [(None, "no posts with a valence"), (0.5, "trains")])

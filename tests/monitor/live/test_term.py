@@ -11,7 +11,7 @@ from monitor.live import places
 from monitor.settings import Settings
 from monitor.telemetry import metrics as m
 from monitor.tracks import matcher
-from monitor.windows import caps, distinct, reposts
+from monitor.windows import caps, distinct, known, reposts
 from schemas import AffectEvent
 from tests.monitor.live.made import T0, event
 from tests.monitor.live.rig import TermRig
@@ -176,6 +176,7 @@ async def test_memory_is_bounded_whatever_the_number_of_tags_authors_and_texts(
     """The bounds made small, so that all of them are reached; then nothing grows any more."""
     for module, bound, small in (
         (reposts, "_LIMIT", 500),
+        (known, "_LIMIT", 500),
         (caps, "_KEYS", 500),
         (recall, "_ALL_POSTS", 500),
         (recall, "_ALL_USUAL_TEXTS", 200),

@@ -14,6 +14,7 @@ from monitor.live.restoring import make_watch
 from monitor.settings import Settings
 from monitor.windows.caps import Caps
 from monitor.windows.distinct import KEPT, Distinct, hash64
+from monitor.windows.known import KnownPosts
 from monitor.windows.panes import Entry, Panes
 from monitor.windows.text import repost_key
 from monitor.windows.valence import BINS, quantile, soft_negative
@@ -136,6 +137,37 @@ def test_a_redelivered_event_and_another_models_reading_count_once() -> None:
     (window,) = core.advance().windows
     assert window.posts == 1
     assert window.models == {"small": 1.0}
+
+
+def test_what_is_redelivered_after_its_window_closed_is_a_duplicate_and_not_late() -> None:
+    core = watch()
+    core.feed(reading(1), 0, 0)
+    core.feed(reading(2, at=200), 0, 1)
+    core.advance()
+    assert core.feed(reading(1), 0, 2) is Fate.DUPLICATE
+    assert core.feed(reading(1, model="large"), 0, 3) is Fate.DUPLICATE
+    assert core.feed(reading(3), 0, 4) is Fate.LATE
+    assert core.feed(reading(3), 0, 5) is Fate.DUPLICATE  # what came late counts once, too
+    core.feed(reading(4, at=400), 0, 6)
+    assert sum(window.late for window in core.advance().windows) == 1
+    assert (core.fates[Fate.DUPLICATE], core.fates[Fate.LATE]) == (3, 1)
+
+
+def test_what_is_redelivered_after_a_restart_is_a_duplicate_where_it_was_remembered() -> None:
+    core = watch()
+    core.restore([], [], closed_until=T0 + 180, read_until={0: 1})
+    core.remember([(reading(1), 0, 0)])
+    assert core.feed(reading(1), 0, 0) is Fate.SEEN
+    assert core.feed(reading(1), 0, 2) is Fate.DUPLICATE
+    assert core.feed(reading(2), 0, 3) is Fate.LATE
+
+
+def test_the_last_200_000_posts_are_known_and_no_more_than_twice_as_many() -> None:
+    known = KnownPosts()
+    for start in range(0, 1_000_000, 1_000):
+        known.add((None, str(number)) for number in range(start, start + 1_000))
+    assert all((None, str(number)) in known for number in range(800_000, 1_000_000))
+    assert sum((None, str(number)) in known for number in range(1_000_000)) <= 400_000
 
 
 def test_what_comes_late_is_counted_in_the_next_window() -> None:
