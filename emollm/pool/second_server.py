@@ -13,8 +13,8 @@ SLOW_TIMES = 3
 EXTRA_SHARE = 0.05
 """Of all requests may be such second ones: on servers that are slow from load they do harm."""
 EXTRA_SAVED = 20.0
-"""Second requests that quiet times save up: enough to show that a server hangs (its breaker opens
-after five that others overtook), and no burst."""
+"""Second requests that quiet times save up, from none at the start: enough to show that a server
+hangs (its breaker opens after five that others overtook), and never more than the share of all."""
 _LOOKS = 5
 """Looks for slow requests in the time after which one is slow."""
 _LEAST_S = 0.25
@@ -28,7 +28,7 @@ class SecondServers:
         self._upstreams = upstreams
         self._timeout_s = timeout_s
         self._waiting: deque[Pending] = deque()
-        self._budget = EXTRA_SAVED
+        self._budget = 0.0
         self._counted = 0
 
     def __len__(self) -> int:

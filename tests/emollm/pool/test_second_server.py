@@ -98,11 +98,12 @@ async def test_servers_that_are_all_slow_get_at_most_a_twentieth_more() -> None:
         for number in range(10):
             await pool.ask(prompts(*(f"{number} {n}" for n in range(200))))
         before = len(first.asked) + len(second.asked)
+        assert before == 2_000, "not one extra while none is slow"
         first.latency_s = second.latency_s = 6.0
         texts = [f"slow {n}" for n in range(1_000)]
         assert texts_of(await pool.ask(prompts(*texts))) == expected(*texts)
         extra = len(first.asked) + len(second.asked) - before - 1_000
-        assert extra <= 20 + 0.05 * 1_000
+        assert 0 < extra <= 0.05 * (before + 1_000 + extra)
         asked = first.asked[:] + second.asked
         assert max(asked.count(text) for text in texts) <= 2, "one extra request for a prompt"
 
@@ -112,6 +113,7 @@ async def test_the_slower_answer_is_called_off_and_the_faster_one_counts_once() 
     first, second = two_servers()
     async with Started(first, second) as pool:
         slow = {"x"}
+        await pool.ask(prompts(*map(str, range(20))))  # one in twenty may be an extra one
 
         async def late(prompt: str) -> Generation | ModelError:
             await asyncio.sleep(20.0 if prompt in slow else 0.1)
