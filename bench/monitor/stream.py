@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from bench.monitor.world import (
     draw_valence,
     minutes_of,
     plan_of,
+    rates,
     simulate,
 )
 from schemas import AffectEvent, ModelRef, Sentiment
@@ -57,11 +58,13 @@ class Truth(msgspec.Struct, frozen=True):
     switch: int | None
 
 
-def write_events(file: Path, kind: Kind, seed: int, *, days: int = 10) -> tuple[list[Truth], int]:
-    """Write a world of twelve tracks in order of arrival; return the truth and how many events."""
+def write_events(
+    file: Path, kind: Kind, seed: int, *, days: int = 10, posts_per_minute: Sequence[float] = RATES
+) -> tuple[list[Truth], int]:
+    """Write a world in order of arrival; return the truth of each track and how many events."""
     arrived: list[tuple[float, bytes]] = []
     truths = []
-    for number, rate in enumerate(RATES):
+    for number, rate in enumerate(posts_per_minute):
         draw = random.Random(f"{kind.name} {rate:.4f} {seed}")
         plan = plan_of(kind, draw, days)
         name = f"track{number:02d}"
@@ -184,13 +187,16 @@ def main() -> None:
     parser.add_argument("--kind", type=int, default=9)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--days", type=int, default=10)
+    parser.add_argument("--tracks", type=int, default=len(RATES), help="2 or more")
     parser.add_argument("--false-alarms", type=float, default=0.5)
     parser.add_argument("--keep", type=Path, help="write the events here, and keep them")
     chosen = parser.parse_args()
     kind = KINDS[chosen.kind]
     with tempfile.TemporaryDirectory() as folder:
         file = chosen.keep or Path(folder) / "events.jsonl"
-        truths, events = write_events(file, kind, chosen.seed, days=chosen.days)
+        truths, events = write_events(
+            file, kind, chosen.seed, days=chosen.days, posts_per_minute=rates(chosen.tracks)
+        )
         words = ["monitor", "backtest", str(file), "--by", "topics", "--json"]
         knob = ["--false-alarms", f"{chosen.false_alarms:g}"]
         before = os.times()
@@ -208,7 +214,7 @@ def main() -> None:
     sys.stdout.write(line(f"{kind.name}, seed {chosen.seed}, backtest", found))
     for threshold in (11.0, 13.0, 15.0):
         told = Tally()
-        for rate in RATES:
+        for rate in rates(chosen.tracks):
             track = simulate(kind, rate, chosen.seed, days=chosen.days)
             tally(track, told_alarms(track, threshold, jump=0.13), told, days=chosen.days)
         sys.stdout.write(line(f"  told, threshold {threshold:g}", told))

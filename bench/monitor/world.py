@@ -11,8 +11,14 @@ from monitor.windows.valence import NEGATIVE_BELOW, SOFT, soft_negative
 from schemas.window import PaneSums
 
 DAY_S = 86_400
-RATES = tuple(0.5 * 32 ** (step / 11) for step in range(12))
-"""Posts a minute of a world's tracks: 0.5 to 16."""
+
+
+def rates(tracks: int) -> tuple[float, ...]:
+    """Posts a minute of a world's tracks, two or more: 0.5 to 16, each by the same factor more."""
+    return tuple(0.5 * 32 ** (step / (tracks - 1)) for step in range(tracks))
+
+
+RATES = rates(12)
 STORM_S = 2_700
 """Forty-five minutes."""
 _DARKER = 0.08

@@ -17,21 +17,16 @@ DAYS = 5
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[stream.Truth], list[AffectEvent]]:
     """Five days of one track of a post every two minutes."""
     file = tmp_path_factory.mktemp("world") / "events.jsonl"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "RATES", (0.5,))
-        truths, number = stream.write_events(file, KIND, 3, days=DAYS)
+    truths, number = stream.write_events(file, KIND, 3, days=DAYS, posts_per_minute=(0.5,))
     events = [msgspec.json.decode(row, type=AffectEvent) for row in file.read_bytes().splitlines()]
     assert len(events) == number
     return truths, events
 
 
-def test_the_same_seed_writes_the_same_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream, "RATES", (0.5,))
+def test_the_same_seed_writes_the_same_file(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("one", "other", "third")]
     for file, seed in zip(files, (1, 1, 2), strict=True):
-        stream.write_events(file, KIND, seed, days=3)
+        stream.write_events(file, KIND, seed, days=3, posts_per_minute=(0.5,))
     one, other, third = (file.read_bytes() for file in files)
     assert one == other != third
 
