@@ -8,13 +8,7 @@ from typing import Any, NoReturn
 import structlog
 
 from emollm.clients import events
-from emollm.errors import (
-    ModelError,
-    Poison,
-    PoolClosed,
-    Stop,
-    Unavailable,
-)
+from emollm.errors import ModelError, Poison, PoolClosed, Stop, Unavailable
 from emollm.pool.affinity import Affinity
 from emollm.pool.asking import ask_all
 from emollm.pool.breaker import Breaker
@@ -263,6 +257,10 @@ class Pool:
             if pending is None:
                 worker.idle = loop.create_future()
                 upstream.idle.append(worker)
+                if self._queue:
+                    # Its server was lost or paused since it was woken: others are woken, or a
+                    # timer is set. Else the prompt would wait until something else happens.
+                    self.send()
                 await worker.idle
                 upstream.waking -= 1
                 continue

@@ -2,7 +2,18 @@
 
 import asyncio
 
-from tests.emollm.pool.fakes import FakeServer, Started, expected, prompts, texts_of
+from emollm.errors import FailedAlone, ModelError, Overloaded, Unavailable
+from emollm.pool import PoolOptions
+from emollm.protocol import Generation, Prompt
+from tests.emollm.pool.fakes import (
+    PARAMS,
+    FakeServer,
+    Started,
+    echo,
+    expected,
+    prompts,
+    texts_of,
+)
 from tests.emollm.pool.simulation import simulated
 from tests.emollm.pool.test_failures import WIDE
 
@@ -37,3 +48,39 @@ async def test_a_pause_that_ends_while_the_pool_looks_around_is_not_missed() -> 
         pool._now = real
         async with asyncio.timeout(30.0):
             assert texts_of(await asked) == expected("post")
+
+
+@simulated
+async def test_a_prompt_whose_server_is_lost_before_it_was_sent_is_asked_of_another() -> None:
+    """The worker that was woken for it found its server gone, and nobody else was woken."""
+    servers = [FakeServer(url=f"http://{name}", info=WIDE, latency_s=0.01) for name in "ab"]
+    async with Started(*servers) as pool:
+        asking = asyncio.ensure_future(pool.ask(prompts("post")))
+        await asyncio.sleep(0)
+        (woken,) = (one for one in pool._upstreams if one.waking)
+        servers[pool._upstreams.index(woken)].gate.clear()  # it doesn't come back
+        pool._health.open(woken, Unavailable("reset", server=woken.url))
+        async with asyncio.timeout(1.0):
+            assert texts_of(await asking) == expected("post")
+
+
+@simulated
+async def test_a_refusal_of_a_condemned_posts_prompt_holds_up_no_other() -> None:
+    """Its server rests then, too: what waits is asked when that is over."""
+    server = FakeServer(info=WIDE, latency_s=0.01)
+
+    async def answer(prompt: str) -> Generation | ModelError:
+        await asyncio.sleep(0.01)
+        if prompt == "condemned":
+            pool._trials._condemned["post"] = (pool._now() + 300.0, FailedAlone("429"))
+            return Overloaded("full", status=429)
+        return echo(prompt)
+
+    server._answer = answer  # type: ignore[method-assign]
+    async with Started(server, options=PoolOptions(max_concurrency=1)) as pool:
+        pool._upstreams[0].limiter._share = 1.0  # it refuses much: each refusal makes it rest
+        poisoned = Prompt(text="condemned", params=PARAMS, task="V-reg", post="post")
+        async with asyncio.timeout(30.0):
+            answers = await pool.ask([poisoned, *prompts("other")])
+        assert isinstance(answers[0], FailedAlone)
+        assert texts_of(answers[1:]) == expected("other")
