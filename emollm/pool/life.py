@@ -81,13 +81,17 @@ class Life:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():
-            why = "a task of it was cancelled"
-        elif (error := task.exception()) is not None:
-            why = f"{type(error).__name__} at {raised_at(error)}"
-        else:
+        if self._ended is not None:
+            if not task.cancelled():
+                task.exception()  # seen, or asyncio would complain that nobody did
             return
-        self._broken(why)
+        name = getattr(task.get_coro(), "__qualname__", "a task of it")
+        try:
+            task.result()
+        except asyncio.CancelledError as error:
+            self._broken(f"{name} was cancelled at {raised_at(error)}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing would go on
+            self._broken(f"{type(error).__name__} at {raised_at(error)}")
 
     def _broken(self, why: str) -> None:
         if self._ended is None:

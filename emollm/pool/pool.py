@@ -433,6 +433,8 @@ class Pool:
             if pending is None or worker.sent_at == NOT_ASKING or pending is upstream.trial:
                 continue
             worker.call_off()
+            if pending.settled:
+                continue  # another server's answer came first
             if pending.racing is None or self._second.lost(pending, worker):
                 self._queue.put_first(pending)
 
