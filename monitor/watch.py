@@ -36,6 +36,13 @@ class Closed(NamedTuple):
     windows: list[Window]
     """Closed minutes, in order of time, then track. Publish them before the alerts."""
     alerts: list[Alert]
+    released: list[str]
+    """Automatic tracks that fell silent: their places are free, and nothing is known of them."""
+
+
+_SILENT_S = 8 * 86_400
+"""Event time without posts after which a track that nobody named is released: its last weekday and
+hour are no comparison any more."""
 
 
 class Watch:
@@ -77,6 +84,8 @@ class Watch:
         self._minutes: dict[str, Minute] = {}
         self._minute: int | None = None
         """Unix seconds of the minute that `_minutes` add up."""
+        self._hour: int | None = None
+        """The hour of event time for which silent tracks were released."""
         self._minute_offsets: dict[int, int] = {}
         """Per partition, the lowest offset that feeds the running minute's closed panes."""
         self._reposts = Reposts()
@@ -148,7 +157,7 @@ class Watch:
 
     def advance(self, *, at_least: float = float("-inf")) -> Closed:
         """Close what the watermark has passed. `at_least`: see `Watermark.advance`."""
-        closed = Closed([], [])
+        closed = Closed([], [], [])
         until = self.watermark.advance(at_least=at_least)
         if until == float("-inf"):
             return closed
@@ -158,6 +167,10 @@ class Watch:
         if self._panes.closed_until is not None:
             self._close_minute(self._panes.closed_until // PANE_S, closed)
             self._pass_time(self._panes.closed_until // PANE_S, closed)
+            hour = self._panes.closed_until // 3600
+            if hour != self._hour:
+                self._hour = hour
+                self._release_silent(self._panes.closed_until, closed)
         return closed
 
     def data_stopped(self, silent_s: float) -> list[Alert]:
@@ -165,7 +178,7 @@ class Watch:
 
         Open alerts become stale; event time stays where it is, and nothing closes.
         """
-        closed = Closed([], [])
+        closed = Closed([], [], [])
         if silent_s >= self._settings.silence_s:
             for detector in self._detectors.values():
                 transitions = detector.data_stopped(silent_s)
@@ -188,11 +201,6 @@ class Watch:
     def snapshots(self) -> dict[str, bytes]:
         """Return each track's baseline, to be kept with `closed_until`."""
         return {track: detector.snapshot() for track, detector in self._detectors.items()}
-
-    def forget(self, track: str) -> None:
-        """Drop all that is known of a track, between two windows; posts of it begin it again."""
-        self._detectors.pop(track, None)
-        self._recalls.pop(track, None)
 
     @property
     def closed_until(self) -> int | None:
@@ -272,6 +280,24 @@ class Watch:
                 transitions = detector.advance(until_pane)
                 if transitions:
                     self._raise(detector, transitions, closed)
+
+    def _release_silent(self, closed_until: int, closed: Closed) -> None:
+        """Let automatic tracks that fell silent give their places to others."""
+        silent = [
+            track
+            for track in self._matcher.automatic
+            if (detector := self._detectors.get(track)) is not None
+            and detector.alert_state is None
+            and closed_until - detector.last_post >= _SILENT_S
+        ]
+        if silent:
+            waiting = self._panes.tracks()
+            for track in silent:
+                if track not in waiting:
+                    del self._detectors[track]
+                    self._recalls.pop(track, None)
+                    self._matcher.release(track)
+                    closed.released.append(track)
 
     def _close_minute(self, pane: int, closed: Closed) -> None:
         """Close the window before the one that this pane belongs to."""

@@ -15,6 +15,7 @@ from emostream.logs import quiet_logs
 if TYPE_CHECKING:
     from monitor.backtest import Tally
     from monitor.backtest.picture import Mood
+    from monitor.settings import Settings
     from schemas.alert import Alert
 
 
@@ -26,14 +27,16 @@ def backtest(
     file: Path,
     *,
     connection: Connection = Connection(),
-    by: Literal["topics", "source", "lang"] = "topics",
-    false_alarms: Annotated[float, Parameter(validator=validators.Number(gt=0, lte=100))] = 0.5,
+    by: Literal["topics", "source", "lang"] | None = None,
+    false_alarms: Annotated[
+        float | None, Parameter(validator=validators.Number(gt=0, lte=100))
+    ] = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
     scores: Path | None = None,
 ) -> None:
     """Print the alerts that the live monitor would have raised on a file or a topic.
 
-    A file needs no Kafka.
+    It judges by the configuration's `[monitor]`, as the live monitor does. A file needs no Kafka.
 
     FILE.jsonl has affect events, one a line in order of arrival, as `emostream events --json`
     writes them. FILE.csv has `timestamp,value`: a series of volumes.
@@ -49,11 +52,13 @@ def backtest(
 
     Args:
         file: Events as .jsonl, volumes as .csv, or the name of a topic of events.
-        by: What makes the tracks of an event file.
-        false_alarms: The knob: false alarms to be expected per track and week.
+        by: What makes the tracks. [default: what the configuration says: its tracks, or `topics`]
+        false_alarms: The knob: false alarms to be expected per track and week. [default: what the
+            configuration says, or 0.5]
         json_: One JSON object a line for each transition.
         scores: Of a .csv: write `timestamp,value,anomaly_score` (0 to 1) for each row.
     """
+    settings = _settings(connection, by, false_alarms)
     if not file.exists():
         if file.suffix.lower() in _FILES or len(file.parts) > 1:
             raise CommandError(f"{file} doesn't exist", status=WRONG_USAGE)
@@ -63,29 +68,43 @@ def backtest(
 
         quiet_logs()
         with topic_file(connection, str(file)) as copy:
-            _events(copy, by, false_alarms, as_json=json_)
+            _events(copy, settings, as_json=json_)
         return
     if file.is_dir():
         raise CommandError(f"{file} is a folder, not a file", status=WRONG_USAGE)
     if file.suffix.lower() == ".csv":
-        _volumes(file, scores, false_alarms, as_json=json_)
+        _volumes(file, scores, settings.monitor.false_alarms, as_json=json_)
         return
     if scores is not None:
         raise CommandError("--scores goes with a .csv of volumes", status=WRONG_USAGE)
-    _events(file, by, false_alarms, as_json=json_)
+    _events(file, settings, as_json=json_)
 
 
-def _events(
-    file: Path, by: Literal["topics", "source", "lang"], false_alarms: float, *, as_json: bool
-) -> None:
+def _settings(
+    connection: Connection,
+    by: Literal["topics", "source", "lang"] | None,
+    false_alarms: float | None,
+) -> "Settings":
+    """Return the monitor's configuration, with what the command line says in its place."""
+    settings = connection.monitor_settings()
+    chosen: dict[str, object] = {} if by is None else {"by": by, "tracks": ()}
+    if false_alarms is not None:
+        chosen["false_alarms"] = false_alarms
+    return settings.model_copy(update={"monitor": settings.monitor.model_copy(update=chosen)})
+
+
+def _events(file: Path, settings: "Settings", *, as_json: bool) -> None:
     from monitor.backtest import EventFileError, Tally, as_row
     from monitor.backtest import backtest as run
     from monitor.backtest.picture import Mood
-    from monitor.detection import DetectionSettings
-    from monitor.tracks import TrackMatcher
+    from monitor.configured import detection, make_matcher
     from schemas.alert import Alert
     from schemas.window import PaneSums
 
+    try:
+        matcher = make_matcher(settings)
+    except ValueError as error:
+        raise CommandError(f"monitor.tracks: {error}", status=WRONG_USAGE) from None
     moods: dict[str, Mood] = {}
     tally = Tally()
 
@@ -100,8 +119,10 @@ def _events(
         with _open(file) as lines, _Bar(file.stat().st_size) as bar:
             for alert in run(
                 lines,
-                TrackMatcher(by=by),
-                DetectionSettings(false_alarms=false_alarms),
+                matcher,
+                detection(settings),
+                texts=settings.output.include_text,
+                future_s=settings.monitor.future_s,
                 progress=bar.update,
                 on_pane=None if as_json else on_pane,
                 tally=tally,
@@ -116,7 +137,7 @@ def _events(
     if tally.unreadable:
         sys.stderr.write(f"emostream: {file}: {tally.unreadable:,} left out: {tally.first}\n")
     if not as_json:
-        _show(alerts, moods, tally, false_alarms)
+        _show(alerts, moods, tally, settings.monitor.false_alarms)
 
 
 def _show(

@@ -114,8 +114,8 @@ def _filter(
 ) -> Callable[["StoredRecord"], bool]:
     import msgspec
 
+    from monitor.configured import rules
     from monitor.events import decode
-    from monitor.live.restoring import rules
     from monitor.tracks import TrackMatcher
     from monitor.tracks.names import same_name
 

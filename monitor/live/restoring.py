@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from aiokafka import TopicPartition
 
-from monitor.detection import DetectionSettings
+from monitor.configured import detection, rules
 from monitor.events import Reading
 from monitor.live.intake import Arrived, read_record
 from monitor.live.places import Tombstones
@@ -25,54 +25,6 @@ _log = structlog.get_logger("monitor")
 
 _REMEMBERED = 1_000_000
 """Records read again at most for reposts, authors' caps and tombstones: some 20 s of work."""
-
-
-def rules(settings: Settings) -> tuple[TrackRule, ...]:
-    """The tracks that the configuration names."""
-    return tuple(
-        TrackRule(
-            name=track.name,
-            topics=track.topics,
-            sources=track.source,
-            langs=track.lang,
-            keywords=track.keywords,
-            all=track.all,
-        )
-        for track in settings.monitor.tracks
-    )
-
-
-def make_matcher(settings: Settings) -> TrackMatcher:
-    """What finds an event's tracks.
-
-    Raises:
-        ValueError: a track's name or condition can't be used; the message says which.
-    """
-    monitor = settings.monitor
-    named = rules(settings)
-    by = None if named else monitor.by
-    return TrackMatcher(named, by=by, max_tracks=monitor.max_tracks)
-
-
-def detection(settings: Settings) -> DetectionSettings:
-    """The detectors' settings."""
-    monitor = settings.monitor
-    return DetectionSettings(
-        false_alarms=monitor.false_alarms,
-        warm_s=monitor.warm_s,
-        silence_s=monitor.silence_s,
-        lateness_s=monitor.lateness_s,
-    )
-
-
-def make_watch(settings: Settings, matcher: TrackMatcher) -> Watch:
-    """The watch that the configuration asks for."""
-    return Watch(
-        matcher,
-        detection(settings),
-        texts=settings.output.include_text,
-        future_s=settings.monitor.future_s,
-    )
 
 
 def restore(settings: Settings, watch: Watch, matcher: TrackMatcher, stored: Stored) -> None:

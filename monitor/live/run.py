@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from aiokafka.errors import KafkaError
 
+from monitor.configured import make_matcher, make_watch
 from monitor.live.board import Board
 from monitor.live.control import Control
 from monitor.live.gauges import TrackGauges
@@ -16,14 +17,7 @@ from monitor.live.journal import Journal
 from monitor.live.lookup import Lookup
 from monitor.live.pipe import PipeWatch
 from monitor.live.places import Places, Tombstones
-from monitor.live.restoring import (
-    make_matcher,
-    make_watch,
-    new_tracks,
-    remember,
-    restore,
-    warm,
-)
+from monitor.live.restoring import new_tracks, remember, restore, warm
 from monitor.live.stored import load_windows, note_committed
 from monitor.live.telling import Telling
 from monitor.live.term import Term

@@ -79,6 +79,8 @@ class Term:
         """When the last event came."""
         self._caught_up = False
         self._framed_told = False
+        self._gone: list[str] = []
+        """Tracks whose baselines are to be deleted."""
         self._blank: list[str] = []
         """Tracks that were warmed and had no posts."""
         self._lacking = Lacking(texts=settings.output.include_text)
@@ -138,6 +140,9 @@ class Term:
             self._watch.watermark.idle(partition)
         closed = self._watch.advance(at_least=self._nothing_missing_before())
         self._windows += closed.windows
+        if closed.released:
+            self._gone += closed.released
+            _log.info(log_events.TRACKS_RELEASED, tracks=len(closed.released))
         wall = self._clock.wall()
         self._alerts += self._raising.choose(closed.alerts, wall)
         self._alerts += self._raising.present(wall, self._watch.watermark.value)
@@ -164,7 +169,7 @@ class Term:
 
     async def _write_if_due(self, *, idle: bool) -> None:
         now = self._clock.monotonic()
-        pending = len(self._windows) + len(self._alerts)
+        pending = len(self._windows) + len(self._alerts) + len(self._gone)
         snapshots = now - self._snapshot_at >= _SNAPSHOT_S
         if idle and not self._caught_up and not any(self._intake.lag().values()):
             self._caught_up = snapshots = True
@@ -179,12 +184,13 @@ class Term:
         alerts, self._alerts = self._alerts, []
         offsets = self._safe_offsets()
         closed_until = self._watch.closed_until
+        # What came again in the meantime has a new baseline.
+        gone = [track for track in self._gone if track not in self._watch.detectors]
+        self._gone = []
         baselines = []
-        gone: list[str] = []
         now = self._clock.monotonic()
         if snapshots and closed_until is not None:
             wall = self._clock.wall()
-            gone = self._release(closed_until)
             baselines = [
                 self._journal.baseline(track, state, closed_until=closed_until, at=wall)
                 for track, state in self._watch.snapshots().items()
@@ -221,21 +227,6 @@ class Term:
             self._board.forget(track)
         self._gauges.put()
 
-    def _release(self, closed_until: int) -> list[str]:
-        """Let automatic tracks that fell silent give their places to others; give their names."""
-        silent = []
-        for track in self._matcher.automatic:
-            detector = self._watch.detectors.get(track)
-            if detector is None or detector.alert_state is not None:
-                continue
-            if closed_until - detector.last_post >= _SILENT_S:
-                self._watch.forget(track)
-                self._matcher.release(track)
-                silent.append(track)
-        if silent:
-            _log.info(log_events.TRACKS_RELEASED, tracks=len(silent))
-        return silent
-
     def _safe_offsets(self) -> dict[int, int]:
         """What no open window needs any more, past what is no event and past markers."""
         safe = self._watch.safe_offsets()
@@ -268,9 +259,6 @@ _QUIET_S = 60.0
 _PRESENT_S = 2 * 3600.0
 _SLACK_S = 120.0
 """How long posts take from their authors to Kafka, at most: later ones count as late."""
-_SILENT_S = 8 * 86_400
-"""Event time without posts after which a track that nobody named is released: its last weekday and
-hour are no comparison any more."""
 _MOST_VALUES = 100
 
 

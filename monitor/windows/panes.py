@@ -179,6 +179,11 @@ class Panes:
             for track in entry.tracks:
                 self._caps.counts(track, [entry])
 
+    def tracks(self) -> set[str]:
+        """Return the tracks that have posts in open panes."""
+        posts = (entry for pane in self._open.values() for entry in pane.posts.values())
+        return {track for entry in posts for track in entry.tracks}
+
     def lowest_offsets(self) -> dict[int, int]:
         """Return, per partition, the lowest offset that feeds an open pane."""
         lowest: dict[int, int] = {}

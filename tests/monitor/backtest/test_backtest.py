@@ -98,6 +98,38 @@ def test_json_has_one_object_a_transition_with_all_that_is_asked(
     assert end["resolved_at"] > alarm["fired_at"]
 
 
+@pytest.mark.parametrize(
+    ("configured", "words", "track", "late_s"),
+    [
+        ("[monitor]\nwarm_s = 864000\n", "", None, 30),
+        ("[monitor]\nlateness_s = 95.0\nfalse_alarms = 0.1\n", "", "trains", 95),
+        ('[monitor]\nby = "lang"\n', "", "en", 30),
+        ('[monitor]\nby = "lang"\n', "--by topics", "trains", 30),
+        ('[[monitor.tracks]]\nname = "rail"\ntopics = ["trains"]\n', "", "rail", 30),
+        ('[[monitor.tracks]]\nname = "x"\nall = true\n', "--by source", "mastodon", 30),
+    ],
+)
+def test_it_judges_by_the_configuration_as_the_live_monitor_does(
+    *,
+    events_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    configured: str,
+    words: str,
+    track: str | None,
+    late_s: int,
+) -> None:
+    file = tmp_path / "emostream.toml"
+    file.write_text(configured)
+    printed = command(capsys, str(events_file), "--json", "--config", str(file), *words.split())
+    rows: list[dict[str, Any]] = [json.loads(line) for line in printed.splitlines()]
+    fired = [row for row in rows if row["transition"] == "firing"]
+    assert [row["track"] for row in fired] == ([] if track is None else [track])
+    for row in fired:
+        # Panes of ten seconds close so long after their end.
+        assert datetime.fromisoformat(row["fired_at"]).timestamp() % 10 == late_s % 10
+
+
 def test_a_reader_that_has_seen_enough_ends_the_backtest(
     events_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

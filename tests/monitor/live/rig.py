@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from monitor.configured import make_matcher, make_watch
 from monitor.events import reading_of
 from monitor.live.board import Board
 from monitor.live.gauges import TrackGauges
@@ -12,7 +13,6 @@ from monitor.live.intake import Arrived, Intake
 from monitor.live.journal import Journal
 from monitor.live.lookup import Lookup
 from monitor.live.places import Places, Tombstones
-from monitor.live.restoring import make_matcher, make_watch
 from monitor.live.term import Term
 from monitor.settings import Settings
 from monitor.telemetry import metrics as m

@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra.kafka import TopicNames, create_topics, default_topics
 from monitor.app import run
+from monitor.configured import make_matcher, make_watch
 from monitor.events import decode
 from monitor.live.journal import window_key
-from monitor.live.restoring import make_matcher, make_watch
 from monitor.settings import Settings, load
 from monitor.watch import Closed
 from runtime.kafka.connection import Broker

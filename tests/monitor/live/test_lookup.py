@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from infra.kafka import EmbeddedKafka
+from monitor.configured import make_matcher
 from monitor.live.lookup import Lookup
 from monitor.live.places import Places, Tombstones
-from monitor.live.restoring import make_matcher
 from monitor.page.data import UnavailableError
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import kafka_producer

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from aiokafka import TopicPartition
 
+from monitor.configured import make_matcher, make_watch
 from monitor.events import reading_of
 from monitor.live import restoring
 from monitor.live.intake import Arrived
@@ -73,8 +74,8 @@ async def test_all_days_are_learnt_and_the_windows_of_the_last_are_written(
     assert [one.start for one in windows] == [
         until - timedelta(minutes=left) for left in range(24 * 60, 0, -1)
     ]
-    watch = restoring.make_watch(settings, restoring.make_matcher(settings))
-    restoring.restore(settings, watch, restoring.make_matcher(settings), stored)
+    watch = make_watch(settings, make_matcher(settings))
+    restoring.restore(settings, watch, make_matcher(settings), stored)
     assert watch.detectors["trains"].warm
     assert watch.detectors["trains"].same_hour(until.timestamp() - 1_800, 2) is not None
     assert new_tracks(settings, stored) == ()

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor import Fate, TrackMatcher, Watch
+from monitor.configured import make_watch
 from monitor.events import Reading
-from monitor.live.restoring import make_watch
 from monitor.settings import Settings
 from monitor.windows.caps import Caps
 from monitor.windows.distinct import KEPT, Distinct, hash64
@@ -196,7 +196,7 @@ def test_how_far_ahead_a_post_may_lie_is_configured() -> None:
     core = make_watch(settings, TrackMatcher(by="topics"))
     assert core.feed(reading(1, at=590), 0, 0, arrived=T0) is Fate.COUNTED
     assert core.feed(reading(2, at=610), 0, 1, arrived=T0) is Fate.FUTURE
-    assert core.advance() == ([], [])
+    assert core.advance() == ([], [], [])
     assert core.watermark.value == T0 + 560
 
 
@@ -205,7 +205,7 @@ def test_a_post_from_before_1970_counts_as_late_and_moves_nothing(year: int) -> 
     core = watch()
     old = msgspec.structs.replace(reading(1), created_at=datetime(year, 1, 1, tzinfo=UTC))
     assert core.feed(old, 0, 0) is Fate.LATE
-    assert core.advance() == ([], [])
+    assert core.advance() == ([], [], [])
     assert core.feed(reading(2, at=0), 0, 1) is Fate.COUNTED
     core.feed(reading(3, at=100), 0, 2)
     assert [window.posts for window in core.advance().windows] == [1]
