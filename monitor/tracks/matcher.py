@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from monitor.events import Reading
+from monitor.tracks.candidates import Candidates
 from monitor.tracks.keywords import Keywords
 from monitor.tracks.names import MAX_TAGS, OTHER, clean_name, same_name
 
@@ -33,7 +34,8 @@ class TrackMatcher:
     the spelling that came then (`#Fail` and `fail` are one). Until then, past `max_tracks`, and
     where a tag makes no name, its events count in the track `other`, and so does a post with more
     than 64 tags, of which the first 64 are looked at. Memory is bounded by `max_tracks`, the length
-    of a name, and 10,000 tags that are still counted.
+    of a name, and counters of a fixed size (`Candidates`), which no flood of tags can push others
+    out of.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class TrackMatcher:
         self._known: dict[str, tuple[str]] = {}
         """Spellings of a track's tag to its name, as `match` returns it for one tag."""
         self._tracks: dict[str, str] = {}
-        self._counted: dict[str, int] = {}
+        self._candidates = Candidates()
         self.refused = 0
         """Tags that counted in `other`."""
 
@@ -132,17 +134,10 @@ class TrackMatcher:
     def _earned(self, key: str) -> bool:
         if len(self._tracks) >= self._max or key in self._fixed or key == OTHER:
             return False
-        posts = self._counted.get(key, 0) + 1
-        if posts >= self._min:
-            self._counted.pop(key, None)
-            return True
-        if len(self._counted) >= _COUNTED:  # lossy counting: what was seen once is forgotten
-            self._counted = {tag: n // 2 for tag, n in self._counted.items() if n > 1}
-        self._counted[key] = posts
-        return False
-
-
-_COUNTED = 10_000
+        if self._candidates.count(key) < self._min:
+            return False
+        self._candidates.forget(key)
+        return True
 
 
 class _Test:

@@ -37,19 +37,19 @@ async def test_the_live_monitor_writes_the_transitions_that_the_backtest_gives()
 
 async def test_a_tag_that_fell_silent_gives_its_place_to_another_in_a_backtest_as_live() -> None:
     settings = Settings.model_validate({"monitor": {"max_tracks": 1, "warm_s": 7_200}})
-    again = 9 * 86_400.0
+    again, calm = 9 * 86_400.0, 4 * HOUR
     dead = [event(number, at_s=number * 60.0, topic="dead") for number in range(60)]
     events = [
         *dead,
-        *mood(again, again + CALM, every_s=60, negative=0.3),
-        *mood(again + CALM, again + CALM + HOUR / 2, every_s=4, negative=0.8),
+        *mood(again, again + calm, every_s=60, negative=0.3),
+        *mood(again + calm, again + calm + HOUR / 2, every_s=4, negative=0.8),
     ]
     lines = [msgspec.json.encode(one) for one in events]
     matcher = make_matcher(settings)
     said = list(backtest(lines, matcher, detection(settings)))
     assert matcher.automatic == ("trains",)
     assert [(one.track, one.transition) for one in said][-1] == ("trains", "firing")
-    rig = TermRig(settings, T0.timestamp() + again + CALM + 1_200)
+    rig = TermRig(settings, T0.timestamp() + again + calm + 1_200)
     for start in range(0, len(events), 2):
         await rig.read(*events[start : start + 2])
     # Two partitions: the place is free a post later.

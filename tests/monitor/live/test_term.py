@@ -10,7 +10,6 @@ from monitor.detection import TrackDetector, recall
 from monitor.live import places
 from monitor.settings import Settings
 from monitor.telemetry import metrics as m
-from monitor.tracks import matcher
 from monitor.windows import caps, distinct, known, reposts
 from schemas import AffectEvent
 from tests.monitor.live.made import T0, event
@@ -180,7 +179,6 @@ async def test_memory_is_bounded_whatever_the_number_of_tags_authors_and_texts(
         (caps, "_KEYS", 500),
         (recall, "_ALL_POSTS", 500),
         (recall, "_ALL_USUAL_TEXTS", 200),
-        (matcher, "_COUNTED", 200),
         (places, "_MINUTES", 60),
         (distinct, "KEPT", 64),
     ):

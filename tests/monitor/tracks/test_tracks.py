@@ -1,8 +1,19 @@
 """Tracks: what matches, what is found in a text, and what strangers can't do to names."""
 
+import random
+from collections import Counter
+
 import pytest
 
-from monitor.tracks import MAX_NAME, OTHER, Keywords, TrackMatcher, TrackRule, clean_name
+from monitor.tracks import (
+    MAX_NAME,
+    OTHER,
+    Keywords,
+    TrackMatcher,
+    TrackRule,
+    candidates,
+    clean_name,
+)
 from tests.monitor.readings import reading
 
 
@@ -97,6 +108,40 @@ def test_a_flood_of_tags_takes_no_memory() -> None:
         matcher.match(reading(topics=(f"spam{number}",)))
     assert matcher.automatic == ()
     assert matcher.refused == 30_000
+
+
+def test_a_flood_of_tags_with_one_post_each_does_not_keep_a_real_tag_from_its_track(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A row a 64th of the product's: six of the real tag's posts come among so many of others."""
+    monkeypatch.setattr(candidates, "_WIDTH", 1 << 15)
+    matcher = TrackMatcher(by="topics")
+    spam = 0
+    for _ in range(20):
+        matcher.match(reading(topics=("trains",)))
+        for _ in range(5_400 // 60):
+            matcher.match(reading(topics=tuple(f"spam{spam + tag}" for tag in range(60))))
+            spam += 60
+    assert matcher.automatic == ("trains",)
+
+
+def test_tags_are_counted_as_often_as_they_come_beside_a_flood() -> None:
+    counted, came = candidates.Candidates(), Counter[str]()
+    draw = random.Random(5)
+    for number in range(20_000):
+        tag = f"tag{draw.randrange(3_000)}" if number % 2 else f"once{number}"
+        came[tag] += 1
+        assert counted.count(tag) == came[tag]
+    counted.forget("once2")
+    assert [counted.count("once2") for _ in range(300)][-1] == 255
+
+
+def test_counts_are_halved_after_as_many_posts_as_there_are_counters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(candidates, "_WIDTH", 8)
+    counted = candidates.Candidates()
+    assert [counted.count("a") for _ in range(9)] == [1, 2, 3, 4, 5, 6, 7, 8, 5]
 
 
 def test_of_a_post_with_thousands_of_tags_the_first_are_looked_at() -> None:
