@@ -7,6 +7,7 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.partitioner import murmur2
 
+from monitor.live.unwatched import made_by
 from monitor.settings import Settings
 from runtime.errors import Misconfigured
 from runtime.kafka.fenced import FencedProducer
@@ -111,6 +112,7 @@ class Journal:
             at=datetime.fromtimestamp(at, UTC),
             closed_until=closed_until,
             windows={str(number): offset for number, offset in self.windows_end.items()},
+            by=made_by(self._settings),
             state=state,
         )
 

@@ -18,9 +18,10 @@ from monitor.live.lookup import Lookup
 from monitor.live.pipe import PipeWatch
 from monitor.live.places import Places, Tombstones
 from monitor.live.restoring import new_tracks, remember, restore, warm
-from monitor.live.stored import load_windows, note_committed
+from monitor.live.stored import Stored, load_windows, note_committed
 from monitor.live.telling import Telling
 from monitor.live.term import Term
+from monitor.live.unwatched import drop_other_kinds, ends_of, made_by
 from monitor.page.server import PageServer
 from monitor.page.settings import PageError, PageSettings
 from monitor.settings import Page, Settings
@@ -38,6 +39,7 @@ from runtime.kafka.producing import BoundedProducer, Outgoing, kafka_producer
 from runtime.kafka.topic_log import KafkaTopicLog, kafka_topic_log
 from runtime.registry.values import JSON_VALUES, ValueWriter
 from runtime.telemetry.metric import Counts
+from schemas.alert import Alert
 
 _log = structlog.get_logger("monitor")
 
@@ -141,13 +143,12 @@ async def _run(
     control = Control(settings, broker, board)
     await control.load()
     stored = await load_windows(settings, broker, clock.wall(), board.restore_window)
-    if stored.refused:
-        _log.warning(log_events.BASELINES_REFUSED, tracks=stored.refused)
     journal.windows_end = dict(stored.windows_end)
     log = await stack.enter_async_context(
         kafka_topic_log(settings.output.events_topic, broker, group=options.group_id)
     )
     note_committed(stored, await log.committed())
+    left = _leave_unwatched(settings, stored, board)
     new = new_tracks(settings, stored)
     warmed = await warm(settings, broker, stored, new) if new else []
     watch = make_watch(settings, matcher)
@@ -158,12 +159,11 @@ async def _run(
     starts = await first_offsets(settings.monitor.warm_days, log, counts=counts, clock=clock)
     for partition in starts:
         watch.watermark.assign(partition)
-    monitor = settings.monitor
     intake = Intake(
         log,
         starts,
-        idle_after_s=monitor.idle_after_s,
-        future_s=monitor.future_s,
+        idle_after_s=settings.monitor.idle_after_s,
+        future_s=settings.monitor.future_s,
         monotonic=clock.monotonic,
     )
     telling = Telling(settings, options, board, clock, counts, values=broker.values)
@@ -194,6 +194,7 @@ async def _run(
         beat=health.beat,
         quiet_since=pipe.quiet_since,
     )
+    term.leave(*left)
     term.adopt([rule.name for rule in new], warmed)
     page_server = await _page(stack, settings, board, clock)
     page = page_server.url if page_server is not None else None
@@ -225,6 +226,22 @@ async def _run(
         await term.run(end)
         for one in beside:
             one.cancel()
+
+
+def _leave_unwatched(
+    settings: Settings, stored: Stored, board: Board
+) -> tuple[list[str], list[Alert]]:
+    """Forget tracks that are watched no longer; give baselines to delete, and alerts' ends."""
+    dropped = drop_other_kinds(settings, stored)
+    if dropped:
+        _log.warning(log_events.TRACKS_DROPPED, tracks=len(dropped), by=made_by(settings))
+    for track in dropped:
+        board.forget(track)
+    ends: list[Alert] = []
+    if stored.closed_until is not None:
+        watched = [track.name for track in settings.monitor.tracks] or stored.tracks
+        ends = ends_of(board.alerts_kept.shown(), watched, stored.closed_until)
+    return [track for track in dropped if track in stored.made_by], ends
 
 
 async def first_offsets(

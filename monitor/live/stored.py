@@ -4,13 +4,18 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import structlog
+from msgspec import UnsetType
 
 from monitor.detection import SnapshotError, TrackDetector
 from monitor.settings import Settings
+from monitor.telemetry import log_events
 from runtime.kafka.connection import Broker
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
-from schemas.baseline import Baseline
+from schemas.baseline import Baseline, MadeBy
 from schemas.window import Window
+
+_log = structlog.get_logger("monitor")
 
 HISTORY = timedelta(hours=24)
 """What the page shows, and for which reposts are remembered."""
@@ -27,6 +32,8 @@ class Stored(msgspec.Struct):
     """Tracks whose baseline can't be used; their windows are read from the oldest one on."""
     windows: list[Window] = []
     """To be added to the baselines, oldest first; without what only the page needs."""
+    made_by: dict[str, MadeBy] = {}
+    """What made a track one, where its baseline says so."""
     tracks: dict[str, None] = {}
     """All that have a baseline or a window, in the order of their first."""
     closed_until: int | None = None
@@ -52,6 +59,8 @@ async def load_windows(
     for key, value in (await read_compacted(names.baselines_topic, broker)).items():
         try:
             baseline = _BASELINE.decode(value)
+            if not isinstance(baseline.by, UnsetType):
+                stored.made_by[baseline.track] = baseline.by
             if not baseline.state:
                 stored.tracks.setdefault(baseline.track)
                 continue
@@ -77,6 +86,8 @@ async def load_windows(
             baseline_ = stored.baselines.get(window.track)
             if baseline_ is None or window.end.timestamp() > baseline_.closed_until:
                 latest[window.track, window.start] = window
+    if stored.refused:
+        _log.warning(log_events.BASELINES_REFUSED, tracks=stored.refused)
     stored.windows = sorted(latest.values(), key=lambda window: (window.start, window.track))
     return stored
 

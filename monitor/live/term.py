@@ -81,6 +81,8 @@ class Term:
         self._framed_told = False
         self._gone: list[str] = []
         """Tracks whose baselines are to be deleted."""
+        self._snapshot_of: set[str] = set()
+        """Tracks of which this term has written a baseline."""
         self._blank: list[str] = []
         """Tracks that were warmed and had no posts."""
         self._lacking = Lacking(texts=settings.output.include_text)
@@ -107,6 +109,11 @@ class Term:
             self._advance()
             await self._write_if_due(idle=not taken)
         await self._write(snapshots=True)
+
+    def leave(self, tracks: Sequence[str], ends: Sequence[Alert]) -> None:
+        """Delete the baselines of tracks that are watched no longer; write their alerts' ends."""
+        self._gone += tracks
+        self._alerts += self._raising.choose(list(ends), self._clock.wall())
 
     def adopt(self, tracks: Sequence[str], windows: Sequence[Window]) -> None:
         """Write what tracks that were warmed from the past have brought, and a snapshot."""
@@ -185,7 +192,11 @@ class Term:
         offsets = self._safe_offsets()
         closed_until = self._watch.closed_until
         # What came again in the meantime has a new baseline.
-        gone = [track for track in self._gone if track not in self._watch.detectors]
+        gone = [
+            track
+            for track in self._gone
+            if track not in self._watch.detectors and track not in self._blank
+        ]
         self._gone = []
         baselines = []
         now = self._clock.monotonic()
@@ -201,6 +212,19 @@ class Term:
             ]
             self._blank = []
             self._snapshot_at = now
+            self._snapshot_of = set(self._watch.detectors)
+        elif closed_until is not None:
+            # A track's first window comes with its baseline, which says what made it a track.
+            wall = self._clock.wall()
+            for track in {window.track for window in windows} - self._snapshot_of:
+                detector = self._watch.detectors.get(track)
+                if detector is not None:
+                    self._snapshot_of.add(track)
+                    baselines.append(
+                        self._journal.baseline(
+                            track, detector.snapshot(), closed_until=closed_until, at=wall
+                        )
+                    )
         await self._journal.write(
             windows, alerts, offsets, baselines, closed_until=closed_until, gone=gone
         )

@@ -48,6 +48,9 @@ TRACKS_WARMED = _event("tracks_warmed", "New tracks were warmed from the events 
 TRACKS_RELEASED = _event(
     "tracks_released", "Tracks by tag, source or language without posts for days: forgotten."
 )
+TRACKS_DROPPED = _event(
+    "tracks_dropped", "`monitor.by` or `monitor.tracks` changed: tracks made before are forgotten."
+)
 REMEMBERED = _event("posts_remembered", "Posts of closed windows were read again, for reposts.")
 CAUGHT_UP = _event("caught_up", "All events are read; windows close as time passes.")
 WINDOWS_WRITTEN = _event("windows_written", "Closed windows and their offsets are acknowledged.")

@@ -72,6 +72,8 @@ class FakeJournal:
         self.alerts: list[Alert] = []
         self.baselines: dict[str, Baseline | None] = {}
         self.offsets: dict[int, int] = {}
+        self.writes: list[tuple[set[str], set[str]]] = []
+        """Of each write the tracks of its windows, and those of its baselines."""
 
     async def write(
         self,
@@ -83,6 +85,8 @@ class FakeJournal:
         closed_until: int | None = None,
         gone: Iterable[str] = (),
     ) -> None:
+        windows, baselines = list(windows), list(baselines)
+        self.writes.append(({one.track for one in windows}, {one.track for one in baselines}))
         self.windows += windows
         self.alerts += alerts
         self.offsets = dict(offsets)

@@ -1,0 +1,68 @@
+"""What the topics still hold of tracks that the configuration asks for no longer."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from uuid import NAMESPACE_OID, uuid5
+
+import msgspec
+
+from monitor.live.stored import Stored
+from monitor.page.data import AlertView
+from monitor.settings import Settings
+from schemas.alert import Alert
+from schemas.baseline import MadeBy
+
+
+def made_by(settings: Settings) -> MadeBy:
+    """What makes the tracks today: their names in the configuration, or `monitor.by`."""
+    return "name" if settings.monitor.tracks else settings.monitor.by
+
+
+def drop_other_kinds(settings: Settings, stored: Stored) -> tuple[str, ...]:
+    """Take tracks that another setting of `monitor.by` made out of what is stored; give them.
+
+    A track with windows and no baseline is one of them, too: a track's first window is written with
+    its baseline, which says what made it. Where no baseline says so they were all written by an
+    older version: they are kept.
+    """
+    today, known = made_by(settings), stored.made_by
+    if not known:
+        return ()
+    dropped = [
+        track
+        for track in stored.tracks
+        if known.get(track, today) != today
+        or not (track in known or track in stored.baselines or track in stored.refused)
+    ]
+    for track in dropped:
+        del stored.tracks[track]
+        stored.baselines.pop(track, None)
+    gone = set(dropped)
+    stored.windows = [window for window in stored.windows if window.track not in gone]
+    return tuple(dropped)
+
+
+def ends_of(views: Iterable[AlertView], watched: Iterable[str], closed_until: int) -> list[Alert]:
+    """The ends of open alerts whose tracks are watched no longer: nothing else would end them.
+
+    Their ids are the same whoever writes them: they end where event time stopped (Unix seconds).
+    """
+    names = set(watched)
+    ends = []
+    for view in views:
+        alert = view.alert
+        if alert.transition == "resolved" or alert.track in names:
+            continue
+        at = max(alert.at, datetime.fromtimestamp(closed_until, UTC))
+        id_ = str(uuid5(NAMESPACE_OID, f"{alert.alert_id}\nresolved\n{at.timestamp():.0f}"))
+        ends.append(
+            msgspec.structs.replace(
+                alert,
+                id=id_,
+                transition="resolved",
+                at=at,
+                resolved_at=at,
+                note="its track is watched no longer",
+            )
+        )
+    return ends

@@ -1,0 +1,114 @@
+"""What is watched no longer gives up its place, its baseline and its open alerts."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from monitor.live.stored import Stored, read_compacted
+from monitor.live.unwatched import drop_other_kinds, ends_of
+from monitor.page.data import AlertView
+from monitor.settings import Settings
+from schemas.baseline import Baseline, MadeBy
+from tests.monitor.alerts import make_alert
+from tests.monitor.live.made import T0, event
+from tests.monitor.live.rig import TermRig
+from tests.monitor.live.stage import closing, make_stage, posts
+
+HOUR = 3_600.0
+
+
+def baseline(track: str) -> Baseline:
+    return Baseline(version=1, track=track, at=T0, closed_until=0, windows={}, state=b"x")
+
+
+def stored(**made_by: MadeBy | None) -> Stored:
+    """Baselines of these tracks, with what made them where they say so."""
+    return Stored(
+        tracks=dict.fromkeys(made_by),
+        baselines={track: baseline(track) for track in made_by},
+        made_by={track: by for track, by in made_by.items() if by is not None},
+    )
+
+
+def by(kind: str) -> Settings:
+    monitor = {"tracks": [{"name": "mine", "all": True}]} if kind == "name" else {"by": kind}
+    return Settings.model_validate({"monitor": monitor})
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept"),
+    [
+        ("topics", ["a", "old"]),
+        ("lang", ["old"]),
+        ("source", ["b", "old"]),
+        ("name", ["mine", "old"]),
+    ],
+)
+def test_tracks_that_another_setting_made_are_dropped(kind: str, kept: list[str]) -> None:
+    """One whose baseline is older than that note is kept."""
+    known = stored(a="topics", b="source", mine="name", old=None)
+    dropped = drop_other_kinds(by(kind), known)
+    assert list(known.tracks) == list(known.baselines) == kept
+    assert sorted([*dropped, *kept]) == ["a", "b", "mine", "old"]
+
+
+def test_windows_alone_bring_a_track_back_only_where_no_baseline_says_what_made_it() -> None:
+    known, older = stored(a="topics"), stored(a=None)
+    for one in (known, older):
+        one.tracks["left"] = None
+    assert drop_other_kinds(by("topics"), known) == ("left",)
+    assert drop_other_kinds(by("topics"), older) == ()
+
+
+def test_an_open_alert_of_a_track_that_is_watched_no_longer_ends_with_the_same_id() -> None:
+    firing = make_alert("firing", track="gone")
+    views = [
+        AlertView(alert=one, transitions=(), actions=())
+        for one in (
+            firing,
+            make_alert("firing", "alert-1", track="watched"),
+            make_alert("resolved", "alert-2", track="gone"),
+        )
+    ]
+    until = round((firing.at + timedelta(hours=1)).timestamp())
+    (end,) = ends_of(views, ["watched"], until)
+    assert (end.alert_id, end.transition, end.resolved_at) == (firing.alert_id, "resolved", end.at)
+    assert end.at.timestamp() == until
+    assert end.note == "its track is watched no longer"
+    assert ends_of(views, ["watched"], until) == [end]
+    assert end.id not in {view.alert.id for view in views}
+
+
+async def test_a_tracks_first_window_comes_with_its_baseline() -> None:
+    rig = TermRig(Settings(), T0.timestamp())
+    await rig.read(*(event(number, at_s=number * 60) for number in range(700)))
+    windows, baselines = rig.journal.writes[0]
+    assert windows == baselines == {"trains", "other"}
+
+
+async def test_when_by_changes_the_tracks_made_before_lose_their_places(
+    bootstrap: str, tmp_path: Path
+) -> None:
+    stage = await make_stage(bootstrap, tmp_path)
+
+    async def kinds() -> dict[str, object]:
+        kept = await read_compacted(stage.names.baselines, stage.broker)
+        found = [msgspec.json.decode(value, type=Baseline) for value in kept.values()]
+        return {one.track: one.by for one in found}
+
+    def made(track: str, at_s: float) -> bytes:
+        start = T0 + timedelta(seconds=at_s // 60 * 60)
+        return f"{track}|{start:%Y-%m-%dT%H:%M:%SZ}".encode()
+
+    await stage.write([*posts(0, 300), *closing(10_000, 1_200)])
+    async with stage.running(tracks=[], by="topics"):
+        await stage.windows_until([made("trains", 540)])
+    assert await kinds() == dict.fromkeys(("trains", "planes", "buses", "other"), "topics")
+    await stage.write([*posts(600, 900), *closing(20_000, 2_400)])
+    for _ in range(2):  # windows of the last day don't bring them back
+        async with stage.running(tracks=[], by="source", max_tracks=1):
+            await stage.windows_until([made("made-up", 1_740)])
+        assert set((await kinds()).values()) == {"source"}
+        assert set(await kinds()) <= {"made-up", "other"}
