@@ -13,12 +13,18 @@ from math import log, sqrt
 
 from schemas.alert import Term
 
+_LABEL = r"[^\s!-,./:-@\[-`{-~]"
+"""Of a domain in any script: no space, no ASCII punctuation but the hyphen."""
+_LOCAL = r"[^\s!-*,/:-@\[-^`{-~]"
+"""Of an address of mail, before the `@`: a dot, `+` and `_`, too."""
+# Each alternative looks back and never goes back, so that a long run of letters is looked at once.
 _NOISE = re.compile(
-    r"https?://\S+|www\.\S+|&\w+;"
-    # Looking back, so that a long run of letters is looked at once: bit.ly/abc; then handles, and
-    # addresses of mail.
-    r"|(?<![a-z0-9.-])(?:[a-z0-9-]{1,63}\.){1,9}[a-z]{2,24}/\S*"
-    r"|(?<![a-z0-9._+-])[a-z0-9._+-]*@\S+"
+    r"(?<![a-z0-9+-])[a-z][a-z0-9+-]*+://\S+|&\w+;"
+    rf"|(?<!{_LOCAL}){_LOCAL}*+@\S+"  # handles, too
+    r"|(?<![\w/])/?u/[\w-]+"  # handles on Reddit
+    # With or without a path. A space that is missing after a full stop looks the same: those words
+    # are lost, as no address may be shown.
+    rf"|(?<!{_LABEL})(?<!\.){_LABEL}++(?:\.{_LABEL}++)++\S*"
 )
 _WORD = re.compile(r"#?[^\W\d_][\w'\u2019-]*", re.UNICODE)
 _PRIOR = 500.0

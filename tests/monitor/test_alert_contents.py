@@ -103,6 +103,21 @@ def test_terms_hold_no_handle_no_address_and_no_number_and_three_people_used_the
         "HTTPS://Example.org/Secret",
         "www.example.org/secret",
         "short.example/secret",
+        "example.org",
+        "(example.org)",
+        "Example.org:8080/secret",
+        "xn--e1afmkfd.xn--p1ai",
+        "\u043f\u0440\u0438\u043c\u0435\u0440.\u0440\u0444",
+        "\u0909\u0926\u093e\u0939\u0930\u0923.\u092d\u093e\u0930\u0924/secret",
+        "m\u00fcnchen.example",
+        "example\uff0eorg",
+        "anna.social.example",
+        "a.b.c.d.e.f.g.h.i.j.k.l.m.n.example.org",
+        "ftp://localhost/secret",
+        "m\u00fcller@example.org",
+        "anna.b@example.org",
+        "u/anna_b",
+        "/u/anna-b",
         "&amp;",
         "1234",
         "3rd-2026",
@@ -110,6 +125,13 @@ def test_terms_hold_no_handle_no_address_and_no_number_and_three_people_used_the
 )
 def test_no_handle_address_or_number_is_a_term_however_it_is_written(hidden: str) -> None:
     assert terms_of(f"broken {hidden} signals") == ["broken", "signals", "broken signals"]
+
+
+@pytest.mark.parametrize(
+    "text", ["broken, signals", "broken...signals", "(broken/signals)", "broken \u2026 signals."]
+)
+def test_words_between_punctuation_are_terms(text: str) -> None:
+    assert terms_of(text) == ["broken", "signals", "broken signals"]
 
 
 def test_sources_and_languages_of_strangers_are_limited() -> None:
