@@ -140,7 +140,9 @@ def _sentences(found: Sample, settings: Settings) -> Iterator[str]:
     langs = Counter(visible(post.lang or "none")[:_KEY_CHARS] for post in found.posts)
     yield f"Languages: {_counts(dict(langs.most_common(5)))}"
     without = sum(1 for post in found.posts if not post.author)
-    caps = "the monitor can't bound what one author counts for"
+    caps = "the monitor can't bound what one author counts for, only identical texts"
+    if not settings.output.include_text:
+        caps = "without texts, too, the monitor can't bound what one author counts for"
     if without:
         yield f"{without} of {posts} name no author (input.fields.author): {caps}"
     elif not settings.output.author_key.get_secret_value():

@@ -57,7 +57,8 @@ def test_posts_are_counted_with_their_languages_and_missing_authors() -> None:
     assert "2 of 2 recent records are posts" in said
     assert "Languages: en 1, none 1" in said
     assert "1 of 2 name no author" in said
-    assert "the monitor can't bound what one author counts for" in said
+    assert "the monitor can't bound what one author counts for, only identical texts" in said
+    assert "without texts, too" in told(posts, output={"include_text": False})[1]
     assert "ann" not in said
 
 
