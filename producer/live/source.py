@@ -57,6 +57,9 @@ class SourceWatcher(Protocol):
     def disconnected(self, source: str, reason: str) -> None:
         """It is gone, or could not be made; `reason` is a metric's label, one of few."""
 
+    def waits(self, source: str, seconds: float, reason: str) -> None:
+        """It is not asked again for so long; `reason` is one of `disconnected`'s."""
+
     def gap(self, source: str, seconds: float, why: str) -> None:
         """The source can't give what lies in this stretch of time: those posts are lost."""
 

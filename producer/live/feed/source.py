@@ -141,13 +141,12 @@ class FeedSource:
         if not self._ever:
             if isinstance(fault, SourceRefused):
                 raise fault
-            if self._backoff.failures + 1 >= _TRIES:
+            if self._backoff.failures + 1 >= _TRIES and reason != reasons.RATE_LIMITED:
                 raise SourceFailed(f"{shown(self._url)} gives no feed: {fault}") from None
-        if isinstance(fault, Broken) and fault.wait_s:
-            await sleep(self._clock, fault.wait_s)
-        if isinstance(fault, SourceRefused):
-            await sleep(self._clock, self._polling.interval_s)
-        await self._backoff.pause()
+        asked_s = fault.wait_s if isinstance(fault, Broken) else self._polling.interval_s
+        pause_s = asked_s + self._backoff.next_s()
+        self._watcher.waits(self.name, pause_s, reason)
+        await sleep(self._clock, pause_s)
 
 
 def _last_of_each(items: list[Item]) -> list[Item]:

@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from producer.live import LiveReport
 from producer.live.feed import Mapping, feed_url
@@ -16,6 +18,7 @@ from producer.live.feed.fetcher import Fetched, Fetcher
 from producer.live.feed.run import FeedOptions, _reader
 from producer.live.feed.source import FeedSource, Polling
 from producer.live.items import Found
+from producer.live.log_events import WAITS
 from producer.live.source import SourceWatcher
 from runtime.clock import SystemClock
 from schemas import Post
@@ -190,6 +193,30 @@ async def test_a_bad_answer_is_waited_out_and_the_next_good_one_is_read(bad: Han
         report = await poll(f"{url}/feed", kafka, lambda: len(kafka.records) == 2)
     assert report.failure is None
     assert numbers(kafka) == ["1", "2"]
+
+
+async def test_a_pause_is_logged_with_its_end_and_a_server_that_asks_for_it_is_not_given_up() -> (
+    None
+):
+    kafka = MemoryKafka()
+    answers: list[Handler] = [plain(status=429, headers={"Retry-After": "47"})] * 4
+
+    async def give(request: web.Request) -> web.StreamResponse:
+        handler = answers.pop(0) if answers else plain(rss(1))
+        return await handler(request)
+
+    begun = SystemClock().wall()
+    with capture_logs() as logs:
+        async with serving(("GET", "/feed", give)) as url:
+            report = await poll(f"{url}/feed?key=secret", kafka, lambda: kafka.records != [])
+    assert report.failure is None
+    waits = [line for line in logs if line["event"] == WAITS]
+    assert [line["reason"] for line in waits] == ["rate_limited"] * 4
+    for line in waits:
+        assert line["source"].startswith("feed:127.0.0.1")
+        assert 47 <= line["seconds"] <= 53  # and what it adds of its own
+        assert 46 <= datetime.fromisoformat(line["until"]).timestamp() - begun < 80
+    assert "secret" not in str(waits)
 
 
 async def test_a_wrong_address_is_told_at_the_start() -> None:

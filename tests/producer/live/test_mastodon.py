@@ -10,9 +10,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from producer.live import LiveReport
 from producer.live.backoff import Backoff
+from producer.live.log_events import WAITS
 from producer.live.mastodon import Server, instance_url, timelines
 from producer.live.mastodon.events import Event, EventReader, EventTooLarge
 from producer.live.mastodon.instance import Instance
@@ -198,9 +200,26 @@ async def test_a_server_that_asks_to_wait_is_waited_for() -> None:
     async with mastodon([status(1, at)], quiet) as server:
         reset = datetime.fromtimestamp(SystemClock().wall() + 200, UTC).isoformat()
         server.limited = [{"X-RateLimit-Reset": reset}, {"Retry-After": "77"}]
-        await read(server, kafka, has(kafka, 1), clock=Watched())
-    assert [wait for wait in waits if 195 < wait <= 200]
-    assert [wait for wait in waits if 70 < wait <= 77]
+        with capture_logs() as logs:
+            await read(server, kafka, has(kafka, 1), clock=Watched())
+    assert [wait for wait in waits if 195 < wait <= 201]
+    assert [wait for wait in waits if 70 < wait <= 78]
+    told = [line for line in logs if line["event"] == WAITS and line["seconds"] > 190]
+    assert told[0]["reason"] == "rate_limited"
+    until = datetime.fromisoformat(told[0]["until"]).timestamp()
+    assert 190 < until - at / 1e6 < 220
+
+
+async def test_the_pause_after_the_last_request_that_is_allowed_for_now_is_told() -> None:
+    kafka, at = MemoryKafka(), now_us()
+    async with mastodon([status(1, at)], quiet) as server:
+        reset = datetime.fromtimestamp(SystemClock().wall() + 50, UTC).isoformat()
+        server.last_allowed = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}
+        with capture_logs() as logs:
+            await read(server, kafka, has(kafka, 1), clock=HastyClock())
+    told = [line for line in logs if line["event"] == WAITS]
+    assert told
+    assert {line["reason"] for line in told} == {"rate_limited"}
 
 
 async def test_without_a_token_it_ends_and_says_which_one_is_needed(
