@@ -210,7 +210,7 @@ def feed(
         interval: Seconds between two requests to an address.
     """
     with wrong_usage():
-        from producer.live.feed import FeedOptions, Mapping, feed_url
+        from producer.live.feed import FeedOptions, Mapping, feed_url, host_of
         from producer.live.feed.source import Polling
 
         if not urls:
@@ -222,6 +222,11 @@ def feed(
             raise ValueError("--name: give each address a name of its own, in their order")
         mapping = None
         if items is not None:
+            if len({host_of(address) for address in addresses}) > 1:
+                raise ValueError(
+                    "--items: addresses of one host only, for two hosts' listings may give one id"
+                    " to two posts; run a command for each host"
+                )
             mapping = Mapping(items=items, fields=_fields(field or {}), html=html)
         options = FeedOptions(
             mapping=mapping,

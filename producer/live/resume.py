@@ -31,6 +31,7 @@ class _Read(NamedTuple):
     timestamp_ms: int
     offset: int
     key: str
+    source: str
     version: str
     alias: str
     digest: bytes | None
@@ -92,6 +93,7 @@ def _read(record: StoredRecord, key: bytes, found: headers.LiveHeaders) -> _Read
         timestamp_ms=record.timestamp_ms,
         offset=record.offset,
         key=key.decode(errors="replace"),
+        source=found.source,
         version=found.version,
         alias=found.alias,
         digest=None if value is None else digest_of(value),
@@ -104,10 +106,11 @@ def _remembered(records: list[_Read], most: int) -> Sent:
     # Within a partition by offset; between partitions the order says only what is forgotten first.
     for one in sorted(records, key=lambda one: (one.timestamp_ms, one.offset)):
         if one.digest is None:
-            sent.remember_deleted(one.key, one.version)
+            sent.remember_deleted(one.key, one.version, source=one.source)
         elif sent.is_news(one.key, one.version, one.digest):
             sent.remember(
                 one.key,
+                source=one.source,
                 version=one.version,
                 digest=one.digest,
                 author=one.author,

@@ -60,7 +60,11 @@ async def poll(
     until: Callable[[], bool],
     options: FeedOptions | None = None,
     page: int = 1_000,
+    *,
+    others: Sequence[str] = (),
 ) -> LiveReport:
+    """Read the feed at `url`, and those at `others`."""
+    urls = [url, *others]
     options = options or FeedOptions(source="made-up")
     clock, rng = HastyClock(), random.Random(4)
     async with aiohttp.ClientSession() as session:
@@ -76,9 +80,11 @@ async def poll(
                     clock=clock,
                     rng=rng,
                 )
+                for url in urls
             ]
 
-        return await run(make, kafka, names=[name_of(url)], until=until, clock=clock)
+        names = [name_of(url) for url in urls]
+        return await run(make, kafka, names=names, until=until, clock=clock)
 
 
 async def test_entries_are_written_once_and_only_changes_are_asked_for() -> None:
@@ -133,6 +139,44 @@ async def test_entries_that_share_an_id_are_not_written_again_at_each_poll() -> 
         await poll(f"{url}/feed", kafka, lambda: numbers(kafka)[-1:] == ["3"])
     assert numbers(kafka) == ["1", "3"]
     assert b"entry 2" in (kafka.records[0].value or b"")  # the newest of them
+
+
+async def test_an_entry_of_two_feeds_is_a_post_of_the_one_that_gave_it_first() -> None:
+    """Their texts of it differ: at each poll one would take the other's back."""
+    kafka = MemoryKafka()
+    own = {"one": "first", "two": "first"}
+    asked = {"one": 0, "two": 0}
+
+    async def give(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        asked[name] += 1
+        entry = f"<guid>urn:shared</guid><description>{name}: {own[name]}</description>"
+        other = f"<guid>urn:{name}:{asked[name]}</guid><description>more</description>"
+        items = f"<item>{entry}</item><item>{other}</item>"
+        return web.Response(body=f"<rss version='2.0'><channel>{items}</channel></rss>")
+
+    async def poll_both(url: str) -> None:
+        before = dict(asked)
+        await poll(
+            f"{url}/one",
+            kafka,
+            lambda: all(asked[name] - before[name] >= 4 for name in asked),
+            others=[f"{url}/two"],
+        )
+
+    def shared() -> list[str]:
+        found = [r.value or b"{}" for r in kafka.records if r.key == b"urn:shared"]
+        return [msgspec.json.decode(value)["text"] for value in found]
+
+    async with serving(("GET", "/{name}", give)) as url:
+        await poll_both(url)
+        first = shared()[0].partition(":")[0]
+        assert shared() == [f"{first}: first"]
+        await poll_both(url)  # a restart knows it, too
+        assert shared() == [f"{first}: first"]
+        own["one"] = own["two"] = "edited"
+        await poll_both(url)
+    assert shared() == [f"{first}: first", f"{first}: edited"]
 
 
 async def test_what_kafka_did_not_take_is_fetched_again_although_the_feed_has_not_changed() -> None:
