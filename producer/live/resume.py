@@ -4,8 +4,7 @@ Read from the topic itself, so that the place and the posts can't disagree, and 
 be kept: a crash, a moved container and a lost disk are all the same.
 """
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -47,20 +46,17 @@ class Resume(msgspec.Struct, frozen=True):
     sent: Sent
 
 
-async def read_back(
-    log: TopicLog, sources: Mapping[str, float], *, remember: int, now: float
-) -> Resume:
-    """Read the end of a topic for these sources, each with how far back it can replay (seconds).
+async def read_back(log: TopicLog, sources: Collection[str], *, remember: int) -> Resume:
+    """Read the end of a topic for these sources.
 
-    Looks at the last records of each partition first, and further back while a source is missing;
-    what was written before any source's replay reaches is of no use, and isn't read. `remember` is
-    how many posts are remembered at most, `now` the time in Unix seconds.
+    Looks at the last records of each partition first, and further back while a source is missing,
+    however old they are: a source tells by its old watermark that posts are lost, and a feed has
+    entries of last month. `remember` is how many posts are remembered at most.
 
     Raises:
         ReadingStalled: the broker stopped giving records.
     """
-    reach = datetime.fromtimestamp(now, UTC) - timedelta(seconds=max(sources.values(), default=0.0))
-    whole = await log.spans(since=reach)
+    whole = await log.spans()
     watermarks: dict[str, int] = {}
     records: list[_Read] = []
     taken = {partition: span.end for partition, span in whole.items()}
@@ -81,7 +77,7 @@ async def read_back(
                 records.append(_read(record, record.key, found))
             watermarks[found.source] = max(found.watermark, watermarks.get(found.source, 0))
         taken = {partition: span.start for partition, span in spans.items()}
-        if watermarks.keys() >= sources.keys():
+        if watermarks.keys() >= set(sources):
             break
         size *= _FACTOR
     return Resume(watermarks, _remembered(records, remember))

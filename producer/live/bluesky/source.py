@@ -53,8 +53,6 @@ class BlueskySource:
     """All posts of Bluesky that a reader lets through."""
 
     name = "bluesky"
-    replay_s = 36 * 3600.0
-    """What version 2 keeps; the older hosts keep 24 hours."""
 
     def __init__(
         self,

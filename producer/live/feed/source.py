@@ -52,9 +52,6 @@ class Polling:
 class FeedSource:
     """Everything that one address has to give."""
 
-    replay_s = 24 * 3600.0
-    """How far back the topic is read for what was sent: a feed gives its last entries each time."""
-
     def __init__(
         self,
         url: str,

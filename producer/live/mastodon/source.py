@@ -30,6 +30,9 @@ _OVERLAP_US = 600_000_000
 time when it was written. Ten minutes is what federation takes on a bad day."""
 _MINUTE_US = 60_000_000
 """The same between the timeline's end and the stream's beginning: moments, not hours."""
+_CATCH_UP_S = 24 * 3600.0
+"""How far back is caught up: at 40 posts a request and 300 requests in five minutes, a day of a
+large server takes some hours."""
 _TRIES = 3
 """Before the first connection; then there is no such server."""
 _STEADY_S = 60.0
@@ -40,10 +43,6 @@ _REFUSED_S = 30.0
 
 class MastodonSource:
     """Posts of one timeline that a reader lets through."""
-
-    replay_s = 24 * 3600.0
-    """How far back is caught up: at 40 posts a request and 300 requests in five minutes, a day of a
-    large server takes some hours."""
 
     def __init__(
         self,
@@ -108,10 +107,10 @@ class MastodonSource:
         self._tell_of_limit()
         base = await self._instance.streaming_url(self._timeline)
         start = self._high
-        oldest = int((self._clock.wall() - self.replay_s) * 1e6)
-        if start < oldest:
+        oldest = int((self._clock.wall() - _CATCH_UP_S) * 1e6)
+        if start < oldest - _MINUTE_US:
             self._watcher.gap(self.name, (oldest - start) / 1e6, "more than a day ago")
-            start = oldest
+            self._high = start = oldest  # a gap is told once, however often it connects
         # The stream opens only when the timeline is read to its end: while a day is caught up,
         # what it sends would have to be kept.
         async with aclosing(self._catch_up(id_at(start - _OVERLAP_US))) as missed:

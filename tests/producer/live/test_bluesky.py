@@ -21,7 +21,7 @@ from producer.live.bluesky import (
     host_url,
     jetstream_session,
 )
-from producer.live.log_events import WAITS
+from producer.live.log_events import GAP, WAITS
 from producer.live.selection import Selection
 from producer.live.service import MakeSources
 from producer.live.source import SourceWatcher
@@ -368,6 +368,22 @@ async def test_where_all_hosts_ask_to_wait_it_is_told_until_when_and_none_is_giv
     assert {line["reason"] for line in told} == {"rate_limited"}
     until = datetime.fromisoformat(told[0]["until"]).timestamp()
     assert 44 <= until - at / 1e6 < 60
+
+
+async def test_after_a_weekend_away_all_that_hosts_keep_is_read_and_the_rest_is_told(
+    make: Callable[..., MakeSources],
+) -> None:
+    hour = 3_600_000_000
+    at = now_us()
+    log = [event(number, at - 36 * hour + number * hour) for number in range(30)]
+    async with jetstream(log) as server:
+        kafka = MemoryKafka()
+        kafka.begin("bluesky", at - 60 * hour)
+        kafka.age(60 * 3600)
+        with capture_logs() as logs:
+            await consume(make(server.url), kafka, ids(*range(30)))
+    (gap,) = [line for line in logs if line["event"] == GAP]
+    assert abs(gap["seconds"] - 24 * 3600) < 60
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,21 @@ async def test_after_a_restart_only_what_is_new_or_changed_is_written() -> None:
     assert len(set(kafka.keys())) == 3
 
 
+async def test_entries_are_known_after_a_week_too() -> None:
+    kafka = MemoryKafka()
+    bodies = [rss(1, 2)]
+
+    async def give(_: web.Request) -> web.Response:
+        return web.Response(body=bodies[-1])
+
+    async with serving(("GET", "/feed", give)) as url:
+        await poll(f"{url}/feed", kafka, lambda: len(kafka.records) >= 2)
+        kafka.age(7 * 24 * 3600)
+        bodies.append(rss(1, 2, 3))
+        await poll(f"{url}/feed", kafka, lambda: numbers(kafka)[-1:] == ["3"])
+    assert numbers(kafka) == ["1", "2", "3"]
+
+
 async def test_entries_that_share_an_id_are_not_written_again_at_each_poll() -> None:
     kafka, asked = MemoryKafka(), 0
     body = rss(1, 2).replace(b">2</guid>", b">1</guid>")

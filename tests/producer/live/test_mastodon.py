@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from producer.live import LiveReport
 from producer.live.backoff import Backoff
-from producer.live.log_events import WAITS
+from producer.live.log_events import GAP, WAITS
 from producer.live.mastodon import Server, instance_url, timelines
 from producer.live.mastodon.events import Event, EventReader, EventTooLarge
 from producer.live.mastodon.instance import Instance
@@ -102,6 +102,19 @@ async def test_after_a_gap_the_timeline_is_read_forward_page_by_page_with_an_ove
     assert first is not None
     assert abs(first - (at - 600_000_000)) < 1_000
     assert {page["limit"] for page in server.pages} == {"40"}
+
+
+async def test_what_can_not_be_caught_up_with_is_told_once() -> None:
+    kafka, at = MemoryKafka(), now_us()
+    days = 3 * 24 * 3_600_000_000
+    async with mastodon([status(1, at - 3_600_000_000)]) as server:
+        kafka.begin(f"mastodon:{server.url.removeprefix('http://')}/public", at - days)
+        kafka.age(days / 1e6)
+        server.limited = [{"Retry-After": "20"}] * 2
+        with capture_logs() as logs:
+            await read(server, kafka, has(kafka, 1), clock=HastyClock())
+    (gap,) = [line for line in logs if line["event"] == GAP]
+    assert abs(gap["seconds"] - 2 * 24 * 3600) < 60
 
 
 async def test_what_comes_while_the_stream_is_down_is_there_once() -> None:

@@ -148,7 +148,7 @@ class _LargePosts(MemoryTopicLog):
 async def test_reading_back_keeps_no_posts_text_in_memory() -> None:
     tracemalloc.start()
     try:
-        found = await read_back(_LargePosts([]), {"s": 60.0}, remember=1_000, now=1.0)
+        found = await read_back(_LargePosts([]), ["s"], remember=1_000)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
