@@ -179,6 +179,7 @@ def feed(
     name: Words = (),
     keyword: Words = (),
     interval: Annotated[float, Parameter(validator=validators.Number(gte=1))] = 300.0,
+    private_hosts: bool = False,
     running: Running = Running(),
     connection: Connection = Connection(),
 ) -> int:
@@ -208,6 +209,7 @@ def feed(
             a query may be a secret. [default: the host, and a mark made of the rest]
         keyword: Only entries with one of these words, phrases or #hashtags. [default: all]
         interval: Seconds between two requests to an address.
+        private_hosts: Names and redirects may lead to this machine and to private networks, too.
     """
     with wrong_usage():
         from producer.live.feed import FeedOptions, Mapping, feed_url, host_of
@@ -233,6 +235,7 @@ def feed(
             source=source or "",
             keywords=keyword,
             polling=Polling(interval_s=interval),
+            private_hosts=private_hosts,
             names=dict(zip(addresses, name, strict=True)) if name else {},
         )
     if mapping is None:

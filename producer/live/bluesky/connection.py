@@ -104,7 +104,20 @@ class AiohttpJetstream:
 def jetstream_session() -> aiohttp.ClientSession:
     """Make the session that `AiohttpJetstream` uses, with a bound on connecting only."""
     timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S, sock_connect=_CONNECT_S)
-    return aiohttp.ClientSession(timeout=timeout)
+    return aiohttp.ClientSession(timeout=timeout, middlewares=(_no_redirects,))
+
+
+async def _no_redirects(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Refuse them: `ws_connect` would follow one anywhere, and from TLS to none."""
+    response = await handler(request)
+    if 300 <= response.status < 400:
+        response.close()
+        raise Broken(
+            reasons.REFUSED, f"HTTP status {response.status}, a redirect", status=response.status
+        )
+    return response
 
 
 class _Socket:

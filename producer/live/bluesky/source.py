@@ -24,7 +24,7 @@ from runtime.clock import Clock, sleep, wait_all
 
 _ROUNDS = 3
 """Tries of each host before the first connection: then there is no network, or no such host."""
-_REFUSALS = frozenset({400, 401, 403, 404})
+_REFUSALS = frozenset({301, 302, 303, 307, 308, 400, 401, 403, 404})
 """HTTP statuses that the same question gets again."""
 _GAP_S = 60.0
 """The whole network is never silent for so long: a host that begins later has no older posts."""

@@ -421,3 +421,23 @@ async def test_where_nobody_answers_the_start_fails_and_says_what_was_tried(
         )
     assert report.exit_code == 3
     assert "400" in str(report.failure)
+
+
+async def test_a_redirect_is_not_followed(make: Callable[..., MakeSources]) -> None:
+    async with jetstream(log_of(3)) as elsewhere:
+
+        async def away(_: web.Request) -> web.Response:
+            return web.Response(
+                status=307, headers={"Location": elsewhere.url.replace("ws", "http")}
+            )
+
+        async with serving(("GET", "/subscribe", away)) as url:
+            report = await run(
+                make(url.replace("http", "ws") + "/subscribe"),
+                MemoryKafka(),
+                names=["bluesky"],
+                until=lambda: False,
+            )
+    assert report.exit_code == 3
+    assert "HTTP status 307" in str(report.failure)
+    assert elsewhere.queries == []

@@ -1,6 +1,7 @@
 """Feeds from a local server: what is there, once, and no more asked than needed."""
 
 import random
+import socket
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -8,18 +9,20 @@ import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 from structlog.testing import capture_logs
 
 from producer.live import LiveReport
 from producer.live.feed import Mapping, feed_url
 from producer.live.feed.address import host_of, name_of, redirected, shown
 from producer.live.feed.entries import NotAFeed, read_entries
-from producer.live.feed.fetcher import Fetched, Fetcher
+from producer.live.feed.fetcher import Fetched, Fetcher, feed_session
+from producer.live.feed.resolver import PrivateAddress, PublicResolver
 from producer.live.feed.run import FeedOptions, _reader
 from producer.live.feed.source import FeedSource, Polling
 from producer.live.items import Found
 from producer.live.log_events import WAITS
-from producer.live.source import SourceWatcher
+from producer.live.source import SourceRefused, SourceWatcher
 from runtime.clock import SystemClock
 from schemas import Post
 from schemas.foreign import FieldPaths
@@ -294,6 +297,67 @@ async def test_a_page_that_is_no_feed_is_told_at_the_start_and_not_asked_for_goo
     assert "gives no feed: neither RSS nor Atom" in str(report.failure)
 
 
+async def test_no_name_leads_to_a_private_network_unless_that_is_allowed() -> None:
+    """`0x7f000001` is a name to us, and 127.0.0.1 to the system's resolver."""
+    asked: list[str] = []
+
+    async def give(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(body=rss(1))
+
+    async def away(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": inside})
+
+    async with serving(("GET", "/inside", give), ("GET", "/feed", away)) as url:
+        inside = url.replace("127.0.0.1", "0x7f000001") + "/inside"
+        for address in (inside, f"{url}/feed"):
+            async with feed_session() as session:
+                with pytest.raises(SourceRefused, match="--private-hosts"):
+                    await Fetcher(session, SystemClock()).fetch(address)
+            assert asked == []
+            async with feed_session(private_hosts=True) as session:
+                await Fetcher(session, SystemClock(), private_hosts=True).fetch(address)
+            assert asked.pop() == "/inside"
+        async with feed_session() as session:  # who writes such an address means it
+            await Fetcher(session, SystemClock()).fetch(f"{url}/inside")
+            await Fetcher(session, SystemClock()).fetch(
+                url.replace("127.0.0.1", "localhost") + "/inside"
+            )
+    assert asked == ["/inside"] * 2
+
+
+class Names(AbstractResolver):
+    """A resolver that knows what it is told."""
+
+    def __init__(self, *addresses: str) -> None:
+        self._addresses = addresses
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(hostname=host, host=one, port=port, family=family, proto=0, flags=0)
+            for one in self._addresses
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_of_a_names_addresses_only_the_public_ones_are_connected_to() -> None:
+    private = [
+        *("127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.9", "169.254.169.254", "100.64.0.1"),
+        *("0.0.0.0", "224.0.0.1", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"),
+        *("64:ff9b::7f00:1", "2002:7f00:1::", "fe80::1%lo"),
+    ]
+    public = ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"]
+    found = await PublicResolver(Names(*private, *public)).resolve("x.example", 443)
+    assert [one["host"] for one in found] == public
+    for address in private:
+        with pytest.raises(PrivateAddress):
+            await PublicResolver(Names(address)).resolve("x.example", 443)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-7", "cp037"])
 def test_a_feed_with_entities_of_its_own_is_refused_in_any_encoding(encoding: str) -> None:
     """Some bytes of them become megabytes, or read a file."""
@@ -372,6 +436,8 @@ def test_addresses_and_redirects_keep_to_the_web() -> None:
             feed_url(bad)
     here = "https://example.org/a?key=secret"
     assert redirected(here, "/b") == "https://example.org/b"
+    assert redirected(here, "https://93.184.216.34/b") == "https://93.184.216.34/b"
+    assert redirected(here, "https://10.1.2.3/b", to_private=True) == "https://10.1.2.3/b"
     for bad in (
         "file:///etc/passwd",
         "http://example.org/b",
@@ -379,6 +445,9 @@ def test_addresses_and_redirects_keep_to_the_web() -> None:
         "https://169.254.169.254/latest/meta-data",
         "https://[::1]/x",
         "https://localhost/x",
+        *("https://LOCALHOST./x", "https://a.localhost/x", "https://2130706433/x"),
+        *("https://127.1/x", "https://127.0.0.1./x", "https://[::ffff:10.0.0.1]/x"),
+        "https://\u2460\u2461\uff17\u30020\u30020\u30021/x",  # 127.0.0.1 in other digits and dots
         "https://u:p@example.org",
         "https://[",
     ):
