@@ -17,11 +17,13 @@ from producer.live.feed import Mapping, feed_url
 from producer.live.feed.address import host_of, name_of, redirected, shown
 from producer.live.feed.entries import NotAFeed, read_entries
 from producer.live.feed.fetcher import Fetched, Fetcher, feed_session
+from producer.live.feed.listing import ListingReader
 from producer.live.feed.resolver import PrivateAddress, PublicResolver
 from producer.live.feed.run import FeedOptions, _reader
 from producer.live.feed.source import FeedSource, Polling
-from producer.live.items import Found
+from producer.live.items import Found, Passed
 from producer.live.log_events import WAITS
+from producer.live.selection import Selection
 from producer.live.source import SourceRefused, SourceWatcher
 from runtime.clock import SystemClock
 from schemas import Post
@@ -380,6 +382,23 @@ def test_a_feed_is_read_in_the_encoding_that_it_names(encoding: str) -> None:
     assert item.post.text == "r 1\n\nmore & more"
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("&#xD83D;&#xDE00;", "\U0001f600"),
+        ("&#55357;&#56832;", "\U0001f600"),
+        ("&#xD800;", "\ufffd"),
+        ("&#x110000;&#65;", "\ufffdA"),
+        ("&#xE9;&amp;#xD800;", "\xe9\ufffd"),
+    ],
+)
+def test_a_character_that_xml_forbids_costs_nothing_but_itself(written: str, read: str) -> None:
+    fetched = Fetched(rss(1, 2, text=written), "application/xml", "https://example.org/x")
+    items = read_entries(fetched, feed="f", source="s")
+    texts = [item.post.text for item in items if isinstance(item, Found)]
+    assert texts == [f"{read} {number}\n\nmore & more" for number in (1, 2)]
+
+
 async def test_a_listing_like_hacker_news_is_read_to_its_oldest_page_by_a_mapping() -> None:
     """At most so many hits come at once, the newest: what is older is asked for by {until}."""
     kafka = MemoryKafka()
@@ -410,6 +429,16 @@ async def test_a_listing_like_hacker_news_is_read_to_its_oldest_page_by_a_mappin
     assert kafka.keys() == [*map(str, range(45)), "new"]
     post = msgspec.json.decode(kafka.records[7].value or b"", type=Post)
     assert (post.text, post.source) == ("I think 7\n\nNo > yes", "hackernews")
+
+
+def test_half_a_character_costs_its_item_at_most() -> None:
+    reader = ListingReader(HACKER_NEWS, Selection(), source="s")
+    items = reader.read(
+        b'{"hits":[{"objectID":"1","comment_text":"\\ud800"},{"objectID":"2","comment_text":"b"},'
+        b'{"objectID":"3\\udc00","comment_text":"c"},{"objectID":"4","comment_text":NaN}]}'
+    )
+    assert [item.post.id for item in items if isinstance(item, Found)] == ["1", "2"]
+    assert [item.reason for item in items if isinstance(item, Passed)] == ["unreadable"] * 2
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"hits":7}', b'{"hits":[null,7,{"objectID":1}]}'])
