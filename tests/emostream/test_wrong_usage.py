@@ -66,6 +66,7 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("produce bluesky --lang=", "--lang: it is empty"),
         ("produce mastodon --instance x.example --keyword=", "--keyword: it is empty"),
         ("produce feed https://x.example/f https://y.example/f --items hits", "of one host only"),
+        ("schemas write pyproject.toml", "can't be written: "),
         ("plan --posts-per-s inf", "--posts-per-s inf: from 1e-06"),
     ],
 )
