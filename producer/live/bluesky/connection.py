@@ -16,6 +16,8 @@ from runtime.clock import Clock
 _MAX_FRAME_BYTES = 16 * 1024 * 1024
 """What is read of a host that keeps no bound. Past it the connection can't go on."""
 _CONNECT_S = 10.0
+_ANSWER_S = 20.0
+"""For connecting and the answer: a host may take connections and never say a word."""
 _CLOSE_S = 0.5
 _PING_S = 30.0
 """Jetstream's own rhythm; a dead connection is seen after one and a half."""
@@ -62,9 +64,13 @@ class Jetstream(Protocol):
 class AiohttpJetstream:
     """Jetstream by aiohttp: 6 µs a message."""
 
-    def __init__(self, session: aiohttp.ClientSession, clock: Clock) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, clock: Clock, *, answer_s: float = _ANSWER_S
+    ) -> None:
+        """A host that hasn't opened the websocket after `answer_s` seconds is unreachable."""
         self._session = session
         self._clock = clock
+        self._answer_s = answer_s
 
     @asynccontextmanager
     async def connect(self, url: str, cursor: int | None) -> AsyncIterator[Connection]:
@@ -73,15 +79,16 @@ class AiohttpJetstream:
         if cursor is not None:
             params["cursor"] = str(cursor)
         try:
-            socket = await self._session.ws_connect(
-                url,
-                params=params,
-                headers={"User-Agent": USER_AGENT},
-                max_msg_size=_MAX_FRAME_BYTES,
-                heartbeat=_PING_S,
-                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
-                decode_text=False,  # a text that is no UTF-8 is then one bad message, no more
-            )
+            async with asyncio.timeout(self._answer_s):
+                socket = await self._session.ws_connect(
+                    url,
+                    params=params,
+                    headers={"User-Agent": USER_AGENT},
+                    max_msg_size=_MAX_FRAME_BYTES,
+                    heartbeat=_PING_S,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
+                    decode_text=False,  # a text that is no UTF-8 is then one bad message, no more
+                )
         except aiohttp.WSServerHandshakeError as error:
             raise self._refused(error) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

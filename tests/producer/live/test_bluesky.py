@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -72,7 +73,7 @@ def sources(
         return [
             BlueskySource(
                 BlueskyOptions(urls=urls, silence_s=SILENCE_S, rewind_s=REWIND_S),
-                jetstream=AiohttpJetstream(session, clock),
+                jetstream=AiohttpJetstream(session, clock, answer_s=1.0),
                 reader=MessageReader(Selection(langs), left_out_labels=labels),
                 watcher=watcher,
                 clock=clock,
@@ -394,6 +395,21 @@ def test_what_is_no_host_is_refused_before_anything_is_begun(bad: str) -> None:
         host_url(bad)
     assert "secret" not in str(refused.value)
     assert host_url("x.example") == "wss://x.example/subscribe"
+
+
+async def test_a_host_that_takes_connections_and_says_nothing_is_left(
+    make: Callable[..., MakeSources],
+) -> None:
+    hung = socket.create_server(("127.0.0.1", 0))  # the system accepts; nobody reads
+    hung.settimeout(0)
+    with hung:
+        url = f"ws://127.0.0.1:{hung.getsockname()[1]}/subscribe"
+        async with jetstream(log_of(3)) as server:
+            kafka = MemoryKafka()
+            kafka.begin("bluesky", now_us() - 1_000_000)
+            await consume(make(url, server.url), kafka, ids(0, 1, 2))
+        connection, _ = hung.accept()  # it was tried
+        connection.close()
 
 
 async def test_where_nobody_answers_the_start_fails_and_says_what_was_tried(
