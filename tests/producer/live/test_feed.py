@@ -22,7 +22,7 @@ from producer.live.feed.resolver import PrivateAddress, PublicResolver
 from producer.live.feed.run import FeedOptions, _reader
 from producer.live.feed.source import FeedSource, Polling
 from producer.live.items import Found, Passed
-from producer.live.log_events import WAITS
+from producer.live.log_events import GAP, WAITS
 from producer.live.selection import Selection
 from producer.live.source import SourceRefused, SourceWatcher
 from runtime.clock import SystemClock
@@ -429,6 +429,32 @@ async def test_a_listing_like_hacker_news_is_read_to_its_oldest_page_by_a_mappin
     assert kafka.keys() == [*map(str, range(45)), "new"]
     post = msgspec.json.decode(kafka.records[7].value or b"", type=Post)
     assert (post.text, post.source) == ("I think 7\n\nNo > yes", "hackernews")
+
+
+async def test_what_a_listing_has_more_than_is_read_at_once_is_told_as_lost() -> None:
+    kafka = MemoryKafka()
+    now = int(SystemClock().wall())
+
+    async def search(request: web.Request) -> web.Response:
+        after, before = int(request.query["after"]), int(request.query["before"])
+        times = range(min(before, now) - 1, max(after, min(before, now) - 11), -1)
+        return web.json_response(
+            {
+                "hits": [
+                    {"objectID": str(at), "comment_text": "x", "created_at_i": at} for at in times
+                ]
+            }
+        )
+
+    options = FeedOptions(mapping=HACKER_NEWS)
+    async with serving(("GET", "/search", search)) as url:
+        address = f"{url}/search?after={{since}}&before={{until}}"
+        kafka.begin(name_of(address), (now - 1_400) * 1_000_000)
+        with capture_logs() as logs:
+            await poll(address, kafka, lambda: kafka.holds(str(now - 1)), options, page=10)
+    (gap,) = [line for line in logs if line["event"] == GAP]
+    # Of 1,400 seconds and ten minutes of overlap, fifty pages of ten.
+    assert abs(gap["seconds"] - 1_500) <= 60
 
 
 def test_half_a_character_costs_its_item_at_most() -> None:
