@@ -91,6 +91,7 @@ def bluesky(
     with wrong_usage():
         from producer.live.bluesky import default_urls, host_url
 
+        _no_blanks(lang=lang, keyword=keyword)
         urls = [host_url(one) for one in host] or default_urls()
 
     async def run(stop: asyncio.Event, on_start: "Callable[[Meter], None]") -> "LiveReport":
@@ -149,6 +150,7 @@ def mastodon(
     with wrong_usage():
         from producer.live.mastodon import Server, instance_url, timelines
 
+        _no_blanks(lang=lang, keyword=keyword)
         server = Server(
             url=instance_url(instance),
             timelines=timelines(side, hashtag),
@@ -178,7 +180,8 @@ def feed(
     source: str | None = None,
     name: Words = (),
     keyword: Words = (),
-    interval: Annotated[float, Parameter(validator=validators.Number(gte=1))] = 300.0,
+    interval: Annotated[float, Parameter(validator=validators.Number(gte=1, lte=86_400))] = 300.0,
+    private_hosts: bool = False,
     running: Running = Running(),
     connection: Connection = Connection(),
 ) -> int:
@@ -207,27 +210,35 @@ def feed(
         name: What each address is called in headers, logs and metrics, in their order: a path or
             a query may be a secret. [default: the host, and a mark made of the rest]
         keyword: Only entries with one of these words, phrases or #hashtags. [default: all]
-        interval: Seconds between two requests to an address.
+        interval: Seconds between two requests to an address, a day at most.
+        private_hosts: Names and redirects may lead to this machine and to private networks, too.
     """
     with wrong_usage():
-        from producer.live.feed import FeedOptions, Mapping, feed_url
+        from producer.live.feed import FeedOptions, Mapping, feed_url, host_of
         from producer.live.feed.source import Polling
 
+        _no_blanks(keyword=keyword)
         if not urls:
             raise ValueError("name at least one address: emostream produce feed URL…")
         if field and items is None:
             raise ValueError("--field is for JSON listings: say with --items where the list is")
         addresses = [feed_url(url) for url in dict.fromkeys(urls)]
-        if name and len(set(name)) != len(addresses):
+        if name and not len(set(name)) == len(name) == len(addresses):
             raise ValueError("--name: give each address a name of its own, in their order")
         mapping = None
         if items is not None:
+            if len({host_of(address) for address in addresses}) > 1:
+                raise ValueError(
+                    "--items: addresses of one host only, for two hosts' listings may give one id"
+                    " to two posts; run a command for each host"
+                )
             mapping = Mapping(items=items, fields=_fields(field or {}), html=html)
         options = FeedOptions(
             mapping=mapping,
             source=source or "",
             keywords=keyword,
             polling=Polling(interval_s=interval),
+            private_hosts=private_hosts,
             names=dict(zip(addresses, name, strict=True)) if name else {},
         )
     if mapping is None:
@@ -246,6 +257,13 @@ def feed(
         )
 
     return _run(run, running)
+
+
+def _no_blanks(**options: tuple[str, ...]) -> None:
+    """Refuse a variable that wasn't set: no language is wanted by it, or any keyword is."""
+    for option, words in options.items():
+        if not all(word.strip() for word in words):
+            raise ValueError(f"--{option}: it is empty; leave it out for all of them")
 
 
 def _fields(field: dict[str, str]) -> "FieldPaths":

@@ -68,8 +68,12 @@ def write(folder: Path) -> None:
 
     for name, text in documents().items():
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise CommandError(f"{path} can't be written: {reason}", status=WRONG_USAGE) from None
         sys.stdout.write(f"{path}\n")
 
 

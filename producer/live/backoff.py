@@ -23,9 +23,13 @@ class Backoff:
 
     async def pause(self) -> None:
         """Wait before another try."""
+        await sleep(self._clock, self.next_s())
+
+    def next_s(self) -> float:
+        """Count a failure; give the pause before another try, in seconds."""
         bound = min(self._most_s, self._first_s * 2.0 ** min(self.failures, 16))
         self.failures += 1
-        await sleep(self._clock, self._rng.uniform(0.0, bound))
+        return self._rng.uniform(0.0, bound)
 
     def over(self) -> None:
         """It works again."""

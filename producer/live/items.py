@@ -79,7 +79,7 @@ SKIPPED: dict[str, str] = {
     UNREADABLE: "broken, or of a shape that nobody knows",
     TOO_LARGE: "larger than any post",
     REPLAYED: "older than was asked for",
-    KNOWN: "sent before, in this version or a newer one",
+    KNOWN: "sent before, in this version or a newer one, or by another feed",
     NOT_A_POST: "an account's news, and the like",
 }
 """Every reason to pass something over."""

@@ -20,6 +20,11 @@ DISCONNECTED = _event(
 UNREACHABLE = _event(
     "source_unreachable", "`source` gives nothing `since` then; tried again. Each minute."
 )
+WAITS = _event(
+    "source_waits",
+    "`source` is next asked at `until`, in `seconds`: for `reason`, as the server wished or after"
+    " failures in a row. Pauses below ten seconds are not told.",
+)
 GAP = _event(
     "source_gap", "`source` can't give `seconds` of its past (`why`): those posts are lost."
 )

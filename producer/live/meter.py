@@ -1,6 +1,7 @@
 """Counts what the live sources do: for metrics, for log lines, and for whoever watches."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 import structlog
@@ -14,6 +15,9 @@ from runtime.telemetry.metric import Counts
 from runtime.telemetry.waiting import Waiting
 
 _log = structlog.get_logger("live")
+
+_TOLD_S = 10.0
+"""A pause that nobody would ask after is not told."""
 
 Kind: TypeAlias = Literal["post", "edit", "delete"]
 
@@ -79,6 +83,19 @@ class Meter:
             self._waiting[source].still(source=source, reason=reason)
         else:
             _log.info(log_events.DISCONNECTED, source=source, host=host, reason=reason)
+
+    def waits(self, source: str, seconds: float, reason: str) -> None:
+        """It is not asked again for so long: a warning that says until when."""
+        if seconds < _TOLD_S:
+            return
+        until = datetime.fromtimestamp(self._clock.wall() + seconds, UTC)
+        _log.warning(
+            log_events.WAITS,
+            source=source,
+            until=until.isoformat(timespec="seconds"),
+            seconds=round(seconds),
+            reason=reason,
+        )
 
     def gap(self, source: str, seconds: float, why: str) -> None:
         """The source can't give what lies in this stretch of time."""

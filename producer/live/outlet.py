@@ -1,11 +1,10 @@
 """Kafka as the live service sees it: a producer, and what the topic's end says, both at once."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple, Protocol
 
 from producer.live.resume import Resume, read_back
-from runtime.clock import Clock
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import Delivery, RecordProducer, kafka_producer
 from runtime.kafka.topic_log import kafka_topic_log
@@ -21,8 +20,8 @@ class Opened(NamedTuple):
 class Outlet(Protocol):
     """Where records go."""
 
-    def open(self, sources: Mapping[str, float]) -> AbstractAsyncContextManager[Opened]:
-        """Connect, and read where these sources, each with its replay in seconds, go on.
+    def open(self, sources: Collection[str]) -> AbstractAsyncContextManager[Opened]:
+        """Connect, and read where these sources go on.
 
         Raises (on entering):
             KafkaFault: no broker, no topic, no right.
@@ -32,21 +31,16 @@ class Outlet(Protocol):
 class KafkaOutlet:
     """A topic of a Kafka cluster."""
 
-    def __init__(
-        self, broker: Broker, topic: str, *, delivery: Delivery, remember: int, clock: Clock
-    ) -> None:
+    def __init__(self, broker: Broker, topic: str, *, delivery: Delivery, remember: int) -> None:
         self._broker = broker
         self._topic = topic
         self._delivery = delivery
         self._remember = remember
-        self._clock = clock
 
     @asynccontextmanager
-    async def open(self, sources: Mapping[str, float]) -> AsyncIterator[Opened]:
+    async def open(self, sources: Collection[str]) -> AsyncIterator[Opened]:
         """Connect, and read where these sources go on; see `Outlet`."""
         async with kafka_producer(self._broker, self._delivery, topics=[self._topic]) as producer:
             async with kafka_topic_log(self._topic, self._broker) as log:
-                resume = await read_back(
-                    log, sources, remember=self._remember, now=self._clock.wall()
-                )
+                resume = await read_back(log, sources, remember=self._remember)
             yield Opened(producer, resume)

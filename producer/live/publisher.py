@@ -66,6 +66,10 @@ class Publisher:
 
     async def _found(self, source: str, item: Found) -> None:
         key = item.post.id
+        if not item.version and self._sent.is_anothers(key, source):
+            # Two feeds with one entry: nothing says which text is newer, and each poll finds both.
+            self._skip(source, KNOWN, item.position)
+            return
         value = _encode(item.post)
         digest = digest_of(value)
         reason = (
@@ -85,6 +89,7 @@ class Publisher:
         kind: Kind = "edit" if key in self._sent else "post"
         self._sent.remember(
             key,
+            source=source,
             version=item.version,
             digest=digest,
             author=item.post.author or "",

@@ -4,8 +4,7 @@ Read from the topic itself, so that the place and the posts can't disagree, and 
 be kept: a crash, a moved container and a lost disk are all the same.
 """
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -31,6 +30,7 @@ class _Read(NamedTuple):
     timestamp_ms: int
     offset: int
     key: str
+    source: str
     version: str
     alias: str
     digest: bytes | None
@@ -46,20 +46,17 @@ class Resume(msgspec.Struct, frozen=True):
     sent: Sent
 
 
-async def read_back(
-    log: TopicLog, sources: Mapping[str, float], *, remember: int, now: float
-) -> Resume:
-    """Read the end of a topic for these sources, each with how far back it can replay (seconds).
+async def read_back(log: TopicLog, sources: Collection[str], *, remember: int) -> Resume:
+    """Read the end of a topic for these sources.
 
-    Looks at the last records of each partition first, and further back while a source is missing;
-    what was written before any source's replay reaches is of no use, and isn't read. `remember` is
-    how many posts are remembered at most, `now` the time in Unix seconds.
+    Looks at the last records of each partition first, and further back while a source is missing,
+    however old they are: a source tells by its old watermark that posts are lost, and a feed has
+    entries of last month. `remember` is how many posts are remembered at most.
 
     Raises:
         ReadingStalled: the broker stopped giving records.
     """
-    reach = datetime.fromtimestamp(now, UTC) - timedelta(seconds=max(sources.values(), default=0.0))
-    whole = await log.spans(since=reach)
+    whole = await log.spans()
     watermarks: dict[str, int] = {}
     records: list[_Read] = []
     taken = {partition: span.end for partition, span in whole.items()}
@@ -80,7 +77,7 @@ async def read_back(
                 records.append(_read(record, record.key, found))
             watermarks[found.source] = max(found.watermark, watermarks.get(found.source, 0))
         taken = {partition: span.start for partition, span in spans.items()}
-        if watermarks.keys() >= sources.keys():
+        if watermarks.keys() >= set(sources):
             break
         size *= _FACTOR
     return Resume(watermarks, _remembered(records, remember))
@@ -92,6 +89,7 @@ def _read(record: StoredRecord, key: bytes, found: headers.LiveHeaders) -> _Read
         timestamp_ms=record.timestamp_ms,
         offset=record.offset,
         key=key.decode(errors="replace"),
+        source=found.source,
         version=found.version,
         alias=found.alias,
         digest=None if value is None else digest_of(value),
@@ -104,10 +102,11 @@ def _remembered(records: list[_Read], most: int) -> Sent:
     # Within a partition by offset; between partitions the order says only what is forgotten first.
     for one in sorted(records, key=lambda one: (one.timestamp_ms, one.offset)):
         if one.digest is None:
-            sent.remember_deleted(one.key, one.version)
+            sent.remember_deleted(one.key, one.version, source=one.source)
         elif sent.is_news(one.key, one.version, one.digest):
             sent.remember(
                 one.key,
+                source=one.source,
                 version=one.version,
                 digest=one.digest,
                 author=one.author,

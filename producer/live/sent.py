@@ -11,6 +11,7 @@ class _Entry(msgspec.Struct):
     digest: bytes
     author: str
     alias: str
+    source: str
     deleted: bool = False
 
 
@@ -44,15 +45,30 @@ class Sent:
             return version > entry.version
         return digest != entry.digest
 
+    def is_anothers(self, key: str, source: str) -> bool:
+        """Whether the post was sent, and by another source. It stays known."""
+        entry = self._posts.get(key)
+        if entry is None or entry.source == source:
+            return False
+        self._posts.move_to_end(key)
+        return True
+
     def remember(
-        self, key: str, *, version: str, digest: bytes, author: str = "", alias: str = ""
+        self,
+        key: str,
+        *,
+        source: str,
+        version: str,
+        digest: bytes,
+        author: str = "",
+        alias: str = "",
     ) -> None:
-        """This version was sent."""
+        """This version was sent, by this source."""
         known = self._posts.get(key)
         if known is not None:
             alias = alias or known.alias
             self._forget(key, known)
-        self._posts[key] = _Entry(version, digest, author, alias)
+        self._posts[key] = _Entry(version, digest, author, alias, source)
         if author:
             self._authors[author].add(key)
         if alias:
@@ -75,10 +91,10 @@ class Sent:
         self._posts.move_to_end(key)
         return True
 
-    def remember_deleted(self, key: str, version: str) -> None:
+    def remember_deleted(self, key: str, version: str, *, source: str) -> None:
         """Know a deleted post, whatever was known of it: from a tombstone that was read back."""
         if key not in self._posts:
-            self.remember(key, version=version, digest=b"")
+            self.remember(key, source=source, version=version, digest=b"")
         self.delete(key, version)
 
     def named(self, alias: str) -> str:

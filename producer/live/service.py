@@ -6,7 +6,7 @@ watermark there. So nothing that Kafka didn't acknowledge is taken for sent.
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,7 +126,6 @@ async def run_live(
             settings.topic,
             delivery=settings.delivery,
             remember=settings.remember,
-            clock=clock,
         ),
         meter=meter,
         stop=stop,
@@ -227,7 +226,7 @@ class _Service:
             KafkaFault: a record was not delivered, or Kafka can't be reached.
             SourceFailed, SourceRefused: no source is left.
         """
-        names = {source.name: source.replay_s for source in self._sources}
+        names = [source.name for source in self._sources]
         async with AsyncExitStack() as stack:
             opened = await self._open(stack, names)
             if opened is None:
@@ -257,7 +256,7 @@ class _Service:
             if publisher.broken.done():
                 raise publisher.broken.result()
 
-    async def _open(self, stack: AsyncExitStack, names: dict[str, float]) -> Opened | None:
+    async def _open(self, stack: AsyncExitStack, names: Collection[str]) -> Opened | None:
         """Open Kafka, or give None where a stop comes before: brokers may take long to answer."""
         opening = asyncio.create_task(stack.enter_async_context(self._outlet.open(names)))
         stopping = asyncio.create_task(self._stop.wait())

@@ -32,15 +32,12 @@ class Source(Protocol):
     def name(self) -> str:
         """Its identity: in the records' headers, where a start finds how far it got; a label."""
 
-    @property
-    def replay_s(self) -> float:
-        """How far back the source can be read again, in seconds: no older record is looked for."""
-
     def items(self, since: int) -> AsyncGenerator[Item, None]:
         """Yield what is wanted from `since` (Unix microseconds) on, without an end.
 
         Connections that break, stall or are refused for now are its own affair: it tries again,
-        with growing pauses, and goes back far enough to leave nothing out.
+        with growing pauses, and goes back far enough to leave nothing out. What it can't give any
+        more of the time since `since` is a gap, which it tells its watcher.
 
         Raises (while iterating):
             SourceFailed: it never worked since the start, after several tries.
@@ -56,6 +53,9 @@ class SourceWatcher(Protocol):
 
     def disconnected(self, source: str, reason: str) -> None:
         """It is gone, or could not be made; `reason` is a metric's label, one of few."""
+
+    def waits(self, source: str, seconds: float, reason: str) -> None:
+        """It is not asked again for so long; `reason` is one of `disconnected`'s."""
 
     def gap(self, source: str, seconds: float, why: str) -> None:
         """The source can't give what lies in this stretch of time: those posts are lost."""

@@ -95,6 +95,8 @@ async def test_each_command_of_the_page_writes_posts(
 
     lines = commands()
     assert len(lines) == 6
+    private = places["https://example.org/news.rss"].replace("127.0.0.1", "0x7f000001")
+    lines.append(f"emostream produce feed {private} --private-hosts")  # a name to the resolver
     async with asyncio.TaskGroup() as running:
         for number, line in enumerate(lines):
             running.create_task(run(number, line))

@@ -61,6 +61,12 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ),
         ("produce bluesky --host ws://[::1", "--host 'ws://[::1': name a host"),
         ("produce feed https://x.example:99999/f", "an address is like https://HOST/PATH"),
+        ("produce feed https://x.example/f --name a --name a", "a name of its own"),
+        ("produce feed https://x.example/f --interval inf", "--interval"),
+        ("produce bluesky --lang=", "--lang: it is empty"),
+        ("produce mastodon --instance x.example --keyword=", "--keyword: it is empty"),
+        ("produce feed https://x.example/f https://y.example/f --items hits", "of one host only"),
+        ("schemas write pyproject.toml", "can't be written: "),
         ("plan --posts-per-s inf", "--posts-per-s inf: from 1e-06"),
     ],
 )

@@ -36,12 +36,13 @@ def host_url(host: str) -> str:
 
 
 class Hosts:
-    """Addresses in turn."""
+    """Addresses in turn, without those that asked to be left alone for a while."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         """At least one."""
         self._urls = tuple(urls)
         self._turn = 0
+        self._free_at = [0.0] * len(self._urls)
 
     def __len__(self) -> int:
         return len(self._urls)
@@ -51,9 +52,17 @@ class Hosts:
         """The one that is used."""
         return self._urls[self._turn]
 
-    def leave(self) -> None:
-        """Go to the next."""
-        self._turn = (self._turn + 1) % len(self._urls)
+    def leave(self, now: float, *, for_s: float = 0.0) -> float:
+        """Go to the next, and don't come back for `for_s` seconds; `now` is monotonic time.
+
+        Gives the seconds to wait for the next: more than 0 where all have asked to wait; then it is
+        the one that is free first.
+        """
+        self._free_at[self._turn] = now + for_s
+        size = len(self._urls)
+        following = [(self._turn + step) % size for step in range(1, size + 1)]
+        self._turn = min(following, key=lambda turn: max(0.0, self._free_at[turn] - now))
+        return max(0.0, self._free_at[self._turn] - now)
 
 
 def default_urls() -> list[str]:

@@ -49,7 +49,7 @@ async def run_bluesky(
             return [
                 BlueskySource(
                     BlueskyOptions(urls=urls, silence_s=silence_s),
-                    jetstream=AiohttpJetstream(session),
+                    jetstream=AiohttpJetstream(session, clock),
                     reader=MessageReader(
                         Selection(wanted.langs, wanted.keywords),
                         left_out_labels=wanted.without_labels,
@@ -80,10 +80,11 @@ async def check_reachable(urls: Sequence[str]) -> None:
         SourceFailed: none did.
     """
     broken = Broken("", "")
+    clock = SystemClock()
     async with jetstream_session() as session:
         for url in urls:
             try:
-                async with AiohttpJetstream(session).connect(url, None):
+                async with AiohttpJetstream(session, clock).connect(url, None):
                     return
             except Broken as error:
                 broken = error

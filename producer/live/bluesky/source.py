@@ -20,11 +20,11 @@ from producer.live.bluesky.hosts import Hosts
 from producer.live.bluesky.message import MessageReader
 from producer.live.items import REPLAYED, Item, Passed
 from producer.live.source import SourceFailed, SourceRefused, SourceWatcher
-from runtime.clock import Clock, wait_all
+from runtime.clock import Clock, sleep, wait_all
 
 _ROUNDS = 3
 """Tries of each host before the first connection: then there is no network, or no such host."""
-_REFUSALS = frozenset({400, 401, 403, 404})
+_REFUSALS = frozenset({301, 302, 303, 307, 308, 400, 401, 403, 404})
 """HTTP statuses that the same question gets again."""
 _GAP_S = 60.0
 """The whole network is never silent for so long: a host that begins later has no older posts."""
@@ -53,8 +53,6 @@ class BlueskySource:
     """All posts of Bluesky that a reader lets through."""
 
     name = "bluesky"
-    replay_s = 36 * 3600.0
-    """What version 2 keeps; the older hosts keep 24 hours."""
 
     def __init__(
         self,
@@ -84,6 +82,7 @@ class BlueskySource:
             url = self._hosts.current
             cursor = self._last_wanted - int(self._options.rewind_s * 1e6)
             connected_at = self._clock.monotonic()
+            asked_s, reason = 0.0, reasons.CLOSED
             try:
                 async with self._jetstream.connect(url, cursor) as connection:
                     self._ever = True
@@ -93,12 +92,16 @@ class BlueskySource:
                         async for item in reading:
                             yield item
             except Broken as broken:
-                self._watcher.disconnected(self.name, broken.reason)
+                asked_s, reason = broken.wait_s, broken.reason
+                self._watcher.disconnected(self.name, reason)
                 self._give_up_where_nothing_works(url, broken)
             if self._clock.monotonic() - connected_at >= _STEADY_S:
                 self._backoff.over()
-            self._hosts.leave()
-            await self._backoff.pause()
+            # Mostly 0, for the next host: only that one is left alone which asked for it.
+            pause_s = self._hosts.leave(self._clock.monotonic(), for_s=asked_s)
+            pause_s += self._backoff.next_s()
+            self._watcher.waits(self.name, pause_s, reason)
+            await sleep(self._clock, pause_s)
 
     async def _read(self, connection: Connection, cursor: int) -> AsyncGenerator[Item, None]:
         """Yield until the connection breaks or is silent, which raises `Broken`."""
@@ -150,7 +153,7 @@ class BlueskySource:
 
     def _give_up_where_nothing_works(self, url: str, broken: Broken) -> None:
         """End where no host ever worked. Once one has, it is waited for without end."""
-        if self._ever:
+        if self._ever or broken.reason == reasons.RATE_LIMITED:  # which is an answer
             return
         host = urlsplit(url).netloc
         if broken.status in _REFUSALS:

@@ -4,6 +4,8 @@ import ipaddress
 from hashlib import blake2b
 from urllib.parse import urljoin, urlsplit
 
+from yarl import URL
+
 from producer.live.http import address
 
 
@@ -23,11 +25,16 @@ def feed_url(url: str) -> str:
     return url
 
 
-def redirected(url: str, location: str) -> str | None:
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""IPv4 addresses written as IPv6 (RFC 6052)."""
+
+
+def redirected(url: str, location: str, *, to_private: bool = False) -> str | None:
     """Give where a redirect leads; None where it must not be followed.
 
-    Not to anything but http(s), not from TLS to none, and not from the world to an address that is
-    written as one of this machine's or a private network's.
+    Not to anything but http(s), not from TLS to none, and, unless `to_private`, not from the world
+    to an address that is written as one of this machine's or a private network's. (Names are
+    `PublicResolver`'s affair.)
     """
     try:
         target = urljoin(url, location)
@@ -38,7 +45,7 @@ def redirected(url: str, location: str) -> str | None:
         return None
     if before.scheme == "https" and after.scheme == "http":
         return None
-    if _is_private(after.hostname) and not _is_private(before.hostname or ""):
+    if not to_private and _is_private(target) and not _is_private(url):
         return None
     return target
 
@@ -65,10 +72,32 @@ def name_of(url: str, name: str = "") -> str:
     return f"feed:{name or shown(url)}"
 
 
-def _is_private(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
+def is_local(host: str) -> bool:
+    """Whether a name is this machine's by its meaning (RFC 6761, 6.3)."""
+    name = host.rstrip(".").lower()
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet, however it is wrapped in IPv6."""
     try:
-        return not ipaddress.ip_address(host).is_global
+        found = ipaddress.ip_address(address)
     except ValueError:
         return False
+    if isinstance(found, ipaddress.IPv6Address):
+        within = found.ipv4_mapped or found.sixtofour
+        if within is None and found in _NAT64:
+            within = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        found = within or found
+    return found.is_global and not found.is_multicast
+
+
+def _is_private(url: str) -> bool:
+    """Whether an address is written as a private one, by what the connection is made to."""
+    try:
+        host = URL(url).raw_host or ""  # circled digits and the like are figures for it
+    except ValueError:
+        return True
+    # `127.1` and `2130706433` are addresses for the system, and for no resolver of ours.
+    literal = ":" in host or host.replace(".", "").isdigit()
+    return is_local(host) or (literal and not is_public(host))

@@ -4,6 +4,7 @@ import calendar
 import codecs
 import io
 import re
+import sys
 import time
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -19,6 +20,9 @@ _MOST_TEXT = 20_000
 _ENTITY = b"<!ENTITY"
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
 _ENCODING = re.compile(rb"encoding\s*=\s*[\"']([\w.:-]+)")
+_REFERENCES = re.compile(rb"(?:&#(?:[0-9]{1,9}|[xX][0-9a-fA-F]{1,8});)+")
+_REFERENCE = re.compile(rb"&#(?:([0-9]+)|[xX]([0-9a-fA-F]+));")
+_SURROGATES = range(0xD800, 0xE000)
 _HTML = ("text/html", "application/xhtml+xml")
 
 
@@ -41,7 +45,8 @@ def read_entries(fetched: Fetched, *, feed: str, source: str) -> list[Item]:
     # A file, for feedparser takes a text for an address or a path and opens it.
     headers = {"content-type": fetched.content_type, "content-location": fetched.url}
     try:
-        parsed = feedparser.parse(io.BytesIO(fetched.body), response_headers=headers)
+        body = _REFERENCES.sub(_mended, fetched.body)
+        parsed = feedparser.parse(io.BytesIO(body), response_headers=headers)
     except Exception as error:  # whatever a stranger's bytes find in it
         raise NotAFeed from error
     entries = parsed.get("entries", [])
@@ -62,6 +67,20 @@ def _declares_entities(fetched: Fetched) -> bool:
         return True
     names = (_CHARSET.search(fetched.content_type.encode()), _ENCODING.search(fetched.body[:512]))
     return any(found and not _keeps_ascii(found[1].decode(errors="replace")) for found in names)
+
+
+def _mended(references: re.Match[bytes]) -> bytes:
+    """Give characters that XML forbids another form: one of them makes all of a feed unreadable.
+
+    An emoji in two halves, as programs write it that think in UTF-16, is joined.
+    """
+    found = _REFERENCE.findall(references[0])
+    numbers = [int(ten) if ten else int(sixteen, 16) for ten, sixteen in found]
+    if not any(number in _SURROGATES or number > sys.maxunicode for number in numbers):
+        return references[0]
+    text = "".join(chr(n) if n <= sys.maxunicode else "\ufffd" for n in numbers)
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return "".join(f"&#{ord(char)};" for char in text).encode()
 
 
 def _keeps_ascii(encoding: str) -> bool:

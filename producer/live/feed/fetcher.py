@@ -6,13 +6,15 @@ import aiohttp
 
 from producer.live import source as reasons
 from producer.live.feed.address import host_of, redirected
+from producer.live.feed.resolver import PrivateAddress, PublicResolver
 from producer.live.http import BodyTooLarge, bounded_body, retry_after_s, said
 from producer.live.source import SourceRefused
 from producer.live.user_agent import USER_AGENT
 from runtime.clock import Clock
 
 MOST_BODY = 4 * 1024 * 1024
-"""A large feed has one megabyte. It is parsed in some seconds at most."""
+"""A large feed has one megabyte, which is parsed in a second. So many tiny entries that it takes 20
+are made to be; it is a thread's time, and a stop waits for it."""
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REFUSALS = frozenset({400, 401, 403, 404, 405, 406, 410, 451})
@@ -38,12 +40,27 @@ class Fetched(NamedTuple):
     """After redirects."""
 
 
+def feed_session(*, private_hosts: bool = False) -> aiohttp.ClientSession:
+    """Make the session that `Fetcher` uses.
+
+    Unless `private_hosts`, no name leads to this machine or to a private network: a feed is a
+    stranger's, and so is what it redirects to, or what its name is changed to.
+    """
+    names = aiohttp.ThreadedResolver()
+    resolver = names if private_hosts else PublicResolver(names)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=resolver))
+
+
 class Fetcher:
     """Fetches by conditional requests (RFC 9110, 13): `If-None-Match`, `If-Modified-Since`."""
 
-    def __init__(self, session: aiohttp.ClientSession, clock: Clock) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, clock: Clock, *, private_hosts: bool = False
+    ) -> None:
+        """`session` is one of `feed_session`'s; `private_hosts` as there."""
         self._session = session
         self._clock = clock
+        self._private_hosts = private_hosts
         self._url = ""
         self._validators: dict[str, str] = {}
         self._next: dict[str, str] = {}
@@ -61,11 +78,12 @@ class Fetcher:
             found = await self._get(at, conditions, asked=url)
             if not isinstance(found, str):
                 return found
-            target = redirected(at, found)
+            target = redirected(at, found, to_private=self._private_hosts)
             if target is None:
                 raise SourceRefused(
                     f"{host_of(url)} redirects to what isn't followed (no http(s), no TLS any more,"
-                    " or a private address): if it is right, name that address itself"
+                    " or a private address): if it is right, name that address itself, or allow"
+                    " private ones with --private-hosts"
                 )
             at = target
         raise Broken(reasons.REFUSED, f"more than {_MOST_REDIRECTS} redirects")
@@ -95,6 +113,11 @@ class Fetcher:
                 body = await bounded_body(response, MOST_BODY)
                 self._url, self._next = asked, _validators(response)
                 return Fetched(body, response.headers.get("Content-Type", ""), url)
+        except PrivateAddress:
+            raise SourceRefused(
+                f"{host_of(asked)} is, or redirects to, a name that leads to a private network or"
+                " to this machine: if it is right, allow it with --private-hosts"
+            ) from None
         except BodyTooLarge:
             raise Broken(reasons.OVERSIZED, f"over {MOST_BODY:,} bytes") from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

@@ -1,5 +1,6 @@
 """JSON listings as posts: where the items are, and where each part of one is, by dotted paths."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,20 @@ class Mapping:
     html: Html = "auto"
 
 
+def _tree(body: bytes) -> Any:
+    """Decode JSON; by the standard library, too, which takes an answer with half a character.
+
+    The item that holds it is then unreadable, not all of them.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, UnicodeError):
+        return json.loads(body)
+
+
 class ListingReader:
     """Reads answers of one address."""
 
@@ -47,8 +62,8 @@ class ListingReader:
             NotAListing: there is no list where it should be.
         """
         try:
-            tree = _decode(body)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            tree = _tree(body)
+        except (ValueError, RecursionError):
             raise NotAListing("no JSON") from None
         found = self._find(tree) if self._path else tree
         if not isinstance(found, list):
@@ -58,7 +73,8 @@ class ListingReader:
     def _item(self, tree: Any) -> Item:
         try:
             post = self._reader.read(tree, position="").post
-        except NotAPost:
+            msgspec.json.encode(post)
+        except (NotAPost, UnicodeError):  # the latter: half of a character in UTF-16
             return Passed(reason=UNREADABLE)
         at = None if post.created_at is None else post.created_at.timestamp()
         position = None if at is None or at <= 0 else int(at * 1e6)

@@ -5,12 +5,10 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import aiohttp
-
 from producer.live import source as reasons
 from producer.live.feed.address import host_of, name_of, shown
 from producer.live.feed.entries import NotAFeed, read_entries
-from producer.live.feed.fetcher import Broken, Fetched, Fetcher
+from producer.live.feed.fetcher import Broken, Fetched, Fetcher, feed_session
 from producer.live.feed.listing import ListingReader, Mapping, NotAListing
 from producer.live.feed.source import FeedSource, Polling, Reader
 from producer.live.items import Found, Item, Passed
@@ -33,6 +31,8 @@ class FeedOptions:
     keywords: Sequence[str] = ()
     """Entries with one of these; none: all."""
     polling: Polling = field(default_factory=Polling)
+    private_hosts: bool = False
+    """Names may lead to this machine and to private networks."""
     names: dict[str, str] = field(default_factory=dict)
     """What some addresses' sources are called: in the records' headers, in logs and in labels."""
 
@@ -92,14 +92,14 @@ async def run_feeds(
         import feedparser  # noqa: F401, PLC0415 - fails here, before anything is begun
     clock = SystemClock()
     rng = random.Random()  # noqa: S311 - spreads clients, guards nothing
-    async with aiohttp.ClientSession() as session:
+    async with feed_session(private_hosts=options.private_hosts) as session:
 
         def make(watcher: SourceWatcher) -> list[FeedSource]:
             return [
                 FeedSource(
                     url,
                     polling=options.polling,
-                    fetcher=Fetcher(session, clock),
+                    fetcher=Fetcher(session, clock, private_hosts=options.private_hosts),
                     reader=_reader(url, options),
                     watcher=watcher,
                     clock=clock,

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
-import structlog
 
-from producer.live import log_events
 from producer.live import source as reasons
 from producer.live.backoff import Backoff
 from producer.live.feed.address import host_of, name_of, shown
@@ -19,13 +17,11 @@ from producer.live.items import KNOWN, Found, Item, Passed
 from producer.live.source import SourceFailed, SourceRefused, SourceWatcher
 from runtime.clock import Clock, sleep
 
-_log = structlog.get_logger("live")
-
 _OVERLAP_S = 600
 """Listings are indexes: an item may be found some minutes after the time that it has."""
 _TRIES = 3
 _MOST_PAGES = 50
-"""Of one poll: a listing that never ends is gone on with at the next."""
+"""Of one poll, the newest: a listing may never end."""
 _JITTER = 0.1
 
 
@@ -51,9 +47,6 @@ class Polling:
 
 class FeedSource:
     """Everything that one address has to give."""
-
-    replay_s = 24 * 3600.0
-    """How far back the topic is read for what was sent: a feed gives its last entries each time."""
 
     def __init__(
         self,
@@ -115,7 +108,7 @@ class FeedSource:
                 break
             until = following
         else:
-            _log.warning(log_events.GAP, source=self.name, why="more pages than are read at once")
+            self._watcher.gap(self.name, until - since, "more pages than are read at once")
         # From the oldest page on: the place to go on from must not pass what wasn't yielded yet.
         for item in _last_of_each([item for items in reversed(pages) for item in items]):
             yield self._seen(item)
@@ -141,13 +134,12 @@ class FeedSource:
         if not self._ever:
             if isinstance(fault, SourceRefused):
                 raise fault
-            if self._backoff.failures + 1 >= _TRIES:
+            if self._backoff.failures + 1 >= _TRIES and reason != reasons.RATE_LIMITED:
                 raise SourceFailed(f"{shown(self._url)} gives no feed: {fault}") from None
-        if isinstance(fault, Broken) and fault.wait_s:
-            await sleep(self._clock, fault.wait_s)
-        if isinstance(fault, SourceRefused):
-            await sleep(self._clock, self._polling.interval_s)
-        await self._backoff.pause()
+        asked_s = fault.wait_s if isinstance(fault, Broken) else self._polling.interval_s
+        pause_s = asked_s + self._backoff.next_s()
+        self._watcher.waits(self.name, pause_s, reason)
+        await sleep(self._clock, pause_s)
 
 
 def _last_of_each(items: list[Item]) -> list[Item]:

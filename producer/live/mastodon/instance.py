@@ -69,6 +69,11 @@ class Instance:
         """Without the token."""
         return f"Instance({self.host})"
 
+    @property
+    def wait_s(self) -> float:
+        """Seconds that the server's limit asks to wait before the next request; 0 for none."""
+        return max(0.0, self._free_at - self._clock.monotonic())
+
     async def streaming_url(self, timeline: Timeline) -> str:
         """Ask where the streaming API is, and whether this timeline is open at all.
 
@@ -139,9 +144,8 @@ class Instance:
 
     async def _get(self, path: str, params: Mapping[str, str]) -> tuple[Any, str]:
         """Get JSON, and the Link header; waits where the server's limit asks for it."""
-        left = self._free_at - self._clock.monotonic()
-        if left > 0:
-            await sleep(self._clock, left)
+        if self.wait_s:
+            await sleep(self._clock, self.wait_s)
         try:
             async with self._session.get(
                 f"{self._url}{path}",

@@ -15,7 +15,14 @@ from producer.live.items import Item
 from producer.live.mastodon.instance import Broken, Instance
 from producer.live.mastodon.status import StatusReader
 from producer.live.mastodon.timeline import Timeline, id_at, time_of_id
-from producer.live.source import REFUSED, SourceFailed, SourceRefused, SourceWatcher
+from producer.live.source import (
+    CLOSED,
+    RATE_LIMITED,
+    REFUSED,
+    SourceFailed,
+    SourceRefused,
+    SourceWatcher,
+)
 from runtime.clock import Clock, sleep
 
 _OVERLAP_US = 600_000_000
@@ -23,6 +30,9 @@ _OVERLAP_US = 600_000_000
 time when it was written. Ten minutes is what federation takes on a bad day."""
 _MINUTE_US = 60_000_000
 """The same between the timeline's end and the stream's beginning: moments, not hours."""
+_CATCH_UP_S = 24 * 3600.0
+"""How far back is caught up: at 40 posts a request and 300 requests in five minutes, a day of a
+large server takes some hours."""
 _TRIES = 3
 """Before the first connection; then there is no such server."""
 _STEADY_S = 60.0
@@ -33,10 +43,6 @@ _REFUSED_S = 30.0
 
 class MastodonSource:
     """Posts of one timeline that a reader lets through."""
-
-    replay_s = 24 * 3600.0
-    """How far back is caught up: at 40 posts a request and 300 requests in five minutes, a day of a
-    large server takes some hours."""
 
     def __init__(
         self,
@@ -65,7 +71,7 @@ class MastodonSource:
         refusals = 0
         while True:
             connected_at = self._clock.monotonic()
-            wait_s = 0.0
+            wait_s, reason = 0.0, CLOSED
             try:
                 async with aclosing(self._connection()) as items:
                     async for item in items:
@@ -75,30 +81,36 @@ class MastodonSource:
                 refusals += 1
                 if not self._ever or refusals > _REFUSALS:
                     raise
-                wait_s = _REFUSED_S
-                self._watcher.disconnected(self.name, REFUSED)
+                wait_s, reason = _REFUSED_S, REFUSED
+                self._watcher.disconnected(self.name, reason)
             except Broken as broken:
                 refusals = 0
-                wait_s = broken.wait_s
-                self._watcher.disconnected(self.name, broken.reason)
-                if not self._ever and self._backoff.failures + 1 >= _TRIES:
+                wait_s, reason = broken.wait_s, broken.reason
+                self._watcher.disconnected(self.name, reason)
+                if self._gives_up(reason):
                     raise SourceFailed(
                         f"no Mastodon server at {self._instance.host}: {broken}."
                         " Is there a network, and is it the right --instance?"
                     ) from None
             if self._clock.monotonic() - connected_at >= _STEADY_S:
                 self._backoff.over()
-            if wait_s:
-                await sleep(self._clock, wait_s)
-            await self._backoff.pause()
+            wait_s += self._backoff.next_s()
+            self._watcher.waits(self.name, wait_s, reason)
+            await sleep(self._clock, wait_s)
+
+    def _gives_up(self, reason: str) -> bool:
+        """Whether there is no such server. One that asks to wait is one."""
+        tried = self._backoff.failures + 1 >= _TRIES
+        return tried and not self._ever and reason != RATE_LIMITED
 
     async def _connection(self) -> AsyncGenerator[Item, None]:
+        self._tell_of_limit()
         base = await self._instance.streaming_url(self._timeline)
         start = self._high
-        oldest = int((self._clock.wall() - self.replay_s) * 1e6)
-        if start < oldest:
+        oldest = int((self._clock.wall() - _CATCH_UP_S) * 1e6)
+        if start < oldest - _MINUTE_US:
             self._watcher.gap(self.name, (oldest - start) / 1e6, "more than a day ago")
-            start = oldest
+            self._high = start = oldest  # a gap is told once, however often it connects
         # The stream opens only when the timeline is read to its end: while a day is caught up,
         # what it sends would have to be kept.
         async with aclosing(self._catch_up(id_at(start - _OVERLAP_US))) as missed:
@@ -120,6 +132,7 @@ class MastodonSource:
     async def _catch_up(self, min_id: int) -> AsyncGenerator[Item, None]:
         """Yield what follows an id, oldest first, until there is no more."""
         while True:
+            self._tell_of_limit()
             page = await self._instance.page(self._timeline.path, self._timeline.params, min_id)
             if not page.statuses:
                 return
@@ -129,6 +142,10 @@ class MastodonSource:
             if following is None or following <= min_id:
                 return  # a server that gives the same again
             min_id = following
+
+    def _tell_of_limit(self) -> None:
+        """Say it where the next request waits until the server's limit allows it."""
+        self._watcher.waits(self.name, self._instance.wait_s, RATE_LIMITED)
 
     def _seen(self, item: Item) -> Item:
         """Note how far it is. A position ahead of our clock is a mistake of the server's."""

@@ -72,6 +72,8 @@ class MastodonServer:
         self.pages: list[dict[str, str]] = []
         self.limited: list[dict[str, str]] = []
         """Headers of the next answers, which are 429."""
+        self.last_allowed: dict[str, str] = {}
+        """Headers of each answer, in place of those that allow many more requests."""
         self.access: dict[str, Any] = {}
         self.url = ""
 
@@ -88,7 +90,7 @@ class MastodonServer:
             (one for one in self.statuses if int(one["id"]) > least), key=lambda one: int(one["id"])
         )
         page = newer[: int(request.query["limit"])][::-1]
-        headers = {"X-RateLimit-Remaining": "299"}
+        headers = dict(self.last_allowed or {"X-RateLimit-Remaining": "299"})
         if page:
             headers["Link"] = f'<http://evil.example/x?min_id={page[0]["id"]}>; rel="prev"'
         return web.json_response(page, headers=headers)

@@ -3,11 +3,12 @@
 import asyncio
 import random
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from aiokafka.errors import NotEnoughReplicasError
 
 from producer.live import LiveReport, LiveSettings, run_live
@@ -48,13 +49,11 @@ class MemoryKafka:
         """Set by each record."""
 
     @asynccontextmanager
-    async def open(self, sources: Mapping[str, float]) -> AsyncIterator[Opened]:
+    async def open(self, sources: Collection[str]) -> AsyncIterator[Opened]:
         self.opened += 1
         if self.away:
             raise self.away.pop(0)
-        resume = await read_back(
-            _Log(self.records), sources, remember=self.remember, now=SystemClock().wall()
-        )
+        resume = await read_back(_Log(self.records), sources, remember=self.remember)
         yield Opened(_Producer(self), resume)
 
     def begin(self, source: str, at_us: int) -> None:
@@ -86,6 +85,13 @@ class MemoryKafka:
             )
         )
         self.took.set()
+
+    def age(self, seconds: float) -> None:
+        """Let so much time pass since all that is there was written."""
+        self.records = [
+            msgspec.structs.replace(one, timestamp_ms=one.timestamp_ms - int(seconds * 1000))
+            for one in self.records
+        ]
 
     def newest(self) -> dict[str, bytes | None]:
         """The last value of each key, as a compacted topic keeps it."""

@@ -12,8 +12,6 @@ from schemas import Post
 class ScriptedSource:
     """Gives all of its items; later times those from `since` less its rewind. Then waits."""
 
-    replay_s = 3600.0
-
     def __init__(
         self,
         items: Sequence[Item],

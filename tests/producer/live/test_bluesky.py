@@ -2,11 +2,16 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from functools import partial
 
+import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from producer.live.backoff import Backoff
 from producer.live.bluesky import (
@@ -17,10 +22,11 @@ from producer.live.bluesky import (
     host_url,
     jetstream_session,
 )
+from producer.live.log_events import GAP, WAITS
 from producer.live.selection import Selection
 from producer.live.service import MakeSources
 from producer.live.source import SourceWatcher
-from runtime.clock import SystemClock
+from runtime.clock import Clock, SystemClock
 from schemas import Post
 from tests.http_server import serving
 from tests.producer.live.jetstream_server import (
@@ -38,7 +44,7 @@ from tests.producer.live.jetstream_server import (
     send,
     stay,
 )
-from tests.producer.live.memory_kafka import MemoryKafka, run
+from tests.producer.live.memory_kafka import HastyClock, MemoryKafka, run
 
 SILENCE_S = 0.3
 REWIND_S = 0.01
@@ -54,28 +60,34 @@ def log_of(count: int, start: int | None = None) -> list[bytes]:
     return [event(number, begun + number * 10_000) for number in range(count)]
 
 
+def sources(
+    session: aiohttp.ClientSession,
+    *urls: str,
+    langs: Sequence[str] = (),
+    labels: Sequence[str] = ("bot",),
+    clock: Clock | None = None,
+) -> MakeSources:
+    clock = clock or SystemClock()
+
+    def made(watcher: SourceWatcher) -> list[BlueskySource]:
+        return [
+            BlueskySource(
+                BlueskyOptions(urls=urls, silence_s=SILENCE_S, rewind_s=REWIND_S),
+                jetstream=AiohttpJetstream(session, clock, answer_s=1.0),
+                reader=MessageReader(Selection(langs), left_out_labels=labels),
+                watcher=watcher,
+                clock=clock,
+                backoff=Backoff(clock, random.Random(3), first_s=0.01, most_s=0.05),
+            )
+        ]
+
+    return made
+
+
 @pytest.fixture
 async def make() -> AsyncIterator[Callable[..., MakeSources]]:
     async with jetstream_session() as session:
-
-        def sources(
-            *urls: str, langs: Sequence[str] = (), labels: Sequence[str] = ("bot",)
-        ) -> MakeSources:
-            def made(watcher: SourceWatcher) -> list[BlueskySource]:
-                return [
-                    BlueskySource(
-                        BlueskyOptions(urls=urls, silence_s=SILENCE_S, rewind_s=REWIND_S),
-                        jetstream=AiohttpJetstream(session),
-                        reader=MessageReader(Selection(langs), left_out_labels=labels),
-                        watcher=watcher,
-                        clock=SystemClock(),
-                        backoff=Backoff(SystemClock(), random.Random(3), first_s=0.01, most_s=0.05),
-                    )
-                ]
-
-            return made
-
-        yield sources
+        yield partial(sources, session)
 
 
 async def consume(make_sources: MakeSources, kafka: MemoryKafka, wanted: Sequence[str]) -> None:
@@ -318,6 +330,63 @@ async def test_a_host_whose_clock_is_some_minutes_ahead_hides_nothing_of_the_nex
     assert max(watermarks) <= now_us()
 
 
+async def test_a_host_that_asks_to_wait_is_left_alone_for_so_long_and_the_others_are_read() -> None:
+    kafka, at, asked = MemoryKafka(), now_us(), 0
+
+    async def busy(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return web.Response(status=429, headers={"Retry-After": "45"})
+
+    async with (
+        jetstream(log_of(3), dropping(1), dropping(2), faithful) as server,
+        serving(("GET", "/subscribe", busy)) as url,
+        jetstream_session() as session,
+    ):
+        first = url.replace("http", "ws") + "/subscribe"
+        kafka.begin("bluesky", at - 1_000_000)
+        await consume(sources(session, first, server.url), kafka, ids(0, 1, 2))
+    assert asked == 1
+
+
+async def test_where_all_hosts_ask_to_wait_it_is_told_until_when_and_none_is_given_up() -> None:
+    kafka, at = MemoryKafka(), now_us()
+    refusals = iter(range(12))
+
+    async def busy(request: web.Request) -> web.StreamResponse:
+        if next(refusals, None) is not None:
+            return web.Response(status=429, headers={"Retry-After": "45"})
+        return await server.handle(request)
+
+    server = JetstreamServer(log_of(3))
+    async with serving(("GET", "/subscribe", busy)) as url, jetstream_session() as session:
+        kafka.begin("bluesky", at - 1_000_000)
+        make = sources(session, url.replace("http", "ws") + "/subscribe", clock=HastyClock())
+        with capture_logs() as logs:
+            await consume(make, kafka, ids(0, 1, 2))
+    told = [line for line in logs if line["event"] == WAITS]
+    assert len(told) == 12
+    assert {line["reason"] for line in told} == {"rate_limited"}
+    until = datetime.fromisoformat(told[0]["until"]).timestamp()
+    assert 44 <= until - at / 1e6 < 60
+
+
+async def test_after_a_weekend_away_all_that_hosts_keep_is_read_and_the_rest_is_told(
+    make: Callable[..., MakeSources],
+) -> None:
+    hour = 3_600_000_000
+    at = now_us()
+    log = [event(number, at - 36 * hour + number * hour) for number in range(30)]
+    async with jetstream(log) as server:
+        kafka = MemoryKafka()
+        kafka.begin("bluesky", at - 60 * hour)
+        kafka.age(60 * 3600)
+        with capture_logs() as logs:
+            await consume(make(server.url), kafka, ids(*range(30)))
+    (gap,) = [line for line in logs if line["event"] == GAP]
+    assert abs(gap["seconds"] - 24 * 3600) < 60
+
+
 @pytest.mark.parametrize(
     "bad", ["", "https://x", "ws://[::1", "ws://x:99999", "a b", "ws://me:secret@x", "x?key=secret"]
 )
@@ -326,6 +395,21 @@ def test_what_is_no_host_is_refused_before_anything_is_begun(bad: str) -> None:
         host_url(bad)
     assert "secret" not in str(refused.value)
     assert host_url("x.example") == "wss://x.example/subscribe"
+
+
+async def test_a_host_that_takes_connections_and_says_nothing_is_left(
+    make: Callable[..., MakeSources],
+) -> None:
+    hung = socket.create_server(("127.0.0.1", 0))  # the system accepts; nobody reads
+    hung.settimeout(0)
+    with hung:
+        url = f"ws://127.0.0.1:{hung.getsockname()[1]}/subscribe"
+        async with jetstream(log_of(3)) as server:
+            kafka = MemoryKafka()
+            kafka.begin("bluesky", now_us() - 1_000_000)
+            await consume(make(url, server.url), kafka, ids(0, 1, 2))
+        connection, _ = hung.accept()  # it was tried
+        connection.close()
 
 
 async def test_where_nobody_answers_the_start_fails_and_says_what_was_tried(
@@ -353,3 +437,23 @@ async def test_where_nobody_answers_the_start_fails_and_says_what_was_tried(
         )
     assert report.exit_code == 3
     assert "400" in str(report.failure)
+
+
+async def test_a_redirect_is_not_followed(make: Callable[..., MakeSources]) -> None:
+    async with jetstream(log_of(3)) as elsewhere:
+
+        async def away(_: web.Request) -> web.Response:
+            return web.Response(
+                status=307, headers={"Location": elsewhere.url.replace("ws", "http")}
+            )
+
+        async with serving(("GET", "/subscribe", away)) as url:
+            report = await run(
+                make(url.replace("http", "ws") + "/subscribe"),
+                MemoryKafka(),
+                names=["bluesky"],
+                until=lambda: False,
+            )
+    assert report.exit_code == 3
+    assert "HTTP status 307" in str(report.failure)
+    assert elsewhere.queries == []

@@ -1,22 +1,30 @@
 """Feeds from a local server: what is there, once, and no more asked than needed."""
 
 import random
+import socket
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+from structlog.testing import capture_logs
 
 from producer.live import LiveReport
 from producer.live.feed import Mapping, feed_url
 from producer.live.feed.address import host_of, name_of, redirected, shown
 from producer.live.feed.entries import NotAFeed, read_entries
-from producer.live.feed.fetcher import Fetched, Fetcher
+from producer.live.feed.fetcher import Fetched, Fetcher, feed_session
+from producer.live.feed.listing import ListingReader
+from producer.live.feed.resolver import PrivateAddress, PublicResolver
 from producer.live.feed.run import FeedOptions, _reader
 from producer.live.feed.source import FeedSource, Polling
-from producer.live.items import Found
-from producer.live.source import SourceWatcher
+from producer.live.items import Found, Passed
+from producer.live.log_events import GAP, WAITS
+from producer.live.selection import Selection
+from producer.live.source import SourceRefused, SourceWatcher
 from runtime.clock import SystemClock
 from schemas import Post
 from schemas.foreign import FieldPaths
@@ -57,7 +65,11 @@ async def poll(
     until: Callable[[], bool],
     options: FeedOptions | None = None,
     page: int = 1_000,
+    *,
+    others: Sequence[str] = (),
 ) -> LiveReport:
+    """Read the feed at `url`, and those at `others`."""
+    urls = [url, *others]
     options = options or FeedOptions(source="made-up")
     clock, rng = HastyClock(), random.Random(4)
     async with aiohttp.ClientSession() as session:
@@ -73,9 +85,11 @@ async def poll(
                     clock=clock,
                     rng=rng,
                 )
+                for url in urls
             ]
 
-        return await run(make, kafka, names=[name_of(url)], until=until, clock=clock)
+        names = [name_of(url) for url in urls]
+        return await run(make, kafka, names=names, until=until, clock=clock)
 
 
 async def test_entries_are_written_once_and_only_changes_are_asked_for() -> None:
@@ -117,6 +131,21 @@ async def test_after_a_restart_only_what_is_new_or_changed_is_written() -> None:
     assert len(set(kafka.keys())) == 3
 
 
+async def test_entries_are_known_after_a_week_too() -> None:
+    kafka = MemoryKafka()
+    bodies = [rss(1, 2)]
+
+    async def give(_: web.Request) -> web.Response:
+        return web.Response(body=bodies[-1])
+
+    async with serving(("GET", "/feed", give)) as url:
+        await poll(f"{url}/feed", kafka, lambda: len(kafka.records) >= 2)
+        kafka.age(7 * 24 * 3600)
+        bodies.append(rss(1, 2, 3))
+        await poll(f"{url}/feed", kafka, lambda: numbers(kafka)[-1:] == ["3"])
+    assert numbers(kafka) == ["1", "2", "3"]
+
+
 async def test_entries_that_share_an_id_are_not_written_again_at_each_poll() -> None:
     kafka, asked = MemoryKafka(), 0
     body = rss(1, 2).replace(b">2</guid>", b">1</guid>")
@@ -130,6 +159,44 @@ async def test_entries_that_share_an_id_are_not_written_again_at_each_poll() -> 
         await poll(f"{url}/feed", kafka, lambda: numbers(kafka)[-1:] == ["3"])
     assert numbers(kafka) == ["1", "3"]
     assert b"entry 2" in (kafka.records[0].value or b"")  # the newest of them
+
+
+async def test_an_entry_of_two_feeds_is_a_post_of_the_one_that_gave_it_first() -> None:
+    """Their texts of it differ: at each poll one would take the other's back."""
+    kafka = MemoryKafka()
+    own = {"one": "first", "two": "first"}
+    asked = {"one": 0, "two": 0}
+
+    async def give(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        asked[name] += 1
+        entry = f"<guid>urn:shared</guid><description>{name}: {own[name]}</description>"
+        other = f"<guid>urn:{name}:{asked[name]}</guid><description>more</description>"
+        items = f"<item>{entry}</item><item>{other}</item>"
+        return web.Response(body=f"<rss version='2.0'><channel>{items}</channel></rss>")
+
+    async def poll_both(url: str) -> None:
+        before = dict(asked)
+        await poll(
+            f"{url}/one",
+            kafka,
+            lambda: all(asked[name] - before[name] >= 4 for name in asked),
+            others=[f"{url}/two"],
+        )
+
+    def shared() -> list[str]:
+        found = [r.value or b"{}" for r in kafka.records if r.key == b"urn:shared"]
+        return [msgspec.json.decode(value)["text"] for value in found]
+
+    async with serving(("GET", "/{name}", give)) as url:
+        await poll_both(url)
+        first = shared()[0].partition(":")[0]
+        assert shared() == [f"{first}: first"]
+        await poll_both(url)  # a restart knows it, too
+        assert shared() == [f"{first}: first"]
+        own["one"] = own["two"] = "edited"
+        await poll_both(url)
+    assert shared() == [f"{first}: first", f"{first}: edited"]
 
 
 async def test_what_kafka_did_not_take_is_fetched_again_although_the_feed_has_not_changed() -> None:
@@ -192,6 +259,30 @@ async def test_a_bad_answer_is_waited_out_and_the_next_good_one_is_read(bad: Han
     assert numbers(kafka) == ["1", "2"]
 
 
+async def test_a_pause_is_logged_with_its_end_and_a_server_that_asks_for_it_is_not_given_up() -> (
+    None
+):
+    kafka = MemoryKafka()
+    answers: list[Handler] = [plain(status=429, headers={"Retry-After": "47"})] * 4
+
+    async def give(request: web.Request) -> web.StreamResponse:
+        handler = answers.pop(0) if answers else plain(rss(1))
+        return await handler(request)
+
+    begun = SystemClock().wall()
+    with capture_logs() as logs:
+        async with serving(("GET", "/feed", give)) as url:
+            report = await poll(f"{url}/feed?key=secret", kafka, lambda: kafka.records != [])
+    assert report.failure is None
+    waits = [line for line in logs if line["event"] == WAITS]
+    assert [line["reason"] for line in waits] == ["rate_limited"] * 4
+    for line in waits:
+        assert line["source"].startswith("feed:127.0.0.1")
+        assert 47 <= line["seconds"] <= 53  # and what it adds of its own
+        assert 46 <= datetime.fromisoformat(line["until"]).timestamp() - begun < 80
+    assert "secret" not in str(waits)
+
+
 async def test_a_wrong_address_is_told_at_the_start() -> None:
     async with serving(("GET", "/other", plain())) as url:
         report = await poll(f"{url}/feed?key=secret", MemoryKafka(), lambda: False)
@@ -206,6 +297,67 @@ async def test_a_page_that_is_no_feed_is_told_at_the_start_and_not_asked_for_goo
         report = await poll(f"{url}/page", MemoryKafka(), lambda: False)
     assert report.exit_code == 1
     assert "gives no feed: neither RSS nor Atom" in str(report.failure)
+
+
+async def test_no_name_leads_to_a_private_network_unless_that_is_allowed() -> None:
+    """`0x7f000001` is a name to us, and 127.0.0.1 to the system's resolver."""
+    asked: list[str] = []
+
+    async def give(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(body=rss(1))
+
+    async def away(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": inside})
+
+    async with serving(("GET", "/inside", give), ("GET", "/feed", away)) as url:
+        inside = url.replace("127.0.0.1", "0x7f000001") + "/inside"
+        for address in (inside, f"{url}/feed"):
+            async with feed_session() as session:
+                with pytest.raises(SourceRefused, match="--private-hosts"):
+                    await Fetcher(session, SystemClock()).fetch(address)
+            assert asked == []
+            async with feed_session(private_hosts=True) as session:
+                await Fetcher(session, SystemClock(), private_hosts=True).fetch(address)
+            assert asked.pop() == "/inside"
+        async with feed_session() as session:  # who writes such an address means it
+            await Fetcher(session, SystemClock()).fetch(f"{url}/inside")
+            await Fetcher(session, SystemClock()).fetch(
+                url.replace("127.0.0.1", "localhost") + "/inside"
+            )
+    assert asked == ["/inside"] * 2
+
+
+class Names(AbstractResolver):
+    """A resolver that knows what it is told."""
+
+    def __init__(self, *addresses: str) -> None:
+        self._addresses = addresses
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(hostname=host, host=one, port=port, family=family, proto=0, flags=0)
+            for one in self._addresses
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_of_a_names_addresses_only_the_public_ones_are_connected_to() -> None:
+    private = [
+        *("127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.9", "169.254.169.254", "100.64.0.1"),
+        *("0.0.0.0", "224.0.0.1", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"),
+        *("64:ff9b::7f00:1", "2002:7f00:1::", "fe80::1%lo"),
+    ]
+    public = ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"]
+    found = await PublicResolver(Names(*private, *public)).resolve("x.example", 443)
+    assert [one["host"] for one in found] == public
+    for address in private:
+        with pytest.raises(PrivateAddress):
+            await PublicResolver(Names(address)).resolve("x.example", 443)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-7", "cp037"])
@@ -228,6 +380,23 @@ def test_a_feed_is_read_in_the_encoding_that_it_names(encoding: str) -> None:
     (item,) = read_entries(fetched, feed="f", source="s")
     assert isinstance(item, Found)
     assert item.post.text == "r 1\n\nmore & more"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("&#xD83D;&#xDE00;", "\U0001f600"),
+        ("&#55357;&#56832;", "\U0001f600"),
+        ("&#xD800;", "\ufffd"),
+        ("&#x110000;&#65;", "\ufffdA"),
+        ("&#xE9;&amp;#xD800;", "\xe9\ufffd"),
+    ],
+)
+def test_a_character_that_xml_forbids_costs_nothing_but_itself(written: str, read: str) -> None:
+    fetched = Fetched(rss(1, 2, text=written), "application/xml", "https://example.org/x")
+    items = read_entries(fetched, feed="f", source="s")
+    texts = [item.post.text for item in items if isinstance(item, Found)]
+    assert texts == [f"{read} {number}\n\nmore & more" for number in (1, 2)]
 
 
 async def test_a_listing_like_hacker_news_is_read_to_its_oldest_page_by_a_mapping() -> None:
@@ -262,6 +431,42 @@ async def test_a_listing_like_hacker_news_is_read_to_its_oldest_page_by_a_mappin
     assert (post.text, post.source) == ("I think 7\n\nNo > yes", "hackernews")
 
 
+async def test_what_a_listing_has_more_than_is_read_at_once_is_told_as_lost() -> None:
+    kafka = MemoryKafka()
+    now = int(SystemClock().wall())
+
+    async def search(request: web.Request) -> web.Response:
+        after, before = int(request.query["after"]), int(request.query["before"])
+        times = range(min(before, now) - 1, max(after, min(before, now) - 11), -1)
+        return web.json_response(
+            {
+                "hits": [
+                    {"objectID": str(at), "comment_text": "x", "created_at_i": at} for at in times
+                ]
+            }
+        )
+
+    options = FeedOptions(mapping=HACKER_NEWS)
+    async with serving(("GET", "/search", search)) as url:
+        address = f"{url}/search?after={{since}}&before={{until}}"
+        kafka.begin(name_of(address), (now - 1_400) * 1_000_000)
+        with capture_logs() as logs:
+            await poll(address, kafka, lambda: kafka.holds(str(now - 1)), options, page=10)
+    (gap,) = [line for line in logs if line["event"] == GAP]
+    # Of 1,400 seconds and ten minutes of overlap, fifty pages of ten.
+    assert abs(gap["seconds"] - 1_500) <= 60
+
+
+def test_half_a_character_costs_its_item_at_most() -> None:
+    reader = ListingReader(HACKER_NEWS, Selection(), source="s")
+    items = reader.read(
+        b'{"hits":[{"objectID":"1","comment_text":"\\ud800"},{"objectID":"2","comment_text":"b"},'
+        b'{"objectID":"3\\udc00","comment_text":"c"},{"objectID":"4","comment_text":NaN}]}'
+    )
+    assert [item.post.id for item in items if isinstance(item, Found)] == ["1", "2"]
+    assert [item.reason for item in items if isinstance(item, Passed)] == ["unreadable"] * 2
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"hits":7}', b'{"hits":[null,7,{"objectID":1}]}'])
 async def test_a_broken_listing_costs_nothing_but_itself(body: bytes) -> None:
     kafka = MemoryKafka()
@@ -286,6 +491,8 @@ def test_addresses_and_redirects_keep_to_the_web() -> None:
             feed_url(bad)
     here = "https://example.org/a?key=secret"
     assert redirected(here, "/b") == "https://example.org/b"
+    assert redirected(here, "https://93.184.216.34/b") == "https://93.184.216.34/b"
+    assert redirected(here, "https://10.1.2.3/b", to_private=True) == "https://10.1.2.3/b"
     for bad in (
         "file:///etc/passwd",
         "http://example.org/b",
@@ -293,6 +500,9 @@ def test_addresses_and_redirects_keep_to_the_web() -> None:
         "https://169.254.169.254/latest/meta-data",
         "https://[::1]/x",
         "https://localhost/x",
+        *("https://LOCALHOST./x", "https://a.localhost/x", "https://2130706433/x"),
+        *("https://127.1/x", "https://127.0.0.1./x", "https://[::ffff:10.0.0.1]/x"),
+        "https://\u2460\u2461\uff17\u30020\u30020\u30021/x",  # 127.0.0.1 in other digits and dots
         "https://u:p@example.org",
         "https://[",
     ):

@@ -10,9 +10,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from producer.live import LiveReport
 from producer.live.backoff import Backoff
+from producer.live.log_events import GAP, WAITS
 from producer.live.mastodon import Server, instance_url, timelines
 from producer.live.mastodon.events import Event, EventReader, EventTooLarge
 from producer.live.mastodon.instance import Instance
@@ -100,6 +102,19 @@ async def test_after_a_gap_the_timeline_is_read_forward_page_by_page_with_an_ove
     assert first is not None
     assert abs(first - (at - 600_000_000)) < 1_000
     assert {page["limit"] for page in server.pages} == {"40"}
+
+
+async def test_what_can_not_be_caught_up_with_is_told_once() -> None:
+    kafka, at = MemoryKafka(), now_us()
+    days = 3 * 24 * 3_600_000_000
+    async with mastodon([status(1, at - 3_600_000_000)]) as server:
+        kafka.begin(f"mastodon:{server.url.removeprefix('http://')}/public", at - days)
+        kafka.age(days / 1e6)
+        server.limited = [{"Retry-After": "20"}] * 2
+        with capture_logs() as logs:
+            await read(server, kafka, has(kafka, 1), clock=HastyClock())
+    (gap,) = [line for line in logs if line["event"] == GAP]
+    assert abs(gap["seconds"] - 2 * 24 * 3600) < 60
 
 
 async def test_what_comes_while_the_stream_is_down_is_there_once() -> None:
@@ -198,9 +213,26 @@ async def test_a_server_that_asks_to_wait_is_waited_for() -> None:
     async with mastodon([status(1, at)], quiet) as server:
         reset = datetime.fromtimestamp(SystemClock().wall() + 200, UTC).isoformat()
         server.limited = [{"X-RateLimit-Reset": reset}, {"Retry-After": "77"}]
-        await read(server, kafka, has(kafka, 1), clock=Watched())
-    assert [wait for wait in waits if 195 < wait <= 200]
-    assert [wait for wait in waits if 70 < wait <= 77]
+        with capture_logs() as logs:
+            await read(server, kafka, has(kafka, 1), clock=Watched())
+    assert [wait for wait in waits if 195 < wait <= 201]
+    assert [wait for wait in waits if 70 < wait <= 78]
+    told = [line for line in logs if line["event"] == WAITS and line["seconds"] > 190]
+    assert told[0]["reason"] == "rate_limited"
+    until = datetime.fromisoformat(told[0]["until"]).timestamp()
+    assert 190 < until - at / 1e6 < 220
+
+
+async def test_the_pause_after_the_last_request_that_is_allowed_for_now_is_told() -> None:
+    kafka, at = MemoryKafka(), now_us()
+    async with mastodon([status(1, at)], quiet) as server:
+        reset = datetime.fromtimestamp(SystemClock().wall() + 50, UTC).isoformat()
+        server.last_allowed = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}
+        with capture_logs() as logs:
+            await read(server, kafka, has(kafka, 1), clock=HastyClock())
+    told = [line for line in logs if line["event"] == WAITS]
+    assert told
+    assert {line["reason"] for line in told} == {"rate_limited"}
 
 
 async def test_without_a_token_it_ends_and_says_which_one_is_needed(

@@ -56,9 +56,11 @@ def test_an_acknowledgement_out_of_turn_moves_nothing() -> None:
 def test_what_is_remembered_is_bounded_and_what_is_seen_again_stays() -> None:
     sent = Sent(3)
     for number in range(3):
-        sent.remember(f"p{number}", version="1", digest=b"", author="a", alias=f"n{number}")
+        sent.remember(
+            f"p{number}", source="s", version="1", digest=b"", author="a", alias=f"n{number}"
+        )
     assert not sent.is_news("p0", "1", b"")
-    sent.remember("p3", version="1", digest=b"", author="a", alias="n3")
+    sent.remember("p3", source="s", version="1", digest=b"", author="a", alias="n3")
     assert len(sent) == 3
     assert sent.is_news("p1", "1", b"")  # the least recently seen
     assert sent.by_author("a") == ["p0", "p2", "p3"]
@@ -67,14 +69,14 @@ def test_what_is_remembered_is_bounded_and_what_is_seen_again_stays() -> None:
 
 def test_without_versions_the_content_tells_what_is_new() -> None:
     sent = Sent(10)
-    sent.remember("p", version="", digest=b"one")
+    sent.remember("p", source="s", version="", digest=b"one")
     assert not sent.is_news("p", "", b"one")
     assert sent.is_news("p", "", b"two")
 
 
 def test_a_deletion_holds_against_the_versions_before_it_only() -> None:
     sent = Sent(10)
-    sent.remember("p", version="2", digest=b"")
+    sent.remember("p", source="s", version="2", digest=b"")
     assert not sent.delete("p", "1")
     assert sent.delete("p", "3")
     assert not sent.delete("p", "3")
@@ -146,7 +148,7 @@ class _LargePosts(MemoryTopicLog):
 async def test_reading_back_keeps_no_posts_text_in_memory() -> None:
     tracemalloc.start()
     try:
-        found = await read_back(_LargePosts([]), {"s": 60.0}, remember=1_000, now=1.0)
+        found = await read_back(_LargePosts([]), ["s"], remember=1_000)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

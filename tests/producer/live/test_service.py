@@ -1,7 +1,7 @@
 """Kafka's faults and crashes: what it didn't acknowledge is sent again, and little else."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -102,6 +102,16 @@ async def test_two_sources_of_one_topic_go_on_each_at_its_own_place() -> None:
     await run(made(*again), kafka, names=["one", "two"], until=lambda: kafka.holds("p99"))
     assert again[0].sinces[0] <= at + 5
     assert at <= again[1].sinces[0] <= at + 1_000_005
+
+
+async def test_a_source_that_was_away_for_long_is_told_since_when() -> None:
+    """It goes on at the oldest that it has, and tells what is missing."""
+    at, kafka = now_us() - 72 * 3_600_000_000, MemoryKafka()
+    kafka.begin("scripted", at)
+    kafka.age(72 * 3600)
+    source = ScriptedSource([found(1, now_us())])
+    await run(made(source), kafka, names=["scripted"], until=lambda: kafka.holds("p1"))
+    assert source.sinces == [at]
 
 
 async def test_a_place_in_the_future_is_not_believed() -> None:
@@ -255,7 +265,7 @@ class SlowBrokers:
         self.asked, self.let_go = asyncio.Event(), False
 
     @asynccontextmanager
-    async def open(self, sources: Mapping[str, float]) -> AsyncIterator[Opened]:
+    async def open(self, sources: Collection[str]) -> AsyncIterator[Opened]:
         self.asked.set()
         try:
             yield await self._never()
