@@ -1,6 +1,5 @@
 """`emostream evaluate`: how well a model's readings agree with people's."""
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from cyclopts import Parameter, validators
 
 from emostream.connection import Connection
 from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 from emostream.plain import visible
 
@@ -203,7 +203,7 @@ def _ask(
                 )
             return {model.name: found}
 
-    return asyncio.run(ask())
+    return run(ask())
 
 
 def _print(scores: "dict[str, dict[str, TaskScores]]", *, as_json: bool) -> None:

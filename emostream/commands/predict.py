@@ -1,6 +1,5 @@
 """`emostream predict`: a model's readings of a whole file."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,7 @@ from cyclopts import Parameter, validators
 
 from emostream.connection import Connection
 from emostream.exits import FAILED
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 
 if TYPE_CHECKING:
@@ -58,22 +58,18 @@ def predict(
     """
     quiet_logs("error")
     settings = Connection(config=config).settings_asking(server)
-    try:
-        counts = asyncio.run(
-            _predict(
-                file,
-                out=out,
-                text_column=text_column,
-                settings=settings,
-                model_id=model_id,
-                wording=wording,
-                canary=not skip_canary,
-            )
-        )
-    except KeyboardInterrupt:
-        if out is not None:
-            sys.stderr.write("interrupted: the same command goes on where this one ended\n")
-        raise
+    counts = run(
+        _predict(
+            file,
+            out=out,
+            text_column=text_column,
+            settings=settings,
+            model_id=model_id,
+            wording=wording,
+            canary=not skip_canary,
+        ),
+        sentence="interrupted: the same command goes on where this one ended" if out else "",
+    )
     sys.stderr.write(
         f"{counts.rows:,} rows, {counts.asked:,} prompts, {counts.unreadable:,} unreadable answers,"
         f" {counts.errors:,} errors\n"
@@ -99,7 +95,7 @@ async def _predict(
     from emostream.batch.journal import Journal
     from emostream.batch.model import open_batch_model
     from emostream.batch.rows import Rows
-    from emostream.batch.run import run
+    from emostream.batch.run import run as ask_all
 
     plan = make_plan(settings.tasks, settings.tasks.custom_tasks())
     with ExitStack() as stack:
@@ -122,7 +118,7 @@ async def _predict(
                 asker = Asker(model, plan, wording=wording, known=journal.known, note=journal.note)
                 write, skip = journal.write, journal.rows
             bar = stack.enter_context(Bar("rows", rows.size))
-            await run(
+            await ask_all(
                 rows,
                 asker,
                 concurrency=model.concurrency,
