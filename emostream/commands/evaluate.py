@@ -59,7 +59,7 @@ def evaluate(
     Args:
         files: Predictions, or one file or folder of gold labels.
         gold: Gold labels that FILES are scored against.
-        part: Of a SemEval folder that has several parts.
+        part: Of SemEval folders that have several parts, of labels or of predictions.
         text_column: Column or key of the text, in files of your own.
         gold_scale: LOW:HIGH, what the gold scores are on where that isn't the task's own scale;
             they are brought to 0..1, as the models answer.
@@ -104,7 +104,7 @@ def evaluate(
         scale = _scale(gold_scale)
     labels = sources.gold(gold or files[0], part=part, text_column=text_column, scale=scale)
     if gold is not None:
-        predicted = sources.predictions(files, text_column=text_column)
+        predicted = sources.predictions(files, part=part, text_column=text_column)
         _require_same_posts(gold, labels, predicted)
     else:
         asked = server is not None or model_id is not None

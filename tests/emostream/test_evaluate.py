@@ -152,6 +152,23 @@ async def test_wrong_usage_is_status_2_and_a_sentence(
     assert "Traceback" not in done.err
 
 
+async def test_the_part_chooses_in_both_folders(tmp_path: Path) -> None:
+    row = "\t{}\tvalence\t{}\n"
+    for folder, scores in (("gold", (0.2, 0.6, 0.9)), ("mine", (0.3, 0.5, 0.8))):
+        (tmp_path / folder).mkdir()
+        for part in ("dev", "test"):
+            lines_ = [f"{part}-{n}" + row.format("x", score) for n, score in enumerate(scores)]
+            name = f"2018-Valence-reg-En-{part}.txt"
+            (tmp_path / folder / name).write_text("ID\tTweet\tDimension\tScore\n" + "".join(lines_))
+    words = [str(tmp_path / "mine"), "--gold", str(tmp_path / "gold"), "--json"]
+    done = await run_command("evaluate", *words, "--part", "test")
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["models"]["mine"]["V-reg"]["scored"] == 3
+    done = await run_command("evaluate", *words)
+    assert done.status == 2
+    assert "choose one with --part" in done.err
+
+
 async def test_predictions_of_other_posts_are_reported_not_scored(tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("text,V-reg\nSomething else,0.5\n", encoding="utf-8")
