@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from emostream.connection import Connection
+from emostream.connection import Connection, refuse_two_models
 from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
 from emostream.interrupt import run
 from emostream.logs import quiet_logs
@@ -68,7 +68,8 @@ def evaluate(
         server: Base URL of the model server to ask. [default: the configuration's]
         model_id: A model's folder, its name on the hub, or `small`, to be run by this command.
         config: Configuration (TOML), as for `emostream consume`.
-        wording: Which of a task's wordings to ask in, from 0; lines with an instruction keep it.
+        wording: Which of a task's wordings to ask in, from 0, starting over after the last; lines
+            with an instruction keep theirs.
         bias: Compare how sentences about different people are read, instead of scoring.
         report: With --bias: a file to write the report to (Markdown, for a model card).
         json_: One JSON object: models, tasks, metrics, counts, and the published rows; with --bias
@@ -88,6 +89,11 @@ def evaluate(
         raise CommandError(
             f"--report {report}: must be a file in a folder that exists", status=WRONG_USAGE
         )
+    refuse_two_models(server, model_id)
+    if (
+        ignored := _ignored(files, gold, part, bias=bias, asks=bool(server or model_id))
+    ) is not None:
+        raise CommandError(ignored, status=WRONG_USAGE)
     if bias:
         _bias(server, model_id, config, report, as_json=json_)
         return 0
@@ -122,6 +128,25 @@ def evaluate(
         )
     _print(scores, as_json=json_)
     return 0
+
+
+def _ignored(
+    files: tuple[Path, ...], gold: Path | None, part: str | None, *, bias: bool, asks: bool
+) -> str | None:
+    """What was given and would do nothing; None where all of it counts."""
+    if bias:
+        if gold is None and part is None:
+            return None
+        return "--bias asks about sentences of its own: leave --gold and --part out"
+    if gold is not None and asks:
+        return (
+            "with --gold, predictions already made are scored and no model is asked: leave --server"
+            " and --model-id out, or give the gold labels alone"
+        )
+    folders = [path for path in (*files, gold) if path is not None and path.is_dir()]
+    if part is not None and not folders:
+        return f"--part {part} chooses among the files of a SemEval-2018 folder: give a folder"
+    return None
 
 
 def _require_same_posts(gold: Path, labels: "list[Reading]", predicted: "Predictions") -> None:

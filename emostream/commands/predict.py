@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from emostream.connection import Connection
+from emostream.connection import Connection, refuse_two_models
 from emostream.exits import FAILED
 from emostream.interrupt import run
 from emostream.logs import quiet_logs
@@ -53,10 +53,12 @@ def predict(
         server: Base URL of the model server. [default: the configuration's servers]
         model_id: A model's folder, its name on the hub, or `small`, to be run by this command.
         config: Configuration (TOML), as for `emostream consume`.
-        wording: Which of a task's wordings posts are asked in, from 0.
+        wording: Which of a task's wordings posts are asked in, from 0; after its last one it
+            starts over.
         skip_canary: Ask a model that doesn't answer known texts as an EmoLLM would, too.
     """
     quiet_logs("error")
+    refuse_two_models(server, model_id)
     settings = Connection(config=config).settings_asking(server)
     counts = run(
         _predict(

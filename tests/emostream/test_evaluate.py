@@ -137,6 +137,10 @@ async def test_the_small_model_is_run_in_this_process(tmp_path: Path) -> None:
         (["{file}", "--gold-scale", "5:1"], "the first must be below"),
         (["{events}"], "name a file that has them with --gold"),
         (["{folder}/nothing.csv"], "doesn't exist"),
+        (["{file}", "--server", "http://x", "--model-id", "small"], "give one of them"),
+        (["{file}", "--gold", "{file}", "--model-id", "small"], "no model is asked"),
+        (["{file}", "--part", "dev"], "give a folder"),
+        (["--bias", "--part", "dev"], "leave --gold and --part out"),
     ],
 )
 async def test_wrong_usage_is_status_2_and_a_sentence(

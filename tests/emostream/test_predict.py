@@ -221,3 +221,10 @@ async def test_an_instruction_of_ones_own_has_an_answer_and_no_value(tmp_path: P
         done = await run_command("predict", str(file), "--server", tgi.url)
     line = {"instruction": "Say Intensity Score", "pred": {MODEL: "0.734"}}
     assert json.loads(done.out) == line
+
+
+async def test_a_server_and_a_model_to_run_exclude_each_other(tmp_path: Path) -> None:
+    words = ("predict", str(instructions(tmp_path / "a.jsonl")), "--server", "http://127.0.0.1:1")
+    done = await run_command(*words, "--model-id", "small")
+    assert done.status == 2
+    assert "give one of them" in done.err
