@@ -346,8 +346,8 @@ def find_model(name: str) -> ModelCard:
             return by_name[part]
     known = ", ".join(card.name for card in MODELS)
     raise UnknownModel(
-        f"model {name!r} is none of {known}: configure its wrapper (`human` for instructions"
-        " between 'Human:' and 'Assistant:', `bare` for none), and its family for t5 or bart"
+        f"model {name!r} is none of {known}: configure model.wrapper (`human` for instructions"
+        " between 'Human:' and 'Assistant:', `bare` for none), and model.family for t5 or bart"
     )
 
 

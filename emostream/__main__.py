@@ -8,6 +8,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from emostream.exits import INTERRUPTED, WRONG_USAGE, explain
+from emostream.interrupt import end_at_once_on_another
 
 _ROOMS = Path(__file__).with_name("_rooms")
 """In an installed wheel: the checkout's other folders, put there by hatch_build.py."""
@@ -80,6 +81,7 @@ def main() -> NoReturn:
     except CycloptsError:  # already printed, with the usage
         sys.exit(WRONG_USAGE)
     except KeyboardInterrupt:
+        end_at_once_on_another()
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # `emostream dlq list | head`
         sys.stderr.close()

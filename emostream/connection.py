@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import Parameter
 
+from emostream.exits import WRONG_USAGE, CommandError
+
 if TYPE_CHECKING:
     from consumer.settings import Settings
     from monitor.settings import Settings as MonitorSettings
@@ -103,3 +105,17 @@ class Connection:
             values = value_reader(settings.registry, reading)
         options = self.client_options(settings)
         return Broker(bootstrap=options.pop("bootstrap_servers"), security=options, values=values)
+
+
+def refuse_two_models(server: str | None, model_id: str | None) -> None:
+    """Refuse what names a server to ask and a model to run: one of them would be ignored.
+
+    Raises:
+        CommandError: both are named.
+    """
+    if server is not None and model_id is not None:
+        raise CommandError(
+            "--server asks a model server, --model-id runs a model in this command: give one of"
+            " them",
+            status=WRONG_USAGE,
+        )

@@ -15,7 +15,7 @@ from emollm.prompts import PromptBuilder
 from emollm.protocol import GenerateParams, Prompt
 from emollm.tasks import Task
 from emostream.batch.outage import tell_outages
-from emostream.exits import require
+from emostream.exits import require, wrong_usage
 from runtime.clock import SystemClock
 
 SMALL = "small"
@@ -44,9 +44,10 @@ class BatchModel:
         """What builds prompts around texts; whole instructions need none.
 
         Raises:
-            ValueError: the model's limits leave no room for a text.
+            CommandError: the model's limits leave no room for a text.
         """
-        return self._make_builder()
+        with wrong_usage():
+            return self._make_builder()
 
     def prompt(self, instruction: str, task: str | None = None) -> Prompt:
         """Wrap a whole instruction, which is asked as it is."""

@@ -114,6 +114,8 @@ class Rows:
                     f"has no column {self._text_column!r} but {', '.join(names) or 'none'}: name"
                     " the text's with --text-column"
                 )
+            if twice := [name for name in names if names.count(name) > 1 and name]:
+                raise self._error(f"has the column {twice[0]!r} twice: rename one of them")
             number = 0
             while True:
                 try:

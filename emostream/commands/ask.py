@@ -1,6 +1,5 @@
 """`emostream ask`: what the model reads in one text."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +8,7 @@ from cyclopts import Parameter
 
 from emostream.connection import Connection
 from emostream.exits import WRONG_USAGE, CommandError
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 
 
@@ -45,7 +45,7 @@ def ask(
     if not text.strip():
         raise CommandError("there is nothing to read: the text is empty", status=WRONG_USAGE)
     settings = Connection(config=config).settings_asking(server)
-    event = asyncio.run(read_one(settings, text))
+    event = run(read_one(settings, text))
     if json_:
         import msgspec
 

@@ -1,6 +1,5 @@
 """`emostream evaluate`: how well a model's readings agree with people's."""
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from emostream.connection import Connection
+from emostream.connection import Connection, refuse_two_models
 from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 from emostream.plain import visible
 
@@ -59,7 +59,7 @@ def evaluate(
     Args:
         files: Predictions, or one file or folder of gold labels.
         gold: Gold labels that FILES are scored against.
-        part: Of a SemEval folder that has several parts.
+        part: Of SemEval folders that have several parts, of labels or of predictions.
         text_column: Column or key of the text, in files of your own.
         gold_scale: LOW:HIGH, what the gold scores are on where that isn't the task's own scale;
             they are brought to 0..1, as the models answer.
@@ -68,7 +68,8 @@ def evaluate(
         server: Base URL of the model server to ask. [default: the configuration's]
         model_id: A model's folder, its name on the hub, or `small`, to be run by this command.
         config: Configuration (TOML), as for `emostream consume`.
-        wording: Which of a task's wordings to ask in, from 0; lines with an instruction keep it.
+        wording: Which of a task's wordings to ask in, from 0, starting over after the last; lines
+            with an instruction keep theirs.
         bias: Compare how sentences about different people are read, instead of scoring.
         report: With --bias: a file to write the report to (Markdown, for a model card).
         json_: One JSON object: models, tasks, metrics, counts, and the published rows; with --bias
@@ -88,6 +89,11 @@ def evaluate(
         raise CommandError(
             f"--report {report}: must be a file in a folder that exists", status=WRONG_USAGE
         )
+    refuse_two_models(server, model_id)
+    if (
+        ignored := _ignored(files, gold, part, bias=bias, asks=bool(server or model_id))
+    ) is not None:
+        raise CommandError(ignored, status=WRONG_USAGE)
     if bias:
         _bias(server, model_id, config, report, as_json=json_)
         return 0
@@ -104,7 +110,7 @@ def evaluate(
         scale = _scale(gold_scale)
     labels = sources.gold(gold or files[0], part=part, text_column=text_column, scale=scale)
     if gold is not None:
-        predicted = sources.predictions(files, text_column=text_column)
+        predicted = sources.predictions(files, part=part, text_column=text_column)
         _require_same_posts(gold, labels, predicted)
     else:
         asked = server is not None or model_id is not None
@@ -122,6 +128,25 @@ def evaluate(
         )
     _print(scores, as_json=json_)
     return 0
+
+
+def _ignored(
+    files: tuple[Path, ...], gold: Path | None, part: str | None, *, bias: bool, asks: bool
+) -> str | None:
+    """What was given and would do nothing; None where all of it counts."""
+    if bias:
+        if gold is None and part is None:
+            return None
+        return "--bias asks about sentences of its own: leave --gold and --part out"
+    if gold is not None and asks:
+        return (
+            "with --gold, predictions already made are scored and no model is asked: leave --server"
+            " and --model-id out, or give the gold labels alone"
+        )
+    folders = [path for path in (*files, gold) if path is not None and path.is_dir()]
+    if part is not None and not folders:
+        return f"--part {part} chooses among the files of a SemEval-2018 folder: give a folder"
+    return None
 
 
 def _require_same_posts(gold: Path, labels: "list[Reading]", predicted: "Predictions") -> None:
@@ -203,7 +228,7 @@ def _ask(
                 )
             return {model.name: found}
 
-    return asyncio.run(ask())
+    return run(ask())
 
 
 def _print(scores: "dict[str, dict[str, TaskScores]]", *, as_json: bool) -> None:

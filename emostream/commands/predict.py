@@ -1,14 +1,14 @@
 """`emostream predict`: a model's readings of a whole file."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from emostream.connection import Connection
+from emostream.connection import Connection, refuse_two_models
 from emostream.exits import FAILED
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 
 if TYPE_CHECKING:
@@ -53,27 +53,25 @@ def predict(
         server: Base URL of the model server. [default: the configuration's servers]
         model_id: A model's folder, its name on the hub, or `small`, to be run by this command.
         config: Configuration (TOML), as for `emostream consume`.
-        wording: Which of a task's wordings posts are asked in, from 0.
+        wording: Which of a task's wordings posts are asked in, from 0; after its last one it
+            starts over.
         skip_canary: Ask a model that doesn't answer known texts as an EmoLLM would, too.
     """
     quiet_logs("error")
+    refuse_two_models(server, model_id)
     settings = Connection(config=config).settings_asking(server)
-    try:
-        counts = asyncio.run(
-            _predict(
-                file,
-                out=out,
-                text_column=text_column,
-                settings=settings,
-                model_id=model_id,
-                wording=wording,
-                canary=not skip_canary,
-            )
-        )
-    except KeyboardInterrupt:
-        if out is not None:
-            sys.stderr.write("interrupted: the same command goes on where this one ended\n")
-        raise
+    counts = run(
+        _predict(
+            file,
+            out=out,
+            text_column=text_column,
+            settings=settings,
+            model_id=model_id,
+            wording=wording,
+            canary=not skip_canary,
+        ),
+        sentence="interrupted: the same command goes on where this one ended" if out else "",
+    )
     sys.stderr.write(
         f"{counts.rows:,} rows, {counts.asked:,} prompts, {counts.unreadable:,} unreadable answers,"
         f" {counts.errors:,} errors\n"
@@ -99,7 +97,7 @@ async def _predict(
     from emostream.batch.journal import Journal
     from emostream.batch.model import open_batch_model
     from emostream.batch.rows import Rows
-    from emostream.batch.run import run
+    from emostream.batch.run import run as ask_all
 
     plan = make_plan(settings.tasks, settings.tasks.custom_tasks())
     with ExitStack() as stack:
@@ -122,7 +120,7 @@ async def _predict(
                 asker = Asker(model, plan, wording=wording, known=journal.known, note=journal.note)
                 write, skip = journal.write, journal.rows
             bar = stack.enter_context(Bar("rows", rows.size))
-            await run(
+            await ask_all(
                 rows,
                 asker,
                 concurrency=model.concurrency,

@@ -1,6 +1,5 @@
 """`emostream train`: fine-tune a model on instructions, and the data for it."""
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 from typing_extensions import override
 
+from emostream import interrupt
 from emostream.bar import Bar
 from emostream.exits import require
 from emostream.logs import quiet_logs
@@ -220,7 +220,7 @@ def _scores(out: Path, result: "Result", gold: "list[Reading]") -> "dict[str, Ta
                     model, gold, wording=0, progress=lambda done: bar.update(done, done)
                 )
 
-    return score(matched(gold, asyncio.run(ask())))
+    return score(matched(gold, interrupt.run(ask())))
 
 
 def _print(

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from emollm.model_folder import ModelFolderError, load_error, model_type
 from infra.tgi.errors import StartError
 
 _PREFIX = "transformer."
@@ -89,8 +90,8 @@ def logits_differ(source: Path, target: Path) -> float:
     for folder in (source, target):
         try:
             model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
-        except (OSError, ValueError, RuntimeError) as error:
-            raise StartError(f"transformers can't load {folder}: {error}") from error
+        except Exception as error:  # a damaged file makes each library raise its own
+            raise StartError(load_error(str(folder), error)) from error
         ids = torch.arange(min(32, model.config.vocab_size))[None]
         with torch.inference_mode():
             found.append(model.eval()(ids).logits.float())
@@ -98,13 +99,10 @@ def logits_differ(source: Path, target: Path) -> float:
 
 
 def _weights(source: Path) -> list[Path]:
-    config = source / "config.json"
-    if not config.is_file():
-        raise StartError(f"{source} is no model's folder: it has no config.json")
     try:
-        kind = msgspec.json.decode(config.read_bytes(), type=dict[str, Any]).get("model_type")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StartError(f"{config} can't be read: {error}") from error
+        kind = model_type(source)
+    except ModelFolderError as error:
+        raise StartError(str(error)) from error
     if kind != "bloom":
         raise StartError(f"{source} is a model of type {kind}: only BLOOM's names are changed")
     files = sorted(source.glob("*.safetensors"))

@@ -27,7 +27,7 @@ def test_a_model_is_known_by_hub_id_name_or_path(name: str, found: str) -> None:
 @pytest.mark.parametrize("name", ["meta-llama/Llama-2-7b", "", "/Emollama-7b/merged", "Emollama"])
 def test_an_unknown_model_is_refused_with_what_to_configure(name: str) -> None:
     """A wrong wrapper would give plausible nonsense, so none is guessed."""
-    with pytest.raises(UnknownModel, match=r"configure its wrapper .* and its family"):
+    with pytest.raises(UnknownModel, match=r"configure model\.wrapper .* and model\.family"):
         find_model(name)
 
 

@@ -137,6 +137,10 @@ async def test_the_small_model_is_run_in_this_process(tmp_path: Path) -> None:
         (["{file}", "--gold-scale", "5:1"], "the first must be below"),
         (["{events}"], "name a file that has them with --gold"),
         (["{folder}/nothing.csv"], "doesn't exist"),
+        (["{file}", "--server", "http://x", "--model-id", "small"], "give one of them"),
+        (["{file}", "--gold", "{file}", "--model-id", "small"], "no model is asked"),
+        (["{file}", "--part", "dev"], "give a folder"),
+        (["--bias", "--part", "dev"], "leave --gold and --part out"),
     ],
 )
 async def test_wrong_usage_is_status_2_and_a_sentence(
@@ -150,6 +154,23 @@ async def test_wrong_usage_is_status_2_and_a_sentence(
     assert done.status == 2
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+async def test_the_part_chooses_in_both_folders(tmp_path: Path) -> None:
+    row = "\t{}\tvalence\t{}\n"
+    for folder, scores in (("gold", (0.2, 0.6, 0.9)), ("mine", (0.3, 0.5, 0.8))):
+        (tmp_path / folder).mkdir()
+        for part in ("dev", "test"):
+            lines_ = [f"{part}-{n}" + row.format("x", score) for n, score in enumerate(scores)]
+            name = f"2018-Valence-reg-En-{part}.txt"
+            (tmp_path / folder / name).write_text("ID\tTweet\tDimension\tScore\n" + "".join(lines_))
+    words = [str(tmp_path / "mine"), "--gold", str(tmp_path / "gold"), "--json"]
+    done = await run_command("evaluate", *words, "--part", "test")
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["models"]["mine"]["V-reg"]["scored"] == 3
+    done = await run_command("evaluate", *words)
+    assert done.status == 2
+    assert "choose one with --part" in done.err
 
 
 async def test_predictions_of_other_posts_are_reported_not_scored(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import signal
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from aiohttp import web
 from emollm.tasks import V_REG
 from infra.tgi.engines.recording import Recording
 from tests.emostream.command import run_command
-from tests.process import emostream
+from tests.process import Process, emostream
 from tests.tgi import FakeTgi
 from training.evaluation.sources import own_predictions
 
@@ -139,9 +141,17 @@ class Stalling(FakeTgi):
         return await super().generate(request)
 
 
-@pytest.mark.parametrize("number_", [signal.SIGKILL, signal.SIGINT])
+async def hold_ctrl_c(process: Process) -> None:
+    """SIGINT upon SIGINT, as a terminal sends them, until it has ended."""
+    while process.status is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGINT)
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("ended", ["kill -9", "Ctrl-C", "Ctrl-C held"])
 async def test_a_run_that_was_ended_is_continued_without_asking_twice(
-    tmp_path: Path, number_: signal.Signals
+    tmp_path: Path, ended: str
 ) -> None:
     """One prompt at a time: when the 6th has come, the answers before the 5th's are kept."""
     file, out = instructions(tmp_path / "a.jsonl"), tmp_path / "out.jsonl"
@@ -151,11 +161,14 @@ async def test_a_run_that_was_ended_is_continued_without_asking_twice(
         environment = {"EMOSTREAM_MODEL__MAX_CONCURRENCY": "1"}
         async with emostream(*words, environment=environment) as process:
             await tgi.stalled.wait()
-            process.signal(number_)
+            if ended == "Ctrl-C held":
+                await hold_ctrl_c(process)
+            else:
+                process.signal(signal.SIGKILL if ended == "kill -9" else signal.SIGINT)
             status = await process.wait()
-        if number_ is signal.SIGINT:
+        if ended != "kill -9":
             assert status == 130
-            assert "the same command goes on where this one ended" in process.output
+            assert process.output == "interrupted: the same command goes on where this one ended"
         assert "Traceback" not in process.output
         tgi.stalls_after = 1_000
         done = await run_command(*words, EMOSTREAM_MODEL__MAX_CONCURRENCY="1")
@@ -208,3 +221,10 @@ async def test_an_instruction_of_ones_own_has_an_answer_and_no_value(tmp_path: P
         done = await run_command("predict", str(file), "--server", tgi.url)
     line = {"instruction": "Say Intensity Score", "pred": {MODEL: "0.734"}}
     assert json.loads(done.out) == line
+
+
+async def test_a_server_and_a_model_to_run_exclude_each_other(tmp_path: Path) -> None:
+    words = ("predict", str(instructions(tmp_path / "a.jsonl")), "--server", "http://127.0.0.1:1")
+    done = await run_command(*words, "--model-id", "small")
+    assert done.status == 2
+    assert "give one of them" in done.err

@@ -43,6 +43,7 @@ NEVER_IMPORTED = {
     "opentelemetry-exporter-otlp-proto-http": "is in the same package as opentelemetry-sdk",
     "pandas": "runs the lines of docs/dashboards.md",
     "pip-audit": "a command",
+    "protobuf": "transformers reads a tokenizer.model with it",
     "pre-commit": "a command",
     "py-spy": "a command",
     "pytest-randomly": "a plugin",
@@ -130,6 +131,12 @@ def test_what_tests_and_benchmarks_import_is_declared(folder: str) -> None:
     known = base() | extras() | groups()
     missing = {name: file for name, file in imported(folder).items() if name not in known}
     assert missing == {}
+
+
+def test_the_torch_extra_reads_the_tokenizer_of_every_emollm() -> None:
+    """Of two of them there is a tokenizer.model alone, and transformers asks for neither."""
+    brought = declared(PYPROJECT["project"]["optional-dependencies"]["torch"])
+    assert brought >= {"sentencepiece", "protobuf"}
 
 
 def test_every_dependency_is_used() -> None:

@@ -33,6 +33,7 @@ _TASKS: Final = {
     "v-oc": "V-oc",
     "e-c": "E-c",
 }
+_PREDICTED: Final = "pred"
 _MYSTERY: Final = "mystery"
 """In the ids of 16,937 sentences without gold labels that the EI-reg and V-reg test files have."""
 
@@ -42,8 +43,11 @@ def is_semeval(path: Path) -> bool:
     return _NAME.fullmatch(path.name) is not None
 
 
-def files(folder: Path, part: str | None) -> list[Path]:
+def files(folder: Path, part: str | None, *, submission: bool = False) -> list[Path]:
     """Return the English files of a part in a folder and below; of the only part where None.
+
+    Of a submission, the files named `…_pred.txt` where there are any: what lies beside them may be
+    the gold labels.
 
     Raises:
         DataError: there are none, or there are several parts and none was named.
@@ -57,6 +61,8 @@ def files(folder: Path, part: str | None) -> list[Path]:
         raise DataError(
             folder, "no English file of SemEval-2018 task 1, as `EI-reg-En-anger-dev.txt`"
         )
+    if submission and _PREDICTED in found:
+        return found[_PREDICTED]
     if part is None and len(found) > 1:
         raise DataError(folder, f"it has {', '.join(sorted(found))}: choose one with --part")
     chosen = part if part is not None else next(iter(found))

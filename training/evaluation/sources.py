@@ -51,10 +51,13 @@ def gold(
     return found
 
 
-def predictions(paths: Sequence[Path], *, text_column: str = "text") -> Predictions:
+def predictions(
+    paths: Sequence[Path], *, part: str | None = None, text_column: str = "text"
+) -> Predictions:
     """Read predictions already made, by model; of a file without models by the path's name.
 
-    SemEval submissions, `emostream predict`'s lines, events, EmoLLMs' lines with `pred`, CSV.
+    SemEval submissions, `emostream predict`'s lines, events, EmoLLMs' lines with `pred`, CSV. Of a
+    folder with several parts and no files `…_pred.txt` those of `part` are read.
 
     Raises:
         DataError: a file can't be read, or holds no predictions.
@@ -63,7 +66,7 @@ def predictions(paths: Sequence[Path], *, text_column: str = "text") -> Predicti
     for path in paths:
         _check(path)
         if path.is_dir() or semeval.is_semeval(path):
-            mine = {path.name: _semeval(path, None)}
+            mine = {path.name: _semeval(path, part, submission=True)}
         elif path.suffix in _TABLES:
             mine = {path.name: list(tables.read(path, text_column=text_column, lenient=True))}
         elif path.suffix in _JSON:
@@ -98,8 +101,8 @@ def holds_events(path: Path) -> bool:
     return first is not None and lines.is_event(first[1])
 
 
-def _semeval(path: Path, part: str | None) -> list[Reading]:
-    files = semeval.files(path, part) if path.is_dir() else [path]
+def _semeval(path: Path, part: str | None, *, submission: bool = False) -> list[Reading]:
+    files = semeval.files(path, part, submission=submission) if path.is_dir() else [path]
     return [one for file in files for one in semeval.read(file)]
 
 

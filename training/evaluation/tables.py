@@ -91,6 +91,12 @@ def row_labels(
 
 def _check(path: Path, names: object, text_column: str) -> None:
     assert isinstance(names, list | tuple)
+    columns: dict[object, str] = {}
+    for name in names:
+        key = labels.question(name) or name
+        if name and key in columns:
+            raise DataError(path, f"it has the column {name!r} twice: rename one of them")
+        columns[key] = name
     known = [name for name in names if labels.question(name)]
     if not known:
         raise DataError(

@@ -19,6 +19,7 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
+from emollm.model_folder import ModelFolderError, load_error, model_type
 from emollm.models import FAMILIES, UnknownModel, find_model
 from emollm.prompts import Wrapper
 from training.finetune.batches import Batcher, Decoder
@@ -60,16 +61,21 @@ def load(name: str, plan: Plan, wrapper: Wrapper | None = None) -> Base:
     """
     device = _device(plan)
     _check_method(plan, device)
+    folder = Path(name)
+    if folder.is_dir() or name.startswith(("/", "./", "../")):
+        try:
+            _check_family(name, model_type(folder))
+        except ModelFolderError as error:
+            raise FinetuneError(str(error)) from error
     try:
         config = AutoConfig.from_pretrained(name)
-        if config.model_type not in FAMILIES:
-            raise FinetuneError(
-                f"{name} is a {config.model_type}: one of {', '.join(FAMILIES)} can be fine-tuned"
-            )
+        _check_family(name, config.model_type)
         tokenizer: Any = AutoTokenizer.from_pretrained(name)
         model = _model(name, config, plan, device)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise FinetuneError(f"transformers can't load {name}: {error}") from error
+    except FinetuneError:
+        raise
+    except Exception as error:  # a damaged file makes each library raise its own
+        raise FinetuneError(load_error(name, error)) from error
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise FinetuneError(f"{name} has no tokenizer that the `tokenizers` library can run")
     chosen = model.generation_config
@@ -94,6 +100,11 @@ def load(name: str, plan: Plan, wrapper: Wrapper | None = None) -> Base:
         dtype=config.dtype or torch.float32,
         device=device,
     )
+
+
+def _check_family(name: str, family: str) -> None:
+    if family not in FAMILIES:
+        raise FinetuneError(f"{name} is a {family}: one of {', '.join(FAMILIES)} can be fine-tuned")
 
 
 def merged(base: Base, adapters: Path) -> Any:

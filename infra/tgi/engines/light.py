@@ -54,6 +54,8 @@ class LightEngine:
             ) from error
         if not (folder / "ct2" / "model.bin").is_file():
             raise StartError(f"{folder} has no ct2/model.bin: the light engine can't serve it")
+        config = read_json(folder / "config.json")
+        ct2_config = read_json(folder / "ct2" / "config.json")
         # It warns that int8_float16 runs as int8_float32 on a CPU: known, and nothing to do about.
         ctranslate2.set_log_level(logging.ERROR)
         cores = threads or len(os.sched_getaffinity(0))
@@ -67,8 +69,6 @@ class LightEngine:
             )
         except (RuntimeError, ValueError) as error:
             raise StartError(f"CTranslate2 can't load {folder}/ct2: {error}") from error
-        config = read_json(folder / "config.json")
-        ct2_config = read_json(folder / "ct2" / "config.json")
         self._tokens = ModelTokenizer.load(folder, eos_token=ct2_config.get("eos_token"))
         self._end = next(iter(self._tokens.eos_ids), -1)
         self._candidates = _candidates(folder / "ct2" / "vmap.txt", self._tokens, ct2_config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from emollm.model_folder import ModelFolderError, model_type
 from infra.tgi.engine import Engine
 from infra.tgi.errors import StartError
 
@@ -27,6 +28,8 @@ def load_engine(
     engine the rest. Takes seconds to minutes. Raises `StartError`.
     """
     folder = _local_folder(model_id)
+    if folder is not None:
+        _check_config(folder)
     shown = model_id or SMALL_MODEL.name
     light = folder is not None and (folder / "ct2" / "model.bin").is_file()
     if engine == "light" or (engine == "auto" and light):
@@ -52,11 +55,17 @@ def load_engine(
     )
 
 
+def _check_config(folder: Path) -> None:
+    """Refuse a folder that says nothing of its model, before anything large is imported."""
+    try:
+        model_type(folder)
+    except ModelFolderError as error:
+        raise StartError(str(error)) from error
+
+
 def _check_weights(folder: Path) -> None:
     """Refuse a model's folder without the weights that torch needs, before torch is imported."""
-    if not (folder / "config.json").is_file() or any(
-        next(folder.glob(kind), None) for kind in ("*.safetensors", "*.bin")
-    ):
+    if any(next(folder.glob(kind), None) for kind in ("*.safetensors", "*.bin")):
         return
     if (folder / "ct2" / "model.bin").is_file():
         raise StartError(

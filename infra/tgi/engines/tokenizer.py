@@ -85,5 +85,17 @@ class ModelTokenizer:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a model folder; empty where the file isn't there."""
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    """A JSON object of a model folder; empty where the file isn't there.
+
+    Raises:
+        StartError: it is damaged.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StartError(f"{path} is damaged ({error}): fetch the model again") from error
+    if not isinstance(found, dict):
+        raise StartError(f"{path} is damaged (no JSON object): fetch the model again")
+    return found

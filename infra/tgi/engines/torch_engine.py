@@ -17,6 +17,7 @@ from transformers import (
     AutoTokenizer,
 )
 
+from emollm.model_folder import load_error
 from infra.tgi.engine import Encoded, EngineInfo, Finish, Job, PrefillToken
 from infra.tgi.engines import grammar
 from infra.tgi.engines.answer import Answer
@@ -96,8 +97,8 @@ class TorchEngine:
             )
             model = model.to(device)
             tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            raise StartError(f"transformers can't load {source}: {error}") from error
+        except Exception as error:  # a damaged file makes each library raise its own
+            raise StartError(load_error(source, error)) from error
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
             raise StartError(f"{source} has no tokenizer that the `tokenizers` library can run")

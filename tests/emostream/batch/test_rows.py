@@ -60,6 +60,18 @@ def test_a_table_without_the_column_or_not_in_utf_8_is_refused(tmp_path: Path) -
         rows(tmp_path / "a.csv", b"text\n\xff\n")
 
 
+@pytest.mark.parametrize("header", ["text,id,text", "id,text,id"])
+def test_a_table_with_two_columns_of_one_name_is_refused(tmp_path: Path, header: str) -> None:
+    """One of them would be lost from the output, and it may be the text that is asked."""
+    with pytest.raises(
+        CommandError, match=r"has the column '(text|id)' twice: rename one"
+    ) as caught:
+        rows(tmp_path / "a.csv", f"{header}\na,b,c\n")
+    assert caught.value.status == 2
+    (row,) = rows(tmp_path / "a.csv", "text,,\na,b,c\n")  # cells without a name are no columns
+    assert row.text == "a"
+
+
 @pytest.mark.parametrize(
     "damage", [gzip.compress(b"{}\n")[:-6], DAMAGED], ids=["cut off", "damaged"]
 )

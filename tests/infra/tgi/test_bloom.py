@@ -98,6 +98,24 @@ def test_other_models_and_folders_are_refused_in_words(bloom: Path, tmp_path: Pa
         rewrite(pickled, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"model_type": "bl', b'{"model_type": 7}', b"\xff"]
+)
+def test_a_damaged_config_is_refused_with_what_to_do(
+    content: bytes, bloom: Path, tmp_path: Path
+) -> None:
+    (bloom / "config.json").write_bytes(content)
+    with pytest.raises(StartError, match=r"config\.json is damaged.*fetch the model again"):
+        rewrite(bloom, tmp_path / "out")
+
+
+def test_weights_that_cant_be_compared_are_a_sentence(bloom: Path, tmp_path: Path) -> None:
+    rewrite(bloom, tmp_path / "out")
+    (tmp_path / "out" / "model.safetensors").write_bytes(b"<html>404</html>")
+    with pytest.raises(StartError, match=r"transformers can't load .*out: .*fetch the model again"):
+        logits_differ(bloom, tmp_path / "out")
+
+
 def test_a_file_that_was_cut_off_is_refused(bloom: Path, tmp_path: Path) -> None:
     """Its header is whole, so all names are there: what is missing is the end of the weights."""
     whole = (bloom / "model.safetensors").read_bytes()

@@ -85,6 +85,25 @@ def test_a_folder_with_several_parts_wants_one_named(tmp_path: Path) -> None:
         gold(tmp_path, part="train")
 
 
+def test_the_part_is_that_of_a_predictions_folder_too(tmp_path: Path) -> None:
+    folder = semeval(tmp_path)
+    (mine,) = predictions([folder], part="test").values()
+    assert [one.task for one in mine] == ["V-reg"]
+    with pytest.raises(DataError, match="it has dev, test: choose one with --part"):
+        predictions([folder])
+    with pytest.raises(DataError, match="it has no train, but dev, test"):
+        predictions([folder], part="train")
+
+
+def test_a_submission_beside_gold_files_is_what_is_predicted(tmp_path: Path) -> None:
+    """The gold files as predictions would score a Pearson of 1."""
+    folder = semeval(tmp_path)
+    write(folder / "V-reg_en_pred.txt", "h", "2018-En-4\tx\tvalence\t0.125")
+    for part in ("test", "dev", None):
+        ((one,),) = predictions([folder], part=part).values()
+        assert one.value == 0.125
+
+
 def test_a_submission_may_hold_what_is_no_value(tmp_path: Path) -> None:
     file = write(tmp_path / "EI-oc_en_fear_pred.txt", "h", "1\tx\tfear\t4: severe", "2\tx\tfear\t2")
     first, second = predictions([file])["EI-oc_en_fear_pred.txt"]
@@ -205,6 +224,8 @@ def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
         ("a.csv", "post,V-reg\na,1\n", "no column 'text': name the text's with --text-column"),
         ("a.csv", "text,V-reg\na,2\n", "line 2: the label in 'V-reg' can't be read"),
         ("a.csv", "text,V-reg\na,\n", "holds no labels"),
+        ("a.csv", "text,V-reg,text\na,1,b\n", "it has the column 'text' twice: rename one"),
+        ("a.csv", "text,V-reg,v-reg\na,1,0\n", "it has the column 'v-reg' twice: rename one"),
         ("a.parquet", "", "of a format that isn't known"),
         ("EI-reg-En-joy-dev.txt", "h\n1\ttext\n", "line 2: too few columns"),
         ("EI-reg-En-joy-dev.txt", "h\n1\ttext\tjoy\t7\n", "EI-reg of the post '1' can't be read"),

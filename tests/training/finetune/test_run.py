@@ -288,8 +288,22 @@ def test_what_is_no_model_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(FinetuneError, match="is a gpt2: one of llama, opt, bloom, t5, bart"):
         train(str(tmp_path / "base"), DATA, FEW, tmp_path / "out")
     # The same output: what failed before its first update left nothing to go on with.
-    with pytest.raises(FinetuneError, match="transformers can't load"):
+    with pytest.raises(FinetuneError, match="nowhere doesn't exist: name the model's folder"):
         train(str(tmp_path / "nowhere"), DATA, FEW, tmp_path / "out")
+
+
+def test_a_damaged_base_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    base = tiny.save(tmp_path / "base", "bart")
+    whole = (base / "model.safetensors").read_bytes()
+    (base / "model.safetensors").write_bytes(whole[:-100])
+    with pytest.raises(FinetuneError, match=r"transformers can't load .*fetch the model again"):
+        train(str(base), DATA, FEW, tmp_path / "out")
+    (base / "config.json").write_text("{")
+    with pytest.raises(FinetuneError, match=r"config\.json is damaged .*fetch the model again"):
+        train(str(base), DATA, FEW, tmp_path / "out")
+    (base / "config.json").unlink()
+    with pytest.raises(FinetuneError, match=r"has no config\.json: name the folder that has it"):
+        train(str(base), DATA, FEW, tmp_path / "out")
 
 
 def test_a_cuda_card_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_a_stop_string_ends_the_answer_and_stays_in_it(light: LightEngine) -> No
 
 
 def test_a_folder_without_the_light_form_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bart"}')
     with pytest.raises(StartError, match=r"ct2/model\.bin"):
         load_engine(str(tmp_path), engine="light")
 

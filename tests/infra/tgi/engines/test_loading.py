@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_the_torch_engine_says_where_the_float_weights_are(installed: Path) -> N
 
 
 def test_a_model_without_weights_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "config.json").write_text('{"model_type": "opt"}', encoding="utf-8")
     code = (
         "import sys\n"
         "from infra.tgi.engines.loading import load_engine\n"
@@ -51,3 +52,22 @@ def test_a_model_without_weights_is_refused_before_torch_is_imported(tmp_path: P
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     assert subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("engine", ["auto", "light", "torch"])
+def test_a_folder_whose_config_is_missing_or_damaged_is_refused_with_what_to_do(
+    engine: Literal["auto", "light", "torch"], installed: Path
+) -> None:
+    config = installed / "config.json"
+    config.write_text('{"model_type": ', encoding="utf-8")
+    with pytest.raises(StartError, match=r"config\.json is damaged .*: fetch the model again"):
+        load_engine(str(installed), engine=engine)
+    config.unlink()
+    with pytest.raises(StartError, match=r"has no config\.json: name the folder that has it, or"):
+        load_engine(str(installed), engine=engine)
+
+
+def test_a_damaged_file_beside_the_config_is_named(installed: Path) -> None:
+    (installed / "ct2" / "config.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(StartError, match=r"ct2/config\.json is damaged .*: fetch the model again"):
+        load_engine(str(installed), threads=1)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import io
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import sentencepiece
 import torch
 
 from infra.tgi import ServerSettings, StartError, TgiServer
@@ -49,6 +52,33 @@ def test_a_padded_batch_answers_as_transformers_does_one_by_one(kind: str) -> No
         expected = out[1:] if seq2seq else out[len(job.ids) :]
         assert [token.id for token in answer.tokens] == expected
         assert answer.generated_tokens == len(expected)
+
+
+def test_a_llama_that_ships_no_tokenizer_json_is_loaded_by_its_tokenizer_model(
+    tmp_path: Path,
+) -> None:
+    """As Emollama-7b and Emollama-chat-7b are published."""
+    tiny.save(tmp_path, "llama")
+    (tmp_path / "tokenizer.json").unlink()
+    names = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(names))
+    learnt = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["sea rain bread town", "the sad day", "a nice walk"] * 20),
+        model_writer=learnt,
+        model_type="bpe",
+        vocab_size=60,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        num_threads=1,
+    )
+    (tmp_path / "tokenizer.model").write_bytes(learnt.getvalue())
+    engine = TorchEngine.load(str(tmp_path), model_id="tiny", dtype="float32", device="cpu")
+    (encoded,) = engine.encode(["the sea"])
+    processor = sentencepiece.SentencePieceProcessor(model_proto=learnt.getvalue())
+    assert list(encoded.ids)[-2:] == processor.encode("the sea")[-2:]
+    (answer,) = generate(engine, [Job(encoded.ids, 3)])
+    assert 1 <= answer.generated_tokens <= 3
 
 
 @pytest.mark.parametrize("kind", ["bart", "llama"])

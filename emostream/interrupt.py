@@ -1,0 +1,88 @@
+"""Ctrl-C: the first one ends the work in order, a second one, or one that is held, at once."""
+
+import asyncio
+import atexit
+import os
+import signal
+import sys
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from emostream.exits import INTERRUPTED
+
+_T = TypeVar("_T")
+
+_TIDY = b"\r\x1b[2K\x1b[?25h"
+"""For a terminal: the bar's line is cleared, and the cursor that it hid is back."""
+
+
+def run(work: Coroutine[Any, Any, _T], *, sentence: str = "") -> _T:
+    """`asyncio.run`, after which no further Ctrl-C breaks into the cleanup, or into Python's end.
+
+    asyncio raises the second one wherever the cleanup is, which then reports broken parts and
+    tracebacks. Here it ends the process, with status 130: what a command keeps must be kept at
+    once, as after a kill -9. `sentence` is written to standard error, once, by either.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, and the work was cancelled.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.run(work)  # no signal comes here
+    before = signal.getsignal(signal.SIGINT)
+    with asyncio.Runner() as runner:
+        ctrl_c = _CtrlC(runner.get_loop(), sentence)
+        signal.signal(signal.SIGINT, ctrl_c.on_signal)
+        try:
+            return runner.run(ctrl_c.cancels(work))
+        except asyncio.CancelledError:
+            if not ctrl_c.pressed:
+                raise
+        finally:
+            if not ctrl_c.pressed:
+                signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # or the sentence might be there twice
+    if sentence:
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
+    end_at_once_on_another()
+    raise KeyboardInterrupt
+
+
+class _CtrlC:
+    """Cancels the work at the first one, and ends the process at the next."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sentence: str) -> None:
+        self.pressed = False
+        self._loop = loop
+        self._sentence = sentence
+        self._task: asyncio.Task[Any] | None = None
+
+    async def cancels(self, work: Coroutine[Any, Any, _T]) -> _T:
+        self._task = asyncio.current_task()
+        if self.pressed and self._task is not None:
+            self._task.cancel()
+        return await work
+
+    def on_signal(self, *_: object) -> None:
+        if self.pressed:
+            _end(self._sentence)
+        self.pressed = True
+        if self._task is not None and not self._task.done():
+            # Not from here: the loop may be anywhere. It is woken, too.
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+
+def end_at_once_on_another() -> None:
+    """From here on Ctrl-C ends the process silently, with status 130; Python may be ending it."""
+    signal.signal(signal.SIGINT, lambda *_: _end())
+    # After the last threads have ended Python takes handlers away, and Ctrl-C would kill it.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+
+
+def _end(sentence: str = "") -> None:
+    tidy = _TIDY if sys.stderr.isatty() else b""
+    # Not by sys.stderr: this signal may have come in the middle of its write.
+    if words := tidy + (f"{sentence}\n".encode() if sentence else b""):
+        os.write(2, words)
+    os._exit(INTERRUPTED)

@@ -1,0 +1,80 @@
+"""Ctrl-C in a command: in order, and at once when it is pressed again."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from emostream.interrupt import run
+from tests.process import Process
+
+_WORK = """
+import asyncio
+import sys
+
+from emostream.interrupt import run
+
+
+async def work() -> None:
+    try:
+        print("working", flush=True)
+        await asyncio.Event().wait()
+    finally:
+        print("cleaning up", flush=True)
+        if len(sys.argv) > 1:
+            await asyncio.Event().wait()
+        print("clean", flush=True)
+
+
+try:
+    run(work(), sentence="interrupted")
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> str:
+    file = tmp_path / "program.py"
+    file.write_text(_WORK)
+    return str(file)
+
+
+def command(*words: str) -> Process:
+    return Process(sys.executable, *words, environment={"PYTHONPATH": "."})
+
+
+async def test_the_first_ctrl_c_lets_the_work_clean_up(program: str) -> None:
+    async with command(program) as process:
+        await process.wait_for_line("working")
+        process.signal(signal.SIGINT)
+        assert await process.wait() == 130
+    assert process.stdout == ["working", "cleaning up", "clean"]
+    assert process.stderr == ["interrupted"]
+
+
+async def test_the_second_one_ends_a_cleanup_that_hangs(program: str) -> None:
+    async with command(program, "hang") as process:
+        await process.wait_for_line("working")
+        process.signal(signal.SIGINT)
+        await process.wait_for_line("cleaning up")
+        process.signal(signal.SIGINT)
+        assert await process.wait() == 130
+    assert process.stdout == ["working", "cleaning up"]
+    assert process.stderr == ["interrupted"]
+
+
+def test_what_ends_by_itself_leaves_ctrl_c_as_it_was() -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    async def work() -> int:
+        return 7
+
+    async def failing() -> None:
+        raise ValueError("no")
+
+    assert run(work()) == 7
+    with pytest.raises(ValueError, match="no"):
+        run(failing())
+    assert signal.getsignal(signal.SIGINT) is before
