@@ -103,6 +103,20 @@ class Cluster:
             while topic in await admin.list_topics():  # noqa: ASYNC110 - the broker's state
                 await asyncio.sleep(0.1)
 
+    async def reachable(self, within_s: float) -> None:
+        """Return once the broker answers: after a fault of its own that may take some seconds.
+
+        Raises:
+            TimeoutError: it never did.
+        """
+        async with asyncio.timeout(within_s):
+            while True:
+                with suppress(KafkaError, OSError):
+                    async with self._admin() as admin:
+                        await admin.list_topics()
+                        return
+                await asyncio.sleep(0.5)  # the broker's state
+
     async def topic_id(self, topic: str) -> str:
         """The id of a topic: each of one name has its own."""
         async with kafka_topic_log(topic, Broker(bootstrap=self.bootstrap)) as log:

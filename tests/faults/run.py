@@ -30,6 +30,8 @@ from tests.faults.verdict import Verdict, judge
 _SLOTS = 4
 _STUCK_S = 240.0
 """For a fault to be injected and healed: longer than any takes that waits for the consumers."""
+_REACHABLE_S = 60.0
+"""For the broker to answer after its own fault before this one: it is slow on a loaded machine."""
 _GROWTH_LIMIT_MB = 40.0
 _PROGRESS_S = 15.0
 
@@ -174,6 +176,8 @@ class Run:
             self._log.write("begin", number=fault.number, kind=fault.kind, at=began)
             try:
                 async with asyncio.timeout(_STUCK_S):
+                    if "broker" in breakage.families:  # whose own faults are over
+                        await world.cluster.reachable(_REACHABLE_S)
                     await breakage.run(world, fault)
             except TimeoutError:
                 self._broken["fault stuck"].append(fault.kind)
