@@ -53,6 +53,8 @@ class SecondServers:
                 pending = worker.pending
                 if worker.sent_at > before or pending is None or pending.extra:
                     continue
+                if worker.called_off:
+                    continue  # its prompt is another's by now, or nobody's
                 if pending is upstream.trial:
                     continue
                 if self._budget < 1:

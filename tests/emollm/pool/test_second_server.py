@@ -160,3 +160,22 @@ async def test_a_prompt_that_is_asked_alone_is_given_to_no_second_server() -> No
         assert texts_of(await asking) == expected("deadly")
         await asyncio.gather(*others)
     assert sum(one.asked.count("deadly") for one in servers) == 2
+
+
+@simulated
+async def test_a_request_that_was_just_called_off_is_not_given_to_a_second_server() -> None:
+    """Its worker was called off once more, later, when it was idle: that ended the whole pool."""
+    steady, frozen = two_servers()
+    async with Started(steady, frozen) as pool:
+        await pool.ask(prompts(*map(str, range(200))))  # one in twenty may be an extra one
+        frozen.gate.clear()
+        asking = asyncio.ensure_future(pool.ask(prompts(*(f"post {n}" for n in range(20)))))
+        await asyncio.sleep(1.25)
+        assert frozen.in_flight
+        upstream = pool._upstreams[1]
+        pool._health.open(upstream, Unavailable("reset", server=upstream.url))
+        pool._second.look(pool._now() + 5.0)  # in the same turn of the event loop
+        assert texts_of(await asking) == expected(*(f"post {n}" for n in range(20)))
+        frozen.gate.set()
+        await asyncio.sleep(60.0)
+        assert texts_of(await pool.ask(prompts("later"))) == expected("later")
