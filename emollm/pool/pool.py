@@ -432,9 +432,9 @@ class Pool:
             pending = worker.pending
             if pending is None or worker.sent_at == NOT_ASKING or pending is upstream.trial:
                 continue
+            if worker.called_off:
+                continue  # another server's answer came first, or nobody waits for one
             worker.call_off()
-            if pending.settled:
-                continue  # another server's answer came first
             if pending.racing is None or self._second.lost(pending, worker):
                 self._queue.put_first(pending)
 
