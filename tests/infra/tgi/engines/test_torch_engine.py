@@ -151,6 +151,7 @@ def test_without_torch_the_extra_to_install_is_named(
             raise ImportError(name)
         return real(name, *rest)
 
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}', encoding="ascii")
     monkeypatch.delitem(sys.modules, "infra.tgi.engines.torch_engine", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(StartError, match=r"pip install 'emostream\[torch\]'"):
@@ -158,7 +159,7 @@ def test_without_torch_the_extra_to_install_is_named(
 
 
 def test_a_folder_that_holds_no_model_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="can't load"):
+    with pytest.raises(StartError, match=r"is no model's folder, it has no config\.json"):
         load_engine(str(tmp_path))
     with pytest.raises(StartError, match="there is no folder"):
         load_engine("/nowhere/at/all")
