@@ -152,6 +152,7 @@ def test_without_torch_the_extra_to_install_is_named(
         return real(name, *rest)
 
     (tmp_path / "config.json").write_text('{"model_type": "llama"}', encoding="ascii")
+    (tmp_path / "model.safetensors").touch()
     monkeypatch.delitem(sys.modules, "infra.tgi.engines.torch_engine", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(StartError, match=r"pip install 'emostream\[torch\]'"):
