@@ -26,6 +26,8 @@ _NOISE = re.compile(
     # are lost, as no address may be shown.
     rf"|(?<!{_LABEL})(?<!\.){_LABEL}++(?:\.{_LABEL}++)++\S*"
 )
+_MARKED = re.compile(r"(?<!\S)[^\s.@/&]*+[.@/&]\S*")
+"""What may hold such noise, from space to space: most words needn't be looked at so closely."""
 _WORD = re.compile(r"#?[^\W\d_][\w'\u2019-]*", re.UNICODE)
 _PRIOR = 500.0
 """Words that the prior is worth: a word must be seen several times to speak against it."""
@@ -54,13 +56,17 @@ def terms_of(text: str) -> list[str]:
     Words of two letters and fewer are left out but where a script needs no more (CJK).
     """
     folded = unicodedata.normalize("NFKC", text[:2000]).casefold()
-    found = _WORD.findall(_NOISE.sub(" ", folded))
+    found = _WORD.findall(_MARKED.sub(_without_noise, folded))
     words = [w.strip("'\u2019-") for w in found[:_MOST_WORDS]]
     words = [w for w in words if w and not any(c.isdigit() for c in w)]
     pairs = [
         f"{a} {b}" for a, b in pairwise(words) if len(a) + len(b) > 6 and not {a, b} <= _SAY_NOTHING
     ]
     return [w for w in words if _says_something(w)] + pairs
+
+
+def _without_noise(marked: re.Match[str]) -> str:
+    return _NOISE.sub(" ", marked[0])
 
 
 def _says_something(word: str) -> bool:
