@@ -81,10 +81,6 @@ class Life:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if self._ended is not None:
-            if not task.cancelled():
-                task.exception()  # seen, or asyncio would complain that nobody did
-            return
         name = getattr(task.get_coro(), "__qualname__", "a task of it")
         try:
             task.result()

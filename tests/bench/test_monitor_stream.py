@@ -85,3 +85,27 @@ def test_alarms_are_judged_by_the_truth(
     assert (found.false, in_bursts) == (1, 1)
     assert [storm[3] for storm in found.storms] == [200.0, *[None] * (len(truth.storms) - 1)]
     assert found.weeks == (DAYS - 2) / 7
+
+
+def test_a_world_of_any_number_of_tracks_spans_the_same_rates() -> None:
+    twenty = world.rates(20)
+    assert len(twenty) == 20
+    assert twenty[0] == 0.5
+    assert twenty[-1] == pytest.approx(16.0)
+    assert world.rates(12) == world.RATES
+
+
+def test_the_command_writes_a_world_of_so_many_tracks_and_judges_the_backtest_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stream, "rates", lambda tracks: (0.5,) * tracks)
+    kept = tmp_path / "events.jsonl"
+    words = f"stream --kind 9 --seed 31 --days 3 --tracks 2 --keep {kept}"
+    monkeypatch.setattr("sys.argv", words.split())
+    stream.main()
+    rows = kept.read_bytes().splitlines()
+    tracks = {msgspec.json.decode(row, type=AffectEvent).topics for row in rows}
+    assert tracks == {("track00",), ("track01",)}
+    printed = capsys.readouterr().out
+    assert "seed 31, backtest" in printed
+    assert f"{len(rows):,} events" in printed

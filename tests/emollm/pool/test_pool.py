@@ -1,6 +1,7 @@
 """The pool: nothing is lost, nothing waits in vain, nothing is blamed for bad luck."""
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -370,8 +371,11 @@ async def test_a_background_task_that_ends_unasked_breaks_the_pool() -> None:
             else:
                 pool.spawn(_bug())
             for waiting in (asking, watching):
-                with pytest.raises(PoolBroken, match="this is a bug") as caught:
+                words = r" at \w+\.py:\d+; this is a bug"
+                with pytest.raises(PoolBroken, match=words) as caught:
                     await waiting
+                named = re.search(r"(Pool|HealthChecks)\._\w+ was cancelled at", str(caught.value))
+                assert bool(named) is (how == "is cancelled")
                 assert caught.value.exit_code == 1
             with pytest.raises(PoolBroken):
                 await pool.ask(prompts("later"))

@@ -2,7 +2,7 @@
 
 import random
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 import aiohttp
@@ -116,14 +116,19 @@ async def test_entries_are_written_once_and_only_changes_are_asked_for() -> None
     assert post.created_at.year == 2023
 
 
-async def test_after_a_restart_only_what_is_new_or_changed_is_written() -> None:
-    kafka = MemoryKafka()
-    bodies = [rss(1, 2)]
+def newest(bodies: list[bytes]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A feed that is the last of these at each request."""
 
     async def give(_: web.Request) -> web.Response:
         return web.Response(body=bodies[-1])
 
-    async with serving(("GET", "/feed", give)) as url:
+    return give
+
+
+async def test_after_a_restart_only_what_is_new_or_changed_is_written() -> None:
+    kafka = MemoryKafka()
+    bodies = [rss(1, 2)]
+    async with serving(("GET", "/feed", newest(bodies))) as url:
         await poll(f"{url}/feed", kafka, lambda: len(kafka.records) >= 2)
         bodies.append(rss(1, 2, 3).replace(b"entry 2", b"entry two"))
         await poll(f"{url}/feed", kafka, lambda: len(kafka.records) >= 4)
@@ -134,11 +139,7 @@ async def test_after_a_restart_only_what_is_new_or_changed_is_written() -> None:
 async def test_entries_are_known_after_a_week_too() -> None:
     kafka = MemoryKafka()
     bodies = [rss(1, 2)]
-
-    async def give(_: web.Request) -> web.Response:
-        return web.Response(body=bodies[-1])
-
-    async with serving(("GET", "/feed", give)) as url:
+    async with serving(("GET", "/feed", newest(bodies))) as url:
         await poll(f"{url}/feed", kafka, lambda: len(kafka.records) >= 2)
         kafka.age(7 * 24 * 3600)
         bodies.append(rss(1, 2, 3))
