@@ -1,6 +1,7 @@
 """Fixtures that every suite may lean on: the real broker."""
 
 import logging
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -16,6 +17,11 @@ settings.load_profile("suite")
 # For `make unit-light`, where a change is tried in seconds (`make test` draws a hundred), and for
 # `make coverage`, which slows an example down.
 settings.register_profile("light", settings.get_profile("suite"), max_examples=10)
+
+# A shell that runs the tests in the background (`make test &` in a script) has its children ignore
+# Ctrl-C, and theirs: the commands that tests interrupt would run on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -147,8 +147,8 @@ async def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     asked: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
 
     async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Not when it has connected: `wait_for` of Python 3.11 loses a cancellation that comes in
-        # the same turn of the loop as what it waits for.
+        # Not when it has connected: `wait_for` of Python 3.11, by which aiokafka connects, loses a
+        # cancellation that comes in the same turn of the loop as what it waits for.
         if await reader.read(1) and not asked.done():
             asked.set_result(writer)
 
