@@ -40,7 +40,7 @@ NO_EVIDENCE_DELAY_S = 1.0
 """Before the next try after one that proved nothing, since the server failed as well."""
 WITNESS_PAUSES_S = (0.2, 0.5, 1.0)
 """A server that fails a harmless prompt after one that was asked alone is asked again after these
-pauses; if it answers, it didn't die."""
+pauses; if it answers, it didn't die, unless there was no server in between."""
 DEATHS_MEMORY_S = 600.0
 """A server that died under other prompts lately dies by itself: each of those deaths makes one more
 necessary for a verdict."""
@@ -280,12 +280,12 @@ class Trials:
             return self._now() + no_evidence
         else:
             rate.on_failure()
-            failed, problem = await self._ask_until_answered(upstream, params, problem)
-            if problem is None:
+            failed, last = await self._ask_until_answered(upstream, params, problem)
+            if last is None and not _went_away(error, problem):
                 return self._now() + no_evidence
             evidence.died(1 + failed, rate.share)
             self._remember_death(pending)
-            self._health.failed(upstream, problem)
+            self._health.failed(upstream, last or problem)
         if evidence.condemns(self._other_deaths(pending)):
             self._condemn(upstream, pending, error)
             return None
@@ -335,6 +335,19 @@ class Trials:
                 self._condemned.popitem(last=False)
             for other in self._quarantine.others(pending):
                 other.call.settle(other, _copy(poison))
+
+
+def _went_away(error: ModelError, then: ModelError) -> bool:
+    """Whether a server that answers again did die: it lost the prompt, and then there was none.
+
+    A supervisor has a small model's server back within a second.
+    """
+    return (
+        isinstance(error, Unavailable)
+        and error.lost
+        and isinstance(then, Unavailable)
+        and (then.unsent or then.lost)
+    )
 
 
 def _enough_s(upstream: Upstream) -> float:
