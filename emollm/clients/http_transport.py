@@ -108,16 +108,22 @@ class HttpTransport:
         now = loop.time()
         until = now + timeout_s
         connection = self._take(now)
-        if connection is not None:
+        if connection is None:
+            if self._closed:
+                raise NoAnswer("the transport is closed")
+            connection = await self._connect(loop, min(timeout_s, CONNECT_TIMEOUT_S))
+            return await self._ask(connection, request, until - loop.time())
+        try:
+            return await self._ask(connection, request, timeout_s)
+        except ClosedSilently as closed:
+            if loop.time() >= until or self._closed:
+                raise
             try:
-                return await self._ask(connection, request, timeout_s)
-            except ClosedSilently:
-                if loop.time() >= until or self._closed:
-                    raise
-        if self._closed:
-            raise NoAnswer("the transport is closed")
-        connection = await self._connect(loop, min(until - loop.time(), CONNECT_TIMEOUT_S))
-        return await self._ask(connection, request, until - loop.time())
+                fresh = await self._connect(loop, min(until - loop.time(), CONNECT_TIMEOUT_S))
+            except NotConnected:
+                # Not "nothing was sent": the server may have died of what it was sent.
+                raise closed from None
+        return await self._ask(fresh, request, until - loop.time())
 
     async def _ask(self, connection: Connection, request: bytes, timeout_s: float) -> Response:
         assert self._loop is not None

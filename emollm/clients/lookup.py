@@ -36,9 +36,15 @@ class Lookup:
     async def connect(self, loop: asyncio.AbstractEventLoop) -> socket.socket:
         """Connect a socket to one of the addresses. Raises OSError, or ValueError for the name."""
         candidates = self._in_turn(await self._addresses(loop), loop.time())
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
         sock = await aiohappyeyeballs.start_connection(
             candidates, happy_eyeballs_delay=SLOW_S, loop=loop
         )
+        if task is not None and task.cancelling() > before:
+            # It swallows what cancels it while it calls off the addresses that came second.
+            sock.close()
+            raise asyncio.CancelledError
         self._remember(candidates, sock, loop.time())
         return sock
 
@@ -49,8 +55,11 @@ class Lookup:
         if self._asking is None:
             self._asking = loop.create_task(self._look_up(loop))
             self._asking.add_done_callback(_seen)
-        # Shielded: who gives up must not take the answer from the others.
-        return await asyncio.shield(self._asking)
+        asking = self._asking
+        await asyncio.wait((asking,))  # who gives up takes the answer from nobody
+        if asking.cancelled():
+            raise OSError("the look-up was ended")  # and nobody cancelled who waits for it
+        return asking.result()
 
     async def _look_up(self, loop: asyncio.AbstractEventLoop) -> list[AddressInfo]:
         try:

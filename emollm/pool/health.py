@@ -110,6 +110,7 @@ class HealthChecks:
         for upstream, finding in zip(self._upstreams, proofs, strict=True):
             if finding is None:
                 self.info = self.info or reference
+                upstream.maybe_restarted = False
                 self._admit(upstream)
                 continue
             upstream.failing = finding
@@ -211,6 +212,9 @@ class HealthChecks:
             self._observer.on_breaker(upstream.url, upstream.breaker.state)
             problem = await self._examine(upstream)
             if problem is None:
+                upstream.ejected = None
+                if upstream.maybe_restarted:
+                    continue  # that came up while it was examined: it may be another by now
                 upstream.probing = False
                 self._admit(upstream)
                 return
@@ -232,8 +236,12 @@ class HealthChecks:
         mismatch = _mismatch(upstream, info, self.info)
         if mismatch is None and not upstream.maybe_restarted:
             return await self.ask_harmless(upstream)
+        # Before the canary is asked: if it is suspected again meanwhile, that counts for the next.
+        upstream.maybe_restarted = False
         problem = await self._prove_unless(upstream, mismatch, patient=True)
-        if problem is None and self.info is None:
+        if problem is not None:
+            upstream.maybe_restarted = True
+        elif self.info is None:
             self.info = info
         return problem
 
@@ -290,9 +298,7 @@ class HealthChecks:
     def _admit(self, upstream: Upstream) -> None:
         """Let a server take prompts."""
         upstream.breaker.close(self._clock.monotonic())
-        upstream.ejected = None
         upstream.failing = None
-        upstream.maybe_restarted = False
         upstream.refusals = 0
         limit = upstream.limiter.limit
         event = events.BREAKER_CLOSED if upstream.admitted else events.SERVER_CONNECTED

@@ -386,7 +386,7 @@ class Pool:
     def _set_timer(self, now: float) -> None:
         """Be called when the next delay is over."""
         at = min(self._queue.next_due, self._trials.next_due())
-        if self._queue:
+        if self._queue or self._second:
             for upstream in self._upstreams:
                 if upstream.paused_until > now:
                     at = min(at, upstream.paused_until)
@@ -411,7 +411,7 @@ class Pool:
         while True:
             await sleep(self._clock, self._second.look_every_s())
             if self._second.look(self._now()):
-                self._fill(self._now())
+                self.send()
 
     def _won(self, pending: Pending, winner: Worker) -> None:
         """Call off the other request; a server that was overtaken may hang."""

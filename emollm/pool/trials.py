@@ -40,7 +40,7 @@ NO_EVIDENCE_DELAY_S = 1.0
 """Before the next try after one that proved nothing, since the server failed as well."""
 WITNESS_PAUSES_S = (0.2, 0.5, 1.0)
 """A server that fails a harmless prompt after one that was asked alone is asked again after these
-pauses; if it answers, it didn't die."""
+pauses; if it answers, it didn't die, unless there was no server in between."""
 DEATHS_MEMORY_S = 600.0
 """A server that died under other prompts lately dies by itself: each of those deaths makes one more
 necessary for a verdict."""
@@ -270,7 +270,6 @@ class Trials:
             evidence = pending.evidence = Evidence()
         problem = await self._health.ask_harmless(upstream, params)
         rate = upstream.failure_rate
-        failed = 1
         if problem is None:
             rate.on_answer()
             evidence.failed(error, rate.share, self._now())
@@ -280,12 +279,12 @@ class Trials:
             return self._now() + no_evidence
         else:
             rate.on_failure()
-            failed, problem = await self._ask_until_answered(upstream, params, problem)
-            if problem is None:
+            problems, answered = await self._ask_until_answered(upstream, params, problem)
+            if answered and not _went_away(error, problems):
                 return self._now() + no_evidence
-            evidence.died(1 + failed, rate.share)
+            evidence.died(1 + len(problems), rate.share)
             self._remember_death(pending)
-            self._health.failed(upstream, problem)
+            self._health.failed(upstream, problems[-1])
         if evidence.condemns(self._other_deaths(pending)):
             self._condemn(upstream, pending, error)
             return None
@@ -293,19 +292,18 @@ class Trials:
 
     async def _ask_until_answered(
         self, upstream: Upstream, params: GenerateParams, problem: ModelError
-    ) -> tuple[int, ModelError | None]:
-        """Ask a server that may have died a few times more: (failures, None if it answers)."""
-        failed = 1
+    ) -> tuple[list[ModelError], bool]:
+        """Ask a server that may have died a few times more: its failures, and if it answers."""
+        problems = [problem]
         if isinstance(problem, TimedOut):
-            return failed, problem  # each more would cost a whole deadline
-        last: ModelError | None = problem
+            return problems, False  # each more would cost a whole deadline
         for pause in WITNESS_PAUSES_S:
             await sleep(self._clock, pause)
-            last = await self._health.ask_harmless(upstream, params)
-            if last is None:
-                break
-            failed += 1
-        return failed, last
+            following = await self._health.ask_harmless(upstream, params)
+            if following is None:
+                return problems, True
+            problems.append(following)
+        return problems, False
 
     def _remember_death(self, pending: Pending) -> None:
         now = self._now()
@@ -335,6 +333,16 @@ class Trials:
                 self._condemned.popitem(last=False)
             for other in self._quarantine.others(pending):
                 other.call.settle(other, _copy(poison))
+
+
+def _went_away(error: ModelError, problems: Sequence[ModelError]) -> bool:
+    """Whether a server that answers again did die: it lost the prompt, and then nobody listened.
+
+    A supervisor has a small model's server back within a second. A server or gateway that resets
+    connections at random goes on listening.
+    """
+    lost = isinstance(error, Unavailable) and error.lost
+    return lost and any(isinstance(one, Unavailable) and one.unsent for one in problems)
 
 
 def _enough_s(upstream: Upstream) -> float:

@@ -21,8 +21,8 @@ class Wakeup:
         """
         now = self._clock.monotonic()
         if self._timer is not None:
-            if now < self._at <= due:
-                return
+            if self._at <= max(due, now):
+                return  # one that is due rings in this turn of the loop; set anew, it never might
             self.cancel()
         if due < float("inf"):
             self._at = due

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,6 +23,7 @@ from consumer.analysis.kept_pool import KeptPool
 from consumer.analysis.plan import make_plan
 from consumer.analysis.second_opinion import NullOpinionObserver, SecondOpinion
 from consumer.delivery.service import Service
+from consumer.options import ServiceLimits
 from consumer.records import Record
 from consumer.settings import Second, Tasks
 from consumer.telemetry.health import Health
@@ -213,24 +215,36 @@ def _pool(
     )
 
 
-@asynccontextmanager
-async def consuming(
+class Assembled(NamedTuple):
+    """A service with all that it stands on; nothing runs yet."""
+
+    service: Service
+    analyzer: Analyzer
+    pool: Pool
+    kept: KeptPool
+
+
+def assembled(
+    kafka: FakeKafka,
     *servers: FakeServer,
     timeout_s: float = 30.0,
     rand: Callable[[], float] = lambda: 0.5,
     second: Sequence[FakeServer] = (),
-    options: Second | None = None,
-) -> AsyncIterator[Consumer]:
-    """A consumer of `posts` with these model servers; stopped at the end."""
-    clock, seen, told = LoopClock(), Outcomes(), Opinions()
-    kafka = FakeKafka({"posts": 2, "affect.events": 2, "affect.dlq": 1}, clock)
-    meter = Meter(clock.monotonic)
+    second_options: Second | None = None,
+    kafka_options: KafkaOptions = OPTIONS,
+    limits: ServiceLimits | None = None,
+    seen: Outcomes | None = None,
+    told: Opinions | None = None,
+    meter: Meter | None = None,
+) -> Assembled:
+    """One member of the group, as the program puts it together."""
+    clock = LoopClock()
     pool = _pool(servers, timeout_s, rand, meter)
     cache = AnswerCache[Answer](max_entries=1_000)
     kept = KeptPool(lambda: _pool(second, Second().timeout_s), clock=clock)
     opinion = SecondOpinion(
         AskedModel(kept, lambda _: BUILDER, cache, role="second"),
-        options or Second(),
+        second_options or Second(),
         observer=told,
         clock=clock,
     )
@@ -244,7 +258,40 @@ async def consuming(
         second=opinion if second else None,
         now=lambda: datetime.fromtimestamp(clock.wall(), UTC),
     )
-    service = Service(OPTIONS, analyzer, observer=seen, clock=clock, brokers=kafka.brokers(OPTIONS))
+    service = Service(
+        kafka_options,
+        analyzer,
+        limits=limits,
+        observer=seen,
+        clock=clock,
+        brokers=kafka.brokers(kafka_options),
+    )
+    return Assembled(service, analyzer, pool, kept)
+
+
+@asynccontextmanager
+async def consuming(
+    *servers: FakeServer,
+    timeout_s: float = 30.0,
+    rand: Callable[[], float] = lambda: 0.5,
+    second: Sequence[FakeServer] = (),
+    options: Second | None = None,
+) -> AsyncIterator[Consumer]:
+    """A consumer of `posts` with these model servers; stopped at the end."""
+    clock, seen, told = LoopClock(), Outcomes(), Opinions()
+    kafka = FakeKafka({"posts": 2, "affect.events": 2, "affect.dlq": 1}, clock)
+    meter = Meter(clock.monotonic)
+    service, analyzer, pool, kept = assembled(
+        kafka,
+        *servers,
+        timeout_s=timeout_s,
+        rand=rand,
+        second=second,
+        second_options=options,
+        seen=seen,
+        told=told,
+        meter=meter,
+    )
     beside = [asyncio.ensure_future(kept.run()), asyncio.ensure_future(analyzer.watch())]
     if not second:
         beside.pop(0).cancel()

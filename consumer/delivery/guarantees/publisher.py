@@ -141,7 +141,7 @@ class Publisher:
             )
         finally:
             # Given up at the deadline, or cancelled: what comes later is waited for by nobody.
-            abandon(future for _, future in round_.sent if not future.done())
+            abandon(future for _, future in round_.sent)
         again = round_.again
         again += items[len(round_.sent) + round_.not_sent :]
         for item, future in round_.sent:
@@ -206,6 +206,9 @@ class Publisher:
             except KafkaFault as error:
                 _log.warning(log_events.PRODUCER_NOT_RENEWED, error=str(error))
                 return
+            except asyncio.CancelledError:
+                self._retire(new, 0)  # its connections would stay open
+                raise
             _log.warning(log_events.PRODUCER_RENEWED)
             self._producer = new
             # Other batches' sends may still be under way with it: it isn't cut off.

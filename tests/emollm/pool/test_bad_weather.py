@@ -11,50 +11,16 @@ from functools import partial
 import pytest
 
 import emollm.pool.second_server
-from emollm.errors import GenerationFailed, ModelError, Overloaded, Unavailable
+from emollm.errors import ModelError
 from emollm.pool import Pool, PoolOptions
 from emollm.pool.queue import Call
 from emollm.pool.upstream import Upstream
-from emollm.protocol import Generation, PoolAnswer, Prompt, ServerInfo
-from tests.emollm.pool.fakes import PARAMS, FakeServer, Started, echo
+from emollm.protocol import PoolAnswer, Prompt
+from tests.emollm.pool.fakes import PARAMS, Started
 from tests.emollm.pool.simulation import simulated
+from tests.emollm.pool.weather import WEATHER, Server
 
 CALLS = 150
-WEATHER: dict[str, ModelError | None] = {
-    "fine": None,
-    "frozen": None,
-    "429": Overloaded("full", status=429),
-    "424": GenerationFailed("failed", status=424),
-    "500": Unavailable("internal error", status=500),
-    "reset": Unavailable("connection reset", lost=True),
-    "refused": Unavailable("connection refused", unsent=True),
-}
-
-
-class Server(FakeServer):
-    """A server with weather: half of its answers fail, or all of them hang."""
-
-    def __init__(self, url: str, draw: random.Random) -> None:
-        info = ServerInfo(
-            dialect="tgi", model_id="m", max_concurrent_requests=draw.choice([2, 5, 20])
-        )
-        super().__init__(url=url, info=info, latency_s=draw.choice([0.01, 0.1, 0.4]))
-        self._draw = draw
-        self.weather = "fine"
-
-    def change(self, weather: str) -> None:
-        self.weather = weather
-        if weather == "frozen":
-            self.gate.clear()
-        else:
-            self.gate.set()
-
-    async def _answer(self, prompt: str) -> Generation | ModelError:
-        await self.gate.wait()
-        await asyncio.sleep(self.latency_s * (0.5 + self._draw.random()))
-        await self.gate.wait()
-        error = WEATHER[self.weather]
-        return echo(prompt) if error is None or self._draw.random() < 0.5 else error
 
 
 @pytest.fixture(autouse=True)

@@ -156,6 +156,37 @@ async def test_a_suspected_model_takes_no_prompts_until_it_is_proven_again() -> 
 
 
 @simulated
+async def test_a_model_suspected_while_its_server_comes_back_is_proven_all_the_same() -> None:
+    """Its answers before the swap may have passed the canary, or only a harmless prompt."""
+    began = asyncio.Event()
+    right = True
+
+    async def prove(client: ModelClient) -> ModelError | None:
+        passed = right
+        began.set()
+        await asyncio.sleep(1.0)
+        return None if passed else WrongModel("garbage", server=client.url)
+
+    for error in (Unavailable("reset", lost=True), GenerationFailed("424")):
+        right = True
+        server = FakeServer()
+        async with Started(server, prove=prove) as pool:
+            server.reply = failing_with(error)
+            began.clear()
+            asking = asyncio.ensure_future(pool.ask(prompts(*TEXTS[:16])))
+            await until(lambda: not pool.available)
+            server.reply = echo
+            server.latency_s = 1.0
+            await until(lambda: pool.servers()[0].breaker is BreakerState.HALF_OPEN)
+            await asyncio.sleep(0.5)
+            assert began.is_set() is isinstance(error, Unavailable)
+            right = False
+            pool.suspect_model()
+            with pytest.raises(WrongModel, match="garbage"):
+                await asking
+
+
+@simulated
 async def test_a_model_that_fails_the_canary_when_suspected_stops_the_pool() -> None:
     right = True
 

@@ -7,12 +7,14 @@ from emollm.pool import PoolOptions
 from emollm.protocol import Generation, Prompt
 from tests.emollm.pool.fakes import (
     PARAMS,
+    TEXTS,
     FakeServer,
     Started,
     echo,
     expected,
     prompts,
     texts_of,
+    until,
 )
 from tests.emollm.pool.simulation import simulated
 from tests.emollm.pool.test_failures import WIDE
@@ -27,6 +29,22 @@ async def test_prompts_that_come_during_a_pause_are_asked_when_it_is_over() -> N
         upstream.paused_until = pool._now() + 1.0
         async with asyncio.timeout(30.0):
             assert texts_of(await pool.ask(prompts("post"))) == expected("post")
+
+
+@simulated
+async def test_a_slow_prompt_goes_to_a_second_server_once_that_has_rested() -> None:
+    """With nothing else to ask, it waited for the first one's deadline."""
+    servers = [FakeServer(url=f"http://{name}", info=WIDE, latency_s=0.01) for name in "ab"]
+    async with Started(*servers) as pool:
+        await pool.ask(prompts(*TEXTS))  # one second request is for twenty
+        servers[0].gate.clear()
+        pool._upstreams[1].limiter._limit = 0.0  # the first one gets it
+        asking = asyncio.ensure_future(pool.ask(prompts("post")))
+        await until(lambda: servers[0].in_flight == ["post"])
+        pool._upstreams[1].limiter._limit = 16.0
+        pool._upstreams[1].paused_until = pool._now() + 3.0
+        async with asyncio.timeout(3.5):
+            assert texts_of(await asking) == expected("post")
 
 
 @simulated

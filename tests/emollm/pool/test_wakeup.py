@@ -1,6 +1,9 @@
 """One timer for whatever is due first."""
 
+import asyncio
+
 from emollm.pool.wakeup import Wakeup
+from tests.emollm.pool.simulation import LoopClock, simulated
 from tests.runtime.fake_clock import FakeClock
 
 
@@ -33,3 +36,15 @@ async def test_cancelled_or_asked_for_never_it_is_not_called() -> None:
     wakeup.cancel()
     await clock.advance(5.0)
     assert calls == []
+
+
+@simulated
+async def test_asked_again_in_each_turn_of_the_loop_it_is_called_all_the_same() -> None:
+    """As a pool does that fails prompts all the time: what waited at the tail would stay there."""
+    clock, calls = LoopClock(), list[float]()
+    wakeup = Wakeup(clock, lambda: calls.append(clock.monotonic()))
+    due = clock.monotonic()
+    for _ in range(10):
+        wakeup.at(due)
+        await asyncio.sleep(0)
+    assert calls
