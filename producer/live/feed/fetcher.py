@@ -112,7 +112,7 @@ class Fetcher:
                 self._check(response, asked)
                 body = await bounded_body(response, MOST_BODY)
                 self._url, self._next = asked, _validators(response)
-                return Fetched(body, response.headers.get("Content-Type", ""), url)
+                return Fetched(body, _content_type(response), url)
         except PrivateAddress:
             raise SourceRefused(
                 f"{host_of(asked)} is, or redirects to, a name that leads to a private network or"
@@ -132,6 +132,11 @@ class Fetcher:
         wait = retry_after_s(response.headers, self._clock.wall()) or 0.0
         reason = reasons.RATE_LIMITED if status == 429 else reasons.REFUSED
         raise Broken(reason, f"HTTP status {status}", wait_s=wait)
+
+
+def _content_type(response: aiohttp.ClientResponse) -> str:
+    """Give it as text that can be encoded: bytes of no encoding come as halves of characters."""
+    return response.headers.get("Content-Type", "").encode(errors="replace").decode()
 
 
 def _validators(response: aiohttp.ClientResponse) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Feeds from a local server: what is there, once, and no more asked than needed."""
 
+import asyncio
 import random
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -258,6 +259,23 @@ async def test_a_bad_answer_is_waited_out_and_the_next_good_one_is_read(bad: Han
         report = await poll(f"{url}/feed", kafka, lambda: len(kafka.records) == 2)
     assert report.failure is None
     assert numbers(kafka) == ["1", "2"]
+
+
+async def test_a_header_that_is_no_text_costs_nothing() -> None:
+    kafka = MemoryKafka()
+
+    async def give(request: web.Request) -> web.StreamResponse:
+        body = rss(1)
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=\xff\r\nContent-Length: "
+        assert request.transport is not None
+        request.transport.write(head + b"%d\r\n\r\n" % len(body) + body)
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    async with serving(("GET", "/feed", give)) as url:
+        report = await poll(f"{url}/feed", kafka, lambda: kafka.records != [])
+    assert report.failure is None
+    assert numbers(kafka) == ["1"]
 
 
 async def test_a_pause_is_logged_with_its_end_and_a_server_that_asks_for_it_is_not_given_up() -> (
