@@ -295,6 +295,22 @@ async def test_a_stop_commits_what_is_finished() -> None:
         assert it.committed == 4
 
 
+async def test_partitions_that_come_while_it_leaves_are_not_begun() -> None:
+    """Its producer would fence the next owner's, which then waits for a session to time out."""
+    it = rig()
+    it.kafka.stop_takes_s = 2.0
+    async with running(it):
+        it.service.stop()
+        await it.turn()
+        assert not it.task or not it.task.done()
+        began = it.kafka.transactional[ID]
+        moving = asyncio.ensure_future(it.kafka.rebalance(GROUP))
+        await it.turn()
+        assert moving.done()
+        assert it.kafka.transactional[ID] is began
+        assert await it.end() == EXIT_DONE
+
+
 async def test_a_second_signal_aborts_what_is_open() -> None:
     it = rig()
     it.kafka.held_topics = {"affect.events"}
