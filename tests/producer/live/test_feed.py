@@ -3,8 +3,11 @@
 import asyncio
 import random
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
+from itertools import pairwise
 
 import aiohttp
 import msgspec
@@ -17,13 +20,14 @@ from producer.live import LiveReport
 from producer.live.feed import Mapping, feed_url
 from producer.live.feed.address import host_of, name_of, redirected, shown
 from producer.live.feed.entries import NotAFeed, read_entries
-from producer.live.feed.fetcher import Fetched, Fetcher, feed_session
+from producer.live.feed.fetcher import Broken, Fetched, Fetcher, feed_session
 from producer.live.feed.listing import ListingReader
 from producer.live.feed.resolver import PrivateAddress, PublicResolver
-from producer.live.feed.run import FeedOptions, _reader
+from producer.live.feed.run import FeedOptions, _Listing, _reader
 from producer.live.feed.source import FeedSource, Polling
-from producer.live.items import Found, Passed
+from producer.live.items import Found, Item, Passed
 from producer.live.log_events import GAP, WAITS
+from producer.live.meter import Meter
 from producer.live.selection import Selection
 from producer.live.source import SourceRefused, SourceWatcher
 from runtime.clock import SystemClock
@@ -499,6 +503,54 @@ async def test_a_broken_listing_costs_nothing_but_itself(body: bytes) -> None:
         options = FeedOptions(mapping=HACKER_NEWS)
         await poll(f"{url}/search", kafka, lambda: kafka.holds("2"), options)
     assert kafka.keys() == ["1", "2"]
+
+
+async def test_millions_of_nothings_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producer.live.feed.fetcher.MOST_ITEMS", 3)
+    listing = ListingReader(Mapping(items=""), Selection(), source="s")
+    assert len(listing.read(b"[1,2,3]")) == 3
+    with pytest.raises(Broken, match="over 3 items"):
+        listing.read(b"[1,2,3,4]")
+    feed = b"<rss version='2.0'><channel>" + b"<item/>" * 4 + b"</channel></rss>"
+    with pytest.raises(Broken, match="over 3 items"):
+        read_entries(Fetched(feed, "text/xml", "https://example.org"), feed="f", source="s")
+
+
+async def test_a_long_answer_holds_up_nothing_else() -> None:
+    """It is read in a thread, and what is passed over lets the others have their turns."""
+    body = msgspec.json.encode([{"id": str(number)} for number in range(5_000)])
+    turns: list[int] = []
+    came = 0
+
+    class Watching(ListingReader):
+        def read(self, body: bytes) -> list[Item]:
+            assert threading.current_thread() is not threading.main_thread()
+            return super().read(body)
+
+    async def beside() -> None:
+        while True:
+            turns.append(came)
+            await asyncio.sleep(0)
+
+    async with serving(("GET", "/", plain(body))) as url, feed_session(private_hosts=True) as http:
+        clock = SystemClock()
+        source = FeedSource(
+            url,
+            polling=Polling(interval_s=60),
+            fetcher=Fetcher(http, clock, private_hosts=True),
+            reader=_Listing(Watching(Mapping(items=""), Selection(), source="s")),
+            watcher=Meter([name_of(url)], clock),
+            clock=clock,
+            rng=random.Random(1),
+        )
+        other = asyncio.create_task(beside())
+        async with aclosing(source.items(0)) as items:
+            async for _ in items:
+                came += 1
+                if came == 5_000:
+                    break
+        other.cancel()
+    assert max(after - before for before, after in pairwise(turns)) <= 500
 
 
 def test_addresses_and_redirects_keep_to_the_web() -> None:
