@@ -374,8 +374,7 @@ class Service:
                 await self._guarantee.commit(consumer, ours, within_s=LAST_COMMIT_S)
             except ServiceError as error:
                 self._fail(error)
-        # What finishes from here on finds no tracker: it isn't ours to commit. One that began during
-        # the drain is lost, too: by its epoch it would be read before its next producer fences.
+        # All: one may have begun meanwhile. What finishes from now on is no longer ours to commit.
         abandoned = self._ledger.lose(partitions)
         await self._guarantee.let_go(partitions)
         seconds = self._clock.monotonic() - started
