@@ -96,6 +96,10 @@ class ExactlyOnce:
         Beside the caller: aiokafka sends no heartbeats while it waits for this.
         """
         await self.let_go(frozenset(self._partitions))
+        # An assignment is the whole of what is ours. By an epoch that is left over, of a consumer
+        # that was replaced, a partition would be read before it begins.
+        ledger = self._shared.ledger
+        ledger.lose(ledger.partitions())
         if self._stopped:  # the group had us in while we were leaving: the next owner's it is
             return
         for partition in sorted(partitions):

@@ -162,6 +162,22 @@ async def test_a_partition_that_begins_while_it_is_taken_away_is_read_no_earlier
         assert it.processor.seen[b"post-0000"] == 1
 
 
+async def test_an_assignment_that_follows_another_reads_nothing_before_it_begins() -> None:
+    """As the last one of a consumer that was replaced, and the first one of its successor."""
+    it = rig()
+    it.processor.hold(b"post-0000")
+    it.kafka.produce("posts", numbered(3))
+    async with running(it):
+        (consumer,) = it.kafka.consumers
+        it.kafka.committed_takes_s = 0.3
+        await consumer.assign(frozenset({POSTS}), generation=2)
+        await it.turn(1)
+        it.processor.release()
+        await it.turn(1)
+        assert it.events() == numbered(3)
+        assert it.committed == 3
+
+
 async def test_a_fenced_member_publishes_nothing_and_drops_the_partition() -> None:
     it = rig()
     it.processor.hold(b"post-0000")
