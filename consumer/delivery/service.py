@@ -374,8 +374,8 @@ class Service:
                 await self._guarantee.commit(consumer, ours, within_s=LAST_COMMIT_S)
             except ServiceError as error:
                 self._fail(error)
-        # Whatever finishes from here on finds no tracker: it is no longer ours to commit.
-        abandoned = self._ledger.lose(ours)
+        # All: one may have begun meanwhile. What finishes from now on is no longer ours to commit.
+        abandoned = self._ledger.lose(partitions)
         await self._guarantee.let_go(partitions)
         seconds = self._clock.monotonic() - started
         _log.info(

@@ -28,6 +28,11 @@ WAITS = _event(
 GAP = _event(
     "source_gap", "`source` can't give `seconds` of its past (`why`): those posts are lost."
 )
+SOURCE_FAILED = _event(
+    "source_failed",
+    "`source` has given nothing since the start, for `reason`; the others go on, and it is tried"
+    " again in `again_s` seconds.",
+)
 SOURCE_ENDED = _event(
     "source_ended", "`source` is given up, for `reason`; the others go on without it."
 )

@@ -81,12 +81,15 @@ class Sent:
         """It is deleted: whether that is news of a post that was sent.
 
         It stays known, so that a replay of the post, which comes before its deletion once more,
-        doesn't bring it back.
+        doesn't bring it back. Without versions nothing is replayed: an entry that was blank for a
+        while and has its text again is back.
         """
         entry = self._posts.get(key)
         if entry is None or entry.deleted or (version and version < entry.version):
             return False
         entry.deleted = True
+        if not entry.version:
+            entry.digest = b""
         entry.version = max(version, entry.version)
         self._posts.move_to_end(key)
         return True

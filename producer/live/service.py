@@ -6,7 +6,7 @@ watermark there. So nothing that Kafka didn't acknowledge is taken for sent.
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +46,9 @@ _DRAIN_S = 10.0
 """For what is in flight at the end: a broker takes milliseconds, platforms kill after 30 s."""
 _STEADY_S = 60.0
 """A session that lasted this long was no failure in a row."""
+_AGAIN_S = 300.0
+"""After a source that never worked since the start has failed, beside others: its server may have
+been down for just that moment, and the next start may be months away."""
 _FINAL = (Denied, TopicMissing, RecordRefused)
 """Faults of Kafka that only a human ends."""
 
@@ -169,6 +172,8 @@ class _Service:
         self._begun = clock.monotonic()
         self._unacknowledged = 0
         self._started = False
+        self._away: set[str] = set()
+        """Sources that have failed and wait to be tried again."""
         self._failure: BaseException | None = None
         """Of a background task."""
         self.health = Health(meter, [source.name for source in sources])
@@ -286,16 +291,15 @@ class _Service:
         return min(found, now)
 
     async def _pump(self, publisher: Publisher, starts: dict[str, int]) -> None:
-        pumps = {
-            asyncio.create_task(
-                unended(
-                    source.name,
-                    self._pump_one(publisher, source, starts[source.name]),
-                    may_end=True,
-                )
-            ): source
-            for source in self._sources
-        }
+        async def pump(source: Source, *, after_s: float = 0.0) -> None:
+            if after_s:
+                await sleep(self._clock, after_s)
+                self._away.discard(source.name)
+            pumping = self._pump_one(publisher, source, starts[source.name])
+            await unended(source.name, pumping, may_end=True)
+
+        self._away.clear()
+        pumps = {asyncio.create_task(pump(source)): source for source in self._sources}
         stopping = asyncio.create_task(self._stop.wait())
         try:
             while pumps:
@@ -304,22 +308,39 @@ class _Service:
                 if stopping.done() or publisher.broken.done():
                     return
                 for task in [task for task in pumps if task.done()]:
-                    self._ended(pumps.pop(task), task)
+                    source = pumps.pop(task)
+                    if self._goes_on(source, task.exception(), beside=pumps.values()):
+                        pumps[asyncio.create_task(pump(source, after_s=_AGAIN_S))] = source
         finally:
             stopping.cancel()
             for task in pumps:
                 task.cancel()
             await asyncio.gather(*pumps, stopping, return_exceptions=True)
 
-    def _ended(self, source: Source, task: "asyncio.Task[None]") -> None:
-        """A source is given up, which ends the run only where it was the last."""
-        error = task.exception()
-        if error is not None and not isinstance(error, SourceFailed | SourceRefused):
-            raise error
-        if len(self._sources) == 1 and error is not None:
-            raise error
+    def _goes_on(
+        self, source: Source, error: BaseException | None, *, beside: Iterable[Source]
+    ) -> bool:
+        """Whether a source that ended is tried again: one that has failed, beside one that hasn't.
+
+        Raises:
+            BaseException: its error, where no other source is left that works, or it is a bug.
+        """
+        if error is not None:
+            foreseen = isinstance(error, SourceFailed | SourceRefused)
+            if not foreseen or all(other.name in self._away for other in beside):
+                raise error
+        if isinstance(error, SourceFailed):
+            self._away.add(source.name)
+            _log.warning(
+                log_events.SOURCE_FAILED,
+                source=source.name,
+                reason=str(error),
+                again_s=round(_AGAIN_S),
+            )
+            return True
         self._sources.remove(source)
         _log.warning(log_events.SOURCE_ENDED, source=source.name, reason=str(error or "its end"))
+        return False
 
     async def _pump_one(self, publisher: Publisher, source: Source, since: int) -> None:
         async with aclosing(source.items(since)) as items:

@@ -73,6 +73,7 @@ class ExactlyOnce:
         self._partitions: dict[Partition, PartitionTransactions] = {}
         self._running: dict[PartitionTransactions, asyncio.Task[None]] = {}
         self._retiring: set[asyncio.Task[None]] = set()
+        self._stopped = False
         self.committed = 0
         """Records settled since the start."""
         self.last_progress = clock.monotonic()
@@ -95,6 +96,12 @@ class ExactlyOnce:
         Beside the caller: aiokafka sends no heartbeats while it waits for this.
         """
         await self.let_go(frozenset(self._partitions))
+        # An assignment is the whole of what is ours. By an epoch that is left over, of a consumer
+        # that was replaced, a partition would be read before it begins.
+        ledger = self._shared.ledger
+        ledger.lose(ledger.partitions())
+        if self._stopped:  # the group had us in while we were leaving: the next owner's it is
+            return
         for partition in sorted(partitions):
             one = self._partitions[partition] = PartitionTransactions(
                 partition, consumer, self._shared
@@ -164,6 +171,7 @@ class ExactlyOnce:
 
     async def stop(self, *, timeout_s: float) -> None:
         """Let go of everything, and disconnect."""
+        self._stopped = True
         until = self._clock.monotonic() + timeout_s
         await self.let_go(frozenset(self._partitions))
         left = max(_RETIRE_S, until - self._clock.monotonic())

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-from producer.live.feed.fetcher import Fetched
+from producer.live.feed.fetcher import Fetched, within_bounds
 from producer.live.items import UNREADABLE, Found, Item, Passed
 from schemas import Post
 from schemas.foreign import html_to_text
@@ -37,6 +37,7 @@ def read_entries(fetched: Fetched, *, feed: str, source: str) -> list[Item]:
 
     Raises:
         NotAFeed: it is none, or broken beyond reading.
+        Broken: it has too many.
     """
     import feedparser  # noqa: PLC0415 - an extra, which JSON listings don't need
 
@@ -52,6 +53,7 @@ def read_entries(fetched: Fetched, *, feed: str, source: str) -> list[Item]:
     entries = parsed.get("entries", [])
     if not entries and not parsed.get("version"):
         raise NotAFeed
+    within_bounds(len(entries))
     lang = _text(parsed.get("feed", {}).get("language"))[:35] or None
     items = [_item(entry, feed=feed, source=source, lang=lang) for entry in entries]
     return sorted(items, key=lambda item: item.at or 0.0)

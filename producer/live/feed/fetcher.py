@@ -15,6 +15,9 @@ from runtime.clock import Clock
 MOST_BODY = 4 * 1024 * 1024
 """A large feed has one megabyte, which is parsed in a second. So many tiny entries that it takes 20
 are made to be; it is a thread's time, and a stop waits for it."""
+MOST_ITEMS = 20_000
+"""Of one answer: a page of a listing has a thousand, and a long feed some hundreds. Millions of
+nothings fit into `MOST_BODY`, and each takes microseconds of the event loop."""
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REFUSALS = frozenset({400, 401, 403, 404, 405, 406, 410, 451})
@@ -29,6 +32,16 @@ class Broken(Exception):  # noqa: N818 - what it is, not that it is an error
         self.reason = reason
         self.wait_s = wait_s
         """What the server asked to wait."""
+
+
+def within_bounds(items: int) -> None:
+    """Check how many an answer holds.
+
+    Raises:
+        Broken: more than `MOST_ITEMS`.
+    """
+    if items > MOST_ITEMS:
+        raise Broken(reasons.OVERSIZED, f"over {MOST_ITEMS:,} items")
 
 
 class Fetched(NamedTuple):
@@ -112,7 +125,7 @@ class Fetcher:
                 self._check(response, asked)
                 body = await bounded_body(response, MOST_BODY)
                 self._url, self._next = asked, _validators(response)
-                return Fetched(body, response.headers.get("Content-Type", ""), url)
+                return Fetched(body, _content_type(response), url)
         except PrivateAddress:
             raise SourceRefused(
                 f"{host_of(asked)} is, or redirects to, a name that leads to a private network or"
@@ -132,6 +145,11 @@ class Fetcher:
         wait = retry_after_s(response.headers, self._clock.wall()) or 0.0
         reason = reasons.RATE_LIMITED if status == 429 else reasons.REFUSED
         raise Broken(reason, f"HTTP status {status}", wait_s=wait)
+
+
+def _content_type(response: aiohttp.ClientResponse) -> str:
+    """Give it as text that can be encoded: bytes of no encoding come as halves of characters."""
+    return response.headers.get("Content-Type", "").encode(errors="replace").decode()
 
 
 def _validators(response: aiohttp.ClientResponse) -> dict[str, str]:

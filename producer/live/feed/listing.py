@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from producer.live.feed.fetcher import within_bounds
 from producer.live.items import UNREADABLE, Found, Item, Passed
 from producer.live.selection import Selection
 from schemas.foreign import DottedPath, FieldPaths, Html, NotAPost, PostReader
@@ -56,10 +57,11 @@ class ListingReader:
         self._reader = PostReader(mapping.fields, html=mapping.html, default_source=source)
 
     def read(self, body: bytes) -> list[Item]:
-        """Read the items, oldest first as far as they say.
+        """Read the items, oldest first as far as they say. Takes CPU: to be run in a thread.
 
         Raises:
             NotAListing: there is no list where it should be.
+            Broken: there are too many.
         """
         try:
             tree = _tree(body)
@@ -68,6 +70,7 @@ class ListingReader:
         found = self._find(tree) if self._path else tree
         if not isinstance(found, list):
             raise NotAListing(f"no list at {self._path or 'its top'}")
+        within_bounds(len(found))
         return sorted((self._item(one) for one in found), key=lambda item: item.position or 0)
 
     def _item(self, tree: Any) -> Item:

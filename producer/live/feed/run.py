@@ -62,14 +62,14 @@ class _Entries:
 
 
 class _Listing:
-    """JSON by a mapping."""
+    """JSON by a mapping, read in a thread."""
 
     def __init__(self, reader: ListingReader) -> None:
         self._reader = reader
 
     async def read(self, fetched: Fetched) -> list[Item]:
         try:
-            return self._reader.read(fetched.body)
+            return await asyncio.to_thread(self._reader.read, fetched.body)
         except NotAListing as error:
             raise Broken(reasons.REFUSED, str(error)) from None
 

@@ -1,7 +1,9 @@
 """One Mastodon server over HTTP: its limits kept, its token shown to nobody else."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,6 +24,7 @@ _MOST_BODY = 8 * 1024 * 1024
 _SILENCE_S = 45.0
 """The server says `:thump` each 15 s."""
 _REQUEST_S = 30.0
+"""For an answer; of a stream, for its beginning: a server may send it a byte at a time."""
 _RESET_S = 300.0
 """Mastodon counts requests by five minutes."""
 _PREVIOUS = re.compile(r'<([^<>]*)>;\s*rel="?prev"?')
@@ -54,8 +57,16 @@ class Instance:
     """Asks one server."""
 
     def __init__(
-        self, url: str, token: str, *, session: aiohttp.ClientSession, clock: Clock
+        self,
+        url: str,
+        token: str,
+        *,
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        answer_s: float = _REQUEST_S,
     ) -> None:
+        """A server that takes more than `answer_s` seconds for an answer gives none."""
+        self._answer_s = answer_s
         self._url = url.rstrip("/")
         self.host = urlsplit(url).netloc
         self._session = session
@@ -122,13 +133,16 @@ class Instance:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=_SILENCE_S)
         reader = EventReader()
         try:
-            async with self._session.get(
+            opening = self._session.get(
                 f"{base}/api/v1/streaming/{path}",
                 params=params,
                 headers={**self._authorized(), "Accept": "text/event-stream"},
                 timeout=timeout,
                 allow_redirects=False,
-            ) as response:
+            )
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(self._answer_s):
+                    response = await stack.enter_async_context(opening)
                 self._check(response, streaming=True)
                 yield None
                 async for chunk in response.content.iter_any():
@@ -151,7 +165,7 @@ class Instance:
                 f"{self._url}{path}",
                 params=params,
                 headers=self._authorized(),
-                timeout=aiohttp.ClientTimeout(total=_REQUEST_S),
+                timeout=aiohttp.ClientTimeout(total=self._answer_s),
                 allow_redirects=False,
             ) as response:
                 self._note_limit(response)

@@ -69,6 +69,8 @@ class MastodonServer:
         self.statuses = list(statuses)
         self.streams = list(streams) or [quiet]
         self.opened = 0
+        self.half_begun = 0
+        """So many of the next streams don't get past their headers, and stay there."""
         self.pages: list[dict[str, str]] = []
         self.limited: list[dict[str, str]] = []
         """Headers of the next answers, which are 429."""
@@ -98,6 +100,11 @@ class MastodonServer:
     async def stream(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return web.json_response({"error": "This method requires a user"}, status=401)
+        if self.half_begun:
+            self.half_begun -= 1
+            assert request.transport is not None
+            request.transport.write(b"HTTP/1.1 200 OK\r\nX-Slow: a")
+            await asyncio.get_running_loop().create_future()
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(b":)\n")

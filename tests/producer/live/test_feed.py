@@ -1,9 +1,13 @@
 """Feeds from a local server: what is there, once, and no more asked than needed."""
 
+import asyncio
 import random
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
+from itertools import pairwise
 
 import aiohttp
 import msgspec
@@ -16,13 +20,14 @@ from producer.live import LiveReport
 from producer.live.feed import Mapping, feed_url
 from producer.live.feed.address import host_of, name_of, redirected, shown
 from producer.live.feed.entries import NotAFeed, read_entries
-from producer.live.feed.fetcher import Fetched, Fetcher, feed_session
+from producer.live.feed.fetcher import Broken, Fetched, Fetcher, feed_session
 from producer.live.feed.listing import ListingReader
 from producer.live.feed.resolver import PrivateAddress, PublicResolver
-from producer.live.feed.run import FeedOptions, _reader
+from producer.live.feed.run import FeedOptions, _Listing, _reader
 from producer.live.feed.source import FeedSource, Polling
-from producer.live.items import Found, Passed
+from producer.live.items import Found, Item, Passed
 from producer.live.log_events import GAP, WAITS
+from producer.live.meter import Meter
 from producer.live.selection import Selection
 from producer.live.source import SourceRefused, SourceWatcher
 from runtime.clock import SystemClock
@@ -134,6 +139,21 @@ async def test_after_a_restart_only_what_is_new_or_changed_is_written() -> None:
         await poll(f"{url}/feed", kafka, lambda: len(kafka.records) >= 4)
     assert sorted(numbers(kafka)) == ["1", "2", "2", "3"]
     assert len(set(kafka.keys())) == 3
+
+
+async def test_an_entry_that_was_blank_for_a_while_is_back_with_its_text() -> None:
+    kafka, asked = MemoryKafka(), 0
+    entry = b"<item><guid isPermaLink='false'>1</guid></item>"
+    blank = b"<rss version='2.0'><channel>" + entry + b"</channel></rss>"
+
+    async def give(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return web.Response(body=blank if asked in (2, 3) else rss(1))
+
+    async with serving(("GET", "/feed", give)) as url:
+        await poll(f"{url}/feed", kafka, lambda: len(kafka.records) == 3)
+    assert [record.value is None for record in kafka.records] == [False, True, False]
 
 
 async def test_entries_are_known_after_a_week_too() -> None:
@@ -258,6 +278,23 @@ async def test_a_bad_answer_is_waited_out_and_the_next_good_one_is_read(bad: Han
         report = await poll(f"{url}/feed", kafka, lambda: len(kafka.records) == 2)
     assert report.failure is None
     assert numbers(kafka) == ["1", "2"]
+
+
+async def test_a_header_that_is_no_text_costs_nothing() -> None:
+    kafka = MemoryKafka()
+
+    async def give(request: web.Request) -> web.StreamResponse:
+        body = rss(1)
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=\xff\r\nContent-Length: "
+        assert request.transport is not None
+        request.transport.write(head + b"%d\r\n\r\n" % len(body) + body)
+        request.transport.close()
+        return web.Response()
+
+    async with serving(("GET", "/feed", give)) as url:
+        report = await poll(f"{url}/feed", kafka, lambda: kafka.records != [])
+    assert report.failure is None
+    assert numbers(kafka) == ["1"]
 
 
 async def test_a_pause_is_logged_with_its_end_and_a_server_that_asks_for_it_is_not_given_up() -> (
@@ -481,6 +518,54 @@ async def test_a_broken_listing_costs_nothing_but_itself(body: bytes) -> None:
         options = FeedOptions(mapping=HACKER_NEWS)
         await poll(f"{url}/search", kafka, lambda: kafka.holds("2"), options)
     assert kafka.keys() == ["1", "2"]
+
+
+async def test_millions_of_nothings_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producer.live.feed.fetcher.MOST_ITEMS", 3)
+    listing = ListingReader(Mapping(items=""), Selection(), source="s")
+    assert len(listing.read(b"[1,2,3]")) == 3
+    with pytest.raises(Broken, match="over 3 items"):
+        listing.read(b"[1,2,3,4]")
+    feed = b"<rss version='2.0'><channel>" + b"<item/>" * 4 + b"</channel></rss>"
+    with pytest.raises(Broken, match="over 3 items"):
+        read_entries(Fetched(feed, "text/xml", "https://example.org"), feed="f", source="s")
+
+
+async def test_a_long_answer_holds_up_nothing_else() -> None:
+    """It is read in a thread, and what is passed over lets the others have their turns."""
+    body = msgspec.json.encode([{"id": str(number)} for number in range(5_000)])
+    turns: list[int] = []
+    came = 0
+
+    class Watching(ListingReader):
+        def read(self, body: bytes) -> list[Item]:
+            assert threading.current_thread() is not threading.main_thread()
+            return super().read(body)
+
+    async def beside() -> None:
+        while True:
+            turns.append(came)
+            await asyncio.sleep(0)
+
+    async with serving(("GET", "/", plain(body))) as url, feed_session(private_hosts=True) as http:
+        clock = SystemClock()
+        source = FeedSource(
+            url,
+            polling=Polling(interval_s=60),
+            fetcher=Fetcher(http, clock, private_hosts=True),
+            reader=_Listing(Watching(Mapping(items=""), Selection(), source="s")),
+            watcher=Meter([name_of(url)], clock),
+            clock=clock,
+            rng=random.Random(1),
+        )
+        other = asyncio.create_task(beside())
+        async with aclosing(source.items(0)) as items:
+            async for _ in items:
+                came += 1
+                if came == 5_000:
+                    break
+        other.cancel()
+    assert max(after - before for before, after in pairwise(turns)) <= 500
 
 
 def test_addresses_and_redirects_keep_to_the_web() -> None:

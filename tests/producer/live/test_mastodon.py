@@ -53,11 +53,12 @@ async def read(
     token: str = TOKEN,
     which: Sequence[Timeline] = PUBLIC,
     clock: Clock | None = None,
+    answer_s: float = 30.0,
 ) -> LiveReport:
     clock = clock or SystemClock()
     host = server.url.removeprefix("http://")
     async with aiohttp.ClientSession() as session:
-        instance = Instance(server.url, token, session=session, clock=clock)
+        instance = Instance(server.url, token, session=session, clock=clock, answer_s=answer_s)
 
         def make(watcher: SourceWatcher) -> list[MastodonSource]:
             return [
@@ -199,6 +200,14 @@ async def test_broken_and_huge_events_cost_nothing_but_themselves(broken: list[b
     async with mastodon([], *streams) as server:
         await read(server, kafka, has(kafka, 1, 2))
     assert sorted(kafka.keys()) == [uri(1), uri(2)]
+
+
+async def test_a_stream_whose_beginning_does_not_end_is_left_and_opened_again() -> None:
+    kafka = MemoryKafka()
+    async with mastodon([], saying(sse("update", status(1, now_us())))) as server:
+        server.half_begun = 1
+        await read(server, kafka, has(kafka, 1), answer_s=1.0)
+    assert kafka.keys() == [uri(1)]
 
 
 async def test_a_server_that_asks_to_wait_is_waited_for() -> None:

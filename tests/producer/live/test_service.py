@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 import msgspec
@@ -139,9 +139,52 @@ async def test_a_start_without_kafka_fails_at_once(fault: Exception, status: int
     assert (report.exit_code, report.failure) == (status, str(fault))
 
 
+class _Soon(SystemClock):
+    """Real time, in which nobody waits five minutes."""
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> Timer:
+        return super().call_later(0.0 if delay_s == 300.0 else delay_s, call)
+
+
+async def test_a_source_that_is_down_at_the_start_is_tried_again_beside_others() -> None:
+    at, kafka = now_us(), MemoryKafka()
+
+    class Down(ScriptedSource):
+        tries = 0
+
+        async def items(self, since: int) -> AsyncGenerator[Item, None]:
+            self.tries += 1
+            if self.tries < 3:
+                raise SourceFailed("HTTP status 503")
+            async with aclosing(super().items(since)) as items:
+                async for item in items:
+                    yield item
+
+    sources = Down([found(1, at)], name="down"), ScriptedSource([found(2, at)], name="works")
+    report = await run(
+        made(*sources),
+        kafka,
+        names=["down", "works"],
+        until=lambda: {"p1", "p2"} <= set(kafka.keys()),
+        clock=_Soon(),
+    )
+    assert report.failure is None
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_where_no_source_works_the_run_ends(*, refused: bool) -> None:
+    error = SourceRefused("wrong token") if refused else SourceFailed("no such name")
+    sources = (
+        ScriptedSource([], name="one", ends=SourceFailed("no host")),
+        ScriptedSource([found(1, now_us())], name="two", ends=error),
+    )
+    report = await run(made(*sources), MemoryKafka(), names=["one", "two"], until=lambda: False)
+    assert (report.exit_code, report.failure) == (3 if refused else 1, str(error))
+
+
 async def test_a_source_that_ends_leaves_the_others_alone_and_the_last_ends_the_run() -> None:
     at, kafka = now_us(), MemoryKafka()
-    ends = ScriptedSource([], name="ends", ends=SourceFailed("no host"))
+    ends = ScriptedSource([], name="ends", ends=SourceRefused("no such page"))
     lasts = ScriptedSource([found(1, at)], name="lasts")
     report = await run(
         made(ends, lasts), kafka, names=["ends", "lasts"], until=lambda: kafka.holds("p1")

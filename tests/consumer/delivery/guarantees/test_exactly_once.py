@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from consumer.options import DrainBudget
+from consumer.options import CommitPolicy, DrainBudget
 from runtime.errors import EXIT_DONE, EXIT_HALTED, EXIT_MISCONFIGURED
 from runtime.kafka.errors import (
     Denied,
@@ -134,6 +134,48 @@ async def test_nothing_is_read_before_the_earlier_owner_is_fenced() -> None:
     assert it.events() == numbered(4)
     assert it.service.snapshot().not_begun == ()
     assert await it.stop() == EXIT_DONE
+
+
+async def test_a_partition_that_begins_while_it_is_taken_away_is_read_no_earlier_than_others() -> (
+    None
+):
+    """Nothing is committed yet: what is read before it begins again would be passed by its offset.
+
+    Several consumers that start at once have such rebalances: a partition is taken away again
+    before the coordinator has let its producer start, while another one of the member drains.
+    """
+    rhythm = CommitPolicy(interval_s=60, timeout_s=5)
+    it = rig(partitions=2, service_limits=limits(drain=DrainBudget(revoke_s=5), commit=rhythm))
+    it.kafka.committed_faults = [Unreachable("the coordinator loads its log")]
+    it.processor.slow_down(b"slow")
+    it.kafka.produce("posts", numbered(4), 0)
+    it.kafka.produce("posts", [b"slow"], 1)
+    async with running(it):
+        moving = asyncio.ensure_future(it.kafka.rebalance(GROUP))
+        await it.turn(4)
+        it.kafka.committed_takes_s = 0.3
+        await it.turn(4)
+        assert moving.done()
+        it.processor.release()
+        await it.turn(3)
+        assert it.events() == [*numbered(4), b"slow"]
+        assert it.processor.seen[b"post-0000"] == 1
+
+
+async def test_an_assignment_that_follows_another_reads_nothing_before_it_begins() -> None:
+    """As the last one of a consumer that was replaced, and the first one of its successor."""
+    it = rig()
+    it.processor.hold(b"post-0000")
+    it.kafka.produce("posts", numbered(3))
+    async with running(it):
+        (consumer,) = it.kafka.consumers
+        it.kafka.committed_takes_s = 0.3
+        await consumer.assign(frozenset({POSTS}), generation=2)
+        await it.turn(1)
+        it.processor.release()
+        await it.turn(1)
+        assert it.events() == numbered(3)
+        assert it.committed == 3
 
 
 async def test_a_fenced_member_publishes_nothing_and_drops_the_partition() -> None:
@@ -293,6 +335,22 @@ async def test_a_stop_commits_what_is_finished() -> None:
         assert await it.end() == EXIT_DONE
         assert it.events() == numbered(4)
         assert it.committed == 4
+
+
+async def test_partitions_that_come_while_it_leaves_are_not_begun() -> None:
+    """Its producer would fence the next owner's, which then waits for a session to time out."""
+    it = rig()
+    it.kafka.stop_takes_s = 2.0
+    async with running(it):
+        it.service.stop()
+        await it.turn()
+        assert not it.task or not it.task.done()
+        began = it.kafka.transactional[ID]
+        moving = asyncio.ensure_future(it.kafka.rebalance(GROUP))
+        await it.turn()
+        assert moving.done()
+        assert it.kafka.transactional[ID] is began
+        assert await it.end() == EXIT_DONE
 
 
 async def test_a_second_signal_aborts_what_is_open() -> None:
