@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NodeNotReadyError
 
 from infra.kafka import (
     BrokerSettings,
@@ -36,6 +36,8 @@ REMADE = "faults.remade"
 GROUP = "faults"
 CLUSTER_ID = "faults"
 """As it is configured: part of every event's id."""
+_KNOWN_S = 30.0
+"""For the broker to be a part of its own cluster again, after its lease has run out."""
 
 
 class Cluster:
@@ -152,12 +154,25 @@ class Cluster:
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-        await admin.start()
-        try:
+        """A client that knows a broker: one that a busy machine starved is left out for a while."""
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(_KNOWN_S):
+                while True:
+                    admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+                    stack.push_async_callback(admin.close)
+                    await admin.start()
+                    if await _knows_a_broker(admin):
+                        break
+                    await asyncio.sleep(0.5)  # the broker's state
             yield admin
-        finally:
-            await admin.close()
+
+
+async def _knows_a_broker(admin: AIOKafkaAdminClient) -> bool:
+    try:
+        await admin.describe_cluster()
+    except NodeNotReadyError:
+        return False
+    return True
 
 
 def _listeners(ports: dict[str, int]) -> str:
