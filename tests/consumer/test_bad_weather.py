@@ -407,3 +407,6 @@ async def _in_bad_weather(draw: Random, guarantee: Guarantee) -> None:
     assert not kafka.condemned() - bad
     await weather.end()
     await kafka.settled()
+    await asyncio.sleep(1.0)
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    assert not left, left
