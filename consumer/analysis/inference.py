@@ -139,13 +139,9 @@ class Asking:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._closed = True
-        if self._call is not None:
-            self._call.close()
+        self._abandon()
         if self._done.done() and not self._done.cancelled():
             self._done.exception()  # seen, or asyncio would complain that nobody did
-        for flight in (*self._sent.values(), *self._todo):
-            self._hand_over(flight)
         self._inference.observer.answers(self._cached, self._shared, self._asked)
 
     async def wait(self) -> None:
@@ -158,10 +154,14 @@ class Asking:
         await self._done
 
     def on_failure(self, call: Callable[[BaseException], None]) -> None:
-        """Have this called when it can't go on, with what `wait` raises. Not when cancelled."""
+        """Have this called when it can't go on, with what `wait` raises. Not when cancelled.
+
+        What it asks is abandoned then, though its `with` may be left much later.
+        """
 
         def ended(done: asyncio.Future[None]) -> None:
             if not done.cancelled() and (error := done.exception()) is not None:
+                self._abandon()
                 call(error)
 
         self._done.add_done_callback(ended)
@@ -289,6 +289,15 @@ class Asking:
             self._on_found(case, question, value)
         except Exception as error:  # noqa: BLE001 - one batch's bug is not another's
             self._fail(error)
+
+    def _abandon(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._call is not None:
+            self._call.close()
+        for flight in (*self._sent.values(), *self._todo):
+            self._hand_over(flight)
 
     def _hand_over(self, flight: _Flight) -> None:
         """Leave a question to the others who wait for it."""

@@ -26,6 +26,8 @@ class LogEnds:
         self._clock = clock
         self._current = current
         self._ends: dict[Partition, int] = {}
+        self._forgotten = 0
+        """How often: an answer to a question from before says nothing."""
 
     async def run(self) -> None:
         """Ask until cancelled, while anything isn't fetched."""
@@ -39,8 +41,11 @@ class LogEnds:
         consumer = self._current()
         if consumer is None or not (assigned := consumer.assignment()):
             return
+        before = self._forgotten
         with suppress(KafkaFault):  # brokers that don't answer are another trouble
-            self._ends = dict(await consumer.end_offsets(assigned, timeout_s=_WITHIN_S))
+            ends = await consumer.end_offsets(assigned, timeout_s=_WITHIN_S)
+            if self._forgotten == before:
+                self._ends = dict(ends)
 
     def of(self, partition: Partition, fetched: int | None) -> int | None:
         """Where this log ends: the later of what was asked and what the last fetch told."""
@@ -51,4 +56,5 @@ class LogEnds:
 
     def forget(self) -> None:
         """Another assignment, or a log that was created again."""
+        self._forgotten += 1
         self._ends.clear()

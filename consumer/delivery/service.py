@@ -30,7 +30,7 @@ from consumer.telemetry import log_events
 from consumer.telemetry.observer import NullObserver, Observer
 from consumer.telemetry.state import PartitionState, Phase, Snapshot
 from consumer.tracing import Tracing
-from runtime.background import BackgroundTasks, watched_callbacks
+from runtime.background import BackgroundTasks, unended, watched_callbacks
 from runtime.clock import Clock, SystemClock, sleep, wait_all
 from runtime.errors import AccessDenied, Broken, ServiceError
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
@@ -204,12 +204,12 @@ class Service:
         if self._poller is not None:
             self._poller.revoking()
         with self._ending_on_errors():
-            await self._let_go(partitions, self._limits.drain.revoke_s)
+            await unended("revoke", self._let_go(partitions), may_end=True)
 
     async def on_assigned(self, partitions: frozenset[Partition]) -> None:
         """Begin an epoch for each."""
         with self._ending_on_errors():
-            await self._begin(partitions)
+            await unended("assign", self._begin(partitions), may_end=True)
 
     async def _begin(self, partitions: frozenset[Partition]) -> None:
         if self._consumer is not None:
@@ -360,7 +360,7 @@ class Service:
             await self._scheduler.wait_for_one()
         self.stop()
 
-    async def _let_go(self, partitions: frozenset[Partition], within_s: float) -> None:
+    async def _let_go(self, partitions: frozenset[Partition]) -> None:
         consumer, started = self._consumer, self._clock.monotonic()
         ours = partitions & self._ledger.partitions()
         if not ours or consumer is None:
@@ -368,7 +368,7 @@ class Service:
             return
         epochs = {epoch for one in ours if (epoch := self._ledger.epoch(one)) is not None}
         self._in_flight.release(self._batcher.drop(epochs))
-        await self._scheduler.drain(within_s, epochs=epochs)
+        await self._scheduler.drain(self._limits.drain.revoke_s, epochs=epochs)
         if not self._abandoned.is_set():
             try:
                 await self._guarantee.commit(consumer, ours, within_s=LAST_COMMIT_S)
@@ -418,7 +418,7 @@ class Service:
         self._observer.consumer_restarted()
         await self._background.cancel("poller", "committer", "retention", "verify")
         held = old.assignment() | self._ledger.partitions()
-        await self._let_go(held, self._limits.drain.revoke_s)
+        await self._let_go(held)
         await old.stop(timeout_s=_DISCONNECT_S)
         try:
             self._join(await self._connect())

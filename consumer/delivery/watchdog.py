@@ -69,7 +69,7 @@ class Watchdog:
             return None
         behind = await self._behind(consumer)
         quiet_s = self._clock.monotonic() - poller.last_delivery
-        if behind == 0 or quiet_s < limits.stall_s:
+        if behind == 0 or quiet_s < limits.stall_s or poller.rebalancing or poller.paused:
             return None
         return f"nothing delivered for {quiet_s:.0f} s, {behind} offsets behind"
 

@@ -157,6 +157,8 @@ class AiokafkaConsumer:
         self, topics: Iterable[str], *, timeout_s: float
     ) -> dict[str, TopicFacts]:
         """What the brokers say of those topics that exist."""
+        if self._consumer is None:
+            raise Unreachable("not connected yet")
         client = self._consumer._client  # noqa: SLF001 - aiokafka doesn't know topics' ids
         facts: dict[str, TopicFacts] = await _within(timeout_s, topic_facts(client, topics))
         return facts
@@ -205,7 +207,9 @@ class AiokafkaConsumer:
         return self._fetches.taken_away() if self._consumer is not None else {}
 
     def assignment(self) -> frozenset[Partition]:
-        """The partitions assigned now."""
+        """The partitions assigned now; none before the start."""
+        if self._consumer is None:
+            return frozenset()
         return frozenset(Partition(*one) for one in self._consumer.assignment())
 
     def pause(self) -> None:

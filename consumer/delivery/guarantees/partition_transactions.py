@@ -180,7 +180,7 @@ class PartitionTransactions:
             # One that is being committed isn't undone: the client refuses to, at once.
             aborting = asyncio.ensure_future(producer.abort())
             await wait_all(self._clock, (aborting,), timeout_s)
-            if aborting.done() and aborting.exception() is None:
+            if aborting.done() and not aborting.cancelled() and aborting.exception() is None:
                 self._shared.observer.transaction_aborted()
             else:
                 aborting.cancel()

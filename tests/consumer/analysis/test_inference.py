@@ -126,3 +126,16 @@ async def test_a_follower_takes_an_answer_only_once_its_second_try_has_ended() -
     pool.say = lambda _: "0.5"
     pool.gate.set()
     assert await follower == {1: 0.5}
+
+
+async def test_what_a_failed_batch_asked_is_asked_by_those_who_wait_for_it_at_once() -> None:
+    """The failed one may be kept open: a second model's, until the first has answered."""
+    inference = Inference(MoodyPool([(5, True)]), BUILDER, AnswerCache[Answer](max_entries=10))
+    case = Case(record(""), DECODED, PreparedText("Number 3."), b"%016d" % 3)
+    failures: list[BaseException] = []
+    with inference.begin(lambda *_: None) as failed:
+        failed.on_failure(failures.append)
+        failed.want(case, QUESTION)
+        assert await asyncio.wait_for(ask(inference, [3], 0), 1.0) == {3: 0.3}
+        assert len(failures) == 1
+    assert not inference.flights

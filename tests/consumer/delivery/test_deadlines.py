@@ -1,9 +1,12 @@
 """Each phase ends at its own deadline, whatever the brokers do."""
 
 import asyncio
+from collections.abc import Iterable
+from typing import Any
 
 from consumer.options import CommitPolicy, DrainBudget, PublishLimits, WatchdogLimits
 from runtime.kafka.errors import Fenced, ProducerLost, Unreachable
+from runtime.kafka.protocol import Partition
 from tests.consumer.delivery.rig import Rig, limits, numbered, options, running
 
 
@@ -219,3 +222,22 @@ async def test_the_watchdog_sleeps_during_a_rebalance() -> None:
         await rig.turn(2)
         assert rig.seen.restarts == 0
         assert len(rig.events()) == 4
+
+
+async def test_a_rebalance_that_begins_while_the_watchdog_asks_is_no_reason_either() -> None:
+    rig = Rig(service_limits=limits(watchdog=WatchdogLimits(stall_s=20)))
+    async with running(rig):
+        await rig.turn(2)
+        consumer = rig.kafka.consumers[0]
+        consumer.stuck = True
+        rig.kafka.produce("posts", numbered(2))
+        asked = consumer.end_offsets
+
+        async def slowly(partitions: Iterable[Partition], *, timeout_s: float) -> Any:
+            await consumer.revoke()
+            return await asked(partitions, timeout_s=timeout_s)
+
+        consumer.end_offsets = slowly  # type: ignore[method-assign]
+        await rig.turn(60)
+        assert rig.seen.restarts == 0
+        await rig.kafka.rebalance("emostream")

@@ -213,3 +213,22 @@ async def test_a_member_without_a_static_id_goes_on_however_often_it_is_fenced()
     async with running(rig):
         await rig.turn(60)
         assert rig.committed == 4
+
+
+async def test_a_rebalance_that_a_library_cancels_from_within_ends_the_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Aiokafka would leave its group silently, and the service go on without partitions."""
+
+    async def cancelled(*_: object, **__: object) -> bool:
+        monkeypatch.undo()
+        raise asyncio.CancelledError
+
+    rig = Rig()
+    rig.kafka.produce("posts", numbered(1))
+    rig.start()
+    await rig.turn()
+    monkeypatch.setattr(rig.service._guarantee, "commit", cancelled)
+    await rig.kafka.rebalance(GROUP)
+    assert await rig.end() == 1
+    assert "cancelled unasked" in str(rig.service.error)

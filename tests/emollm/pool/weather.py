@@ -1,4 +1,4 @@
-"""Model servers with weather: at times half of the answers fail, or all of them hang."""
+"""Model servers with weather: at times half of the answers fail, all of them, or all hang."""
 
 import asyncio
 import random
@@ -7,6 +7,7 @@ from emollm.errors import GenerationFailed, ModelError, Overloaded, Unavailable
 from emollm.protocol import Generation, ServerInfo
 from tests.emollm.pool.fakes import FakeServer, Reply, echo
 
+GONE = Unavailable("connection refused", unsent=True)
 WEATHER: dict[str, ModelError | None] = {
     "fine": None,
     "frozen": None,
@@ -15,11 +16,12 @@ WEATHER: dict[str, ModelError | None] = {
     "500": Unavailable("internal error", status=500),
     "reset": Unavailable("connection reset", lost=True),
     "refused": Unavailable("connection refused", unsent=True),
+    "gone": GONE,
 }
 
 
 class Server(FakeServer):
-    """A server with weather: half of its answers fail, or all of them hang."""
+    """A server with weather: `change` it."""
 
     def __init__(
         self, url: str, draw: random.Random, reply: Reply = echo, *, model: str = "m"
@@ -29,10 +31,12 @@ class Server(FakeServer):
         )
         super().__init__(reply, url=url, info=info, latency_s=draw.choice([0.01, 0.1, 0.4]))
         self._draw = draw
+        self._info = info
         self.weather = "fine"
 
     def change(self, weather: str) -> None:
         self.weather = weather
+        self.information = GONE if weather == "gone" else self._info
         if weather == "frozen":
             self.gate.clear()
         else:
@@ -43,4 +47,6 @@ class Server(FakeServer):
         await asyncio.sleep(self.latency_s * (0.5 + self._draw.random()))
         await self.gate.wait()
         error = WEATHER[self.weather]
-        return self.reply(prompt) if error is None or self._draw.random() < 0.5 else error
+        if error is None or (error is not GONE and self._draw.random() < 0.5):
+            return self.reply(prompt)
+        return error

@@ -173,6 +173,7 @@ class FakeKafka:
             if partition.topic == topic:
                 log.records.clear()
                 log.start = log.end = 0
+                log.bad_at = None
         for group in self.groups.values():
             for partition in [one for one in group.committed if one.topic == topic]:
                 del group.committed[partition]

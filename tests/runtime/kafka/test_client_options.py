@@ -158,6 +158,14 @@ async def test_a_pattern_matches_whole_names_as_aiokafka_uses_it(
     assert [name for name in (*taken, *left) if handed.match(name)] == taken
 
 
+async def test_a_consumer_that_is_not_connected_yet_has_no_partitions_and_can_not_tell() -> None:
+    """While it replaces another one, health and the look at topics ask it all the same."""
+    consumer = AiokafkaConsumer(OPTIONS)
+    assert consumer.assignment() == frozenset()
+    with pytest.raises(Unreachable):
+        await consumer.topic_facts(["posts"], timeout_s=1.0)
+
+
 async def test_a_member_that_was_thrown_out_commits_nothing() -> None:
     """Brokers would take its commit, with generation -1, while the group is empty."""
 

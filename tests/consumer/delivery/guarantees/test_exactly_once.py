@@ -16,6 +16,7 @@ from runtime.kafka.errors import (
 from tests.consumer.delivery.rig import GROUP, POSTS, Rig, limits, numbered, options, running
 from tests.runtime.fake_clock import settle
 from tests.runtime.kafka.fake_kafka import FakeKafka
+from tests.runtime.kafka.fake_transactions import FakeTransactions
 
 ID = "emostream/posts/0"
 
@@ -366,6 +367,27 @@ async def test_a_second_signal_aborts_what_is_open() -> None:
         assert it.seen.transactions == ["aborted"]
         it.kafka.acknowledge("affect.events")
         assert (it.events(), it.committed) == ([], None)
+
+
+async def test_an_abort_that_a_library_cancels_is_left_to_the_brokers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def cancelled(_: FakeTransactions) -> None:
+        raise asyncio.CancelledError
+
+    it = rig(service_limits=limits(drain=DrainBudget(revoke_s=1)))
+    it.kafka.held_topics = {"affect.events"}
+    it.kafka.produce("posts", numbered(4))
+    async with running(it):
+        monkeypatch.setattr(FakeTransactions, "abort", cancelled)
+        moving = asyncio.ensure_future(it.kafka.rebalance(GROUP))
+        await it.turn(10)
+        await moving
+        it.kafka.held_topics = set()
+        it.kafka.acknowledge("affect.events")
+        await it.turn(2)
+        assert it.service.error is None
+        assert it.events() == numbered(4)
 
 
 async def test_a_drain_does_not_wait_for_outcomes_behind_one_that_will_not_come() -> None:
