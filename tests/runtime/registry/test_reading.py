@@ -161,6 +161,38 @@ async def test_broken_avro_is_refused_without_quoting_it(payload: bytes) -> None
         assert refused.value.problem == "not_its_schema"
 
 
+QUOTING = {
+    "type": "record",
+    "name": "Post",
+    "fields": [
+        {"name": "text", "type": "string"},
+        {"name": "quoted", "type": ["null", "Post"]},
+        {"name": "tags", "type": {"type": "map", "values": {"type": "array", "items": "Post"}}},
+    ],
+}
+
+
+async def test_a_value_that_is_nested_without_end_is_refused_and_kills_nobody() -> None:
+    """The process went with it (SIGSEGV): a schema whose posts quote posts suffices."""
+    async with http_registry() as registry:
+        registry.add("s", QUOTING)
+        reader = reader_of(registry)
+        await reader.know([FRAMED.ref])
+
+        def value(depth: int) -> bytes:
+            return VALUE[:5] + b"\x02a\x02" * depth + b"\x02a\x00" + b"\x00" * (depth + 1)
+
+        found = json.loads(reader.decode(value(100), FRAMED))
+        depth = 0
+        while found["quoted"] is not None:
+            found, depth = found["quoted"], depth + 1
+        assert depth == 100
+        for endless in (value(20_000), VALUE[:5] + b"\x02a\x02" * 20_000):
+            with pytest.raises(Undecodable) as refused:
+                reader.decode(endless, FRAMED)
+            assert refused.value.problem == "not_its_schema"
+
+
 async def test_a_kind_of_schema_that_is_not_read_is_named() -> None:
     async with http_registry() as registry:
         registry.add("s", "syntax = proto3", "PROTOBUF")
