@@ -54,7 +54,7 @@ class AvroReader:
             ) from None
 
     def _see_depth(self, value: bytes, framed: Framed) -> None:
-        """Raise RecursionError where a value is nested more than a hundred deep, by a recursive schema.
+        """Raise RecursionError where a recursive schema's value is nested over a hundred deep.
 
         fastavro's C code doesn't look: from some thousands on the process is gone (SIGSEGV), and
         again at each start, by one record of 25 KB. Its Python code is slow, and only passes over.
