@@ -32,6 +32,10 @@ _CODES_OF_ABSENCE = frozenset({40400, 40401, 40402, 40403, 40404})
 no registry's, but that of whatever answers under a wrong address."""
 _REFUSED = frozenset({401, 403, 407})
 _CONFLICT = frozenset({409, 422})
+_LARGEST_ID = 2**31 - 1
+"""A schema's id is an int of Java's."""
+_ODD = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+"""What the official client meets in JSON of another shape: a gateway's, with status 200."""
 _EXTRA = "is not installed: pip install 'emostream[registry]'"
 
 
@@ -71,23 +75,33 @@ class RegistryClient:
             NotRegistered, RegistryUnavailable, RegistryDenied
         """
         if ref.id is not None:
-            number = ref.id
-            return await self._ask(lambda client: client.get_schema(number))
+            return await self._by_id(ref.id)
         try:
-            return await self._ask(lambda client: client.get_schema_by_guid(ref.guid))
+            return await self._ask(lambda client: _whole(client.get_schema_by_guid(ref.guid)))
         except RegistryUnavailable as error:
             if not error.no_registry_404:
                 raise
             await self.subjects()  # it is a registry: one that knows no GUIDs, as Apicurio 3.3
             raise NotRegistered(f"the schema registry at {self.shown} knows no GUIDs") from None
 
+    async def _by_id(self, number: int) -> "Schema":
+        if number > _LARGEST_ID:
+            # Not to be asked for: Confluent's answers 404 as to a wrong path, which is waited out.
+            raise NotRegistered(f"the schema registry at {self.shown} has no id above 2^31")
+        try:
+            return await self._ask(lambda client: _whole(client.get_schema(number)))
+        except Incompatible as error:
+            raise RegistryUnavailable(str(error)) from None  # no answer to this question
+
     async def version(self, subject: str, version: int) -> "RegisteredSchema":
         """One version of a subject, a deleted one too: others may refer to it. Raises as above."""
-        return await self._ask(lambda client: client.get_version(subject, version, deleted=True))
+        return await self._ask(
+            lambda client: _registered(client.get_version(subject, version, deleted=True))
+        )
 
     async def latest(self, subject: str) -> "RegisteredSchema":
         """A subject's latest version. Raises as above."""
-        return await self._ask(lambda client: client.get_latest_version(subject))
+        return await self._ask(lambda client: _registered(client.get_latest_version(subject)))
 
     async def look_up(self, subject: str, schema: "Schema") -> "RegisteredSchema":
         """The version of a subject that is this very schema. Raises as above."""
@@ -160,9 +174,28 @@ class RegistryClient:
             return RegistryUnavailable(f"{where} can't be reached ({type(error).__name__})")
         if isinstance(error, SchemaRegistryError):
             return _refusal(error.http_status_code, error.error_code, where)
-        if isinstance(error, ValueError):  # JSON that is none, or lacks what an answer has
-            return RegistryUnavailable(f"{where} answers with something that is no registry's")
+        if isinstance(error, _ODD):  # JSON that is none, or lacks what an answer has
+            kind = type(error).__name__
+            return RegistryUnavailable(
+                f"{where} answers with something that is no registry's ({kind})"
+            )
         return None
+
+
+async def _whole(asked: "Awaitable[Schema]") -> "Schema":
+    """Await a schema; a ValueError where there is none: kept, it would spoil each record."""
+    schema = await asked
+    if not isinstance(schema.schema_str, str) or not schema.schema_str:
+        raise ValueError("no schema")
+    return schema
+
+
+async def _registered(asked: "Awaitable[RegisteredSchema]") -> "RegisteredSchema":
+    """Await a version of a subject; a ValueError likewise."""
+    registered = await asked
+    if not registered.schema.schema_str:
+        raise ValueError("no schema")
+    return registered
 
 
 def _refusal(status: int, code: int | None, where: str) -> Exception:

@@ -88,7 +88,9 @@ def redact(
         elif isinstance(value, bytes | bytearray):
             event[key] = REDACTED  # a record's key or value
         elif isinstance(value, dict):
-            event[key] = dict(redact(_logger, _method, dict(value)))
+            # Counts by a name, such as what was skipped by reason: `not_a_post` is one.
+            counts = {name: part for name, part in value.items() if type(part) is int}
+            event[key] = {**redact(_logger, _method, dict(value)), **counts}
         elif isinstance(value, list | tuple):
             event[key] = [_clean(part) if isinstance(part, str) else part for part in value]
     return event

@@ -97,12 +97,14 @@ class FeedSource:
         until = int(self._clock.wall()) + _OVERLAP_S
         since = max(0, self._high // 1_000_000 - _OVERLAP_S)
         pages: list[list[Item]] = []
-        for _ in range(_MOST_PAGES):
+        room = _MOST_PAGES * self._polling.page
+        while room > 0:
             url = self._url.replace(SINCE, str(since)).replace(UNTIL, str(until))
             fetched = await self._fetcher.fetch(url)
             items = [] if fetched is None else await self._reader.read(fetched)
             self._works()  # and not before: a page that is no feed is a wrong address
             pages.append(items)
+            room -= max(len(items), self._polling.page)  # a page may hold more than it should
             oldest = min((one.position for one in items if one.position), default=None)
             if len(items) < self._polling.page or oldest is None or UNTIL not in self._url:
                 break

@@ -495,6 +495,28 @@ async def test_what_a_listing_has_more_than_is_read_at_once_is_told_as_lost() ->
     assert abs(gap["seconds"] - 1_500) <= 60
 
 
+async def test_pages_that_hold_more_than_they_should_are_fewer() -> None:
+    """What is kept until the oldest page is there is bounded by items, not by pages."""
+    kafka = MemoryKafka()
+    now = int(SystemClock().wall())
+
+    async def search(request: web.Request) -> web.Response:
+        before = min(int(request.query["before"]), now)
+        hits = [
+            {"objectID": str(at), "comment_text": "x", "created_at_i": at}
+            for at in range(before - 1, before - 101, -1)
+        ]
+        return web.json_response({"hits": hits})
+
+    options = FeedOptions(mapping=HACKER_NEWS)
+    async with serving(("GET", "/search", search)) as url:
+        address = f"{url}/search?after={{since}}&before={{until}}"
+        kafka.begin(name_of(address), (now - 9_000) * 1_000_000)
+        await poll(address, kafka, lambda: kafka.holds(str(now - 1)), options, page=10)
+    # Five pages of a hundred, and not fifty; each but the first begins with the last of another.
+    assert len(set(kafka.keys()) - {"before"}) == 500 - 4
+
+
 def test_half_a_character_costs_its_item_at_most() -> None:
     reader = ListingReader(HACKER_NEWS, Selection(), source="s")
     items = reader.read(

@@ -24,6 +24,8 @@ class HttpRegistry:
     def __init__(self) -> None:
         self.url = ""
         self.fault: Fault = ""
+        self.says: str | None = None
+        """What each question is answered with, with status 200."""
         self.released = asyncio.Event()
         """Ends a `hang`."""
         self.asked: Counter[str] = Counter()
@@ -80,6 +82,8 @@ class HttpRegistry:
                 scheme, _, secret = sent.partition(" ")
                 plain = base64.b64decode(secret).decode() if scheme == "Basic" else secret
                 self.credentials.add(plain)
+            if self.says is not None:
+                return web.Response(text=self.says, content_type="application/json")
             match self.fault:
                 case "503":
                     return _error(503, 50301, "a secret of the server")

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from runtime.kafka.errors import Denied
 from runtime.registry.client import RegistryClient
 from runtime.registry.errors import RegistryUnavailable, Undecodable
-from runtime.registry.framing import Framed, SchemaRef
+from runtime.registry.framing import Framed, SchemaRef, read_framing
 from runtime.registry.reading import UNKNOWN_S, SchemaReader
 from tests.polling import until
 from tests.runtime.fake_clock import FakeClock
@@ -76,6 +76,38 @@ async def test_a_registry_that_is_down_is_waited_for_and_the_log_says_so() -> No
             reader.decode(VALUE, Framed(SchemaRef(id=9), 5))
 
 
+@pytest.mark.parametrize(
+    "says",
+    ["", "null", "[]", "7", '{"status":"down for maintenance"}', '{"schema":null}', "[" * 9_999],
+)
+async def test_an_answer_without_a_schema_is_none_and_not_kept(says: str) -> None:
+    """As a gateway gives it, with status 200: posts wait, and none becomes a dead letter."""
+    async with http_registry() as registry:
+        registry.add("s", POST)
+        registry.says = says
+        reader = reader_of(registry)
+        with pytest.raises(RegistryUnavailable, match="no registry's"):
+            await reader.know([FRAMED.ref])
+        assert not reader.knows(FRAMED.ref)
+        registry.says = None
+        await reader.know([FRAMED.ref])
+        assert json.loads(reader.decode(VALUE, FRAMED)) == {"id": 7, "text": "hi"}
+
+
+async def test_an_id_that_can_not_be_is_not_asked_for() -> None:
+    """Confluent's registry answers 404 as to a wrong path, so its posts would wait for good."""
+    value = b"\0\xff\xff\xff\xffhi"
+    framed = read_framing(value)
+    assert framed is not None
+    async with http_registry() as registry:
+        reader = reader_of(registry)
+        await reader.know([framed.ref])
+        assert registry.total() == 0
+        with pytest.raises(Undecodable) as refused:
+            reader.decode(value, framed)
+    assert refused.value.problem == "unknown_schema"
+
+
 async def test_a_registry_that_refuses_us_is_not_waited_for() -> None:
     async with http_registry() as registry:
         registry.fault = "401"
@@ -127,6 +159,38 @@ async def test_broken_avro_is_refused_without_quoting_it(payload: bytes) -> None
         with pytest.raises(Undecodable, match="isn't what the schema of id 1 says") as refused:
             reader.decode(b"\0\0\0\0\1" + payload, FRAMED)
         assert refused.value.problem == "not_its_schema"
+
+
+QUOTING = {
+    "type": "record",
+    "name": "Post",
+    "fields": [
+        {"name": "text", "type": "string"},
+        {"name": "quoted", "type": ["null", "Post"]},
+        {"name": "tags", "type": {"type": "map", "values": {"type": "array", "items": "Post"}}},
+    ],
+}
+
+
+async def test_a_value_that_is_nested_without_end_is_refused_and_kills_nobody() -> None:
+    """The process went with it (SIGSEGV): a schema whose posts quote posts suffices."""
+    async with http_registry() as registry:
+        registry.add("s", QUOTING)
+        reader = reader_of(registry)
+        await reader.know([FRAMED.ref])
+
+        def value(depth: int) -> bytes:
+            return VALUE[:5] + b"\x02a\x02" * depth + b"\x02a\x00" + b"\x00" * (depth + 1)
+
+        found = json.loads(reader.decode(value(100), FRAMED))
+        depth = 0
+        while found["quoted"] is not None:
+            found, depth = found["quoted"], depth + 1
+        assert depth == 100
+        for endless in (value(20_000), VALUE[:5] + b"\x02a\x02" * 20_000):
+            with pytest.raises(Undecodable) as refused:
+                reader.decode(endless, FRAMED)
+            assert refused.value.problem == "not_its_schema"
 
 
 async def test_a_kind_of_schema_that_is_not_read_is_named() -> None:

@@ -66,6 +66,15 @@ def test_secrets_inside_values_are_redacted(out: io.StringIO, value: object) -> 
     assert "sekrit" not in out.getvalue()
 
 
+def test_counts_by_a_name_are_no_secrets(out: io.StringIO) -> None:
+    log = structlog.get_logger()
+    log.info("progress", skipped={"lang": 1, "not_a_post": 2, "post": "words", "known": 3}, post=4)
+    line = json.loads(out.getvalue())
+    assert line["skipped"] == {"lang": 1, "not_a_post": 2, "post": "[redacted]", "known": 3}
+    assert list(line["skipped"]) == ["lang", "not_a_post", "post", "known"]
+    assert line["post"] == "[redacted]"
+
+
 def test_a_value_that_is_too_long_to_be_a_fact_is_cut(out: io.StringIO) -> None:
     structlog.get_logger("consumer").info("started", seen="x" * 100_000)
     assert len(out.getvalue()) < 3_000
