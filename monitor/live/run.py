@@ -21,7 +21,7 @@ from monitor.live.restoring import new_tracks, remember, restore, warm
 from monitor.live.stored import Stored, load_windows, note_committed
 from monitor.live.telling import Telling
 from monitor.live.term import Term
-from monitor.live.unwatched import drop_other_kinds, ends_of, made_by
+from monitor.live.unwatched import drop_unwatched, ends_of, made_by, with_baseline
 from monitor.page.server import PageServer
 from monitor.page.settings import PageError, PageSettings
 from monitor.settings import Page, Settings
@@ -232,16 +232,18 @@ def _leave_unwatched(
     settings: Settings, stored: Stored, board: Board
 ) -> tuple[list[str], list[Alert]]:
     """Forget tracks that are watched no longer; give baselines to delete, and alerts' ends."""
-    dropped = drop_other_kinds(settings, stored)
-    if dropped:
-        _log.warning(log_events.TRACKS_DROPPED, tracks=len(dropped), by=made_by(settings))
+    recorded = with_baseline(stored)
+    dropped = drop_unwatched(settings, stored)
+    baselines = [track for track in dropped if track in recorded]
+    if baselines:
+        _log.warning(log_events.TRACKS_DROPPED, tracks=len(baselines), by=made_by(settings))
     for track in dropped:
         board.forget(track)
     ends: list[Alert] = []
     if stored.closed_until is not None:
         watched = [track.name for track in settings.monitor.tracks] or stored.tracks
         ends = ends_of(board.alerts_kept.shown(), watched, stored.closed_until)
-    return [track for track in dropped if track in stored.made_by], ends
+    return baselines, ends
 
 
 async def first_offsets(

@@ -18,28 +18,38 @@ def made_by(settings: Settings) -> MadeBy:
     return "name" if settings.monitor.tracks else settings.monitor.by
 
 
-def drop_other_kinds(settings: Settings, stored: Stored) -> tuple[str, ...]:
-    """Take tracks that another setting of `monitor.by` made out of what is stored; give them.
+def drop_unwatched(settings: Settings, stored: Stored) -> tuple[str, ...]:
+    """Take tracks that are watched no longer out of what is stored; give them.
 
-    A track with windows and no baseline is one of them, too: a track's first window is written with
-    its baseline, which says what made it. Where no baseline says so they were all written by an
-    older version: they are kept.
+    Those that another setting of `monitor.by` made, and those that the configuration doesn't name
+    any more: one that is named again later is new, and warmed from the events kept. A track with
+    windows and no baseline is one of them, too: a track's first window is written with its
+    baseline, which says what made it. Where no baseline says so they were all written by an older
+    version: they are kept, if they are named or nothing is.
     """
-    today, known = made_by(settings), stored.made_by
-    if not known:
-        return ()
+    today, recorded = made_by(settings), with_baseline(stored)
+    named = {track.name for track in settings.monitor.tracks}
+
+    def is_watched(track: str) -> bool:
+        if named and track not in named:
+            return False
+        known = stored.made_by.get(track, today) == today
+        return not stored.made_by or (known and track in recorded)
+
     dropped = [
-        track
-        for track in stored.tracks
-        if known.get(track, today) != today
-        or not (track in known or track in stored.baselines or track in stored.refused)
+        track for track in dict.fromkeys((*stored.tracks, *stored.refused)) if not is_watched(track)
     ]
     for track in dropped:
-        del stored.tracks[track]
+        stored.tracks.pop(track, None)
         stored.baselines.pop(track, None)
     gone = set(dropped)
     stored.windows = [window for window in stored.windows if window.track not in gone]
     return tuple(dropped)
+
+
+def with_baseline(stored: Stored) -> frozenset[str]:
+    """The tracks that have a baseline on its topic, if only a blank or a refused one."""
+    return frozenset((*stored.made_by, *stored.baselines, *stored.refused))
 
 
 def ends_of(views: Iterable[AlertView], watched: Iterable[str], closed_until: int) -> list[Alert]:

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.live.stored import Stored, read_compacted
-from monitor.live.unwatched import drop_other_kinds, ends_of
+from monitor.live.unwatched import drop_unwatched, ends_of, with_baseline
 from monitor.page.data import AlertView
 from monitor.settings import Settings
 from schemas.baseline import Baseline, MadeBy
 from tests.monitor.alerts import make_alert
 from tests.monitor.live.made import T0, event
 from tests.monitor.live.rig import TermRig
-from tests.monitor.live.stage import closing, make_stage, posts
+from tests.monitor.live.stage import closing, folded, make_stage, posts
 
 HOUR = 3_600.0
 
@@ -43,13 +44,13 @@ def by(kind: str) -> Settings:
         ("topics", ["a", "old"]),
         ("lang", ["old"]),
         ("source", ["b", "old"]),
-        ("name", ["mine", "old"]),
+        ("name", ["mine"]),
     ],
 )
 def test_tracks_that_another_setting_made_are_dropped(kind: str, kept: list[str]) -> None:
-    """One whose baseline is older than that note is kept."""
+    """One whose baseline is older than that note is kept, unless others are named."""
     known = stored(a="topics", b="source", mine="name", old=None)
-    dropped = drop_other_kinds(by(kind), known)
+    dropped = drop_unwatched(by(kind), known)
     assert list(known.tracks) == list(known.baselines) == kept
     assert sorted([*dropped, *kept]) == ["a", "b", "mine", "old"]
 
@@ -58,8 +59,8 @@ def test_windows_alone_bring_a_track_back_only_where_no_baseline_says_what_made_
     known, older = stored(a="topics"), stored(a=None)
     for one in (known, older):
         one.tracks["left"] = None
-    assert drop_other_kinds(by("topics"), known) == ("left",)
-    assert drop_other_kinds(by("topics"), older) == ()
+    assert drop_unwatched(by("topics"), known) == ("left",)
+    assert drop_unwatched(by("topics"), older) == ()
 
 
 def test_an_open_alert_of_a_track_that_is_watched_no_longer_ends_with_the_same_id() -> None:
@@ -79,6 +80,19 @@ def test_an_open_alert_of_a_track_that_is_watched_no_longer_ends_with_the_same_i
     assert end.note == "its track is watched no longer"
     assert ends_of(views, ["watched"], until) == [end]
     assert end.id not in {view.alert.id for view in views}
+
+
+@pytest.mark.parametrize("kind", ["usable", "blank", "refused", "older"])
+def test_a_track_whose_name_is_taken_out_is_dropped_whatever_its_baseline_is(kind: str) -> None:
+    known = stored(mine="name", was=None if kind == "older" else "name")
+    if kind in {"blank", "refused"}:
+        del known.baselines["was"]
+    if kind == "refused":
+        del known.tracks["was"]
+        known.refused.append("was")
+    assert "was" in with_baseline(known)
+    assert drop_unwatched(by("name"), known) == ("was",)
+    assert [list(known.tracks), list(known.baselines)] == [["mine"], ["mine"]]
 
 
 async def test_a_tracks_first_window_comes_with_its_baseline() -> None:
@@ -112,3 +126,30 @@ async def test_when_by_changes_the_tracks_made_before_lose_their_places(
             await stage.windows_until([made("made-up", 1_740)])
         assert set((await kinds()).values()) == {"source"}
         assert set(await kinds()) <= {"made-up", "other"}
+
+
+async def test_a_track_that_is_taken_out_and_put_back_is_warmed_from_what_came_meanwhile(
+    bootstrap: str, tmp_path: Path
+) -> None:
+    """Windows of the time before are there; what is between them and now would be missing."""
+    stage = await make_stage(bootstrap, tmp_path)
+    planes = [{"name": "planes", "topics": ["planes"]}]
+    await stage.write([*posts(0, 300), *closing(10_000, 1_200)])
+    expected = await stage.oracle()
+    async with stage.running():
+        await stage.windows_until(expected)
+    await stage.write([*posts(600, 900), *closing(20_000, 2_400)])
+    first = set(expected)
+    expected = await stage.oracle()
+    with capture_logs() as logs:
+        async with stage.running(tracks=planes):
+            await stage.windows_until(key for key in expected if key.startswith(b"planes"))
+    assert [one["tracks"] for one in logs if one["event"] == "tracks_dropped"] == [2]
+    kept = await read_compacted(stage.names.baselines, stage.broker)
+    assert set(kept) == {b"planes"}
+    with capture_logs() as logs:
+        async with stage.running():
+            records = await stage.windows_until(set(expected) - first)
+    (warmed,) = [one["tracks"] for one in logs if one["event"] == "tracks_warmed"]
+    assert sorted(warmed) == ["buses", "trains"]
+    assert folded(records) == expected
