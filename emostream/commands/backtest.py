@@ -111,6 +111,13 @@ def _events(file: Path, settings: "Settings", *, as_json: bool) -> None:
     def on_pane(track: str, sums: PaneSums) -> None:
         moods.setdefault(track, Mood()).add(sums.at, sums.scored, sums.soft)
 
+    def on_no_text() -> None:
+        names = ", ".join(track.name for track in settings.monitor.tracks if track.keywords)
+        sys.stderr.write(
+            f"emostream: {file}: events carry no text, so tracks of keywords find nothing: {names};"
+            " let the consumer write texts (output.include_text)\n"
+        )
+
     alerts: list[Alert] = []
     encode = msgspec.json.Encoder().encode
     # Posts live for an hour of event time: the collector would look at each of them many times.
@@ -125,6 +132,7 @@ def _events(file: Path, settings: "Settings", *, as_json: bool) -> None:
                 future_s=settings.monitor.future_s,
                 progress=bar.update,
                 on_pane=None if as_json else on_pane,
+                on_no_text=on_no_text,
                 tally=tally,
             ):
                 if as_json:
