@@ -227,6 +227,11 @@ async def _find(connection: Connection, topic: str, start: str) -> str:
     from emostream.listing import Range, records
     from schemas.alert import Alert
 
+    if not start.strip():
+        raise CommandError(
+            "name the alert by its id, or the beginning of it; see: emostream alerts",
+            status=WRONG_USAGE,
+        )
     found: set[str] = set()
     broker = connection.broker(reading=(topic,))
     async for record in records(broker, topic, Range(), lambda one: bool(one.value)):
