@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
+from emostream.console import Console
 from emostream.exits import CommandError
 from emostream.plain import local
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
@@ -37,13 +37,6 @@ class Range:
     """Go on with what is written from now on."""
 
 
-class _Console(Console):
-    """Leaves a pipe that was closed to `main`: rich would end the process inside the event loop."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
 class Lines:
     """Standard output: JSON as it is stored, or a line for a person.
 
@@ -52,7 +45,7 @@ class Lines:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._console = _Console(file=sys.stdout, highlight=False, markup=False)
+        self._console = Console(file=sys.stdout, highlight=False, markup=False)
 
     def write(self, value: bytes, line: Callable[[], Text]) -> None:
         """Write one record."""

@@ -151,8 +151,7 @@ def _events(file: Path, settings: "Settings", *, as_json: bool) -> None:
 def _show(
     alerts: "list[Alert]", moods: "dict[str, Mood]", tally: "Tally", false_alarms: float
 ) -> None:
-    from rich.console import Console
-
+    from emostream.console import Console
     from monitor.backtest.picture import alert_table, picture
     from monitor.windows import Fate
 
