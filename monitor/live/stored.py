@@ -107,11 +107,15 @@ async def read_compacted(topic: str, broker: Broker) -> dict[bytes, bytes]:
 
 
 def note_committed(stored: Stored, committed: Mapping[int, tuple[int, str]]) -> None:
-    """Add the group's offsets, and how far windows were closed when they were committed."""
+    """Add the group's offsets, and how far windows were closed when they were committed.
+
+    Where the windows' topic is empty, made again or by its retention, that is what is left to tell
+    where the baselines go on.
+    """
     stored.committed = {partition: offset for partition, (offset, _) in committed.items()}
     for _, note in committed.values():
-        if note.isdecimal() and stored.closed_until is not None:
-            stored.closed_until = max(stored.closed_until, int(note))
+        if note.isdecimal():
+            stored.closed_until = max(stored.closed_until or 0, int(note))
 
 
 def _starts(
