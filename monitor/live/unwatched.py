@@ -52,19 +52,28 @@ def with_baseline(stored: Stored) -> frozenset[str]:
     return frozenset((*stored.made_by, *stored.baselines, *stored.refused))
 
 
-def ends_of(views: Iterable[AlertView], watched: Iterable[str], closed_until: int) -> list[Alert]:
-    """The ends of open alerts whose tracks are watched no longer: nothing else would end them.
+def ends_of(
+    views: Iterable[AlertView],
+    *,
+    watched: Iterable[str],
+    followed: Iterable[str],
+    closed_until: int,
+) -> list[Alert]:
+    """The ends of open alerts that no detector follows: nothing else would end them.
 
-    Their ids are the same whoever writes them: they end where event time stopped (Unix seconds).
+    `followed` are the tracks whose detectors have an open alert. Of the others some are `watched`
+    no longer; the rest were learnt anew, as their baselines could not be used. The ends' ids are
+    the same whoever writes them: they end where event time stopped (Unix seconds).
     """
-    names = set(watched)
+    names, following = set(watched), set(followed)
     ends = []
     for view in views:
         alert = view.alert
-        if alert.transition == "resolved" or alert.track in names:
+        if alert.transition == "resolved" or alert.track in following:
             continue
         at = max(alert.at, datetime.fromtimestamp(closed_until, UTC))
         id_ = str(uuid5(NAMESPACE_OID, f"{alert.alert_id}\nresolved\n{at.timestamp():.0f}"))
+        learnt = "its track was learnt anew: whether the mood is back to usual isn't known"
         ends.append(
             msgspec.structs.replace(
                 alert,
@@ -72,7 +81,7 @@ def ends_of(views: Iterable[AlertView], watched: Iterable[str], closed_until: in
                 transition="resolved",
                 at=at,
                 resolved_at=at,
-                note="its track is watched no longer",
+                note=learnt if alert.track in names else "its track is watched no longer",
             )
         )
     return ends

@@ -7,15 +7,19 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from infra.kafka import create_topics, default_topics
 from monitor.live.stored import Stored, read_compacted
 from monitor.live.unwatched import drop_unwatched, ends_of, with_baseline
 from monitor.page.data import AlertView
 from monitor.settings import Settings
+from runtime.kafka.producing import kafka_producer
+from schemas.alert import Alert
 from schemas.baseline import Baseline, MadeBy
 from tests.monitor.alerts import make_alert
 from tests.monitor.live.made import T0, event
 from tests.monitor.live.rig import TermRig
-from tests.monitor.live.stage import closing, folded, make_stage, posts
+from tests.monitor.live.stage import closing, folded, make_stage, mood, posts
+from tests.topics import topic_names
 
 HOUR = 3_600.0
 
@@ -63,23 +67,31 @@ def test_windows_alone_bring_a_track_back_only_where_no_baseline_says_what_made_
     assert drop_unwatched(by("topics"), older) == ()
 
 
-def test_an_open_alert_of_a_track_that_is_watched_no_longer_ends_with_the_same_id() -> None:
+def test_an_open_alert_that_no_detector_follows_ends_with_the_same_id() -> None:
     firing = make_alert("firing", track="gone")
     views = [
         AlertView(alert=one, transitions=(), actions=())
         for one in (
             firing,
-            make_alert("firing", "alert-1", track="watched"),
+            make_alert("firing", "alert-1", track="followed"),
             make_alert("resolved", "alert-2", track="gone"),
+            make_alert("stale", "alert-3", track="learnt anew"),
         )
     ]
     until = round((firing.at + timedelta(hours=1)).timestamp())
-    (end,) = ends_of(views, ["watched"], until)
+
+    def ends() -> list[Alert]:
+        watched = ["followed", "learnt anew"]
+        return ends_of(views, watched=watched, followed=["followed"], closed_until=until)
+
+    end, anew = ends()
     assert (end.alert_id, end.transition, end.resolved_at) == (firing.alert_id, "resolved", end.at)
     assert end.at.timestamp() == until
     assert end.note == "its track is watched no longer"
-    assert ends_of(views, ["watched"], until) == [end]
-    assert end.id not in {view.alert.id for view in views}
+    assert (anew.alert_id, anew.transition) == ("alert-3", "resolved")
+    assert "learnt anew" in (anew.note or "")
+    assert ends() == [end, anew]
+    assert not {end.id, anew.id} & {view.alert.id for view in views}
 
 
 @pytest.mark.parametrize("kind", ["usable", "blank", "refused", "older"])
@@ -153,3 +165,31 @@ async def test_a_track_that_is_taken_out_and_put_back_is_warmed_from_what_came_m
     (warmed,) = [one["tracks"] for one in logs if one["event"] == "tracks_warmed"]
     assert sorted(warmed) == ["buses", "trains"]
     assert folded(records) == expected
+
+
+async def test_an_open_alert_whose_track_is_learnt_anew_gets_its_end(
+    bootstrap: str, tmp_path: Path
+) -> None:
+    """The baseline is of another version, and the windows are gone."""
+    stage = await make_stage(bootstrap, tmp_path, 'history = "alert"\nwarm_s = 7200')
+    storm = 4 * HOUR
+    await stage.write(
+        [
+            *mood(0, storm, every_s=40, negative=0.3),
+            *mood(storm, storm + 900, every_s=4, negative=0.8),
+        ]
+    )
+    async with stage.running(tracks=[], by="topics"):
+        fired = (await stage.alerts_until("firing"))[-1]
+    async with kafka_producer(stage.broker) as producer:
+        value = msgspec.json.encode(baseline("trains"))
+        await (await producer.send(stage.names.baselines, key=b"trains", value=value))
+    (again,) = [one for one in default_topics(topic_names()) if "windows" in one.name]
+    await create_topics({"bootstrap_servers": bootstrap}, [again])
+    for _ in range(2):
+        async with stage.running(tracks=[], by="topics", windows_topic=again.name):
+            end = (await stage.alerts_until("resolved"))[-1]
+        assert (end.alert_id, end.track) == (fired.alert_id, "trains")
+        assert "learnt anew" in (end.note or "")
+    written = [one.key for one in await stage.everything(stage.names.alerts)]
+    assert written.count(end.alert_id.encode()) == 3  # pending, firing, resolved: once
