@@ -6,6 +6,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import msgspec
 
+from monitor.configured import digest, rules
 from monitor.live.stored import Stored
 from monitor.page.data import AlertView
 from monitor.settings import Settings
@@ -22,16 +23,17 @@ def drop_unwatched(settings: Settings, stored: Stored) -> tuple[str, ...]:
     """Take tracks that are watched no longer out of what is stored; give them.
 
     Those that another setting of `monitor.by` made, and those that the configuration doesn't name
-    any more: one that is named again later is new, and warmed from the events kept. A track with
+    any more, or names with other conditions, which find other posts: such a name is new, and warmed
+    from the events kept, now or when it comes back. A track with
     windows and no baseline is one of them, too: a track's first window is written with its
     baseline, which says what made it. Where no baseline says so they were all written by an older
     version: they are kept, if they are named or nothing is.
     """
     today, recorded = made_by(settings), with_baseline(stored)
-    named = {track.name for track in settings.monitor.tracks}
+    named = {rule.name: digest(rule) for rule in rules(settings)}
 
     def is_watched(track: str) -> bool:
-        if named and track not in named:
+        if named and (track not in named or stored.rules.get(track, named[track]) != named[track]):
             return False
         known = stored.made_by.get(track, today) == today
         return not stored.made_by or (known and track in recorded)

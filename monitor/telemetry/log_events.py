@@ -49,7 +49,9 @@ TRACKS_RELEASED = _event(
     "tracks_released", "Tracks by tag, source or language without posts for days: forgotten."
 )
 TRACKS_DROPPED = _event(
-    "tracks_dropped", "`monitor.by` or `monitor.tracks` changed: tracks made before are forgotten."
+    "tracks_dropped",
+    "`monitor.by` or `monitor.tracks` changed: tracks made before, or by other conditions, are"
+    " forgotten.",
 )
 REMEMBERED = _event("posts_remembered", "Posts of closed windows were read again, for reposts.")
 CAUGHT_UP = _event("caught_up", "All events are read; windows close as time passes.")

@@ -8,10 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from infra.kafka import create_topics, default_topics
+from monitor.configured import digest
 from monitor.live.stored import Stored, read_compacted
 from monitor.live.unwatched import drop_unwatched, ends_of, with_baseline
 from monitor.page.data import AlertView
 from monitor.settings import Settings
+from monitor.tracks import TrackRule
 from runtime.kafka.producing import kafka_producer
 from schemas.alert import Alert
 from schemas.baseline import Baseline, MadeBy
@@ -92,6 +94,48 @@ def test_an_open_alert_that_no_detector_follows_ends_with_the_same_id() -> None:
     assert "learnt anew" in (anew.note or "")
     assert ends() == [end, anew]
     assert not {end.id, anew.id} & {view.alert.id for view in views}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "dropped"),
+    [
+        ({"keywords": ["late train", "#Delayed"]}, ()),
+        ({"keywords": ["#delayed", "Late  Train", "late train"]}, ()),
+        ({"keywords": ["late train"]}, ("rail",)),
+        ({"keywords": ["late train", "#Delayed"], "lang": ["en"]}, ("rail",)),
+        ({"all": True}, ("rail",)),
+    ],
+)
+def test_a_name_with_other_conditions_is_another_track_however_they_are_spelt(
+    conditions: dict[str, object], dropped: tuple[str, ...]
+) -> None:
+    was = digest(TrackRule(name="rail", keywords=("late train", "#Delayed")))
+    known = stored(rail="name", other="name", older="name")
+    known.rules = {"rail": was, "other": digest(TrackRule(name="other", langs=("de",)))}
+    tracks = [
+        {"name": "rail", **conditions},
+        {"name": "other", "lang": ["de"]},
+        {"name": "older", "topics": ["x"]},
+    ]
+    settings = Settings.model_validate({"monitor": {"tracks": tracks}})
+    assert drop_unwatched(settings, known) == dropped
+
+
+async def test_a_track_that_is_given_other_conditions_is_warmed_by_them(
+    bootstrap: str, tmp_path: Path
+) -> None:
+    stage = await make_stage(bootstrap, tmp_path)
+    await stage.write([*posts(0, 300), *closing(10_000, 1_200)])
+    trains = {"name": "mine", "topics": ["trains"]}
+    async with stage.running(tracks=[trains]):
+        await stage.windows_until([b"mine|2026-03-02T08:09:00Z"])
+    for warmed in ([["mine"]], []):
+        with capture_logs() as logs:
+            async with stage.running(tracks=[{**trains, "topics": ["trains", "planes"]}]):
+                await stage.windows_until([b"mine|2026-03-02T08:09:00Z"])
+        assert [one["tracks"] for one in logs if one["event"] == "tracks_warmed"] == warmed
+    windows = folded(await stage.everything(stage.names.windows)).values()
+    assert sum(window.posts for window in windows) == 200
 
 
 @pytest.mark.parametrize("kind", ["usable", "blank", "refused", "older"])
