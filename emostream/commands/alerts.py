@@ -169,6 +169,7 @@ def mute(
     Args:
         track: Name of the track.
         until: A time (your time zone, unless it says another), or a span such as 30m, 8h, 2d.
+            [default: until --off]
         weekly: Days and local times, such as "mon-fri 22:00-06:00"; wants zone.
         zone: IANA time zone of weekly.
         off: Take the mute away.

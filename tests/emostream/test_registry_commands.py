@@ -170,6 +170,12 @@ async def test_framed_events_are_printed_as_json_and_told_where_no_registry_is_n
     assert "name the registry in registry.urls" in capsys.readouterr().err
 
 
+async def test_a_topic_of_framed_events_is_backtested(online: Commands) -> None:
+    await online.write(online.names.events, FULL_EVENT)
+    _, said = await online("monitor", "backtest", online.names.events)
+    assert "0 alerts" in said
+
+
 async def test_framed_events_are_exported_and_never_skipped_without_a_word(
     online: Commands, tmp_path: Path
 ) -> None:
