@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
+from emostream.console import Console
 from emostream.exits import CommandError
 from emostream.plain import local
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
@@ -65,17 +65,19 @@ async def records(
 ) -> AsyncGenerator[StoredRecord, None]:
     """Yield a topic's records of a range, oldest first over all partitions, that match.
 
+    Where no registry is configured, values that one frames are left out, and it is said once on
+    stderr.
+
     Raises:
         Unreachable: no broker answers, or it refuses the credentials.
         TopicMissing: there is no such topic.
         ReadingStalled: the broker stopped giving records before the end.
-        CommandError: a value is framed by a schema registry, and can't be read.
+        CommandError: all values are framed by a schema registry, and none can be read.
     """
+    framed = _LeftOut(topic)
 
     def readable(record: StoredRecord) -> bool:
-        if broker.values is None:
-            refuse_framed(topic, record)
-        return matches(record)
+        return not (broker.values is None and framed.leaves_out(record)) and matches(record)
 
     since = local(chosen.since) if chosen.since else None
     async with kafka_topic_log(topic, broker) as log:
@@ -89,6 +91,7 @@ async def records(
             async for record in kept:
                 if readable(record):
                     yield record
+    framed.end()
 
 
 async def _newest(
@@ -110,18 +113,41 @@ async def _newest(
         step *= 2
 
 
-def refuse_framed(topic: str, record: StoredRecord) -> None:
-    """End where a value is framed and no registry is configured: nothing of the topic can be read.
+class _LeftOut:
+    """Values that a schema registry frames, or that look like it, where none is configured.
 
-    Raises:
-        CommandError: says what to configure.
+    One of them alone may be a broken record among events: it hides no other.
     """
-    if record.value is None or record.value[:1] in _JSON_BEGINS:
-        return
-    framed = read_framing(record.value, record.headers)
-    if framed is not None:
-        raise CommandError(
-            f"{topic}, partition {record.partition}, offset {record.offset}: the value is framed by"
-            f" a schema registry (schema {framed.ref}): name the registry in registry.urls"
-            " (docs/schema-registry.md)"
-        )
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._first = ""
+        self._others = False
+
+    def leaves_out(self, record: StoredRecord) -> bool:
+        """Whether a record is left out; tells of the first one."""
+        if record.value is None:
+            return False
+        framed = None
+        if record.value[:1] not in _JSON_BEGINS:
+            framed = read_framing(record.value, record.headers)
+        if framed is None:
+            self._others = True
+            return False
+        if not self._first:
+            self._first = (
+                f"{self._topic}, partition {record.partition}, offset {record.offset}: the value is"
+                f" framed by a schema registry (schema {framed.ref}): name the registry in"
+                " registry.urls (docs/schema-registry.md)"
+            )
+            sys.stderr.write(f"emostream: left out: {self._first}\n")
+        return True
+
+    def end(self) -> None:
+        """End in an error where nothing of the topic could be read.
+
+        Raises:
+            CommandError: says what to configure.
+        """
+        if self._first and not self._others:
+            raise CommandError(f"nothing of {self._topic} can be read without its schema registry")

@@ -36,7 +36,7 @@ async def _copy(connection: Connection, topic: str, path: Path) -> int:
         value: bytes = getattr(record, "value", None) or b""
         return time, (arrived, value)
 
-    async with kafka_topic_log(topic, connection.broker()) as log:
+    async with kafka_topic_log(topic, connection.broker(reading=(topic,))) as log:
         spans = await log.spans()
         starts = {number: span.start for number, span in spans.items()}
         reader = log.reader(starts, decode)

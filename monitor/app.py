@@ -93,7 +93,7 @@ async def run(
         await server.start()
         _log.info(shared_events.HEALTH_LISTENS, url=server.url)
         if not settings.output.include_text:
-            _log.warning(log_events.NO_TEXT)
+            _log.warning(log_events.NO_TEXT, setting="output.include_text")
 
         def end(_: object) -> None:
             _log.info(log_events.STOPPING)

@@ -1,8 +1,13 @@
 """What a configuration asks for: tracks, detectors, the watch; the same live and in a backtest."""
 
+from hashlib import blake2b
+
+import msgspec
+
 from monitor.detection import DetectionSettings
 from monitor.settings import Settings
-from monitor.tracks import TrackMatcher, TrackRule
+from monitor.tracks import TrackMatcher, TrackRule, same_name
+from monitor.tracks.keywords import normalise
 from monitor.watch import Watch
 
 
@@ -19,6 +24,18 @@ def rules(settings: Settings) -> tuple[TrackRule, ...]:
         )
         for track in settings.monitor.tracks
     )
+
+
+def digest(rule: TrackRule) -> str:
+    """Return what two rules have in common that find the same posts, whatever their spelling."""
+    conditions = {
+        "topics": sorted({same_name(one) for one in rule.topics}),
+        "sources": sorted({one.casefold() for one in rule.sources}),
+        "langs": sorted({one.casefold() for one in rule.langs}),
+        "keywords": sorted({" ".join(normalise(one).split()) for one in rule.keywords}),
+    }
+    given = {name: words for name, words in conditions.items() if words}
+    return blake2b(msgspec.json.encode(given), digest_size=8).hexdigest()
 
 
 def make_matcher(settings: Settings) -> TrackMatcher:

@@ -24,5 +24,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """Partition of the windows' topic to the offset from which on windows are to be added."""
     by: MadeBy | UnsetType = UNSET
     """What made it a track; absent in what older versions wrote."""
+    rule: str | UnsetType = UNSET
+    """Digest of what the configuration gives a named track; absent in what older versions wrote."""
     state: bytes
     """The detector's own form; base64 in JSON. Empty: the track had no posts yet."""

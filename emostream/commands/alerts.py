@@ -169,6 +169,7 @@ def mute(
     Args:
         track: Name of the track.
         until: A time (your time zone, unless it says another), or a span such as 30m, 8h, 2d.
+            [default: until --off]
         weekly: Days and local times, such as "mon-fri 22:00-06:00"; wants zone.
         zone: IANA time zone of weekly.
         off: Take the mute away.
@@ -227,6 +228,11 @@ async def _find(connection: Connection, topic: str, start: str) -> str:
     from emostream.listing import Range, records
     from schemas.alert import Alert
 
+    if not start.strip():
+        raise CommandError(
+            "name the alert by its id, or the beginning of it; see: emostream alerts",
+            status=WRONG_USAGE,
+        )
     found: set[str] = set()
     broker = connection.broker(reading=(topic,))
     async for record in records(broker, topic, Range(), lambda one: bool(one.value)):

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _FILES = {".csv", ".jsonl", ".json", ".ndjson", ".tsv", ".txt", ".gz", ".parquet"}
 """What ends like this is no topic."""
+_MUCH = 0.1
+"""Share of events that count nowhere from which on it is told: usually one in a hundred."""
+_GZIP = b"\x1f\x8b"
 
 
 def backtest(
@@ -68,7 +71,7 @@ def backtest(
 
         quiet_logs()
         with topic_file(connection, str(file)) as copy:
-            _events(copy, settings, as_json=json_)
+            _events(copy, settings, name=str(file), as_json=json_)
         return
     if file.is_dir():
         raise CommandError(f"{file} is a folder, not a file", status=WRONG_USAGE)
@@ -77,7 +80,7 @@ def backtest(
         return
     if scores is not None:
         raise CommandError("--scores goes with a .csv of volumes", status=WRONG_USAGE)
-    _events(file, settings, as_json=json_)
+    _events(file, settings, name=str(file), as_json=json_)
 
 
 def _settings(
@@ -93,7 +96,8 @@ def _settings(
     return settings.model_copy(update={"monitor": settings.monitor.model_copy(update=chosen)})
 
 
-def _events(file: Path, settings: "Settings", *, as_json: bool) -> None:
+def _events(file: Path, settings: "Settings", *, name: str, as_json: bool) -> None:
+    """Print a file's alerts. `name` is what the user called it, for what is said of it."""
     from monitor.backtest import EventFileError, Tally, as_row
     from monitor.backtest import backtest as run
     from monitor.backtest.picture import Mood
@@ -111,6 +115,13 @@ def _events(file: Path, settings: "Settings", *, as_json: bool) -> None:
     def on_pane(track: str, sums: PaneSums) -> None:
         moods.setdefault(track, Mood()).add(sums.at, sums.scored, sums.soft)
 
+    def on_no_text() -> None:
+        names = ", ".join(track.name for track in settings.monitor.tracks if track.keywords)
+        sys.stderr.write(
+            f"emostream: {name}: events carry no text, so tracks of keywords find nothing: {names};"
+            " let the consumer write texts (output.include_text)\n"
+        )
+
     alerts: list[Alert] = []
     encode = msgspec.json.Encoder().encode
     # Posts live for an hour of event time: the collector would look at each of them many times.
@@ -125,6 +136,7 @@ def _events(file: Path, settings: "Settings", *, as_json: bool) -> None:
                 future_s=settings.monitor.future_s,
                 progress=bar.update,
                 on_pane=None if as_json else on_pane,
+                on_no_text=on_no_text,
                 tally=tally,
             ):
                 if as_json:
@@ -133,18 +145,33 @@ def _events(file: Path, settings: "Settings", *, as_json: bool) -> None:
                 else:
                     alerts.append(alert)
     except EventFileError as error:
-        raise CommandError(f"{file}: {error}", status=WRONG_USAGE) from None
+        raise CommandError(f"{name}: {error}", status=WRONG_USAGE) from None
     if tally.unreadable:
-        sys.stderr.write(f"emostream: {file}: {tally.unreadable:,} left out: {tally.first}\n")
+        sys.stderr.write(f"emostream: {name}: {tally.unreadable:,} left out: {tally.first}\n")
+    _tell_of_disorder(name, tally)
     if not as_json:
         _show(alerts, moods, tally, settings.monitor.false_alarms)
+
+
+def _tell_of_disorder(name: str, tally: "Tally") -> None:
+    """Say on stderr where so many events count nowhere that the rest says little."""
+    from monitor.windows import Fate
+
+    events = sum(tally.fates.values())
+    why = {
+        Fate.LATE: "came late: lines have to be in order of arrival",
+        Fate.FUTURE: "lie ahead of the time at which they were made (monitor.future_s)",
+    }
+    for fate, what in why.items():
+        if (number := tally.fates.get(fate, 0)) > _MUCH * events:
+            told = f"{number:,} of {events:,} events count nowhere, as they {what}"
+            sys.stderr.write(f"emostream: {name}: {told}\n")
 
 
 def _show(
     alerts: "list[Alert]", moods: "dict[str, Mood]", tally: "Tally", false_alarms: float
 ) -> None:
-    from rich.console import Console
-
+    from emostream.console import Console
     from monitor.backtest.picture import alert_table, picture
     from monitor.windows import Fate
 
@@ -198,9 +225,16 @@ def _volumes(file: Path, scores: Path | None, false_alarms: float, *, as_json: b
 
 def _open(file: Path) -> BinaryIO:
     try:
-        return file.open("rb")
+        lines = file.open("rb")
     except OSError as error:
         raise CommandError(f"{file} can't be read: {error.strerror}", status=WRONG_USAGE) from None
+    if lines.peek(2)[:2] == _GZIP:  # JSON never begins so
+        lines.close()
+        raise CommandError(
+            f"{file} is compressed: gunzip -c {file} > events.jsonl, and give that",
+            status=WRONG_USAGE,
+        )
+    return lines
 
 
 class _Bar:

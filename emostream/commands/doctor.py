@@ -36,9 +36,9 @@ def doctor(
         json_: One JSON list instead of lines.
     """
     quiet_logs("error")
-    from rich.console import Console
     from rich.text import Text
 
+    from emostream.console import Console
     from emostream.diagnosis import diagnose
     from emostream.findings import Finding
     from runtime.settings import ConfigError

@@ -182,9 +182,8 @@ def _bias(
     *,
     as_json: bool,
 ) -> None:
-    from rich.console import Console
-
     from emostream import bias_report
+    from emostream.console import Console
     from training.evaluation.bias.comparison import compare, questions
 
     ((model, readings),) = _ask(questions(), server, model_id, config, 0).items()
@@ -237,7 +236,7 @@ def _print(scores: "dict[str, dict[str, TaskScores]]", *, as_json: bool) -> None
     if as_json:
         sys.stdout.write(json.dumps(scoring.as_json(scores)) + "\n")
         return
-    from rich.console import Console
+    from emostream.console import Console
 
     console = Console(highlight=False)
     if (benchmark := scoring.benchmark_table(scores)) is not None:

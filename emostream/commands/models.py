@@ -37,9 +37,10 @@ def models(*, json_: Annotated[bool, Parameter(name="--json")] = False) -> None:
         rows = [msgspec.to_builtins(model, enc_hook=lambda value: value.name) for model in MODELS]
         sys.stdout.write(json.dumps(rows) + "\n")
         return
-    from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
+
+    from emostream.console import Console
 
     console = Console(highlight=False)
     marks = {"yes": ("yes", "green"), "care": ("with care", "yellow"), "no": ("no", "red")}

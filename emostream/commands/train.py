@@ -235,7 +235,7 @@ def _print(
         whole = {"training": msgspec.to_builtins(result), "scores": found}
         sys.stdout.write(json.dumps(whole) + "\n")
         return
-    from rich.console import Console
+    from emostream.console import Console
 
     console = Console(highlight=False)
     if scores:

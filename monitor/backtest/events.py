@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from monitor.detection import DetectionSettings
-from monitor.events import decode
+from monitor.events import Reading, decode
 from monitor.tracks import TrackMatcher
 from monitor.watch import Watch
 from monitor.windows import PANE_S, Fate
@@ -20,6 +20,8 @@ _TOLD_EVERY = 1024
 """Lines between two reports of the progress."""
 _LAST_SECOND = 253_402_300_799.0
 """Unix seconds: the last one that a datetime has."""
+_TEXTLESS = 50
+"""Events in a row without a text, after which it is told that they carry none."""
 _NULLABLE = ("fired_at", "resolved_at", "authors", "same_hour_yesterday", "same_hour_last_week")
 
 
@@ -47,14 +49,16 @@ def backtest(
     future_s: float = FUTURE_S,
     progress: Callable[[int, int], None] = lambda _events, _bytes: None,
     on_pane: Callable[[str, PaneSums], None] | None = None,
+    on_no_text: Callable[[], None] = lambda: None,
     tally: Tally | None = None,
 ) -> Iterator[Alert]:
     """Yield each transition of the events in `lines`, one a line in arrival order.
 
     `texts` false looks at no text. An event that lies more than `future_s` seconds ahead of when it
     was made, which stands for its arrival, counts nowhere. `progress` is told lines and bytes read
-    so far, every thousand lines or so, `on_pane` each closed pane by track; `tally` gets what
-    became of the lines. At the end all that has come is closed, as it would be with time.
+    so far, every thousand lines or so, `on_pane` each closed pane by track; `on_no_text` is called
+    once where tracks look for keywords and the first fifty events, or all, carry no text; `tally`
+    gets what became of the lines. At the end all that has come is closed, as it would be with time.
 
     Raises:
         EventFileError: there are lines, and none of them is an affect event.
@@ -63,6 +67,7 @@ def backtest(
     watermark, tally = watch.watermark, Tally() if tally is None else tally
     watermark.assign(0)
     read = number = events = 0
+    textless = _Textless(_TEXTLESS if matcher.needs_text else 0, on_no_text)
     due = datetime.min.replace(tzinfo=UTC)
     for number, line in enumerate(lines, start=1):
         read += len(line)
@@ -78,18 +83,40 @@ def backtest(
             tally.first = tally.first or f"line {number} is no affect event: {error}"
             tally.unreadable += 1
             continue
+        if textless.left:
+            textless.see(event)
         # The place among the events, as a topic's offset: blank lines change nothing.
         watch.feed(event, 0, events)
         events += 1
         if event.created_at >= due:  # a pane's end may have been passed
             yield from watch.advance().alerts
             due = _next_end(watermark.value, settings.lateness_s)
+    textless.end()
     watermark.idle(0)
     yield from watch.advance(at_least=watermark.latest + PANE_S + settings.lateness_s).alerts
     progress(number, read)
     tally.fates = dict(watch.fates)
     if tally.unreadable and not events:
         raise EventFileError(tally.first)
+
+
+class _Textless:
+    """Tells once where the first events, or all of a few, carry no text."""
+
+    def __init__(self, most: int, tell: Callable[[], None]) -> None:
+        self._most = most
+        self._tell = tell
+        self.left = most
+        """Events still to look at."""
+
+    def see(self, event: Reading) -> None:
+        self.left = 0 if event.text else self.left - 1
+        if not (self.left or event.text):
+            self._tell()
+
+    def end(self) -> None:
+        if 0 < self.left < self._most:
+            self._tell()
 
 
 def _next_end(watermark: float, lateness_s: float) -> datetime:

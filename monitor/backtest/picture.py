@@ -47,12 +47,16 @@ def picture(moods: dict[str, Mood], fired: Sequence[Alert], *, width: int) -> Re
             _line(mood, alerts, first, (last - first + 1) / columns, columns),
             Text(str(len(alerts)) if alerts else "", style="red"),
         )
-    begin, end = (
-        datetime.fromtimestamp(h * 3600, UTC).strftime("%d %b %H:%M") for h in (first, last)
-    )
+    span = [datetime.fromtimestamp(h * 3600, UTC) for h in (first, last)]
+    begin, end = (moment.strftime(_day_and_time(span)) for moment in span)
     return Group(
         table, Text(f"share negative by time, {begin} to {end} UTC; red: an alert fired", "dim")
     )
+
+
+def _day_and_time(moments: Sequence[datetime]) -> str:
+    """How a moment is written: with its year, where they aren't all of one."""
+    return "%d %b %Y %H:%M" if len({one.year for one in moments}) > 1 else "%d %b %H:%M"
 
 
 def alert_table(fired: Sequence[Alert], ended: dict[str, datetime], *, width: int) -> Table:
@@ -68,6 +72,7 @@ def alert_table(fired: Sequence[Alert], ended: dict[str, datetime], *, width: in
     with_terms = width >= _WIDTH_WITH_TERMS
     if with_terms:
         table.add_column("terms")
+    form = _day_and_time([one.fired_at for one in fired if isinstance(one.fired_at, datetime)])
     for alert in fired:
         assert isinstance(alert.fired_at, datetime)
         end = ended.get(alert.alert_id)
@@ -75,7 +80,7 @@ def alert_table(fired: Sequence[Alert], ended: dict[str, datetime], *, width: in
         authors = alert.authors if isinstance(alert.authors, int) else "?"
         terms = ", ".join(term.term for term in alert.terms[:3])
         table.add_row(
-            f"{alert.fired_at:%d %b %H:%M}",
+            alert.fired_at.strftime(form),
             lasted,
             alert.track,
             Text(alert.severity, style=_STYLES[alert.severity]),

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 import msgspec
 from aiokafka import TopicPartition
 from aiokafka.partitioner import murmur2
+from msgspec import UNSET
 
+from monitor.configured import digest, rules
 from monitor.live.unwatched import made_by
 from monitor.settings import Settings
 from runtime.errors import Misconfigured
@@ -40,6 +42,7 @@ class Journal:
         self._settings = settings
         self._values = values
         self._producer = FencedProducer(options, settings.monitor.group_id)
+        self._rules = {rule.name: digest(rule) for rule in rules(settings)}
         self._partitions = 1
         self.windows_end: dict[int, int] = {}
         """By partition of the windows' topic, the offset after the last one known."""
@@ -113,6 +116,7 @@ class Journal:
             closed_until=closed_until,
             windows={str(number): offset for number, offset in self.windows_end.items()},
             by=made_by(self._settings),
+            rule=self._rules.get(track, UNSET),
             state=state,
         )
 

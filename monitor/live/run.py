@@ -21,13 +21,14 @@ from monitor.live.restoring import new_tracks, remember, restore, warm
 from monitor.live.stored import Stored, load_windows, note_committed
 from monitor.live.telling import Telling
 from monitor.live.term import Term
-from monitor.live.unwatched import drop_other_kinds, ends_of, made_by
+from monitor.live.unwatched import drop_unwatched, ends_of, made_by, with_baseline
 from monitor.page.server import PageServer
 from monitor.page.settings import PageError, PageSettings
 from monitor.settings import Page, Settings
 from monitor.telemetry import log_events
 from monitor.telemetry import metrics as m
 from monitor.telemetry.health import Health
+from monitor.watch import Watch
 from runtime.background import unended
 from runtime.clock import Clock
 from runtime.errors import Misconfigured
@@ -194,7 +195,7 @@ async def _run(
         beat=health.beat,
         quiet_since=pipe.quiet_since,
     )
-    term.leave(*left)
+    term.leave(left, _ends(settings, stored, board, watch))
     term.adopt([rule.name for rule in new], warmed)
     page_server = await _page(stack, settings, board, clock)
     page = page_server.url if page_server is not None else None
@@ -228,20 +229,29 @@ async def _run(
             one.cancel()
 
 
-def _leave_unwatched(
-    settings: Settings, stored: Stored, board: Board
-) -> tuple[list[str], list[Alert]]:
-    """Forget tracks that are watched no longer; give baselines to delete, and alerts' ends."""
-    dropped = drop_other_kinds(settings, stored)
-    if dropped:
-        _log.warning(log_events.TRACKS_DROPPED, tracks=len(dropped), by=made_by(settings))
+def _leave_unwatched(settings: Settings, stored: Stored, board: Board) -> list[str]:
+    """Forget tracks that are watched no longer; give those whose baselines are to be deleted."""
+    recorded = with_baseline(stored)
+    dropped = drop_unwatched(settings, stored)
+    baselines = [track for track in dropped if track in recorded]
+    if baselines:
+        _log.warning(log_events.TRACKS_DROPPED, tracks=len(baselines), by=made_by(settings))
     for track in dropped:
         board.forget(track)
-    ends: list[Alert] = []
-    if stored.closed_until is not None:
-        watched = [track.name for track in settings.monitor.tracks] or stored.tracks
-        ends = ends_of(board.alerts_kept.shown(), watched, stored.closed_until)
-    return [track for track in dropped if track in stored.made_by], ends
+    return baselines
+
+
+def _ends(settings: Settings, stored: Stored, board: Board, watch: Watch) -> list[Alert]:
+    """The ends of open alerts that no detector follows any more."""
+    if stored.closed_until is None:  # all is read again, and may open them again
+        return []
+    return ends_of(
+        board.alerts_kept.shown(),
+        watched=[track.name for track in settings.monitor.tracks]
+        or [*stored.tracks, *stored.refused],
+        followed=[name for name, one in watch.detectors.items() if one.alert_state is not None],
+        closed_until=stored.closed_until,
+    )
 
 
 async def first_offsets(

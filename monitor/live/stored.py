@@ -34,6 +34,8 @@ class Stored(msgspec.Struct):
     """To be added to the baselines, oldest first; without what only the page needs."""
     made_by: dict[str, MadeBy] = {}
     """What made a track one, where its baseline says so."""
+    rules: dict[str, str] = {}
+    """The digest of its rule, likewise."""
     tracks: dict[str, None] = {}
     """All that have a baseline or a window, in the order of their first."""
     closed_until: int | None = None
@@ -57,19 +59,7 @@ async def load_windows(
     stored = Stored()
     names = settings.monitor
     for key, value in (await read_compacted(names.baselines_topic, broker)).items():
-        try:
-            baseline = _BASELINE.decode(value)
-            if not isinstance(baseline.by, UnsetType):
-                stored.made_by[baseline.track] = baseline.by
-            if not baseline.state:
-                stored.tracks.setdefault(baseline.track)
-                continue
-            TrackDetector.restore(baseline.state)
-        except (msgspec.DecodeError, SnapshotError):
-            stored.refused.append(key.decode(errors="replace"))
-            continue
-        stored.baselines[baseline.track] = baseline
-        stored.tracks.setdefault(baseline.track)
+        _take_baseline(stored, key, value)
     latest: dict[tuple[str, datetime], Window] = {}
     async with kafka_topic_log(names.windows_topic, broker) as log:
         spans = await log.spans()
@@ -107,11 +97,31 @@ async def read_compacted(topic: str, broker: Broker) -> dict[bytes, bytes]:
 
 
 def note_committed(stored: Stored, committed: Mapping[int, tuple[int, str]]) -> None:
-    """Add the group's offsets, and how far windows were closed when they were committed."""
+    """Add the group's offsets, and how far windows were closed when they were committed.
+
+    Where the windows' topic is empty, made again or by its retention, that is what is left to tell
+    where the baselines go on.
+    """
     stored.committed = {partition: offset for partition, (offset, _) in committed.items()}
     for _, note in committed.values():
-        if note.isdecimal() and stored.closed_until is not None:
-            stored.closed_until = max(stored.closed_until, int(note))
+        if note.isdecimal():
+            stored.closed_until = max(stored.closed_until or 0, int(note))
+
+
+def _take_baseline(stored: Stored, key: bytes, value: bytes) -> None:
+    try:
+        baseline = _BASELINE.decode(value)
+        if not isinstance(baseline.by, UnsetType):
+            stored.made_by[baseline.track] = baseline.by
+        if not isinstance(baseline.rule, UnsetType):
+            stored.rules[baseline.track] = baseline.rule
+        if baseline.state:
+            TrackDetector.restore(baseline.state)
+            stored.baselines[baseline.track] = baseline
+    except (msgspec.DecodeError, SnapshotError):
+        stored.refused.append(key.decode(errors="replace"))
+        return
+    stored.tracks.setdefault(baseline.track)
 
 
 def _starts(

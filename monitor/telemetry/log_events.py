@@ -49,7 +49,9 @@ TRACKS_RELEASED = _event(
     "tracks_released", "Tracks by tag, source or language without posts for days: forgotten."
 )
 TRACKS_DROPPED = _event(
-    "tracks_dropped", "`monitor.by` or `monitor.tracks` changed: tracks made before are forgotten."
+    "tracks_dropped",
+    "`monitor.by` or `monitor.tracks` changed: tracks made before, or by other conditions, are"
+    " forgotten.",
 )
 REMEMBERED = _event("posts_remembered", "Posts of closed windows were read again, for reposts.")
 CAUGHT_UP = _event("caught_up", "All events are read; windows close as time passes.")
@@ -66,7 +68,9 @@ VALUES_FRAMED = _event(
 ACTION_READ = _event("action_read", "Someone acted on an alert, or muted a track.")
 PAGE_UNAVAILABLE = _event("page_unavailable", "The page can't be served; `reason` says why.")
 NO_TEXT = _event(
-    "no_text", "Events carry no text: alerts have no terms, and keyword tracks can't be used."
+    "no_text",
+    "By `setting` events carry no text: alerts have no terms and no example posts, and tracks of"
+    " keywords can't be used.",
 )
 NO_AUTHORS = _event(
     "no_authors",
@@ -74,5 +78,6 @@ NO_AUTHORS = _event(
 )
 TEXTS_MISSING = _event(
     "texts_missing",
-    "Events carry no text though `output.include_text` is on here: it is off at the consumer.",
+    "Events carry no text though `output.include_text` is on here: it is off at the consumer."
+    " Alerts have no terms and no example posts, and tracks of keywords find nothing.",
 )

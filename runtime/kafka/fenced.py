@@ -17,12 +17,13 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
-from runtime.kafka.errors import DeliveryStalled, Fenced, ProducerLost
+from runtime.kafka.errors import DeliveryStalled, Fenced, ProducerLost, TopicMissing
 from runtime.kafka.faults import read_fault
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.producing import Outgoing
 from runtime.kafka.stopping import stop_in_time
 from runtime.kafka.unread import abandon, install
+from runtime.spelling import did_you_mean
 
 _log = structlog.get_logger(__name__)
 
@@ -128,11 +129,24 @@ class FencedProducer:
         return [one.offset for one in written]
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions a topic has."""
+        """How many partitions a topic has.
+
+        Raises:
+            TopicMissing: there is no such topic. It isn't waited for, and none is made.
+            KafkaFault: the brokers don't answer.
+        """
         try:
-            return len(await self._producer.partitions_for(topic))
+            async with asyncio.timeout(_START_S):
+                # `partitions_for` asks again until its time is up.
+                cluster = await self._producer.client.fetch_all_metadata()
+        except TimeoutError as error:
+            raise DeliveryStalled(f"no answer for {_START_S:g} s") from error
         except KafkaError as error:
             raise read_fault(error) from error
+        partitions = cluster.partitions_for_topic(topic)
+        if not partitions:
+            raise TopicMissing(f"there is no topic {topic}{did_you_mean(topic, cluster.topics())}")
+        return len(partitions)
 
     async def stop(self) -> None:
         """Disconnect; what isn't committed is undone by the brokers."""

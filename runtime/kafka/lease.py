@@ -15,9 +15,11 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
+from runtime.kafka.errors import TopicMissing
 from runtime.kafka.faults import read_fault
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.stopping import stop_consumer
+from runtime.spelling import did_you_mean
 from runtime.telemetry import log_events
 
 _log = structlog.get_logger(__name__)
@@ -47,6 +49,8 @@ class Lease:
         self.lost.set()
         self.joined = asyncio.Event()
         """Set once the group has told who holds it."""
+        self._nothing_held = False
+        """Whether the group gave this member nothing, and it isn't known yet that it could."""
         self.members_changed = 0
         """Rebalances so far."""
 
@@ -54,6 +58,7 @@ class Lease:
         """Join the group.
 
         Raises:
+            TopicMissing: there is no such topic: nobody could ever hold a partition of it.
             KafkaFault: no broker answers, or it refuses.
         """
         options = self._options
@@ -75,6 +80,7 @@ class Lease:
         )
         try:
             await self._consumer.start()
+            await self._require_topic()
         except KafkaError as error:
             raise read_fault(error) from error
         self._consumer.subscribe([self._partition.topic], listener=_Listener(self._assigned))
@@ -106,13 +112,23 @@ class Lease:
             try:
                 # Paused, nothing is fetched; the call is what the group wants to see.
                 await self._consumer.getmany(timeout_ms=round(1000 * _POLL_S))
+                if self._nothing_held:  # another holds it, or the topic was deleted
+                    await self._require_topic()
+                    self._nothing_held = False
             except KafkaError as error:
                 if not error.retriable:
                     raise read_fault(error) from error
                 await asyncio.sleep(_POLL_S)
 
+    async def _require_topic(self) -> None:
+        cluster = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001 - no public way
+        topic = self._partition.topic
+        if not cluster.partitions_for_topic(topic):
+            raise TopicMissing(f"there is no topic {topic}{did_you_mean(topic, cluster.topics())}")
+
     def _assigned(self, partitions: set[TopicPartition]) -> None:
         self.members_changed += 1
+        self._nothing_held = not partitions
         if partitions:
             self._consumer.pause(*partitions)
         if self._partition in partitions:

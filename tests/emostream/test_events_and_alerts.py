@@ -3,12 +3,14 @@
 import asyncio
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import msgspec
 import pytest
@@ -133,6 +135,35 @@ def test_a_line_is_cut_to_the_terminal(
     assert shown.endswith("…\n")
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_reader_that_has_seen_enough_is_no_error_of_the_listing(
+    monkeypatch: pytest.MonkeyPatch, *, as_json: bool
+) -> None:
+    """`emostream events | head`: rich would raise SystemExit, in the middle of an event loop."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    raw = io.FileIO(writing, "w")
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(cast("BinaryIO", raw), write_through=True))
+    try:
+        with pytest.raises(BrokenPipeError):
+            Lines(as_json=as_json).write(b"{}", lambda: Text("an event"))
+    finally:
+        raw.close()
+
+
+async def test_one_broken_record_that_looks_framed_hides_no_event(
+    emostream: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await emostream.write(emostream.names.events, event(0), event(1))
+    async with kafka_producer(emostream.broker) as producer:
+        await (await producer.send(emostream.names.events, key=b"k", value=b"\0broken record"))
+    for words in ((), ("--last", "2")):
+        assert len((await emostream("events", "--json", *words)).splitlines()) == 2
+        (told,) = capsys.readouterr().err.splitlines()
+        assert "left out" in told
+        assert "registry.urls" in told
+
+
 def test_an_event_of_a_later_version_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     later = {**msgspec.to_builtins(event(0)), "version": 2, "mood": {"new": 1}}
     value = msgspec.json.encode(later)
@@ -230,6 +261,9 @@ async def test_alerts_and_what_people_say_of_them_are_printed_and_written(
     ]
     assert "2 alerts begin" in await emostream("alerts", "ack", "alert", status=1)
     assert "no alert nothing" in await emostream("alerts", "ack", "nothing", status=1)
+    for nothing in ("", " "):  # a variable that wasn't set: every alert begins so
+        refused = await emostream("alerts", "false", nothing, status=2)
+        assert "name the alert by its id" in refused
 
 
 async def test_mutes_are_written_and_refused_in_words(emostream: Command) -> None:

@@ -159,14 +159,21 @@ async def test_doctor_reads_framed_posts(registry: HttpRegistry) -> None:
 
 
 async def test_framed_events_are_printed_as_json_and_told_where_no_registry_is_named(
-    online: Commands,
+    online: Commands, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await online.write(online.names.events, FULL_EVENT)
     assert read_framing((await online.raw(online.names.events))[0]) is not None
     _, said = await online("events", "--json")
     assert msgspec.json.decode(said, type=AffectEvent) == FULL_EVENT
-    with pytest.raises(CommandError, match=r"name the registry in registry\.urls"):
+    with pytest.raises(CommandError, match="can be read without its schema registry"):
         await online("events", config=online.plain)
+    assert "name the registry in registry.urls" in capsys.readouterr().err
+
+
+async def test_a_topic_of_framed_events_is_backtested(online: Commands) -> None:
+    await online.write(online.names.events, FULL_EVENT)
+    _, said = await online("monitor", "backtest", online.names.events)
+    assert "0 alerts" in said
 
 
 async def test_framed_events_are_exported_and_never_skipped_without_a_word(

@@ -1,6 +1,7 @@
 """The backtest: what a file's events would have raised; scores of a series; the command."""
 
 import csv
+import gzip
 import io
 import json
 import random
@@ -219,6 +220,47 @@ def test_lines_left_out_and_late_events_are_told(
     printed = capsys.readouterr()
     assert "counted nowhere: 2 twice, 1 late" in printed.out
     assert f"1 left out: line {len(others) + 5} is no affect event" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "backwards", "told"),
+    [
+        (0, False, ""),
+        (0, True, "of 200 events count nowhere, as they came late: lines have to be in order"),
+        (600, False, "200 of 200 events count nowhere, as they lie ahead of the time"),
+    ],
+)
+def test_where_a_large_part_counts_nowhere_it_is_told_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ahead_s: int, told: str, *, backwards: bool
+) -> None:
+    file = tmp_path / "events.jsonl"
+    posts = [reading(number, at=number * 30, made_after=-ahead_s) for number in range(200)]
+    lines = [msgspec.json.encode(post) + b"\n" for post in posts]
+    file.write_bytes(b"".join(reversed(lines) if backwards else lines))
+    make_app(overview=False)(["monitor", "backtest", str(file), "--json"])
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert told in printed.err
+    assert bool(printed.err) == bool(told)
+
+
+def test_a_compressed_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl.gz"
+    file.write_bytes(gzip.compress(msgspec.json.encode(reading(1))))
+    with pytest.raises(
+        CommandError, match=r"is compressed: gunzip -c .*events\.jsonl\.gz"
+    ) as refused:
+        make_app(overview=False)(["monitor", "backtest", str(file)])
+    assert refused.value.status == 2
+
+
+def test_days_of_two_years_are_shown_with_their_year(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "events.jsonl"
+    posts = [reading(number, at=number * 200 * DAY) for number in range(4)]
+    file.write_bytes(b"".join(msgspec.json.encode(post) + b"\n" for post in posts))
+    assert "02 Mar 2026 00:00 to 23 Oct 2027 00:00 UTC" in command(capsys, str(file))
 
 
 @pytest.mark.parametrize(("valence", "shown"), [(None, "no posts with a valence"), (0.5, "trains")])

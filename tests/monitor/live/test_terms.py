@@ -6,9 +6,11 @@ from typing import cast
 
 import aiohttp
 import msgspec
+import pytest
 from aiokafka.errors import NodeNotReadyError
 from structlog.testing import capture_logs
 
+from monitor.app import run
 from monitor.live.run import _fault, first_offsets
 from monitor.telemetry import metrics as m
 from runtime.clock import SystemClock
@@ -102,3 +104,17 @@ async def test_health_metrics_and_the_page_are_served_while_it_is_active(
     assert f"emostream_monitor_windows_total {len(expected)}.0" in metrics
     assert 'emostream_track_posts{track="trains"}' in metrics
     assert 'emostream_monitor_events_total{fate="duplicate"}' in metrics
+
+
+@pytest.mark.parametrize("key", ["windows", "alerts", "mutes", "baselines"])
+async def test_a_topic_that_is_missing_is_named_at_once_with_the_way_out(
+    bootstrap: str, tmp_path: Path, key: str
+) -> None:
+    stage = await make_stage(bootstrap, tmp_path)
+    names = stage.settings.monitor.model_copy(update={f"{key}_topic": f"no-{key}-here"})
+    settings = stage.settings.model_copy(update={"monitor": names})
+    with capture_logs() as logs:
+        assert await run(settings, signals=False) == 2
+    assert logs[-1]["reason"] == (
+        f"there is no topic no-{key}-here; make it with: emostream topics create"
+    )

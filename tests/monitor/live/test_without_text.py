@@ -69,5 +69,6 @@ async def test_it_is_logged_at_the_start(bootstrap: str, tmp_path: Path) -> None
         async with stage.running(output={"include_text": False}):
             expected = await stage.oracle()
             await stage.windows_until(expected)
-    names = [one["event"] for one in logs if one["log_level"] == "warning"]
-    assert names == ["no_text", "no_authors"]
+    warnings = [one for one in logs if one["log_level"] == "warning"]
+    assert [one["event"] for one in warnings] == ["no_text", "no_authors"]
+    assert warnings[0]["setting"] == "output.include_text"
