@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from emollm.hub import reach
 from emollm.model_folder import ModelFolderError, model_type
 from infra.tgi.engine import Engine
 from infra.tgi.errors import StartError
@@ -41,6 +42,7 @@ def load_engine(
     if folder is not None:
         _check_weights(folder)
     try:
+        cached = folder is None and not _on_the_hub(shown, revision)
         from infra.tgi.engines.torch_engine import TorchEngine  # noqa: PLC0415 - 3 GB, and seconds
     except ImportError as error:
         raise StartError(
@@ -52,7 +54,16 @@ def load_engine(
         revision=revision,
         dtype=dtype,
         device=device,
+        cached=cached,
     )
+
+
+def _on_the_hub(name: str, revision: str | None) -> bool:
+    """Whether it is to be had there, else in the cache; before anything large is imported."""
+    try:
+        return reach(name, revision)
+    except ModelFolderError as error:
+        raise StartError(str(error)) from error
 
 
 def _check_config(folder: Path) -> None:

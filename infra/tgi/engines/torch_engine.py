@@ -85,18 +85,20 @@ class TorchEngine:
         revision: str | None = None,
         dtype: str = "auto",
         device: str = "auto",
+        cached: bool = False,
     ) -> TorchEngine:
-        """Load a folder or a name on the hub. Raises `StartError`."""
+        """Load a folder or a name on the hub, `cached` what is kept of it. Raises `StartError`."""
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        place: dict[str, Any] = {"revision": revision, "local_files_only": cached}
         try:
-            config = AutoConfig.from_pretrained(source, revision=revision)
+            config = AutoConfig.from_pretrained(source, **place)
             loader = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
             model: Any = loader.from_pretrained(
-                source, revision=revision, dtype=_dtype(dtype, device), config=config
+                source, dtype=_dtype(dtype, device), config=config, **place
             )
             model = model.to(device)
-            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+            tokenizer = AutoTokenizer.from_pretrained(source, **place)
         except Exception as error:  # a damaged file makes each library raise its own
             raise StartError(load_error(source, error)) from error
         backend = getattr(tokenizer, "backend_tokenizer", None)
