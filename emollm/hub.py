@@ -1,6 +1,7 @@
 """Whether the hub has a model of a name, asked once: transformers asks for half a minute."""
 
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from emollm.model_folder import ModelFolderError
 from emollm.models import MODELS
@@ -9,8 +10,17 @@ from runtime.spelling import did_you_mean
 _CONFIG: Final = "config.json"
 
 
-def reach(name: str, revision: str | None = None) -> bool:
-    """Whether the hub is there to load this model from; else it is in the hub's cache folder.
+class OnHub(NamedTuple):
+    """Where a model of the hub is to be loaded from."""
+
+    commit: str | None
+    """Which version of it that is; None where the hub didn't say."""
+    cached: bool
+    """From the hub's cache folder, since there is no hub to be reached."""
+
+
+def find_on_hub(name: str, revision: str | None = None) -> OnHub:
+    """See whether the hub has this model, else the hub's cache folder.
 
     One request, which waits as long as the hub's own HF_HUB_ETAG_TIMEOUT says (10 s). What the hub
     answers in a bad moment (429, 500) passes: the loading asks again.
@@ -27,7 +37,7 @@ def reach(name: str, revision: str | None = None) -> bool:
     of = f" revision {revision}" if revision else ""
     try:
         url = hub.hf_hub_url(name, _CONFIG, revision=revision)
-        hub.get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        found = hub.get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     except errors.HFValidationError as error:
         raise ModelFolderError(f"{where}can't be a name on the hub{hint}") from error
     except errors.GatedRepoError as error:
@@ -47,13 +57,14 @@ def reach(name: str, revision: str | None = None) -> bool:
             f"{name} on the hub is nothing that transformers loads: it has no {_CONFIG}"
         ) from error
     except errors.HfHubHTTPError:
-        return True
+        return OnHub(None, cached=False)
     except Exception as error:  # of the HTTP library below, which changed between versions
-        if isinstance(hub.try_to_load_from_cache(name, _CONFIG, revision=revision), str):
-            return False
+        kept = hub.try_to_load_from_cache(name, _CONFIG, revision=revision)
+        if isinstance(kept, str):
+            return OnHub(Path(kept).parent.name, cached=True)
         words = " ".join(str(error).split()) or type(error).__name__
         raise ModelFolderError(
             f"{where}the hub ({constants.ENDPOINT}), which may have it, can't be reached ({words});"
             f" its cache folder ({constants.HF_HUB_CACHE}) has no{of or ' such model'}{hint}"
         ) from error
-    return True
+    return OnHub(found.commit_hash, cached=False)

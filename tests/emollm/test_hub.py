@@ -10,7 +10,7 @@ pytest.importorskip("huggingface_hub", reason="of the extra torch")
 
 from huggingface_hub import constants
 
-from emollm.hub import reach
+from emollm.hub import OnHub, find_on_hub
 from emollm.model_folder import ModelFolderError
 from tests.http_server import serving
 
@@ -28,8 +28,8 @@ async def asked(
     *,
     name: str = "someone/model",
     revision: str | None = None,
-) -> tuple[bool, int]:
-    """What `reach` says of a hub that answers so, and the requests that this took."""
+) -> OnHub:
+    """What is found on a hub that answers so, by one request."""
     requests = 0
 
     async def answer(_: web.Request) -> web.Response:
@@ -41,10 +41,10 @@ async def asked(
     async with serving(("HEAD", "/{path:.*}", answer)) as url:
         at(monkeypatch, url)
         try:
-            found = await asyncio.to_thread(reach, name, revision)
+            found = await asyncio.to_thread(find_on_hub, name, revision)
         finally:
             assert requests <= 1
-    return found, requests
+    return found
 
 
 def at(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -62,14 +62,14 @@ def in_the_cache(cache: Path) -> None:
 
 
 async def test_a_model_that_the_hub_has_is_loaded_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await asked(monkeypatch, 200) == (True, 1)
+    assert await asked(monkeypatch, 200) == OnHub("c", cached=False)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_a_hub_in_a_bad_moment_is_left_to_the_loading(
     monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    assert await asked(monkeypatch, status) == (True, 1)
+    assert await asked(monkeypatch, status) == OnHub(None, cached=False)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ async def test_a_mistyped_name_gets_the_one_that_was_meant(monkeypatch: pytest.M
     with pytest.raises(ModelFolderError, match="did you mean lzw1008/Emollama-chat-7b"):
         await asked(monkeypatch, 404, "RepoNotFound", name="lzw1008/Emolama-chat-7b")
     with pytest.raises(ModelFolderError, match="can't be a name on the hub"):
-        reach("a/b/c")
+        find_on_hub("a/b/c")
 
 
 async def test_without_a_hub_only_what_is_in_the_cache_is_loaded(
@@ -102,8 +102,9 @@ async def test_without_a_hub_only_what_is_in_the_cache_is_loaded(
         pass
     at(monkeypatch, url)  # where nobody listens any more
     with pytest.raises(ModelFolderError, match=r"can't be reached \(.*no such model"):
-        await asyncio.to_thread(reach, "someone/model")
+        await asyncio.to_thread(find_on_hub, "someone/model")
     in_the_cache(cache)
-    assert not await asyncio.to_thread(reach, "someone/model")
+    found = await asyncio.to_thread(find_on_hub, "someone/model")
+    assert found == OnHub("sha", cached=True)
     with pytest.raises(ModelFolderError, match="has no revision v9"):
-        await asyncio.to_thread(reach, "someone/model", "v9")
+        await asyncio.to_thread(find_on_hub, "someone/model", "v9")

@@ -19,7 +19,7 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
-from emollm.hub import reach
+from emollm.hub import find_on_hub
 from emollm.model_folder import ModelFolderError, load_error, model_type
 from emollm.models import FAMILIES, UnknownModel, find_model
 from emollm.prompts import Wrapper
@@ -68,7 +68,7 @@ def load(name: str, plan: Plan, wrapper: Wrapper | None = None) -> Base:
             _check_family(name, model_type(folder))
             cached = False
         else:
-            cached = not reach(name)
+            cached = find_on_hub(name).cached
     except ModelFolderError as error:
         raise FinetuneError(str(error)) from error
     try:
