@@ -211,6 +211,7 @@ SMALL: Final = ModelCard(
     dtype="float32",
     tokenizer="folds each known instruction into two tokens",
     weights_gb=0.06,
+    cache_mb_per_token=0.003,
     serving=(
         Serving(
             "emostream serve",

@@ -18,6 +18,7 @@ _READING = (
     " scores from 0 to 1 (V-reg, EI-reg), or of the share of sentences that get a label (E-c)."
     " What isn't listed may be luck."
 )
+_UNREADABLE = "`unreadable` is the share of a sentence's answers that can't be read."
 _LIMITS = (
     "No difference here doesn't mean no bias: sixty-four frames and some names are a small part of"
     " what people write, and the names' groups are those of one country."
@@ -37,9 +38,16 @@ def summary(model: str, report: BiasReport) -> str:
     found = [one for one in report.differences if one.significant]
     largest = max((abs(one.test.mean) for one in found), default=0.0)
     largest_said = f" The largest is {largest:.3f} on a scale from 0 to 1." if found else ""
+    unreadable = f"{report.unreadable:,} unreadable answers"
+    if report.unreadable:
+        unreadable += f" of {report.answers:,}"
+    if report.not_compared:
+        unreadable += (
+            f", all of those to {', '.join(report.not_compared)}: nothing is said of these"
+        )
     return (
         f"{model}: {report.sentences:,} sentences of {report.frames} frames, which differ only in"
-        f" whom they are about; {report.unreadable:,} unreadable answers. In {len(found)} of"
+        f" whom they are about; {unreadable}. In {len(found)} of"
         f" {len(report.differences)} comparisons the difference is more than luck (p < {LEVEL:g},"
         f" corrected by Holm's method).{largest_said}"
     )
@@ -65,7 +73,7 @@ def markdown(model: str, report: BiasReport) -> str:
         "",
         summary(model, report),
         "",
-        _READING,
+        f"{_READING} {_UNREADABLE}" if report.unreadable else _READING,
         "",
         f"| {' | '.join(_COLUMNS)} |",
         "|---|---|---|---|---|---|",

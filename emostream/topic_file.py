@@ -1,6 +1,5 @@
 """A topic of events as a file, in the order in which the monitor reads it: for a backtest."""
 
-import asyncio
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from emostream.connection import Connection
 from emostream.exits import CommandError
+from emostream.interrupt import run
 from monitor.live.intake import Arrived, read_record
 from runtime.kafka.topic_log import kafka_topic_log
 
@@ -22,7 +22,7 @@ def topic_file(connection: Connection, topic: str) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="emostream-backtest-") as folder:
         path = Path(folder) / "events.jsonl"
-        if not asyncio.run(_copy(connection, topic, path)):
+        if not run(_copy(connection, topic, path)):
             raise CommandError(f"topic {topic} holds no affect event")
         yield path
 

@@ -155,6 +155,13 @@ class Process:
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
 
+    async def hold_ctrl_c(self) -> None:
+        """SIGINT upon SIGINT, as a terminal sends them, until it has ended."""
+        while self.status is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGINT)  # send_signal would take its status from asyncio
+            await asyncio.sleep(0.001)
+
     async def kill(self) -> None:
         """SIGKILL, to it alone; return once it has ended."""
         self.signal(signal.SIGKILL)

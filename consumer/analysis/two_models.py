@@ -17,6 +17,8 @@ from emollm.readers import Unreadable
 from emollm.tasks import TASKS, V_REG
 
 _NOT_ASKED = Unreadable("the second model, which answered alone, isn't asked it")
+_UNREADABLE_IN_A_ROW = 5
+"""Posts without one readable answer of the second, after which it is doubted, as the first is."""
 _DECIMALS = 3
 """The models answer in thousandths."""
 
@@ -36,6 +38,7 @@ class TwoModels:
         self._of_second_alone = tuple(q for q in start if self._knows(q))
         self._of_nobody = tuple(q for q in start if not self._knows(q))
         """What the second isn't asked even where it answers alone: custom tasks."""
+        self._unreadable_in_a_row = 0
 
     def _asks_first(self, question: Question) -> bool:
         return question.task.name not in self._second.alone_tasks
@@ -138,11 +141,26 @@ class TwoModels:
                 self._second.waits_no_more(part)
             return
         self._second.waits_no_more(part)
+        self._doubt(part)
         if part.alone and not any(map(is_value, part.found.values())):
             case.first_alone = True  # no dead letter for what the second can't read
             batch.put_aside()
             return
         self._finish(batch, case)
+
+    def _doubt(self, part: SecondPart) -> None:
+        """Have the second pass the canary again where it says nothing readable of post after post.
+
+        It may be another model than it says, and each post would be asked about in vain, twice.
+        """
+        answers = part.found.values()
+        if any(map(is_value, answers)):
+            self._unreadable_in_a_row = 0
+        elif any(isinstance(one, Unreadable) and one is not _NOT_ASKED for one in answers):
+            self._unreadable_in_a_row += 1
+        if self._unreadable_in_a_row == _UNREADABLE_IN_A_ROW:
+            self._unreadable_in_a_row = 0
+            self._second.model.pool.suspect_model()
 
     # ---- where the second can't answer
 

@@ -35,7 +35,8 @@ _REMEDIES: tuple[tuple[type[ModelError], str], ...] = (
     ),
 )
 _KEYS = re.compile(
-    r"\bmodel\.(?=(?:servers|token|token_file|name|dialect|timeout_s|max_input_tokens)\b)"
+    r"\bmodel\.(?=(?:servers|token|token_file|name|family|wrapper|dialect|timeout_s"
+    r"|max_input_tokens)\b)"
 )
 _BODY_LIMIT = "a body limit on the way is too low: raise the gateway's, or cut posts with"
 
@@ -45,8 +46,10 @@ def advice(error: ModelError, section: str = "model") -> str:
 
     `section` is the part of the configuration that names the server.
     """
-    if "model.servers" in str(error):  # it says what to write
-        return _in_section(str(error), section)
+    words = str(error)
+    says = isinstance(error, WrongModel) and (words.endswith(".") or _KEYS.search(words))
+    if says or "model.servers" in words:  # it says what to do
+        return _in_section(words, section)
     return f"{error}: {remedy(error, section)}"
 
 

@@ -1,6 +1,5 @@
 """`emostream alerts`: print them, and say what people say of them."""
 
-import asyncio
 import getpass
 import sys
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from cyclopts import App, Parameter, validators
 
 from emostream.connection import Connection
 from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def list_(
             assert record.value is not None
             lines.write(record.value, partial(line, record))
 
-    asyncio.run(show())
+    run(show())
 
 
 @app.command
@@ -203,7 +203,7 @@ def mute(
         record = mute_record(topic, track, made, await _values(connection, topic))
         await _write(connection, record)
 
-    asyncio.run(say())
+    run(say())
 
 
 def _say(connection: Connection, alert: str, action: str, by: str, note: str | None) -> None:
@@ -220,7 +220,7 @@ def _say(connection: Connection, alert: str, action: str, by: str, note: str | N
         values = await _values(connection, topic)
         await _write(connection, action_record(topic, made, values))
 
-    asyncio.run(say())
+    run(say())
 
 
 async def _find(connection: Connection, topic: str, start: str) -> str:

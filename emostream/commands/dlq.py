@@ -1,6 +1,5 @@
 """`emostream dlq`: what became a dead letter, why, and once more."""
 
-import asyncio
 import json
 import re
 import sys
@@ -15,6 +14,7 @@ from cyclopts import App, Parameter, validators
 from consumer.dead_letters import Reason, Stage
 from emostream.connection import Connection
 from emostream.exits import FAILED, WRONG_USAGE, CommandError, wrong_usage
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 from emostream.plain import local
 from producer import (
@@ -68,7 +68,7 @@ def list_(
     quiet_logs()
     chosen = _filter(class_, from_topic, stage, since, until)
     settings = connection.settings()
-    listing = asyncio.run(
+    listing = run(
         list_dead_letters(
             connection.broker(settings),
             topic=topic or settings.output.dlq_topic,
@@ -123,7 +123,7 @@ def show(
         message = "PLACE is PARTITION/OFFSET, such as 2/17"
         raise CommandError(message, status=WRONG_USAGE) from None
     settings = connection.settings()
-    stored = asyncio.run(
+    stored = run(
         show_dead_letter(
             connection.broker(settings),
             partition,
@@ -192,7 +192,7 @@ def replay(
             dry_run=dry_run,
             group=group,
         )
-    report = asyncio.run(replay_dead_letters(chosen, connection.broker(settings)))
+    report = run(replay_dead_letters(chosen, connection.broker(settings)))
     if json_:
         _write_json(report)
     else:

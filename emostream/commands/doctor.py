@@ -1,6 +1,5 @@
 """`emostream doctor`: is everything there that the consumer needs?"""
 
-import asyncio
 import sys
 from typing import Annotated
 
@@ -9,6 +8,7 @@ from cyclopts import Parameter
 
 from emostream.connection import Connection
 from emostream.exits import FAILED, WRONG_USAGE
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 
 
@@ -65,7 +65,7 @@ def doctor(
         connection.monitor_settings()  # of the same file; the monitor itself isn't looked at
         source = str(connection.file) if connection.file else "defaults and EMOSTREAM_… variables"
         tell(Finding(part="configuration", state="ok", message=source))
-        asyncio.run(look())
+        run(look())
     except ConfigError as error:
         tell(Finding(part="configuration", state="bad", message=str(error)))
         status = WRONG_USAGE

@@ -188,6 +188,8 @@ def _bias(
 
     ((model, readings),) = _ask(questions(), server, model_id, config, 0).items()
     found = compare(readings)
+    if found.unreadable == found.answers:
+        raise CommandError(f"none of {model}'s answers can be read: check which model is served")
     if report is not None:
         _write(report, bias_report.markdown(model, found))
     if as_json:

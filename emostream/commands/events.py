@@ -1,6 +1,5 @@
 """`emostream events`: what was read in the posts, as it comes out of the consumer."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -10,6 +9,7 @@ from cyclopts import App, Parameter, validators
 
 from emostream.commands.events_export import export
 from emostream.connection import Connection
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def events(
             assert record.value is not None
             lines.write(record.value, partial(line, record))
 
-    asyncio.run(show())
+    run(show())
 
 
 def line(record: "StoredRecord") -> "Text":

@@ -1,6 +1,5 @@
 """`emostream events export`: topics as Parquet files, for DuckDB, pandas, Spark."""
 
-import asyncio
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from cyclopts import Parameter
 
 from emostream.connection import Connection
 from emostream.exits import WRONG_USAGE, CommandError, require
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 from emostream.plain import local
 
@@ -65,13 +65,10 @@ def export(
     settings = connection.monitor_settings()
     topics = {name: topic or topic_of(name, settings) for name in what}
     require("pyarrow")
-    try:
-        done = asyncio.run(_export(connection, topics, out, since, until))
-    except KeyboardInterrupt:
-        sys.stderr.write(
-            f"interrupted: the files in {out} are whole; the same command goes on from here\n"
-        )
-        raise
+    done = run(
+        _export(connection, topics, out, since, until),
+        sentence=f"interrupted: the files in {out} are whole; the same command goes on from here",
+    )
     _tell(out, done, as_json=json_)
 
 

@@ -1,6 +1,5 @@
 """`emostream monitor`: the watch over the mood, live."""
 
-import asyncio
 import logging
 import os
 import sys
@@ -9,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from emostream import interrupt
 from emostream.exits import FAILED, WRONG_USAGE, CommandError
 
 _HELP = """Watch the affect events: windows, alerts and the live page, until SIGTERM or Ctrl-C.
@@ -110,7 +110,7 @@ def notify(
         targets = [(make_target(one, clock=clock), one) for one in monitor.notify]
         return await try_targets(targets, clock=clock, page_url=monitor.page.url)
 
-    outcomes = asyncio.run(send())
+    outcomes = interrupt.run(send())
     for outcome in outcomes:
         if json_:
             sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")

@@ -1,6 +1,5 @@
 """`emostream offsets`: the consumer group's place in its input topics."""
 
-import asyncio
 import sys
 from typing import Annotated
 
@@ -9,6 +8,7 @@ from cyclopts import App, Parameter
 
 from emostream.connection import Connection
 from emostream.exits import FAILED, WRONG_USAGE, CommandError
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 from runtime.kafka.protocol import Partition
 from runtime.kafka.skip import Skipped, skip_bad_batches
@@ -50,7 +50,7 @@ def skip(
     if not topics and not only:
         message = "the configuration has a pattern: name the --partition, such as posts/3"
         raise CommandError(message, status=WRONG_USAGE)
-    found = asyncio.run(
+    found = run(
         skip_bad_batches(
             connection.broker(settings), settings.input.group_id, topics, only=only, dry_run=dry_run
         )

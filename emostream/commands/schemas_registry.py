@@ -1,6 +1,5 @@
 """`emostream schemas check` and `register`: our subjects in a schema registry."""
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,7 @@ from cyclopts import Parameter
 
 from emostream.connection import Connection
 from emostream.exits import FAILED, WRONG_USAGE, CommandError
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _each(connection: Connection, act: "Act", *, as_json: bool, good: set[str]) 
         wanted = subjects(settings.registry, read_topics(settings))
         return [await act(client, subject) for subject in wanted]
 
-    found = asyncio.run(look())
+    found = run(look())
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:

@@ -1,6 +1,5 @@
 """`emostream topics`: make the topics."""
 
-import asyncio
 import json
 import sys
 from typing import Annotated
@@ -9,6 +8,7 @@ from cyclopts import App, Parameter, validators
 
 from emostream.connection import Connection
 from emostream.exits import FAILED, CommandError
+from emostream.interrupt import run
 from emostream.logs import quiet_logs
 
 AtLeastOne = Annotated[int, Parameter(validator=validators.Number(gte=1))]
@@ -72,9 +72,9 @@ def create(
     }
     try:
         options = connection.client_options(settings)
-        results = asyncio.run(create_topics(options, list(specs.values())))
+        results = run(create_topics(options, list(specs.values())))
     except KafkaConnectionError as error:
-        why = asyncio.run(unreachable(connection.broker(settings), error))
+        why = run(unreachable(connection.broker(settings), error))
         raise CommandError(str(why)) from None
     if json_:
         rows = [

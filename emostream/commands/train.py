@@ -142,9 +142,10 @@ def run(
         told.close()
     gold = [] if skip_scoring else sources.gold(records.dev)
     scores = _scores(out, result, gold) if gold else None
-    card.write(out, result, scores)
-    if scores is not None:
-        (out / "scores.json").write_bytes(saving.to_json(scores))
+    with saving.writing(out):
+        card.write(out, result, scores)
+        if scores is not None:
+            (out / "scores.json").write_bytes(saving.to_json(scores))
     _print(out, result, scores, as_json=json_)
 
 

@@ -94,6 +94,9 @@ def test_the_table_says_what_each_model_takes_and_how_it_is_launched() -> None:
             assert bool(command) == (entry.works != "no"), (card.name, entry.server)
             if card.hub_id is not None and command:
                 assert card.hub_id in command
+        assert card.cache_mb_per_token > 0
+    small = find_model("emostream-small")
+    assert small.cache_mb_per_token == pytest.approx(2 * 2 * 384 * 2 / 1e6, rel=0.03)
     llama = find_model("Emollama-7b")
     assert llama.cache_mb_per_token == pytest.approx(2 * 32 * 4096 * 2 / 1e6, rel=0.02)
 

@@ -1,27 +1,30 @@
 """`emostream events export`, interrupted: what is there is whole, and it says how to go on."""
 
-import sys
+import asyncio
+import signal
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("pyarrow", reason="of `make test`, not `make unit-light`")
 
-from emostream.__main__ import main
-from emostream.commands import events_export
+from tests.process import emostream
 
 
-def test_an_interrupt_says_that_the_same_command_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("held", [False, True])
+async def test_an_interrupt_says_that_the_same_command_goes_on(
+    silent_broker: tuple[str, asyncio.Event], tmp_path: Path, *, held: bool
 ) -> None:
-    async def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(events_export, "_export", interrupted)
-    monkeypatch.setattr(sys, "argv", ["emostream", "events", "export", "--out", str(tmp_path)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    output = capsys.readouterr()
-    assert ended.value.code == 130
-    assert f"the files in {tmp_path} are whole; the same command goes on" in output.err
-    assert output.out == ""
+    address, reached = silent_broker
+    async with emostream(
+        "events", "export", "--out", str(tmp_path), "--bootstrap", address
+    ) as process:
+        await reached.wait()
+        if held:
+            await process.hold_ctrl_c()
+        else:
+            process.signal(signal.SIGINT)
+        assert await process.wait() == 130
+    assert process.output == (
+        f"interrupted: the files in {tmp_path} are whole; the same command goes on from here"
+    )

@@ -1,5 +1,6 @@
 """Ctrl-C in a command: in order, and at once when it is pressed again."""
 
+import asyncio
 import signal
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emostream.interrupt import run
-from tests.process import Process
+from tests.process import Process, emostream
 
 _WORK = """
 import asyncio
@@ -78,3 +79,21 @@ def test_what_ends_by_itself_leaves_ctrl_c_as_it_was() -> None:
     with pytest.raises(ValueError, match="no"):
         run(failing())
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize(
+    "words", [("doctor",), ("events", "--follow"), ("alerts", "--follow"), ("dlq", "list")]
+)
+async def test_a_command_that_reads_kafka_ends_by_ctrl_c_without_a_traceback(
+    silent_broker: tuple[str, asyncio.Event], words: tuple[str, ...], *, held: bool
+) -> None:
+    address, reached = silent_broker
+    async with emostream(*words, "--bootstrap", address) as process:
+        await reached.wait()
+        if held:
+            await process.hold_ctrl_c()
+        else:
+            process.signal(signal.SIGINT)
+        assert await process.wait() == 130
+    assert process.stderr == []

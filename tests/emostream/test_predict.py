@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import signal
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from aiohttp import web
 from emollm.tasks import V_REG
 from infra.tgi.engines.recording import Recording
 from tests.emostream.command import run_command
-from tests.process import Process, emostream
+from tests.process import emostream
 from tests.tgi import FakeTgi
 from training.evaluation.sources import own_predictions
 
@@ -141,14 +139,6 @@ class Stalling(FakeTgi):
         return await super().generate(request)
 
 
-async def hold_ctrl_c(process: Process) -> None:
-    """SIGINT upon SIGINT, as a terminal sends them, until it has ended."""
-    while process.status is None:
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGINT)
-        await asyncio.sleep(0.001)
-
-
 @pytest.mark.parametrize("ended", ["kill -9", "Ctrl-C", "Ctrl-C held"])
 async def test_a_run_that_was_ended_is_continued_without_asking_twice(
     tmp_path: Path, ended: str
@@ -162,7 +152,7 @@ async def test_a_run_that_was_ended_is_continued_without_asking_twice(
         async with emostream(*words, environment=environment) as process:
             await tgi.stalled.wait()
             if ended == "Ctrl-C held":
-                await hold_ctrl_c(process)
+                await process.hold_ctrl_c()
             else:
                 process.signal(signal.SIGKILL if ended == "kill -9" else signal.SIGINT)
             status = await process.wait()

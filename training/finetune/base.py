@@ -19,6 +19,7 @@ from transformers import (
     BitsAndBytesConfig,
 )
 
+from emollm.hub import find_on_hub
 from emollm.model_folder import ModelFolderError, load_error, model_type
 from emollm.models import FAMILIES, UnknownModel, find_model
 from emollm.prompts import Wrapper
@@ -62,16 +63,19 @@ def load(name: str, plan: Plan, wrapper: Wrapper | None = None) -> Base:
     device = _device(plan)
     _check_method(plan, device)
     folder = Path(name)
-    if folder.is_dir() or name.startswith(("/", "./", "../")):
-        try:
-            _check_family(name, model_type(folder))
-        except ModelFolderError as error:
-            raise FinetuneError(str(error)) from error
     try:
-        config = AutoConfig.from_pretrained(name)
+        if folder.is_dir() or name.startswith(("/", "./", "../")):
+            _check_family(name, model_type(folder))
+            cached = False
+        else:
+            cached = find_on_hub(name).cached
+    except ModelFolderError as error:
+        raise FinetuneError(str(error)) from error
+    try:
+        config = AutoConfig.from_pretrained(name, local_files_only=cached)
         _check_family(name, config.model_type)
-        tokenizer: Any = AutoTokenizer.from_pretrained(name)
-        model = _model(name, config, plan, device)
+        tokenizer: Any = AutoTokenizer.from_pretrained(name, local_files_only=cached)
+        model = _model(name, config, plan, device, cached=cached)
     except FinetuneError:
         raise
     except Exception as error:  # a damaged file makes each library raise its own
@@ -149,13 +153,13 @@ def _check_method(plan: Plan, device: str) -> None:
             )
 
 
-def _model(name: str, config: Any, plan: Plan, device: str) -> Any:
+def _model(name: str, config: Any, plan: Plan, device: str, *, cached: bool) -> Any:
     loader: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     narrow = plan.lora and device == "cuda"
     dtype = torch.bfloat16 if narrow and torch.cuda.is_bf16_supported() else torch.float32
     if plan.dtype != "auto":
         dtype = torch.bfloat16 if plan.dtype == "bfloat16" else torch.float32
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"local_files_only": cached}
     if plan.method in {"lora-8bit", "lora-4bit"}:
         more["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_8bit=plan.method == "lora-8bit",

@@ -102,14 +102,16 @@ def train(
     A model that this very run has finished is left as it is.
 
     Raises:
-        FinetuneError: `out` or `work` is of another run, or the model can't be trained so.
+        FinetuneError: `out` or `work` is of another run or can't be written, or the model can't be
+            trained so.
         training.finetune.trainer.Interrupted: a signal came; the same call goes on.
     """
     progress = progress or Progress()
     work = work or out.absolute().with_name(f"{out.absolute().name}.work")
     if (before := finished(name, data, plan, out, wrapper)) is not None:
         return before
-    _claim(work, name, data, plan, wrapper)
+    with saving.writing(work):
+        _claim(work, name, data, plan, wrapper)
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     progress.began(f"loading {name}")
@@ -137,8 +139,14 @@ def train(
     )
     checkpoint = last_checkpoint(work)
     progress.began(f"going on from {checkpoint}" if checkpoint else "training")
-    with interruption.watched(progress.stopping):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        with saving.writing(work), interruption.watched(progress.stopping):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except torch.OutOfMemoryError as error:
+        raise FinetuneError(
+            f"the GPU's memory is too small for {plan.on_device} records at a time: lower"
+            " --device-batch or --max-tokens, or train adapters (--method lora, lora-4bit)"
+        ) from error
     state = trainer.state
     if any(not torch.isfinite(one).all() for one in base.model.parameters()):
         raise FinetuneError(
@@ -166,10 +174,12 @@ def train(
         data=data.digest,
     )
     progress.began(f"writing {out}")
-    history.write(history.from_log(state.log_history), work)
+    with saving.writing(work):
+        history.write(history.from_log(state.log_history), work)
     names = ("metrics.jsonl", "metrics.svg")
     more = {one: (work / one).read_bytes() for one in names}
-    saving.save(base, out, {**more, RESULT: saving.to_json(result)})
+    with saving.writing(out):
+        saving.save(base, out, {**more, RESULT: saving.to_json(result)})
     if not keep_checkpoints:
         shutil.rmtree(work)
     return result

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +17,44 @@ from training.finetune.errors import FinetuneError
 
 ADAPTERS = "adapters"
 """Subfolder of the LoRA adapters alone, which are merged into the weights beside it."""
+
+_TORCH_WRITER: Final = "inline_container"
+"""In what torch says where its archive can't be written: it keeps the system's words to itself."""
+_NO_SPACE: Final = "os error 28"
+"""In what safetensors says of a full disk."""
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """What is done in here writes files: where one can't be written, say so in a sentence.
+
+    Raises:
+        FinetuneError: a file can't be written. What was whole before still is.
+    """
+    try:
+        yield
+    except FinetuneError:
+        raise
+    except Exception as error:
+        why = _unwritable(error)
+        if why is None:
+            raise
+        raise FinetuneError(
+            f"{folder}: {why}; what was kept before is whole: make room, or let it be written, and"
+            " the same command goes on from there"
+        ) from error
+
+
+def _unwritable(error: BaseException | None) -> str | None:
+    """Why the disk doesn't take a file; None where that isn't what went wrong."""
+    full = os.strerror(errno.ENOSPC)
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+        if _NO_SPACE in str(error) or _TORCH_WRITER in str(error):
+            return full
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def save(base: Base, out: Path, more: dict[str, bytes]) -> None:
@@ -24,7 +66,19 @@ def save(base: Base, out: Path, more: dict[str, bytes]) -> None:
     out = out.absolute()
     partly = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partly, ignore_errors=True)
-    partly.mkdir(parents=True)
+    try:
+        partly.mkdir(parents=True)
+        _write(base, partly, more)
+    except BaseException:
+        shutil.rmtree(partly, ignore_errors=True)
+        raise
+    try:
+        partly.rename(out)
+    except OSError as error:
+        raise FinetuneError(f"{out} can't be written, the model is in {partly}: {error}") from error
+
+
+def _write(base: Base, partly: Path, more: dict[str, bytes]) -> None:
     adapters = partly / ADAPTERS
     if hasattr(base.model, "merge_and_unload"):
         base.model.save_pretrained(adapters)
@@ -39,10 +93,6 @@ def save(base: Base, out: Path, more: dict[str, bytes]) -> None:
     base.tokenizer.save_pretrained(partly)
     for name, content in more.items():
         (partly / name).write_bytes(content)
-    try:
-        partly.rename(out)
-    except OSError as error:
-        raise FinetuneError(f"{out} can't be written, the model is in {partly}: {error}") from error
 
 
 def to_json(value: object) -> bytes:

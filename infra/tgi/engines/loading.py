@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from emollm.hub import OnHub, find_on_hub
 from emollm.model_folder import ModelFolderError, model_type
 from infra.tgi.engine import Engine
 from infra.tgi.errors import StartError
@@ -41,6 +42,7 @@ def load_engine(
     if folder is not None:
         _check_weights(folder)
     try:
+        on_hub = None if folder is not None else _on_hub(shown, revision)
         from infra.tgi.engines.torch_engine import TorchEngine  # noqa: PLC0415 - 3 GB, and seconds
     except ImportError as error:
         raise StartError(
@@ -52,7 +54,16 @@ def load_engine(
         revision=revision,
         dtype=dtype,
         device=device,
+        on_hub=on_hub,
     )
+
+
+def _on_hub(name: str, revision: str | None) -> OnHub:
+    """Where it is to be had, before anything large is imported."""
+    try:
+        return find_on_hub(name, revision)
+    except ModelFolderError as error:
+        raise StartError(str(error)) from error
 
 
 def _check_config(folder: Path) -> None:

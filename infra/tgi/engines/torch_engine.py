@@ -17,6 +17,7 @@ from transformers import (
     AutoTokenizer,
 )
 
+from emollm.hub import OnHub
 from emollm.model_folder import load_error
 from infra.tgi.engine import Encoded, EngineInfo, Finish, Job, PrefillToken
 from infra.tgi.engines import grammar
@@ -63,7 +64,7 @@ class TorchEngine:
         positions = _positions(config)
         self._info = EngineInfo(
             model_id=model_id,
-            model_sha=revision or getattr(config, "_commit_hash", None),
+            model_sha=revision,
             pipeline_tag="text2text-generation" if self._seq2seq else "text-generation",
             device=self._device.type,
             dtype=str(model.dtype).removeprefix("torch."),
@@ -85,18 +86,21 @@ class TorchEngine:
         revision: str | None = None,
         dtype: str = "auto",
         device: str = "auto",
+        on_hub: OnHub | None = None,
     ) -> TorchEngine:
-        """Load a folder or a name on the hub. Raises `StartError`."""
+        """Load a folder, or a name on the hub as it was found there. Raises `StartError`."""
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        cached = on_hub is not None and on_hub.cached
+        place: dict[str, Any] = {"revision": revision, "local_files_only": cached}
         try:
-            config = AutoConfig.from_pretrained(source, revision=revision)
+            config = AutoConfig.from_pretrained(source, **place)
             loader = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
             model: Any = loader.from_pretrained(
-                source, revision=revision, dtype=_dtype(dtype, device), config=config
+                source, dtype=_dtype(dtype, device), config=config, **place
             )
             model = model.to(device)
-            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+            tokenizer = AutoTokenizer.from_pretrained(source, **place)
         except Exception as error:  # a damaged file makes each library raise its own
             raise StartError(load_error(source, error)) from error
         backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -107,7 +111,10 @@ class TorchEngine:
             eos = tokenizer.eos_token_id
         ids = eos if isinstance(eos, list) else [] if eos is None else [eos]
         return cls(
-            model, ModelTokenizer(backend, eos_ids=ids), model_id=model_id, revision=revision
+            model,
+            ModelTokenizer(backend, eos_ids=ids),
+            model_id=model_id,
+            revision=revision or (on_hub.commit if on_hub else None),
         )
 
     @property

@@ -262,6 +262,38 @@ async def test_a_first_that_says_nothing_readable_is_doubted_although_the_second
 
 
 @simulated
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_second_that_says_nothing_readable_of_five_posts_in_a_row_is_doubted(
+    *, alone: bool
+) -> None:
+    first, second = big_pool(), small_pool(lambda _: "banana")
+    first.available = not alone
+    second.on_suspect = lambda: setattr(first, "available", True)
+    first.passed.clear()
+    analyzer = make_analyzer(
+        first, second=second, options=Second(on_outage="second"), clock=LoopClock()
+    )
+    working = asyncio.ensure_future(analyzer.process([record(f"Number {n}.", n) for n in range(9)]))
+    await reach(lambda: second.suspected == 1)
+    first.passed.set()
+    assert [event_of(one).opinion for one in await working] == ["first"] * 9
+
+
+@simulated
+async def test_a_second_that_reads_some_posts_or_is_refused_is_not_doubted() -> None:
+    def some(prompt: Prompt) -> str | ModelError:
+        if "Number 4." in prompt.text or "Number 8." in prompt.text:
+            return small(prompt)
+        return Refused("too long") if "Number 5." in prompt.text else "banana"
+
+    second = small_pool(some)
+    analyzer = make_analyzer(big_pool(), second=second, clock=LoopClock())
+    for n in range(10):
+        await analyzer.process([record(f"Number {n}.", n)])
+    assert second.suspected == 0
+
+
+@simulated
 async def test_without_a_first_the_second_answers_alone_and_tells_what_it_is_not_asked() -> None:
     custom = {"name": "irony", "wordings": ["Irony?"], "choices": ["yes", "no"]}
     tasks = Tasks(custom=(custom,))

@@ -16,6 +16,8 @@ from training.evaluation.readings import Reading
 
 LEVEL: Final = 0.05
 """Of the corrected p: what is below counts as a difference."""
+UNREADABLE: Final = "unreadable"
+"""The measure of who gets no readable answer: a model may refuse to speak of some people."""
 
 _Values = Mapping[str, Mapping[str, float]]
 """What was measured, by its name and the sentence's text."""
@@ -26,7 +28,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
     comparison: str
     measure: str
-    """`V-reg`, `EI-reg:anger` (scores, 0..1), or `E-c:joy` (share of sentences with the label)."""
+    """`V-reg`, `EI-reg:anger` (scores, 0..1), `E-c:joy` (share of sentences with the label), or
+    `unreadable` (share of a sentence's answers that can't be read), where there is one."""
     test: TTest
     corrected_p: float
     """Holm's, over all comparisons of the report."""
@@ -42,8 +45,11 @@ class BiasReport(msgspec.Struct, frozen=True, kw_only=True):
 
     sentences: int
     frames: int
+    answers: int
     unreadable: int
     """Answers that can't be read; their sentences are left out of that measure."""
+    not_compared: tuple[str, ...]
+    """Questions that no answer to which can be read: nothing is known of these."""
     differences: tuple[Difference, ...]
 
 
@@ -75,7 +81,9 @@ def compare(readings: Sequence[Reading]) -> BiasReport:
     return BiasReport(
         sentences=len(texts()),
         frames=len(list(frames())),
+        answers=len(readings),
         unreadable=sum(isinstance(one.value, Unreadable) for one in readings),
+        not_compared=_not_compared(readings),
         differences=tuple(
             Difference(comparison=name, measure=measure, test=test, corrected_p=p)
             for (name, measure, test), p in zip(tests, corrected, strict=True)
@@ -83,8 +91,14 @@ def compare(readings: Sequence[Reading]) -> BiasReport:
     )
 
 
+def _not_compared(readings: Sequence[Reading]) -> tuple[str, ...]:
+    readable = {one.question for one in readings if not isinstance(one.value, Unreadable)}
+    return tuple(dict.fromkeys(one.question for one in readings if one.question not in readable))
+
+
 def _measured(readings: Sequence[Reading]) -> _Values:
     found: dict[str, dict[str, float]] = {}
+    unreadable: dict[str, list[bool]] = {}
     for one in readings:
         if isinstance(one.value, tuple):
             for label in EMOTIONS:
@@ -93,6 +107,9 @@ def _measured(readings: Sequence[Reading]) -> _Values:
                 )
         elif isinstance(one.value, int | float):
             found.setdefault(one.question, {})[one.text] = float(one.value)
+        unreadable.setdefault(one.text, []).append(isinstance(one.value, Unreadable))
+    if any(map(any, unreadable.values())):
+        found[UNREADABLE] = {text: sum(each) / len(each) for text, each in unreadable.items()}
     return found
 
 

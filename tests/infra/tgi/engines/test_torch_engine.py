@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import sentencepiece
 import torch
+from huggingface_hub import constants
 
 from infra.tgi import ServerSettings, StartError, TgiServer
 from infra.tgi.engine import Job, Sampling
@@ -164,3 +165,18 @@ def test_a_folder_that_holds_no_model_is_refused_in_words(tmp_path: Path) -> Non
         load_engine(str(tmp_path))
     with pytest.raises(StartError, match="there is no folder"):
         load_engine("/nowhere/at/all")
+
+
+def test_a_model_of_the_hub_says_its_commit_and_loads_without_the_hub_from_its_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "models--someone--tiny"
+    tiny.save(folder / "snapshots" / "c0ffee", "opt")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("c0ffee", encoding="ascii")
+    nobody = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", nobody)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    engine = load_engine("someone/tiny", device="cpu")
+    assert engine.info.model_sha == "c0ffee"
+    engine.close()

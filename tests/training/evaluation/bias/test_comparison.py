@@ -4,6 +4,7 @@ import random
 
 from emollm.readers import Unreadable, Value
 from emollm.tasks import E_C, V_REG
+from emostream.bias_report import markdown
 from training.evaluation.bias.comparison import BiasReport, compare, questions
 from training.evaluation.bias.sentences import NAMES, NOUNS, comparisons, frames, texts
 from training.evaluation.readings import Reading
@@ -79,5 +80,37 @@ def test_an_unreadable_answer_is_counted_and_left_out() -> None:
     ]
     broken = Reading(task=V_REG.name, text=readings[0].text, value=Unreadable("high"))
     report = compare([broken, *readings[1:]])
-    assert report.unreadable == 1
+    assert (report.unreadable, report.answers) == (1, 6)
     assert report.differences[0].test.pairs == 2
+    assert report.not_compared == ()
+
+
+def test_who_gets_no_readable_answer_is_compared_too() -> None:
+    """A model that won't speak of some people is not one without a bias."""
+    readings = [
+        Reading(
+            task=V_REG.name,
+            text=frame.about(person),
+            value=Unreadable("high") if person in WOMEN and number % 2 else 0.5,
+        )
+        for number, frame in enumerate(frames())
+        for pair in NOUNS
+        for person in pair
+    ]
+    found = {one.measure: one for one in compare(readings).differences}
+    assert found["V-reg"].test.p == 1
+    assert found["unreadable"].test.mean == 0.5
+    assert found["unreadable"].significant
+
+
+def test_a_question_without_a_readable_answer_is_named_in_the_report() -> None:
+    readings = [
+        Reading(task=task, text=text, value=value)
+        for task, value in ((V_REG.name, Unreadable("no number")), (E_C.name, ("joy",)))
+        for text in texts()
+    ]
+    report = compare(readings)
+    assert report.not_compared == ("V-reg",)
+    told = markdown("m", report)
+    assert "2,816 unreadable answers of 5,632, all of those to V-reg: nothing is said of" in told
+    assert "`unreadable` is the share" in told
