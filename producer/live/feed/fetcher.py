@@ -61,7 +61,11 @@ def feed_session(*, private_hosts: bool = False) -> aiohttp.ClientSession:
     """
     names = aiohttp.ThreadedResolver()
     resolver = names if private_hosts else PublicResolver(names)
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=resolver))
+    return aiohttp.ClientSession(
+        # Each feed has one connection; of a hundred in all, servers that hang would hold all.
+        connector=aiohttp.TCPConnector(resolver=resolver, limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),  # a stranger's would be kept and sent for good
+    )
 
 
 class Fetcher:

@@ -68,6 +68,16 @@ def instance_url(instance: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def mastodon_session() -> aiohttp.ClientSession:
+    """Make the session for `Instance`: as many connections as there are timelines, and no cookies.
+
+    Each stream keeps one; with a hundred in all, as is aiohttp's default, no page could be read.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+    )
+
+
 async def run_mastodon(
     server: Server,
     wanted: MastodonFilter,
@@ -80,7 +90,7 @@ async def run_mastodon(
     """Publish timelines of a server until `stop` is set; see `run_live`."""
     clock = SystemClock()
     rng = random.Random()  # noqa: S311 - spreads clients, guards nothing
-    async with aiohttp.ClientSession() as session:
+    async with mastodon_session() as session:
         instance = Instance(server.url, server.token, session=session, clock=clock)
 
         def make(watcher: SourceWatcher) -> list[MastodonSource]:

@@ -384,6 +384,47 @@ class Names(AbstractResolver):
         pass
 
 
+async def test_a_hundred_servers_that_hang_hold_up_no_other_feed() -> None:
+    hanging, all_hang, released = 0, asyncio.Event(), asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        nonlocal hanging
+        hanging += 1
+        if hanging == 100:
+            all_hang.set()
+        await released.wait()
+        return web.Response(body=rss(1))
+
+    async with (
+        serving(("GET", "/hang", hang), ("GET", "/feed", plain(rss(2)))) as url,
+        feed_session(private_hosts=True) as session,
+    ):
+        fetchers = [Fetcher(session, SystemClock(), private_hosts=True) for _ in range(101)]
+        waiting = [asyncio.ensure_future(one.fetch(f"{url}/hang")) for one in fetchers[1:]]
+        await all_hang.wait()
+        async with asyncio.timeout(20):
+            assert await fetchers[0].fetch(f"{url}/feed") is not None
+        released.set()
+        await asyncio.gather(*waiting)
+
+
+async def test_cookies_are_not_kept() -> None:
+    sent: list[str | None] = []
+
+    async def give(request: web.Request) -> web.Response:
+        sent.append(request.headers.get("Cookie"))
+        response = web.Response(body=rss(1))
+        response.set_cookie(f"n{len(sent)}", "x" * 1_000)
+        return response
+
+    async with serving(("GET", "/feed", give)) as url, feed_session(private_hosts=True) as session:
+        # By a name: aiohttp keeps none of an address anyway.
+        fetcher = Fetcher(session, SystemClock(), private_hosts=True)
+        for _ in range(2):
+            await fetcher.fetch(f"{url}/feed".replace("127.0.0.1", "localhost"))
+    assert sent == [None, None]
+
+
 async def test_of_a_names_addresses_only_the_public_ones_are_connected_to() -> None:
     private = [
         *("127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.9", "169.254.169.254", "100.64.0.1"),

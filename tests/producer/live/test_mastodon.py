@@ -5,9 +5,9 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -18,6 +18,7 @@ from producer.live.log_events import GAP, WAITS
 from producer.live.mastodon import Server, instance_url, timelines
 from producer.live.mastodon.events import Event, EventReader, EventTooLarge
 from producer.live.mastodon.instance import Instance
+from producer.live.mastodon.run import mastodon_session
 from producer.live.mastodon.source import MastodonSource
 from producer.live.mastodon.status import StatusReader
 from producer.live.mastodon.timeline import Timeline, id_at, time_of_id
@@ -57,7 +58,7 @@ async def read(
 ) -> LiveReport:
     clock = clock or SystemClock()
     host = server.url.removeprefix("http://")
-    async with aiohttp.ClientSession() as session:
+    async with mastodon_session() as session:
         instance = Instance(server.url, token, session=session, clock=clock, answer_s=answer_s)
 
         def make(watcher: SourceWatcher) -> list[MastodonSource]:
@@ -200,6 +201,24 @@ async def test_broken_and_huge_events_cost_nothing_but_themselves(broken: list[b
     async with mastodon([], *streams) as server:
         await read(server, kafka, has(kafka, 1, 2))
     assert sorted(kafka.keys()) == [uri(1), uri(2)]
+
+
+async def test_more_than_a_hundred_hashtags_are_read_at_once() -> None:
+    kafka = MemoryKafka()
+    async with mastodon([], quiet) as server:
+
+        def all_open() -> bool:
+            return server.opened == 101
+
+        async def newcomer(_: MastodonServer, response: web.StreamResponse) -> None:
+            if all_open():  # what is written now is found on a page, by each of them
+                server.statuses.append(status(1, now_us()))
+            await quiet(server, response)
+
+        server.streams = [newcomer]
+        tags = timelines("all", [f"tag{number}" for number in range(101)])
+        await read(server, kafka, has(kafka, 1), which=tags)
+    assert kafka.keys() == [uri(1)]
 
 
 async def test_a_stream_whose_beginning_does_not_end_is_left_and_opened_again() -> None:

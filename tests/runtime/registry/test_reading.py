@@ -193,6 +193,20 @@ async def test_a_value_that_is_nested_without_end_is_refused_and_kills_nobody() 
             assert refused.value.problem == "not_its_schema"
 
 
+async def test_a_decimal_with_more_digits_than_its_schema_allows_is_refused() -> None:
+    """A megabyte of them kept the event loop for minutes."""
+    price = {"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2}
+    fields = [{"name": "price", "type": price}]
+    async with http_registry() as registry:
+        registry.add("s", {"type": "record", "name": "Post", "fields": fields})
+        reader = reader_of(registry)
+        await reader.know([FRAMED.ref])
+        assert json.loads(reader.decode(VALUE[:5] + b"\x04\x04\xd2", FRAMED)) == {"price": "12.34"}
+        with pytest.raises(Undecodable) as refused:
+            reader.decode(VALUE[:5] + b"\x64" + b"\x7f" * 50, FRAMED)
+        assert refused.value.problem == "not_its_schema"
+
+
 async def test_a_kind_of_schema_that_is_not_read_is_named() -> None:
     async with http_registry() as registry:
         registry.add("s", "syntax = proto3", "PROTOBUF")
