@@ -1,6 +1,9 @@
 """The alerts as their topic tells them: transitions, what people did, and which are open."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import NAMESPACE_OID, uuid5
+
+import msgspec
 
 from monitor.page.data import AlertView
 from schemas.alert import Alert, AlertAction, AlertState
@@ -105,11 +108,18 @@ class Raising:
         self._just_written: set[str] = set()
         self._open: set[str] = set()
         """Transitions written in this term whose record may not have been read back yet."""
+        self._inherited = {
+            view.alert.track: view.alert
+            for view in reversed(alerts.shown())
+            if view.alert.kind == "spike" and alerts.is_open(view.alert.alert_id)
+        }
+        """By track, the alert that was open when this term began."""
 
     def choose(self, found: list[Alert], wall: float) -> list[Alert]:
         """The transitions to write now, in order. `wall`: Unix seconds."""
         chosen: list[Alert] = []
-        for alert in found:
+        for one in found:
+            alert = self._as_told(one)
             if self._is_news(alert, wall):
                 self._say(alert)
                 chosen.append(alert)
@@ -125,6 +135,32 @@ class Raising:
         for alert in held:
             self._say(alert)
         return held
+
+    def _as_told(self, alert: Alert) -> Alert:
+        """The transition, by the id that the track's open alert was told under.
+
+        An alert's id goes by the time at which it became pending. A detector that was learnt anew
+        may find another time for the same spike: its id was never told, and the one that was would
+        have no end. A track has one open alert at most, so it is that one.
+        """
+        known = self._inherited.get(alert.track)
+        if known is None or alert.kind != "spike" or alert.at < known.at:
+            return alert
+        same = alert.alert_id == known.alert_id
+        if not same and self._alerts.is_open(alert.alert_id):
+            return alert
+        if alert.transition == "resolved":
+            del self._inherited[alert.track]
+        if same:
+            return alert
+        named = f"{known.alert_id}\n{alert.transition}\n{alert.at.timestamp():.0f}"
+        return msgspec.structs.replace(
+            alert,
+            id=str(uuid5(NAMESPACE_OID, named)),
+            alert_id=known.alert_id,
+            started_at=known.started_at,
+            fired_at=known.fired_at,
+        )
 
     def _say(self, alert: Alert) -> None:
         self._just_written.add(alert.id)

@@ -15,7 +15,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
-from runtime.kafka.errors import TopicMissing
+from runtime.kafka.errors import KafkaFault, TopicMissing
 from runtime.kafka.faults import read_fault
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.stopping import stop_consumer
@@ -95,7 +95,8 @@ class Lease:
         """Leave the group, so that a standby takes over at once."""
         if self._polling is not None:
             self._polling.cancel()
-            with suppress(asyncio.CancelledError, KafkaError):
+            # What ended it was told by `ended`: here it would keep the member from leaving.
+            with suppress(asyncio.CancelledError, KafkaError, KafkaFault):
                 await self._polling
             self._polling = None
         if self._consumer is not None:

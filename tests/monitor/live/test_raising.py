@@ -71,3 +71,29 @@ def test_a_change_of_instrument_is_raised_although_it_never_fired() -> None:
     changed = alert("resolved", 1, kind="instrument")
     assert raising.choose([changed], WALL) == [changed]
     assert raising.choose([alert("resolved", 90, "b", kind="level")], WALL) == []
+
+
+def test_a_spike_that_goes_by_another_time_since_it_was_learnt_anew_ends_as_it_was_told() -> None:
+    alerts = Alerts()
+    for told in (alert("firing", 40), alert("firing", 30, "c", track="planes")):
+        alerts.take(told)
+    raising = Raising(alerts, history_after_s=3_600)
+    assert raising.choose([alert("firing", 50, "x")], WALL) == [alert("firing", 50, "x")]
+    stale, end = raising.choose([alert("stale", 20, "b"), alert("resolved", 2, "b")], WALL)
+    assert [(one.alert_id, one.transition) for one in (stale, end)] == [
+        ("a", "stale"),
+        ("a", "resolved"),
+    ]
+    assert end.started_at == alert("firing", 40).started_at
+    assert len({stale.id, end.id, "a-firing", "b-stale", "b-resolved"}) == 5
+    # What comes then, or came before, is another one, and of another track nothing changes.
+    later = [alert("pending", 1, "d"), alert("resolved", 1, "c", track="planes")]
+    assert raising.choose(later, WALL) == later
+
+
+def test_an_alert_of_this_term_is_told_under_its_own_id() -> None:
+    alerts = Alerts()
+    alerts.take(alert("firing", 40))
+    raising = Raising(alerts, history_after_s=3_600)
+    own = [alert("resolved", 5), alert("pending", 4, "b"), alert("resolved", 2, "b")]
+    assert raising.choose(own, WALL) == own
