@@ -2,7 +2,8 @@
 
 Beside the output lies a journal, one line for each answer in the order in which they came. Lines of
 the output are written in the order of the rows, each as soon as all before it are; until then its
-answers are in the journal. The journal goes when the output is complete.
+answers are in the journal. The journal goes when the output is complete; both go when a run ends
+before it had anything.
 """
 
 import fcntl
@@ -40,10 +41,13 @@ class Journal:
             CommandError: `out` belongs to another job or is complete, or somebody else writes it.
         """
         self.path = out.with_name(f"{out.name}.journal")
+        self._of = out
         self.rows = 0
         """Rows that are in the output."""
         self.known: Known = {}
         """Answers that came before, of rows that aren't in the output yet."""
+        self._kept = False
+        """Whether there is something that a later run needn't ask, or all is done."""
         begun = self.path.exists()
         if out.exists() and not begun:
             raise CommandError(
@@ -72,10 +76,14 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not (self._kept or self.rows or self.known):  # an input that had to be corrected, say
+            self.path.unlink(missing_ok=True)
+            self._of.unlink(missing_ok=True)
         self._close()
 
     def note(self, answer: Answer) -> None:
         """Keep an answer. It survives this process from here on."""
+        self._kept = True
         self._journal.write(msgspec.json.encode(answer) + b"\n")
 
     def write(self, line: bytes) -> None:
@@ -85,6 +93,7 @@ class Journal:
 
     def finish(self) -> None:
         """Every row is in the output: remove the journal."""
+        self._kept = True
         self.path.unlink()
 
     def _resume(self, out: Path, job: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emollm.readers import Unreadable
+from runtime.csv_lines import CsvLines
 from training.evaluation import labels
 from training.evaluation.errors import DataError
 from training.evaluation.readings import Reading
@@ -36,11 +37,16 @@ def read(
         raise DataError(path, f"it can't be read: {error.strerror}") from error
     with lines:
         dialect = "excel-tab" if path.suffix == ".tsv" else "excel"
-        rows = csv.DictReader(lines, dialect=dialect)
+        counted = CsvLines(lines)
+        rows = csv.DictReader(counted, dialect=dialect)
         try:
             names = rows.fieldnames or ()
+            if names and (cut := counted.cut()):
+                raise DataError(path, cut)
             _check(path, names, text_column)
             for row in rows:
+                if cut := counted.cut():
+                    raise DataError(path, cut)
                 if rows.restkey in row:  # which of the cells is the text's end?
                     raise DataError(
                         path,

@@ -53,6 +53,24 @@ def test_killed_before_the_first_line_it_begins_again(tmp_path: Path) -> None:
         assert (journal.rows, journal.known) == (0, {})
 
 
+def test_a_run_that_had_nothing_leaves_nothing(tmp_path: Path) -> None:
+    """Its input is corrected: another input, which a journal would refuse."""
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(CommandError, match="no column"), Journal(out, JOB):
+        raise CommandError("no column")
+    assert list(tmp_path.iterdir()) == []
+    begin(out)
+    with pytest.raises(KeyboardInterrupt), Journal(out, JOB):
+        raise KeyboardInterrupt
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_input_without_rows_has_an_output_without_lines(tmp_path: Path) -> None:
+    with Journal(tmp_path / "out.jsonl", JOB) as journal:
+        journal.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+
 def test_another_job_is_refused_with_what_differs(tmp_path: Path) -> None:
     begin(tmp_path / "out.jsonl")
     with pytest.raises(CommandError, match="begun with another model: go on with the same"):
