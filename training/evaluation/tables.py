@@ -9,6 +9,7 @@ from typing import Any
 
 from emollm.readers import Unreadable
 from runtime.csv_lines import CsvLines
+from runtime.spelling import did_you_mean
 from training.evaluation import labels
 from training.evaluation.errors import DataError
 from training.evaluation.readings import Reading
@@ -103,6 +104,13 @@ def _check(path: Path, names: object, text_column: str) -> None:
         if name and key in columns:
             raise DataError(path, f"it has the column {name!r} twice: rename one of them")
         columns[key] = name
+    for name in names:
+        if name and labels.half_named(name):
+            raise DataError(
+                path,
+                f"the column {name!r} names a task and no question of it"
+                f"{did_you_mean(name, labels.QUESTIONS)}",
+            )
     known = [name for name in names if labels.question(name)]
     if not known:
         raise DataError(
