@@ -6,7 +6,9 @@ answers are in the journal. The journal goes when the output is complete; both g
 before it had anything.
 """
 
+import errno
 import fcntl
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Self
@@ -82,19 +84,33 @@ class Journal:
         self._close()
 
     def note(self, answer: Answer) -> None:
-        """Keep an answer. It survives this process from here on."""
+        """Keep an answer. It survives this process from here on.
+
+        Raises:
+            CommandError: the disk doesn't take it; the same for `write`.
+        """
         self._kept = True
-        self._journal.write(msgspec.json.encode(answer) + b"\n")
+        self._append(self._journal, msgspec.json.encode(answer) + b"\n")
 
     def write(self, line: bytes) -> None:
         """Write the next row's line, without its newline."""
-        self._out.write(line + b"\n")
+        self._append(self._out, line + b"\n")
         self.rows += 1
 
     def finish(self) -> None:
         """Every row is in the output: remove the journal."""
         self._kept = True
         self.path.unlink()
+
+    def _append(self, file: IO[bytes], line: bytes) -> None:
+        try:
+            if file.write(line) != len(line):  # there was room for a part of it
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise CommandError(
+                f"{self._of} can't be written: {error.strerror}; what was answered is kept: make"
+                " room, and the same command goes on"
+            ) from error
 
     def _resume(self, out: Path, job: Mapping[str, str]) -> None:
         _cut_torn_line(self._journal)
