@@ -2,10 +2,13 @@
 
 Beside the output lies a journal, one line for each answer in the order in which they came. Lines of
 the output are written in the order of the rows, each as soon as all before it are; until then its
-answers are in the journal. The journal goes when the output is complete.
+answers are in the journal. The journal goes when the output is complete; both go when a run ends
+before it had anything.
 """
 
+import errno
 import fcntl
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Self
@@ -40,10 +43,13 @@ class Journal:
             CommandError: `out` belongs to another job or is complete, or somebody else writes it.
         """
         self.path = out.with_name(f"{out.name}.journal")
+        self._of = out
         self.rows = 0
         """Rows that are in the output."""
         self.known: Known = {}
         """Answers that came before, of rows that aren't in the output yet."""
+        self._kept = False
+        """Whether there is something that a later run needn't ask, or all is done."""
         begun = self.path.exists()
         if out.exists() and not begun:
             raise CommandError(
@@ -72,20 +78,39 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not (self._kept or self.rows or self.known):  # an input that had to be corrected, say
+            self.path.unlink(missing_ok=True)
+            self._of.unlink(missing_ok=True)
         self._close()
 
     def note(self, answer: Answer) -> None:
-        """Keep an answer. It survives this process from here on."""
-        self._journal.write(msgspec.json.encode(answer) + b"\n")
+        """Keep an answer. It survives this process from here on.
+
+        Raises:
+            CommandError: the disk doesn't take it; the same for `write`.
+        """
+        self._kept = True
+        self._append(self._journal, msgspec.json.encode(answer) + b"\n")
 
     def write(self, line: bytes) -> None:
         """Write the next row's line, without its newline."""
-        self._out.write(line + b"\n")
+        self._append(self._out, line + b"\n")
         self.rows += 1
 
     def finish(self) -> None:
         """Every row is in the output: remove the journal."""
+        self._kept = True
         self.path.unlink()
+
+    def _append(self, file: IO[bytes], line: bytes) -> None:
+        try:
+            if file.write(line) != len(line):  # there was room for a part of it
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise CommandError(
+                f"{self._of} can't be written: {error.strerror}; what was answered is kept: make"
+                " room, and the same command goes on"
+            ) from error
 
     def _resume(self, out: Path, job: Mapping[str, str]) -> None:
         _cut_torn_line(self._journal)

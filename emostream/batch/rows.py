@@ -14,6 +14,7 @@ import msgspec
 
 from emollm.prompts import is_blank
 from emostream.exits import WRONG_USAGE, CommandError
+from runtime.csv_lines import CsvLines
 
 MAX_LINE_BYTES = 1_048_576
 """A longer line isn't read: memory is bounded by the rows in flight times this."""
@@ -96,8 +97,14 @@ class Rows:
             elif not line.strip():
                 continue
             else:
+                line = line.removeprefix(b"" if number else codecs.BOM_UTF8)
+                if not number and line.lstrip().startswith(b"["):
+                    raise self._error(
+                        "holds one JSON list, and not an object on each line: jq -c '.[]' makes"
+                        " lines of it"
+                    )
                 try:
-                    fields = decode(line.removeprefix(b"" if number else codecs.BOM_UTF8))
+                    fields = decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                     yield Row(number, problem=f"not a JSON object: {error}")
                 else:
@@ -106,16 +113,10 @@ class Rows:
 
     def _of_table(self) -> Iterator[Row]:
         text = io.TextIOWrapper(self._file, encoding="utf-8-sig", newline="")
-        reader = csv.reader(text, "excel-tab" if self._path.suffix == ".tsv" else "excel")
+        lines = CsvLines(text)
+        reader = csv.reader(lines, "excel-tab" if self._path.suffix == ".tsv" else "excel")
         try:
-            names = next(reader, [])
-            if self._text_column not in names:
-                raise self._error(
-                    f"has no column {self._text_column!r} but {', '.join(names) or 'none'}: name"
-                    " the text's with --text-column"
-                )
-            if twice := [name for name in names if names.count(name) > 1 and name]:
-                raise self._error(f"has the column {twice[0]!r} twice: rename one of them")
+            names = self._header(next(reader, []), lines)
             number = 0
             while True:
                 try:
@@ -124,7 +125,11 @@ class Rows:
                     return
                 except csv.Error as error:
                     yield Row(number, problem=f"line {reader.line_num}: {error}")
+                    lines.cut()
                 else:
+                    if cut := lines.cut():
+                        yield Row(number, problem=cut)
+                        return
                     if not cells:
                         continue
                     fields = dict(zip(names, cells, strict=False))
@@ -137,6 +142,18 @@ class Rows:
             raise self._error(f"isn't UTF-8 after line {reader.line_num}") from error
         finally:
             text.detach()  # the file is closed by whoever opened it
+
+    def _header(self, names: list[str], lines: CsvLines) -> list[str]:
+        if names and (cut := lines.cut()):
+            raise self._error(f"can't be read: {cut}")
+        if self._text_column not in names:
+            raise self._error(
+                f"has no column {self._text_column!r} but {', '.join(names) or 'none'}: name"
+                " the text's with --text-column"
+            )
+        if twice := [name for name in names if names.count(name) > 1 and name]:
+            raise self._error(f"has the column {twice[0]!r} twice: rename one of them")
+        return names
 
     def _row(self, number: int, fields: dict[str, Any]) -> Row:
         instruction = fields.get("instruction")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter, validators
 
 from emostream.connection import Connection, refuse_two_models
-from emostream.exits import FAILED
+from emostream.exits import FAILED, CommandError
 from emostream.interrupt import run
 from emostream.logs import quiet_logs
 
@@ -134,5 +134,10 @@ async def _predict(
 
 
 def _to_stdout(line: bytes) -> None:
-    sys.stdout.buffer.write(line + b"\n")
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # `| head`
+        raise
+    except OSError as error:
+        raise CommandError(f"standard output can't be written: {error.strerror}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -40,6 +41,8 @@ _log = structlog.get_logger(__name__)
 ROUTER = "text-generation-router"
 VERSION = "3.3.6-dev0"
 _LABEL = "emostream"
+_ONE_PRESS_S = 0.5
+"""A launcher passes on the signal that a terminal sends to all: two within this are one."""
 
 
 class TgiServer:
@@ -277,6 +280,37 @@ def run(settings: ServerSettings, *, on_ready: Callable[[TgiServer], None] | Non
         uvloop.run(serve(settings, on_ready=on_ready))
 
 
+class StopSignals:
+    """What SIGTERM and SIGINT do: the first calls `stop`, a later one ends the process at once.
+
+    So does one before it is `ready`: a model may take minutes to be fetched and loaded, in a
+    thread that can't be stopped, and nothing is in flight.
+    """
+
+    def __init__(
+        self,
+        stop: Callable[[], None],
+        *,
+        now: Callable[[], float] = time.monotonic,
+        end: Callable[[int], object] = os._exit,
+    ) -> None:
+        self.ready = False
+        self._stop = stop
+        self._now = now
+        self._end = end
+        self._first_at: float | None = None
+
+    def on_signal(self, number: int) -> None:
+        """Take one; the exit status is 128 and its number, as shells report it."""
+        if not self.ready:
+            self._end(128 + number)
+        elif self._first_at is None:
+            self._first_at = self._now()
+            self._stop()
+        elif self._now() - self._first_at > _ONE_PRESS_S:
+            self._end(128 + number)
+
+
 async def serve(
     settings: ServerSettings,
     *,
@@ -285,30 +319,27 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; `on_ready` is called once, when requests are answered.
 
-    The first signal refuses new connections and answers those in flight, the second ends at
-    once. Raises `StartError` when it can't start, and what a callback of the queue raises: asyncio
-    would only log it, and requests would hang while `/health` says 200.
+    The first signal refuses new connections and answers those in flight; a second one, or one
+    before it is ready, ends the process at once. Raises `StartError` when it can't start, and what
+    a callback of the queue raises: asyncio would only log it, and requests would hang while
+    `/health` says 200.
     """
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
+    signals = StopSignals(stopping.set)
     crashed: list[BaseException] = []
     server = TgiServer(settings, engine=engine)
-    task = asyncio.current_task()
-
-    def stop() -> None:
-        if stopping.is_set() and task is not None:
-            task.cancel()
-        stopping.set()
 
     def crash(error: BaseException) -> None:
         crashed.append(error)
         stopping.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, signals.on_signal, number)
     try:
         with watched_callbacks(crash):
             await server.start()
+            signals.ready = True
             if on_ready is not None:
                 on_ready(server)
             await stopping.wait()

@@ -28,6 +28,12 @@ def question(name: str) -> tuple[Task, str | None] | None:
     return _BY_NAME.get(name.strip().lower())
 
 
+def half_named(name: str) -> bool:
+    """Whether a name is a task's, and yet no question: without an emotion, or with a wrong one."""
+    task = name.strip().lower().partition(":")[0]
+    return question(name) is None and task in {one.lower() for one in KNOWN_TASKS}
+
+
 def value_of(label: object, task: Task, emotion: str | None) -> Value | Unreadable:
     """Read a label as it is in a file: a number, a class with or without words, a list."""
     if isinstance(label, bool) or label is None:

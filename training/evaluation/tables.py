@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from emollm.readers import Unreadable
+from runtime.csv_lines import CsvLines
+from runtime.spelling import did_you_mean
 from training.evaluation import labels
 from training.evaluation.errors import DataError
 from training.evaluation.readings import Reading
@@ -36,11 +38,16 @@ def read(
         raise DataError(path, f"it can't be read: {error.strerror}") from error
     with lines:
         dialect = "excel-tab" if path.suffix == ".tsv" else "excel"
-        rows = csv.DictReader(lines, dialect=dialect)
+        counted = CsvLines(lines)
+        rows = csv.DictReader(counted, dialect=dialect)
         try:
             names = rows.fieldnames or ()
+            if names and (cut := counted.cut()):
+                raise DataError(path, cut)
             _check(path, names, text_column)
             for row in rows:
+                if cut := counted.cut():
+                    raise DataError(path, cut)
                 if rows.restkey in row:  # which of the cells is the text's end?
                     raise DataError(
                         path,
@@ -97,6 +104,13 @@ def _check(path: Path, names: object, text_column: str) -> None:
         if name and key in columns:
             raise DataError(path, f"it has the column {name!r} twice: rename one of them")
         columns[key] = name
+    for name in names:
+        if name and labels.half_named(name):
+            raise DataError(
+                path,
+                f"the column {name!r} names a task and no question of it"
+                f"{did_you_mean(name, labels.QUESTIONS)}",
+            )
     known = [name for name in names if labels.question(name)]
     if not known:
         raise DataError(

@@ -1,5 +1,6 @@
 """What was answered is kept, wherever the process ended."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,24 @@ def test_killed_before_the_first_line_it_begins_again(tmp_path: Path) -> None:
         assert (journal.rows, journal.known) == (0, {})
 
 
+def test_a_run_that_had_nothing_leaves_nothing(tmp_path: Path) -> None:
+    """Its input is corrected: another input, which a journal would refuse."""
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(CommandError, match="no column"), Journal(out, JOB):
+        raise CommandError("no column")
+    assert list(tmp_path.iterdir()) == []
+    begin(out)
+    with pytest.raises(KeyboardInterrupt), Journal(out, JOB):
+        raise KeyboardInterrupt
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_input_without_rows_has_an_output_without_lines(tmp_path: Path) -> None:
+    with Journal(tmp_path / "out.jsonl", JOB) as journal:
+        journal.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+
 def test_another_job_is_refused_with_what_differs(tmp_path: Path) -> None:
     begin(tmp_path / "out.jsonl")
     with pytest.raises(CommandError, match="begun with another model: go on with the same"):
@@ -88,3 +107,29 @@ def test_two_runs_dont_write_one_output(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="can't be written"):
         Journal(tmp_path / "no" / "out.jsonl", JOB)
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_a_full_disk_is_a_sentence_and_what_was_kept_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, short: bool
+) -> None:
+    """A disk that fills up may take a part of a line, without an error."""
+    out = tmp_path / "out.jsonl"
+    begin(out)
+
+    class Full:
+        def write(self, line: bytes) -> int:
+            if not short:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            with out.open("ab") as file:
+                return file.write(line[:3])
+
+    with Journal(out, JOB) as journal, monkeypatch.context() as filled:
+        filled.setattr(journal, "_out", Full())
+        with pytest.raises(CommandError, match="No space left on device; what was answered is"):
+            journal.write(b'{"row": 1}')
+        assert journal.rows == 1
+    with Journal(out, JOB) as journal:
+        assert (journal.rows, len(journal.known)) == (1, 2)
+        journal.write(b'{"row": 1}')
+    assert out.read_bytes() == b'{"row": 0}\n{"row": 1}\n'

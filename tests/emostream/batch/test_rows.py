@@ -113,3 +113,18 @@ def test_another_input_has_another_fingerprint(tmp_path: Path) -> None:
         with Rows(file, "text") as found:
             prints.append(found.fingerprint())
     assert prints[0] == prints[2] != prints[1]
+
+
+def test_a_quote_that_is_never_closed_loses_no_row_in_silence(tmp_path: Path) -> None:
+    first, last = rows(tmp_path / "a.csv", 'id,text\n1,a\n2,"b\n3,c\n')
+    assert first.text == "a"
+    assert last.problem is not None
+    assert "never closed in the row that begins in line 3" in last.problem
+    with pytest.raises(CommandError, match="never closed"):
+        rows(tmp_path / "b.csv", 'id,"text\n1,a\n')
+
+
+def test_a_json_list_is_refused_with_what_makes_lines_of_it(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"one JSON list.*jq -c '\.\[\]'"):
+        rows(tmp_path / "a.json", b'\xef\xbb\xbf[\n  {"text": "a"}\n]\n')
+    assert rows(tmp_path / "b.json", '{"text": "a"}\n[1]\n')[1].problem is not None

@@ -23,8 +23,10 @@ from infra.tgi.errors import EngineError
 from infra.tgi.events import ServerEvent
 from infra.tgi.router import handlers, responses
 from infra.tgi.router.batcher import Batcher
+from infra.tgi.server import StopSignals
 from tests.infra.tgi.stand_in import StandIn
 from tests.polling import until
+from tests.process import emostream
 
 ASK = {"inputs": "emotion", "parameters": {"max_new_tokens": 20}}
 
@@ -248,6 +250,42 @@ async def test_sigterm_refuses_the_new_and_answers_those_in_flight() -> None:
         assert (status, headers["Connection"]) == (200, "close")
         assert json.loads(body)["generated_text"] == "joy, optimism."
     await serving
+
+
+def test_a_second_signal_ends_at_once_and_so_does_one_while_the_model_is_loaded() -> None:
+    now, done = 10.0, list[object]()
+    signals = StopSignals(lambda: done.append("stop"), now=lambda: now, end=done.append)
+    signals.on_signal(signal.SIGINT)
+    assert done == [130]
+    done.clear()
+    signals.ready = True
+    signals.on_signal(signal.SIGTERM)
+    now += 0.4  # the same one, passed on by a launcher
+    signals.on_signal(signal.SIGTERM)
+    assert done == ["stop"]
+    now += 0.2
+    signals.on_signal(signal.SIGTERM)
+    assert done == ["stop", 143]
+
+
+async def test_ctrl_c_while_a_model_is_fetched_ends_the_command_at_once() -> None:
+    reached = asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as hub:
+        port = hub.sockets[0].getsockname()[1]
+        words = ("serve", "--model-id", "someone/model", "--port", "0")
+        async with emostream(
+            *words, environment={"HF_ENDPOINT": f"http://127.0.0.1:{port}"}
+        ) as process:
+            await reached.wait()
+            process.signal(signal.SIGINT)
+            assert await process.wait() == 130
+    assert "Traceback" not in process.output
 
 
 async def test_what_does_not_finish_in_time_is_given_up_at_stop() -> None:

@@ -153,6 +153,26 @@ def test_a_csv_of_ones_own_has_a_column_for_each_question(tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.parametrize("content", ['a,0.5\n"b,0.1\nc,0.7', '"a,0.5\nb,0.1'])
+def test_a_quote_that_is_never_closed_loses_no_label_in_silence(
+    tmp_path: Path, content: str
+) -> None:
+    path = write(tmp_path / "a.csv", "text,V-reg", content)
+    with pytest.raises(DataError, match="a quote is never closed in the row that begins in line"):
+        gold(path)
+    with pytest.raises(DataError, match="never closed"):
+        predictions([path])
+
+
+@pytest.mark.parametrize("name", ["EI-reg", "EI-reg:angr", "e-c:joy"])
+def test_a_column_that_names_half_a_question_is_not_left_out_in_silence(
+    tmp_path: Path, name: str
+) -> None:
+    path = write(tmp_path / "a.csv", f"text,V-reg,{name}", "a,0.5,0.1")
+    with pytest.raises(DataError, match=f"the column '{name}' names a task and no question"):
+        gold(path)
+
+
 def test_json_lines_of_ones_own_have_numbers_and_lists(tmp_path: Path) -> None:
     line = {"id": 9, "text": "a", "V-oc": -3.0, "E-c": ["joy"], "EI-reg:joy": 1e-05}
     found = gold(write(tmp_path / "a.jsonl", line))
