@@ -409,7 +409,7 @@ async def _in_bad_weather(draw: Random, guarantee: Guarantee) -> None:
     await weather.clear()
     await asyncio.sleep(NOTICED_S)
     ends = {partition: kafka.logs[partition].end for partition in kafka.inputs()}
-    async with asyncio.timeout(120.0):
+    async with asyncio.timeout(600.0):  # one server may take two prompts at once
         while kafka.groups[GROUP].committed != ends:  # noqa: ASYNC110 - time is simulated
             await asyncio.sleep(0.5)
     assert not [one for partition, end in ends.items() for one in kafka.unsettled(partition, end)]
