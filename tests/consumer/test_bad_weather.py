@@ -37,7 +37,7 @@ from runtime.kafka.protocol import Partition
 from schemas.headers import ERRORS_PREFIX
 from tests.consumer.simulated import OPTIONS, assembled, unless
 from tests.emollm.pool.simulation import LoopClock, simulated
-from tests.emollm.pool.weather import WEATHER, Server
+from tests.emollm.pool.weather import LOCKED_OUT, WEATHER, Server
 from tests.runtime.kafka.fake_kafka import FakeConsumer, FakeKafka
 
 GROUP = OPTIONS.group_id
@@ -196,14 +196,18 @@ class Member:
             Server(f"http://{name}{number}", draw, weather.say, model="emostream-small")
             for name in "ab"[: draw.choice([1, 2])]
         ]
-        self._second = [Server("http://second", draw, BANANA)] if draw.random() < 0.3 else []
+        self._second = [Server("http://second", draw, BANANA)] if draw.random() < 0.5 else []
         self._parts = assembled(
             kafka,
             *self.servers,
             timeout_s=draw.choice([3.0, 30.0]),
             rand=draw.random,
             second=self._second,
-            second_options=Second(on_outage=draw.choice(["wait", "second"])),
+            second_options=Second(
+                on_outage=draw.choice(["wait", "second"]),
+                late_after_s=draw.choice([0.2, 1.0, 30.0]),
+                shed_above_age_s=draw.choice([0.0, 3.0]),
+            ),
             kafka_options=msgspec.structs.replace(OPTIONS, guarantee=weather.guarantee),
             limits=_limits(draw),
         )
@@ -254,7 +258,7 @@ class Weather:
     async def blow(self) -> None:
         kafka, draw = self.kafka, self.draw
         what: dict[str, Callable[[], object]] = {
-            "servers": lambda: self._server().change(draw.choice(["fine", *WEATHER])),
+            "servers": self._change_a_server,
             "commits fail": lambda: kafka.commit_faults.extend(self._faults()),
             "commits hang": lambda: self._soon(self._hang_commits()),
             "sends fail": lambda: kafka.send_faults.extend(self._faults(lost=0.3)),
@@ -300,8 +304,13 @@ class Weather:
         for member in (*self.members, *self._gone):
             await member.ended()
 
-    def _server(self) -> Server:
-        return self.draw.choice(self.draw.choice(self.members).all_servers)
+    def _change_a_server(self) -> None:
+        member = self.draw.choice(self.members)
+        server = self.draw.choice(member.all_servers)
+        kinds = ["fine", *WEATHER]
+        if server not in member.servers:  # whose pool may end, and come back
+            kinds += [LOCKED_OUT] * 3
+        server.change(self.draw.choice(kinds))
 
     def _faults(self, lost: float = 0.0) -> list[KafkaFault]:
         return [
@@ -400,7 +409,7 @@ async def _in_bad_weather(draw: Random, guarantee: Guarantee) -> None:
     await weather.clear()
     await asyncio.sleep(NOTICED_S)
     ends = {partition: kafka.logs[partition].end for partition in kafka.inputs()}
-    async with asyncio.timeout(120.0):
+    async with asyncio.timeout(600.0):  # one server may take two prompts at once
         while kafka.groups[GROUP].committed != ends:  # noqa: ASYNC110 - time is simulated
             await asyncio.sleep(0.5)
     assert not [one for partition, end in ends.items() for one in kafka.unsettled(partition, end)]

@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from emollm.errors import GenerationFailed, ModelError, Overloaded, Unavailable
+from emollm.errors import GenerationFailed, ModelError, Overloaded, Unauthorized, Unavailable
 from emollm.protocol import Generation, ServerInfo
 from tests.emollm.pool.fakes import FakeServer, Reply, echo
 
@@ -18,6 +18,8 @@ WEATHER: dict[str, ModelError | None] = {
     "refused": Unavailable("connection refused", unsent=True),
     "gone": GONE,
 }
+LOCKED_OUT = "401"
+"""Weather that ends a pool, where all its servers have it."""
 
 
 class Server(FakeServer):
@@ -46,6 +48,8 @@ class Server(FakeServer):
         await self.gate.wait()
         await asyncio.sleep(self.latency_s * (0.5 + self._draw.random()))
         await self.gate.wait()
+        if self.weather == LOCKED_OUT:
+            return Unauthorized("wrong key", status=401)
         error = WEATHER[self.weather]
         if error is None or (error is not GONE and self._draw.random() < 0.5):
             return self.reply(prompt)
