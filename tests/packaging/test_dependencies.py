@@ -22,6 +22,7 @@ IMPORTED_WHEN_USED = {
     "feedparser": "the extra `feeds`, by `emostream produce feed`",
     "confluent-kafka": "the extra `registry`, where one is configured",
     "fastavro": "likewise",
+    "huggingface-hub": "the extra `torch`, whose transformers needs it: for a name on the hub",
     "opentelemetry-sdk": "the extra `tracing`, where a collector is configured",
     "requests": "likewise: its exporter is given a session of ours",
 }
