@@ -8,9 +8,10 @@ from emollm.pool.queue import Call, Pending
 
 FAILURES_IN_COMPANY = 3
 """A prompt that failed so often in company is asked alone. That is no verdict yet."""
-COMPANY_ODDS = 1e-3
-"""On a server that fails often it takes more: one prompt in a thousand comes here by luck, for each
-costs the server's whole attention for a moment."""
+COMPANY_ODDS = 2e-4
+"""On a server that fails often it takes more: one prompt in five thousand comes here by luck, for
+each costs the server's whole attention for a moment. With one in a thousand, a server that fails a
+tenth of its requests lost one in twenty of its answers to that (bench/README.md)."""
 
 
 class Quarantine:

@@ -31,8 +31,8 @@ EXCLUSIVE_S = 5.0
 answered by then (and in three times its usual time) isn't slow because of company."""
 EMPTYING_TURNS = 10
 """So often a server is given that time to be empty, in turns with the queue: a request that hangs
-there isn't waited for. A prompt hangs in company three times at most, 90 s with the default
-deadline; after that it may take ever longer."""
+there isn't waited for. On a sound server a prompt hangs in company three times at most, 90 s with
+the default deadline; after that it may take ever longer."""
 IN_A_ROW_S = 1.0
 """A server that was emptied for one prompt asks others alone as well, for so long: a server that
 dies leaves dozens behind that each would have it emptied again."""

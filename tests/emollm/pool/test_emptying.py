@@ -31,7 +31,7 @@ async def test_no_request_that_hangs_is_waited_for_to_empty_a_server_for_another
         assert max(waits) < 8.0
         assert sum(one for one in waits if one < 0.2) >= 0.45 * 90.0
         assert [type(answer) for answer in await bad] == [FailedAlone] * 2
-    assert set(server.company["fails"][3:]) == {1}, "it was asked alone beside another"
+    assert set(server.company["fails"][4:]) == {1}, "it was asked alone beside another"
 
 
 @simulated
