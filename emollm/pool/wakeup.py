@@ -22,7 +22,8 @@ class Wakeup:
         now = self._clock.monotonic()
         if self._timer is not None:
             if self._at <= max(due, now):
-                return  # one that is due rings in this turn of the loop; set anew, it never might
+                # One that is due rings in this turn of the loop; set again, it might never ring.
+                return
             self.cancel()
         if due < float("inf"):
             self._at = due

@@ -139,7 +139,7 @@ class Raising:
     def _as_told(self, alert: Alert) -> Alert:
         """The transition, by the id that the track's open alert was told under.
 
-        An alert's id goes by the time at which it became pending. A detector that was learnt anew
+        An alert's id goes by the time at which it became pending. A detector that was learnt again
         may find another time for the same spike: its id was never told, and the one that was would
         have no end. A track has one open alert at most, so it is that one.
         """

@@ -64,7 +64,7 @@ def ends_of(
     """The ends of open alerts that no detector follows: nothing else would end them.
 
     `followed` are the tracks whose detectors have an open alert. Of the others some are `watched`
-    no longer; the rest were learnt anew, as their baselines could not be used. The ends' ids are
+    no longer; the rest were learnt again, as their baselines could not be used. The ends' ids are
     the same whoever writes them: they end where event time stopped (Unix seconds).
     """
     names, following = set(watched), set(followed)
@@ -75,7 +75,7 @@ def ends_of(
             continue
         at = max(alert.at, datetime.fromtimestamp(closed_until, UTC))
         id_ = str(uuid5(NAMESPACE_OID, f"{alert.alert_id}\nresolved\n{at.timestamp():.0f}"))
-        learnt = "its track was learnt anew: whether the mood is back to usual isn't known"
+        learnt = "its track was learnt again: whether the mood is back to usual isn't known"
         ends.append(
             msgspec.structs.replace(
                 alert,

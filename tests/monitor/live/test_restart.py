@@ -60,7 +60,7 @@ async def test_what_is_stopped_in_order_goes_on_where_it_was(
 async def test_where_the_windows_topic_was_made_again_the_baselines_go_on(
     bootstrap: str, tmp_path: Path
 ) -> None:
-    """Without them each track would be learnt anew, and an open alert would have no end."""
+    """Without them each track would be learnt again, and an open alert would have no end."""
     stage = await make_stage(bootstrap, tmp_path)
     await stage.write([*posts(0, 300), *closing(10_000, 1_200)])
     async with stage.running():

@@ -77,23 +77,23 @@ def test_an_open_alert_that_no_detector_follows_ends_with_the_same_id() -> None:
             firing,
             make_alert("firing", "alert-1", track="followed"),
             make_alert("resolved", "alert-2", track="gone"),
-            make_alert("stale", "alert-3", track="learnt anew"),
+            make_alert("stale", "alert-3", track="learnt again"),
         )
     ]
     until = round((firing.at + timedelta(hours=1)).timestamp())
 
     def ends() -> list[Alert]:
-        watched = ["followed", "learnt anew"]
+        watched = ["followed", "learnt again"]
         return ends_of(views, watched=watched, followed=["followed"], closed_until=until)
 
-    end, anew = ends()
+    end, again = ends()
     assert (end.alert_id, end.transition, end.resolved_at) == (firing.alert_id, "resolved", end.at)
     assert end.at.timestamp() == until
     assert end.note == "its track is watched no longer"
-    assert (anew.alert_id, anew.transition) == ("alert-3", "resolved")
-    assert "learnt anew" in (anew.note or "")
-    assert ends() == [end, anew]
-    assert not {end.id, anew.id} & {view.alert.id for view in views}
+    assert (again.alert_id, again.transition) == ("alert-3", "resolved")
+    assert "learnt again" in (again.note or "")
+    assert ends() == [end, again]
+    assert not {end.id, again.id} & {view.alert.id for view in views}
 
 
 @pytest.mark.parametrize(
@@ -234,6 +234,6 @@ async def test_an_open_alert_whose_track_is_learnt_anew_gets_its_end(
         async with stage.running(tracks=[], by="topics", windows_topic=again.name):
             end = (await stage.alerts_until("resolved"))[-1]
         assert (end.alert_id, end.track) == (fired.alert_id, "trains")
-        assert "learnt anew" in (end.note or "")
+        assert "learnt again" in (end.note or "")
     written = [one.key for one in await stage.everything(stage.names.alerts)]
     assert written.count(end.alert_id.encode()) == 3  # pending, firing, resolved: once
