@@ -5,7 +5,6 @@ import importlib.util
 import io
 import json
 import re
-import signal
 import sys
 from contextlib import redirect_stdout
 from datetime import timedelta
@@ -27,7 +26,7 @@ from schemas.alert import AlertAction
 from schemas.window import Expected, ExpectedValue, Window
 from tests.monitor.alerts import make_alert
 from tests.monitor.live.made import T0, event
-from tests.process import Process, emostream
+from tests.process import Process
 from tests.topics import topic_names
 
 PAGE = Path(__file__).parents[3] / "docs/dashboards.md"
@@ -140,25 +139,3 @@ async def test_wrong_usage_is_a_sentence(config: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(CommandError, match=r"pip install 'emostream\[tables\]'"):
         await export(config)
-
-
-async def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
-    """While it waits for a broker that takes a connection and says nothing."""
-    asked: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
-
-    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Not when it has connected: `wait_for` of Python 3.11, by which aiokafka connects, loses a
-        # cancellation that comes in the same turn of the loop as what it waits for.
-        if await reader.read(1) and not asked.done():
-            asked.set_result(writer)
-
-    async with await asyncio.start_server(hear, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        words = ("events", "export", "--out", str(tmp_path / "tables"))
-        async with emostream(*words, "--bootstrap", f"127.0.0.1:{port}") as process:
-            writer = await asked
-            process.signal(signal.SIGINT)
-            assert await process.wait() == 130, process.output
-        writer.close()
-    assert "the same command goes on from here" in process.output
-    assert "Traceback" not in process.output
