@@ -1,6 +1,7 @@
 """Train the small model, or score any EmoLLM.
 
-    python -m training small --data ../data --out infra/tgi/models/emostream-small --seed 7
+    python -m training teacher --data ../data --work var/small --seed 1
+    python -m training small --data ../data --work var/small --out infra/tgi/models/emostream-small
     python -m training score --data ../data --model infra/tgi/models/emostream-small
     python -m training score --data ../data --model DIR --engine torch
     python -m training score --data ../data --url http://127.0.0.1:8080 --on recorded
@@ -26,10 +27,20 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "python -m training", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    teacher = commands.add_parser(
+        "teacher", help="train a larger model, whose readings of unrated texts `small` learns from"
+    )
+    teacher.add_argument("--data", type=Path, required=True, help="folder of the training data")
+    teacher.add_argument("--work", type=Path, required=True, help="folder of the readings")
+    teacher.add_argument("--seed", type=int, default=1, help="of order, dropout, fresh weights")
     small = commands.add_parser("small", help="train the small model and write its folder")
     small.add_argument("--data", type=Path, required=True, help="folder of the training data")
     small.add_argument("--out", type=Path, required=True, help="model folder to write")
-    small.add_argument("--work", type=Path, help="folder of the epochs (default: OUT.work)")
+    small.add_argument(
+        "--work",
+        type=Path,
+        help="folder of the epochs, and of a teacher's readings if it has any (default: OUT.work)",
+    )
     small.add_argument("--seed", type=int, default=7, help="of order, dropout, fresh weights")
     small.add_argument("--epochs", type=int, help="of SemEval-2018 alone, after the joint one")
     small.add_argument("--workers", type=int, default=2, help="processes of one thread each")
@@ -63,6 +74,14 @@ def _small(options: argparse.Namespace) -> None:
     say(f"wrote {options.out}")
 
 
+def _teacher(options: argparse.Namespace) -> None:
+    from training import distil, small, teacher  # noqa: PLC0415  likewise
+
+    readings = teacher.teach(options.data, options.work, options.seed, say)
+    distil.write(readings, options.work / small.READINGS)
+    say(f"wrote {len(readings)} readings to {options.work / small.READINGS}")
+
+
 def _score(options: argparse.Namespace) -> None:
     from training import ask  # noqa: PLC0415  likewise
 
@@ -89,7 +108,7 @@ def _score(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command."""
     options = _arguments(arguments)
-    (_small if options.command == "small" else _score)(options)
+    {"teacher": _teacher, "small": _small, "score": _score}[options.command](options)
 
 
 if __name__ == "__main__":

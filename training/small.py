@@ -8,6 +8,9 @@ together with the test set, a year after the training set, and is worth learning
 from epoch `DEV_FROM` on, by this schedule and by no score. Until then it is held out, and the
 scores on it guide the choice of the recipe. What ships is the running average of the weights.
 
+Where the work folder holds what a teacher said of unrated texts (`training.teacher` writes it),
+the epochs but the last learn some of that, too.
+
 Each epoch is kept in the work folder, and every some minutes the one that is under way: a run that
 was cut off goes on from there.
 """
@@ -28,7 +31,7 @@ import torch
 from torch.multiprocessing.spawn import spawn
 from transformers import BartForConditionalGeneration
 
-from training import convert, data, export, leanings, vocabulary, wordings
+from training import convert, data, distil, export, leanings, vocabulary, wordings
 from training import tokenizer as tokenizers
 from training.data import Example
 from training.loop import BATCH, Slope, Trainer
@@ -42,6 +45,8 @@ DEV_FROM: Final = 3
 """The first epoch that trains on the dev set."""
 ADJUSTMENT: Final = 1.0
 """How much of the logarithm of a class's share is taken off its logit; chosen on dev."""
+READINGS: Final = "readings.jsonl"
+"""The file in the work folder that holds the teacher's readings."""
 _EMOJI_LEAST: Final = 2
 _WARM_UP: Final = 300  # batches
 _MIDDLE: Final = 0.5  # the learning rates' factor at the end of epoch 0
@@ -55,15 +60,19 @@ class Plan:
     """What is trained how long.
 
     `sentiment` and `emotions28` are numbers of auxiliary examples, `texts` of those that aren't
-    tweets in the first epoch (a third of it in the later ones), `epochs` those after the joint
-    one, `workers` processes of one thread each.
+    tweets in the first epoch (a third of it in the later ones), `taught_tweets` and `taught_texts`
+    of the teacher's readings of tweets and others in the first epoch (two thirds and a third of it
+    in the later ones but the last), `epochs` those after the joint one, `workers` processes of one
+    thread each.
     """
 
     seed: int = 7
-    sentiment: int = 4_000
-    emotions28: int = 6_000
-    texts: int = 6_000
-    epochs: int = 5
+    sentiment: int = 2_000
+    emotions28: int = 3_000
+    texts: int = 3_000
+    taught_tweets: int = 4_500
+    taught_texts: int = 2_400
+    epochs: int = 4
     workers: int = 2
 
 
@@ -95,6 +104,9 @@ class Recipe:
         self.dev = data.semeval(folder, "dev")
         self._sentiment, self._emotions28 = data.sentiment(folder), data.emotions28(folder)
         self._texts = self._interleaved(data.other_valence(folder), data.comment_valence(folder))
+        readings = distil.read(work / READINGS) if (work / READINGS).exists() else []
+        self._tweets = [one for one in readings if one.tweet]
+        self._others = [one for one in readings if not one.tweet]
         self.words = vocabulary_words([*self._train, *self._sentiment, *self._emotions28])
         self.tokenizer = tokenizers.build(self.words, wordings.load())
         self.encoder = Encoder(self.tokenizer, self.words)
@@ -110,7 +122,8 @@ class Recipe:
         own = [one for one in own if _has_turn(one, epoch)]
         if epoch < INTENSITY_FROM:
             own += [one for one in own if one.task.startswith("V")]
-        return own + self._other_texts(epoch) + (self._auxiliary() if epoch == 0 else [])
+        own += self._other_texts(epoch) + self._taught(epoch)
+        return own + (self._auxiliary() if epoch == 0 else [])
 
     def _interleaved(self, *sets: Sequence[Example]) -> list[Example]:
         """One of each set by turns, in random order, until the smallest is used up."""
@@ -128,6 +141,19 @@ class Recipe:
         first = self.plan.texts + later * (epoch - 1) if epoch else 0
         count = later if epoch else self.plan.texts
         return [self._texts[place % len(self._texts)] for place in range(first, first + count)]
+
+    def _taught(self, epoch: int) -> list[Example]:
+        """An epoch's questions about the teacher's readings, of texts that are new in it."""
+        if epoch == self.plan.epochs:
+            return []
+        chosen: list[distil.Reading] = []
+        for readings, first, later in (
+            (self._tweets, self.plan.taught_tweets, self.plan.taught_tweets * 2 // 3),
+            (self._others, self.plan.taught_texts, self.plan.taught_texts // 3),
+        ):
+            begin = first + later * (epoch - 1) if epoch else 0
+            chosen += readings[begin : begin + (later if epoch else first)]
+        return distil.examples(chosen, self.plan.seed + epoch)
 
     def _auxiliary(self) -> list[Example]:
         generator = torch.Generator().manual_seed(self.plan.seed)

