@@ -9,7 +9,8 @@ from epoch `DEV_FROM` on, by this schedule and by no score. Until then it is hel
 scores on it guide the choice of the recipe. What ships is the running average of the weights.
 
 Where the work folder holds what a teacher said of unrated texts (`training.teacher` writes it),
-the epochs but the last learn some of that, too.
+the epochs without the dev set learn some of that, too. The last epoch is short: half of the
+training set's tweets, and the dev set twice.
 
 Each epoch is kept in the work folder, and every some minutes the one that is under way: a run that
 was cut off goes on from there.
@@ -50,6 +51,7 @@ READINGS: Final = "readings.jsonl"
 _EMOJI_LEAST: Final = 2
 _WARM_UP: Final = 300  # batches
 _MIDDLE: Final = 0.5  # the learning rates' factor at the end of epoch 0
+_AGAIN: Final = 0.2  # and at the begin of the last epoch
 _LAST: Final = 0.01
 
 Report = Callable[[str], None]
@@ -62,8 +64,8 @@ class Plan:
     `sentiment` and `emotions28` are numbers of auxiliary examples, `texts` of those that aren't
     tweets in the first epoch (a third of it in the later ones), `taught_tweets` and `taught_texts`
     of the teacher's readings of tweets and others in the first epoch (two thirds and a third of it
-    in the later ones but the last), `epochs` those after the joint one, `workers` processes of one
-    thread each.
+    in the later ones until dev joins), `epochs` those after the joint one, `workers` processes of
+    one thread each.
     """
 
     seed: int = 7
@@ -118,12 +120,19 @@ class Recipe:
 
     def examples(self, epoch: int) -> list[Example]:
         """What an epoch trains on; at first V, the smallest set, twice."""
+        if self._is_last(epoch):
+            half = [one for one in self._train if zlib.crc32(one.text.encode()) % 2]
+            return [*half, *self.dev, *self.dev]
         own = [*self._train, *(self.dev if epoch >= DEV_FROM else [])]
         own = [one for one in own if _has_turn(one, epoch)]
         if epoch < INTENSITY_FROM:
             own += [one for one in own if one.task.startswith("V")]
         own += self._other_texts(epoch) + self._taught(epoch)
         return own + (self._auxiliary() if epoch == 0 else [])
+
+    def _is_last(self, epoch: int) -> bool:
+        """Whether it is the short one at the end, which a plan without dev doesn't have."""
+        return epoch == self.plan.epochs and epoch > DEV_FROM
 
     def _interleaved(self, *sets: Sequence[Example]) -> list[Example]:
         """One of each set by turns, in random order, until the smallest is used up."""
@@ -144,7 +153,7 @@ class Recipe:
 
     def _taught(self, epoch: int) -> list[Example]:
         """An epoch's questions about the teacher's readings, of texts that are new in it."""
-        if epoch == self.plan.epochs:
+        if epoch >= DEV_FROM:
             return []
         chosen: list[distil.Reading] = []
         for readings, first, later in (
@@ -171,7 +180,10 @@ class Recipe:
         sizes = [-(-len(self.examples(number)) // BATCH) for number in range(self.plan.epochs + 1)]
         if epoch == 0:
             return Slope(1.0, _MIDDLE, _WARM_UP), 0, sizes[0]
-        return Slope(_MIDDLE, _LAST), sum(sizes[1:epoch]), sum(sizes[1:])
+        if self._is_last(epoch):
+            return Slope(_AGAIN, _LAST), 0, sizes[epoch]
+        between = sizes[1:-1] if self._is_last(self.plan.epochs) else sizes[1:]
+        return Slope(_MIDDLE, _LAST), sum(sizes[1:epoch]), sum(between)
 
     def judge(self, trainer: Trainer) -> str:
         """The dev scores: worker 0 judges the running average, the others the weights as such."""

@@ -74,7 +74,7 @@ def test_the_dev_set_is_held_out_until_its_epoch(recipe: Recipe) -> None:
     assert count == [4 * POSTS, 2 * 4 * POSTS]
 
 
-def test_each_epoch_but_the_last_learns_from_new_readings_of_the_teacher(folder: Path) -> None:
+def test_each_epoch_without_dev_learns_from_new_readings_of_the_teacher(folder: Path) -> None:
     """Three tweets and three texts in the first; then two and one."""
     work = folder / "work"
     work.mkdir()
@@ -94,9 +94,21 @@ def test_each_epoch_but_the_last_learns_from_new_readings_of_the_teacher(folder:
         {one.text for one in recipe.examples(epoch) if one.text.endswith("read")}
         for epoch in range(PLAN.epochs + 1)
     ]
-    assert [len(texts) for texts in taught] == [6, *[3] * (PLAN.epochs - 1), 0]
+    assert [len(texts) for texts in taught] == [6, 3, 3, 0, 0]
     assert [sum("tweet" in text for text in texts) for texts in taught[:2]] == [3, 2]
     assert len(set().union(*taught)) == sum(map(len, taught))
+
+
+def test_the_last_epoch_asks_the_dev_set_twice(recipe: Recipe) -> None:
+    """And half of the training set, which is made of the same posts here, once.
+
+    Its rate begins anew, and ends where that of the epochs before ended.
+    """
+    last = recipe.examples(PLAN.epochs)
+    assert {last.count(one) for one in recipe.dev} == {2, 3}
+    slope, done, steps = recipe.slope(PLAN.epochs)
+    assert done == 0
+    assert slope.at(steps, steps) == pytest.approx(0.01)
 
 
 def test_leanings_of_labels_and_classes_are_kept(recipe: Recipe) -> None:
