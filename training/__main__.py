@@ -42,7 +42,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="folder of the epochs, and of a teacher's readings if it has any (default: OUT.work)",
     )
     small.add_argument("--seed", type=int, default=7, help="of order, dropout, fresh weights")
-    small.add_argument("--epochs", type=int, help="of SemEval-2018 alone, after the joint one")
+    small.add_argument("--epochs", type=int, help="after the joint one (default: 4)")
     small.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     score = commands.add_parser("score", help="score a model folder or a server by full prompts")
     score.add_argument("--data", type=Path, required=True, help="folder of the data")

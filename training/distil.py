@@ -3,7 +3,8 @@
 The teacher (`training.teacher`) reads each text once, for all tasks. Its scores are learnt as
 people's are, as a Gaussian over the hundredths; of E-c it gives each label's probability, and the
 small model learns at every step of an answer with what it goes on (`targets.label_targets`), not
-the likeliest answer alone: what is likely beside it is the lesson (Hinton et al., 2015).
+the likeliest answer alone: what is likely beside it is the lesson (Hinton et al., 2015). Others
+call such answers pseudo-labels.
 """
 
 from __future__ import annotations

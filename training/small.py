@@ -51,7 +51,7 @@ READINGS: Final = "readings.jsonl"
 _EMOJI_LEAST: Final = 2
 _WARM_UP: Final = 300  # batches
 _MIDDLE: Final = 0.5  # the learning rates' factor at the end of epoch 0
-_AGAIN: Final = 0.2  # and at the begin of the last epoch
+_AGAIN: Final = 0.2  # and at the start of the last epoch
 _LAST: Final = 0.01
 
 Report = Callable[[str], None]

@@ -40,7 +40,9 @@ TWEETS: Final = 1_500
 READ_TWEETS: Final = 13_500
 """Tweets of SemEval-2017 that the teacher reads for the small model."""
 READ_COMMENTS: Final = 4_000
+"""GoEmotions' comments, likewise."""
 READ_SENTENCES: Final = 800
+"""EmoBank's sentences, likewise."""
 
 _FROZEN: Final = 6  # of twelve layers
 _EPOCHS: Final = 3
@@ -255,7 +257,7 @@ class Teacher:
         """SemEval-2018's tweets, each once, with all that was said of it."""
         found: dict[str, Text] = {}
         for one in examples:
-            text = found.setdefault(one.text, self.text(one.text))
+            text = found.get(one.text) or found.setdefault(one.text, self.text(one.text))
             if one.task == "EI-reg":
                 text.intensities[vocabulary.EMOTIONS.index(one.emotion)] = one.score
             elif one.task == "V-reg":

@@ -110,6 +110,17 @@ def _make_staging(cache: Path, folder: Path) -> Path:
 
 
 def _fetch(jar: LockedJar, staging: Path, folder: Path, given_up: threading.Event) -> None:
+    """Fetch one jar; leave nothing aside once another one has failed."""
+    try:
+        _fetch_whole(jar, staging, folder, given_up)
+    finally:
+        # An error doesn't wait for the downloads that are under way: one that ends later may have
+        # made the staging folder again after it was removed.
+        if given_up.is_set():
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _fetch_whole(jar: LockedJar, staging: Path, folder: Path, given_up: threading.Event) -> None:
     """Fetch one jar aside, verify it, and only then put it in place, in one step."""
     problem: Exception | None = None
     for attempt in range(_ATTEMPTS):

@@ -102,7 +102,7 @@ def test_each_epoch_without_dev_learns_from_new_readings_of_the_teacher(folder: 
 def test_the_last_epoch_asks_the_dev_set_twice(recipe: Recipe) -> None:
     """And half of the training set, which is made of the same posts here, once.
 
-    Its rate begins anew, and ends where that of the epochs before ended.
+    Its learning rate starts again, higher, and ends as low as that of the epochs before.
     """
     last = recipe.examples(PLAN.epochs)
     assert {last.count(one) for one in recipe.dev} == {2, 3}

@@ -9,7 +9,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import MPNetConfig, MPNetModel, PreTrainedTokenizerFast
 
 from tests.training import made
-from training import data, mpnet, teacher, vocabulary
+from training import __main__ as command
+from training import data, distil, mpnet, small, teacher, vocabulary
 from training.teacher import Teacher, plain, unescaped
 
 WORDS = ["<s>", "<pad>", "</s>", "<unk>", "post", "comment", "sentence", *"0123456789"]
@@ -70,6 +71,15 @@ def test_it_reads_what_nobody_rated(
         assert math.isfinite(one.valence)
     assert sum("loss" in line for line in lines) == 3  # an epoch of so few is a batch
     assert "texts read" in lines[-1]
+
+
+def test_the_command_writes_what_the_recipe_reads(
+    base: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mpnet, "unpacked", lambda _work: base)
+    work = tmp_path / "work"
+    command.main(["teacher", "--data", str(folder), "--work", str(work)])
+    assert len(distil.read(work / small.READINGS)) == 21
 
 
 def test_it_learns(base: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,13 @@ def _serve(
     monkeypatch.setattr(_jars, "_download", download)
     monkeypatch.setattr(_jars, "_ATTEMPTS", 2)
     return asked
+
+
+def _join_downloads() -> None:
+    """Wait for those that were under way when another one failed."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("kafka-jars"):
+            thread.join()
 
 
 def _found(folder: Path, pattern: str) -> list[Path]:
@@ -121,10 +129,28 @@ async def test_a_repository_that_serves_something_else_is_refused_at_once(
     with pytest.raises(BrokerIntegrityError, match="does https://repo"):
         await provide_jars(_LOCK, tmp_path)
     assert len(asked) <= len(_LOCK.jars)
-    # In the folder that is started from. A download that hadn't ended may still write aside: an
-    # error doesn't wait for it, and the next start clears what it left.
-    assert _found(tmp_path, "jars-*")
-    assert not _found(tmp_path, "jars-*/*")
+    _join_downloads()
+    assert not _found(tmp_path, "*.jar")
+
+
+async def test_a_download_that_ends_after_the_error_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error doesn't wait for it, and the staging folder that it writes to is gone by then."""
+    refused = threading.Event()
+
+    def answer(jar: LockedJar, path: Path) -> bytes:
+        if jar is not _LOCK.jars[0]:
+            refused.wait()
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return b"something else"
+
+    _serve(monkeypatch, answer)
+    with pytest.raises(BrokerIntegrityError):
+        await provide_jars(_LOCK, tmp_path)
+    refused.set()
+    _join_downloads()
+    assert not _found(tmp_path, "staging-*")
 
 
 def test_the_cache_is_where_one_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
