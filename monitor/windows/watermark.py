@@ -12,6 +12,8 @@ OUT_OF_ORDER_S = 30.0
 _NEVER = float("-inf")
 _STEPS = 30
 """Into how many the time is cut in which events may come in any order."""
+_SURE = 8
+"""Old posts in a row that are no slow ones among others: the consumer catches up."""
 
 
 class Watermark:
@@ -23,9 +25,9 @@ class Watermark:
 
     A consumer that catches up has hundreds of posts under way and publishes each as it is done: on
     a stream of one post a second, what comes within one second lies minutes of event time apart.
-    So as long as posts come that were old when their events arrived, event time also waits until
-    the event that it goes by has been there for `out_of_order_s` by the broker's clock. On a live
-    stream that clock and event time agree, and this changes nothing.
+    So while most posts were old when their events arrived, and for as long after that, event time
+    also waits until the event that it goes by has been there for `out_of_order_s` by the broker's
+    clock. On a live stream, some slow posts included, this changes nothing.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class Watermark:
         self._idle: set[int] = set()
         self._arrived = _NEVER
         """When the newest record arrived; what ran far ahead of later ones doesn't count."""
-        self._old_arrived = _NEVER
-        """The same of those whose post was older than the allowed lateness then."""
+        self._old = 0
+        """By how many the old posts have outnumbered the others lately, up to `_SURE`."""
+        self._behind_at = _NEVER
+        """When the newest record arrived by which the consumer was catching up."""
         self._newest = _NEVER
         """The latest event time seen."""
         self._steps: deque[tuple[int, float]] = deque()
@@ -86,12 +90,18 @@ class Watermark:
         latest = self._latest
         if event_time > latest.get(partition, _NEVER):
             latest[partition] = event_time
+        if arrived - event_time > self._lateness_s:
+            # After a silence the first one will do: the consumer was away.
+            silent = arrived - self._arrived > self._lateness_s
+            self._old = _SURE if silent else min(self._old + 1, _SURE)
+            if self._old == _SURE and arrived > self._behind_at:
+                self._behind_at = arrived
+        elif self._old:
+            self._old -= 1
         if arrived > self._arrived:
             self._arrived = arrived
         elif arrived < self._arrived - self._out_of_order_s:
             self._turn_back(arrived)
-        if arrived - event_time > self._lateness_s and arrived > self._old_arrived:
-            self._old_arrived = arrived
         if event_time > self._newest:
             self._newest = event_time
             step, steps = int(arrived / self._step_s), self._steps
@@ -118,7 +128,7 @@ class Watermark:
         value = reached - self._lateness_s
         arrived = self._arrived + quiet_s
         settled = self._settle(arrived - self._out_of_order_s)
-        if arrived - self._old_arrived < self._out_of_order_s:
+        if arrived - self._behind_at < self._out_of_order_s:
             value = min(value, settled)
         if not held:
             value = max(value, at_least - self._lateness_s)
@@ -127,7 +137,7 @@ class Watermark:
 
     def _turn_back(self, arrived: float) -> None:
         """The clock by which something arrived ran ahead: it is as late as it is now."""
-        self._arrived, self._old_arrived = arrived, min(arrived, self._old_arrived)
+        self._arrived, self._behind_at = arrived, min(arrived, self._behind_at)
         if self._steps:
             self._steps = deque([(int(arrived / self._step_s), self._newest)])
 

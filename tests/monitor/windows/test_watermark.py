@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,6 +71,19 @@ def test_on_a_live_stream_the_wait_changes_nothing(posts: list[tuple[float, floa
         arrived += gap
         for mark in (waits, doesnt):
             mark.observe(0, arrived - age, arrived)
+        assert waits.advance() == doesnt.advance()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_slow_posts_among_others_hold_nothing_up(seed: int) -> None:
+    """One in ten comes minutes late; it is late, and no reason to wait with the others."""
+    draw = random.Random(seed)
+    waits, doesnt = Watermark(out_of_order_s=600), Watermark(out_of_order_s=0)
+    for second in range(300):
+        slow = second and draw.random() < 0.1
+        age = draw.uniform(60, 600) if slow else draw.uniform(0, 5)
+        for mark in (waits, doesnt):
+            mark.observe(0, T0 + second - age, T0 + second)
         assert waits.advance() == doesnt.advance()
 
 
