@@ -68,4 +68,5 @@ def make_watch(settings: Settings, matcher: TrackMatcher) -> Watch:
         detection(settings),
         texts=settings.output.include_text,
         future_s=settings.monitor.future_s,
+        out_of_order_s=settings.monitor.out_of_order_s,
     )

@@ -25,7 +25,7 @@ from monitor.windows import (
     Reposts,
     Watermark,
 )
-from monitor.windows.watermark import FUTURE_S
+from monitor.windows.watermark import FUTURE_S, OUT_OF_ORDER_S
 from schemas.alert import Alert
 from schemas.window import PaneSums, Window
 
@@ -62,13 +62,15 @@ class Watch:
         texts: bool = True,
         live: bool = True,
         future_s: float = FUTURE_S,
+        out_of_order_s: float = OUT_OF_ORDER_S,
         on_pane: Callable[[str, PaneSums], None] | None = None,
     ) -> None:
         """Take what finds tracks, and the detectors' settings.
 
         `windows` false builds no windows, only alerts (a backtest). `texts` false looks at no
         text. `live` false raises no alerts: see `raising`. `future_s` is how many seconds an event
-        may lie ahead of its arrival. `on_pane` is told each closed pane of each track.
+        may lie ahead of its arrival; `out_of_order_s`: see `Watermark`. `on_pane` is told each
+        closed pane of each track.
         """
         self._matcher = matcher
         self._settings = settings or DetectionSettings()
@@ -76,7 +78,9 @@ class Watch:
         self._windows = windows
         self._texts = texts
         self._on_pane = on_pane
-        self.watermark = Watermark(lateness_s=self._settings.lateness_s, future_s=future_s)
+        self.watermark = Watermark(
+            lateness_s=self._settings.lateness_s, future_s=future_s, out_of_order_s=out_of_order_s
+        )
         self.raising = live
         """Whether alerts are returned. Off, all is learnt the same: for warming on history."""
         self._detectors: dict[str, TrackDetector] = {}
@@ -95,6 +99,8 @@ class Watch:
         self._read_until: Mapping[int, int] = {}
         self._has_authors = self._has_texts = False
         self._next: dict[int, int] = {}
+        self._advanced = float("-inf")
+        """The watermark for which all is closed."""
         self._counted = 0
         """Events that came to `Fate.COUNTED`: nearly all, and an enum's hash is slow."""
         self._other_fates = dict.fromkeys(Fate, 0)
@@ -123,9 +129,7 @@ class Watch:
             return Fate.LATE
         made = arrived
         if made is None:
-            made = time
-            if event.processed_at < event.created_at:  # rarely: converting is slow
-                made = event.processed_at.timestamp()
+            made = event.processed_at.timestamp()
         if not self.watermark.observe(partition, time, made):
             self._other_fates[Fate.FUTURE] += 1
             return Fate.FUTURE
@@ -155,12 +159,13 @@ class Watch:
                 self._recalls[track].late.append(entry.time)
         return Fate.LATE
 
-    def advance(self, *, at_least: float = float("-inf")) -> Closed:
-        """Close what the watermark has passed. `at_least`: see `Watermark.advance`."""
+    def advance(self, *, at_least: float = float("-inf"), quiet_s: float = 0.0) -> Closed:
+        """Close what the watermark has passed. `at_least`, `quiet_s`: see `Watermark.advance`."""
         closed = Closed([], [], [])
-        until = self.watermark.advance(at_least=at_least)
-        if until == float("-inf"):
+        until = self.watermark.advance(at_least=at_least, quiet_s=quiet_s)
+        if until == self._advanced:
             return closed
+        self._advanced = until
         for pane in self._panes.close(until):
             self._close_minute(pane.index, closed)
             self._take(pane, closed)

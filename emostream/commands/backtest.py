@@ -134,6 +134,7 @@ def _events(file: Path, settings: "Settings", *, name: str, as_json: bool) -> No
                 detection(settings),
                 texts=settings.output.include_text,
                 future_s=settings.monitor.future_s,
+                out_of_order_s=settings.monitor.out_of_order_s,
                 progress=bar.update,
                 on_pane=None if as_json else on_pane,
                 on_no_text=on_no_text,

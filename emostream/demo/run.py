@@ -30,8 +30,8 @@ _STALLED_S = 60.0
 _SETTLE_S = 5.0
 """After the last event, for an alert's last transition; it is minutes of event time."""
 _DEFAULTS = Settings()  # the demo's topics are everybody's
-_LATENESS_S = 120
-"""In compressed time half a second on the way is half a minute: the default would call it late."""
+_OUT_OF_ORDER_S = 2
+"""In compressed time these are two minutes, by which alerts come later, and not half an hour."""
 _LEARN_S = 35.0
 """For the history: with the live part, the demo is over 90 seconds after the first event."""
 _MEASURED = 150
@@ -278,7 +278,7 @@ async def _monitor(
     }
     if options.live is None:  # in compressed time
         env |= {
-            "EMOSTREAM_MONITOR__LATENESS_S": str(_LATENESS_S),
+            "EMOSTREAM_MONITOR__OUT_OF_ORDER_S": str(_OUT_OF_ORDER_S),
             "EMOSTREAM_MONITOR__WARM_S": str(_WARM_S),
             "EMOSTREAM_MONITOR__HISTORY": "alert",
         }

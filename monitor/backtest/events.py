@@ -12,7 +12,7 @@ from monitor.events import Reading, decode
 from monitor.tracks import TrackMatcher
 from monitor.watch import Watch
 from monitor.windows import PANE_S, Fate
-from monitor.windows.watermark import FUTURE_S
+from monitor.windows.watermark import FUTURE_S, OUT_OF_ORDER_S
 from schemas.alert import Alert
 from schemas.window import PaneSums
 
@@ -47,6 +47,7 @@ def backtest(
     *,
     texts: bool = True,
     future_s: float = FUTURE_S,
+    out_of_order_s: float = OUT_OF_ORDER_S,
     progress: Callable[[int, int], None] = lambda _events, _bytes: None,
     on_pane: Callable[[str, PaneSums], None] | None = None,
     on_no_text: Callable[[], None] = lambda: None,
@@ -54,16 +55,25 @@ def backtest(
 ) -> Iterator[Alert]:
     """Yield each transition of the events in `lines`, one a line in arrival order.
 
-    `texts` false looks at no text. An event that lies more than `future_s` seconds ahead of when it
-    was made, which stands for its arrival, counts nowhere. `progress` is told lines and bytes read
-    so far, every thousand lines or so, `on_pane` each closed pane by track; `on_no_text` is called
-    once where tracks look for keywords and the first fifty events, or all, carry no text; `tally`
-    gets what became of the lines. At the end all that has come is closed, as it would be with time.
+    `texts` false looks at no text. When an event was made stands for its arrival: one that lies
+    more than `future_s` seconds ahead of that counts nowhere, and `out_of_order_s` (see
+    `Watermark`) counts by it. `progress` is told lines and bytes read so far, every thousand lines
+    or so, `on_pane` each closed pane by track; `on_no_text` is called once where tracks look for
+    keywords and the first fifty events, or all, carry no text; `tally` gets what became of the
+    lines. At the end all that has come is closed, as it would be with time.
 
     Raises:
         EventFileError: there are lines, and none of them is an affect event.
     """
-    watch = Watch(matcher, settings, windows=False, texts=texts, future_s=future_s, on_pane=on_pane)
+    watch = Watch(
+        matcher,
+        settings,
+        windows=False,
+        texts=texts,
+        future_s=future_s,
+        out_of_order_s=out_of_order_s,
+        on_pane=on_pane,
+    )
     watermark, tally = watch.watermark, Tally() if tally is None else tally
     watermark.assign(0)
     read = number = events = 0

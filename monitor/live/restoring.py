@@ -64,7 +64,11 @@ async def remember(
     # A pane dedupes and sorts: what the watch met, in the order in which it met it.
     panes = Panes(lambda _: ("",), texts=settings.output.include_text)
     future_s = settings.monitor.future_s
-    clock = Watermark(lateness_s=settings.monitor.lateness_s, future_s=future_s)
+    clock = Watermark(
+        lateness_s=settings.monitor.lateness_s,
+        future_s=future_s,
+        out_of_order_s=settings.monitor.out_of_order_s,
+    )
     count = 0
     async with kafka_topic_log(settings.output.events_topic, broker) as log:
         spans = await log.spans()
@@ -147,7 +151,14 @@ async def warm(
     until = stored.closed_until
     assert until is not None
     texts, future_s = settings.output.include_text, settings.monitor.future_s
-    past = Watch(TrackMatcher(new), detection(settings), texts=texts, live=False, future_s=future_s)
+    past = Watch(
+        TrackMatcher(new),
+        detection(settings),
+        texts=texts,
+        live=False,
+        future_s=future_s,
+        out_of_order_s=settings.monitor.out_of_order_s,
+    )
     windows: list[Window] = []
     earliest = datetime.fromtimestamp(until, UTC) - HISTORY
     count = 0

@@ -143,9 +143,15 @@ class Term:
             _tally(self.by_model, _model(event))
 
     def _advance(self) -> None:
-        for partition in self._intake.idle():
+        idle = self._intake.idle()
+        for partition in idle:
             self._watch.watermark.idle(partition)
-        closed = self._watch.advance(at_least=self._nothing_missing_before())
+        silent_s = self._clock.monotonic() - self._heard_at
+        all_idle = self._intake.positions().keys() <= set(idle)
+        closed = self._watch.advance(
+            at_least=self._nothing_missing_before(all_idle=all_idle),
+            quiet_s=silent_s if all_idle else 0.0,
+        )
         self._windows += closed.windows
         if closed.released:
             self._gone += closed.released
@@ -154,23 +160,22 @@ class Term:
         self._alerts += self._raising.choose(closed.alerts, wall)
         self._alerts += self._raising.present(wall, self._watch.watermark.value)
         # While the consumer is away event time waits for it, and this clock doesn't.
-        stopped = self._watch.data_stopped(self._clock.monotonic() - self._heard_at)
+        stopped = self._watch.data_stopped(silent_s)
         if stopped:
             self._alerts += self._raising.choose(stopped, wall)
             # Windows don't tell of it: whoever takes over knows it from the baselines.
             self._snapshot_at = self._clock.monotonic() - _SNAPSHOT_S
 
-    def _nothing_missing_before(self) -> float:
+    def _nothing_missing_before(self, *, all_idle: bool) -> float:
         """Event time up to which no post can come any more, though none says so.
 
         Time may pass without posts only where the consumer has none left, all partitions are read,
         and event time is the present's: never while history is replayed, or the consumer is away.
         """
-        positions, idle = self._intake.positions(), set(self._intake.idle())
         since, wall = self._quiet_since(), self._clock.wall()
         quiet = since is not None and self._clock.monotonic() - since >= _QUIET_S
         present = wall - self._watch.watermark.value < _PRESENT_S
-        if quiet and present and idle >= positions.keys():
+        if quiet and present and all_idle:
             return wall - _SLACK_S
         return float("-inf")
 

@@ -39,6 +39,9 @@ class Monitor(Section):
     of twenty usual posts. By the wall clock where no event comes at all: the consumer is away."""
     lateness_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """Seconds of event time that a window waits for late posts; what comes later is counted."""
+    out_of_order_s: Annotated[float, Field(ge=0, le=600)] = 30.0
+    """Seconds (the broker's clock) in which events may come in any order while old posts are caught
+    up with: that long a window stays open once later posts have come."""
     idle_after_s: Annotated[float, Field(ge=0, le=600)] = 10.0
     """Seconds (wall clock) after which a partition read to its end doesn't hold the others up."""
     future_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0

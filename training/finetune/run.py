@@ -7,7 +7,10 @@ the weights that it would have given without. The finished model appears all at 
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +29,7 @@ from training.finetune.progress import Progress
 from training.finetune.trainer import Interruption, last_checkpoint, make_trainer
 
 _PLAN: Final = "run.json"
+_LOCK: Final = "lock"
 RESULT: Final = "training.json"
 """The result and all settings, in the model's folder."""
 
@@ -102,14 +106,31 @@ def train(
     A model that this very run has finished is left as it is.
 
     Raises:
-        FinetuneError: `out` or `work` is of another run or can't be written, or the model can't be
-            trained so.
+        FinetuneError: `out` or `work` is of another run or can't be written, another process trains
+            there, or the model can't be trained so.
         training.finetune.trainer.Interrupted: a signal came; the same call goes on.
     """
-    progress = progress or Progress()
     work = work or out.absolute().with_name(f"{out.absolute().name}.work")
     if (before := finished(name, data, plan, out, wrapper)) is not None:
         return before
+    with _alone(work):
+        if (before := finished(name, data, plan, out, wrapper)) is not None:
+            return before  # by a run that ended just now
+        result = _train(name, data, plan, out, work, wrapper, progress or Progress())
+        if not keep_checkpoints:
+            shutil.rmtree(work)
+    return result
+
+
+def _train(  # noqa: PLR0917  the arguments of `train`, in its order
+    name: str,
+    data: Data,
+    plan: Plan,
+    out: Path,
+    work: Path,
+    wrapper: Wrapper | None,
+    progress: Progress,
+) -> Result:
     with saving.writing(work):
         _claim(work, name, data, plan, wrapper)
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -180,9 +201,27 @@ def train(
     more = {one: (work / one).read_bytes() for one in names}
     with saving.writing(out):
         saving.save(base, out, {**more, RESULT: saving.to_json(result)})
-    if not keep_checkpoints:
-        shutil.rmtree(work)
     return result
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Nobody else trains in the work folder meanwhile; the lock ends with the process.
+
+    Raises:
+        FinetuneError: somebody does, or the folder can't be made.
+    """
+    with saving.writing(work):
+        work.mkdir(parents=True, exist_ok=True)
+        lock = (work / _LOCK).open("wb")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FinetuneError(
+                f"another run trains in {work}: wait for its end, or name another folder"
+            ) from None
+        yield
 
 
 def _claim(work: Path, name: str, data: Data, plan: Plan, wrapper: Wrapper | None) -> None:
@@ -205,5 +244,4 @@ def _claim(work: Path, name: str, data: Data, plan: Plan, wrapper: Wrapper | Non
                 " the folder, or name another with --work"
             )
         return
-    work.mkdir(parents=True, exist_ok=True)
     path.write_bytes(saving.to_json(mine))

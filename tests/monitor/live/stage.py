@@ -179,7 +179,7 @@ async def make_stage(bootstrap: str, folder: Path, more: str = "") -> Stage:
         f'[log]\nformat = "json"\n'
         f'[input]\ntopics = ["{names.posts}"]\ngroup_id = "{mark}.consumer"\n'
         f'[output]\nevents_topic = "{names.events}"\ndlq_topic = "{names.dead_letters}"\n'
-        f'[monitor]\ngroup_id = "{mark}.monitor"\nidle_after_s = 0.2\n'
+        f'[monitor]\ngroup_id = "{mark}.monitor"\nidle_after_s = 0.2\nout_of_order_s = 0\n'
         f'alerts_topic = "{names.alerts}"\nmutes_topic = "{names.mutes}"\n'
         f'windows_topic = "{names.windows}"\nbaselines_topic = "{names.baselines}"\n{more}\n'
         "[monitor.http]\nport = 0\n[monitor.page]\nenabled = false\n" + TRACKS

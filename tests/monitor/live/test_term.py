@@ -155,6 +155,20 @@ async def test_late_early_and_repeated_events_are_counted_by_what_became_of_them
 AT_9 = msgspec.convert("2026-03-02T08:09:00Z", type(T0))
 
 
+async def test_what_was_caught_up_with_closes_half_a_minute_after_the_last_of_it() -> None:
+    """By the clock on the wall, with all partitions idle; the consumer may have posts waiting."""
+    rig = TermRig(settings(), NOW + HOUR)
+    await rig.read(*(event(number) for number in range(600)), arrived=NOW + HOUR)
+    rig.intake.all_idle = True
+    rig.clock.now += 29
+    await rig.round()
+    assert rig.journal.windows == []
+    rig.clock.now += 2
+    await rig.round()
+    assert rig.term.watermark == NOW + 599 - 30
+    assert sum(one.posts for one in rig.journal.windows) == 540  # of nine minutes
+
+
 async def test_a_track_by_tag_that_falls_silent_gives_its_place_to_another() -> None:
     rig = TermRig(settings(max_tracks=1), NOW)
     await rig.read(*(event(number, topic="dead") for number in range(300)))

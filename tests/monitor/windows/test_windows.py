@@ -18,7 +18,6 @@ from monitor.windows.known import KnownPosts
 from monitor.windows.panes import Entry, Panes
 from monitor.windows.text import repost_key
 from monitor.windows.valence import BINS, quantile, soft_negative
-from monitor.windows.watermark import Watermark
 from schemas.window import Window
 from tests.monitor.readings import T0, reading
 
@@ -221,28 +220,6 @@ def test_a_first_post_of_1970_holds_nothing_up() -> None:
         core.advance()
     assert not core.detectors["trains"].warm
     assert core.detectors["trains"].next_pane > T0 // 10
-
-
-def test_the_slowest_partition_holds_event_time_until_it_is_read_to_its_end() -> None:
-    mark = Watermark(lateness_s=30)
-    mark.assign(0)
-    mark.assign(1)
-    mark.observe(0, 1000.0, 1000.0)
-    assert mark.advance() == float("-inf")
-    mark.observe(1, 500.0, 1000.0)
-    assert mark.advance() == 470
-    mark.idle(1)
-    assert mark.advance() == 970
-    mark.observe(1, 600.0, 1000.0)
-    assert mark.advance() == 970
-
-
-def test_with_all_partitions_idle_time_goes_on_as_far_as_the_caller_knows() -> None:
-    mark = Watermark(lateness_s=30)
-    mark.observe(0, 1000.0, 1000.0)
-    assert mark.advance(at_least=5000) == 970
-    mark.idle(0)
-    assert mark.advance(at_least=5000) == 4970
 
 
 def test_the_offset_to_commit_is_the_lowest_that_feeds_an_open_window() -> None:

@@ -253,6 +253,21 @@ def test_a_work_folder_of_another_run_is_refused_with_what_differs(tmp_path: Pat
         train(base, Data(DATA.train, []), FEW, tmp_path / "out")
 
 
+def test_the_same_run_started_twice_is_refused_and_disturbs_nothing(tmp_path: Path) -> None:
+    base = str(tiny.save(tmp_path / "base", "opt"))
+    refused: list[str] = []
+
+    def start_again() -> None:
+        with pytest.raises(FinetuneError) as raised:
+            train(base, DATA, FEW, tmp_path / "out")
+        refused.append(str(raised.value))
+
+    result = train(base, DATA, FEW, tmp_path / "out", progress=At(1, start_again))
+    (said,) = refused
+    assert said.startswith(f"another run trains in {tmp_path / 'out.work'}: wait")
+    assert result == train(base, DATA, FEW, tmp_path / "out")  # whole, and nobody is there
+
+
 def test_without_a_dev_set_the_last_weights_are_kept(tmp_path: Path) -> None:
     base = str(tiny.save(tmp_path / "base", "t5"))
     plan = Plan(batch=4, max_steps=2, device="cpu")
