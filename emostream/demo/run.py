@@ -30,8 +30,13 @@ _STALLED_S = 60.0
 _SETTLE_S = 5.0
 """After the last event, for an alert's last transition; it is minutes of event time."""
 _DEFAULTS = Settings()  # the demo's topics are everybody's
+_LATENESS_S = 120
+"""In compressed time half a second on the way is half a minute: the default would call it late."""
 _OUT_OF_ORDER_S = 2
-"""In compressed time these are two minutes, by which alerts come later, and not half an hour."""
+"""The same two minutes, by the clock."""
+_AT_ONCE = 32
+"""Posts of history between two looks at how far the consumer is. With twice as many under way it is
+at its full speed, and is done with them within those two seconds."""
 _LEARN_S = 35.0
 """For the history: with the live part, the demo is over 90 seconds after the first event."""
 _MEASURED = 150
@@ -210,11 +215,15 @@ class Demo:
         """Send the hours before: on a slow machine fewer of their posts, over the same hours."""
         first, rest = history[:_MEASURED], history[_MEASURED:]
         begun = time.monotonic()
-        await sender.burst(first, self._options.rate)
-        await self._until_out(len(sender.acked))
+        await self._feed(sender, first)
         seconds = time.monotonic() - begun
         room = round(len(first) / seconds * max(0.0, _LEARN_S - seconds))
-        await sender.burst(thinned(rest, room), self._options.rate)
+        await self._feed(sender, thinned(rest, room))
+
+    async def _feed(self, sender: Sender, history: Sequence[Planned]) -> None:
+        for first in range(0, len(history), _AT_ONCE):
+            await sender.burst(history[first : first + _AT_ONCE], self._options.rate)
+            await self._until_out(len(sender.acked) - _AT_ONCE)
         await self._until_out(len(sender.acked))
 
     def _begins(self, role: Role) -> None:
@@ -278,6 +287,7 @@ async def _monitor(
     }
     if options.live is None:  # in compressed time
         env |= {
+            "EMOSTREAM_MONITOR__LATENESS_S": str(_LATENESS_S),
             "EMOSTREAM_MONITOR__OUT_OF_ORDER_S": str(_OUT_OF_ORDER_S),
             "EMOSTREAM_MONITOR__WARM_S": str(_WARM_S),
             "EMOSTREAM_MONITOR__HISTORY": "alert",
