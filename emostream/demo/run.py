@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from consumer.settings import Settings
 from emostream.demo.children import Child
 from emostream.demo.live import LiveChoice, send_live
-from emostream.demo.send import Sender, thinned
+from emostream.demo.send import Sender, UnderWay, thinned
 from emostream.demo.story import SPEED, Planned, Role, Story, tell
 from emostream.demo.summary import Summary, summarise
 from emostream.demo.tally import Tally
@@ -34,9 +34,6 @@ _LATENESS_S = 120
 """In compressed time half a second on the way is half a minute: the default would call it late."""
 _OUT_OF_ORDER_S = 2
 """The same two minutes, by the clock."""
-_AT_ONCE = 32
-"""Posts of history between two looks at how far the consumer is. With twice as many under way it is
-at its full speed, and is done with them within those two seconds."""
 _LEARN_S = 35.0
 """For the history: with the live part, the demo is over 90 seconds after the first event."""
 _MEASURED = 150
@@ -221,9 +218,17 @@ class Demo:
         await self._feed(sender, thinned(rest, room))
 
     async def _feed(self, sender: Sender, history: Sequence[Planned]) -> None:
-        for first in range(0, len(history), _AT_ONCE):
-            await sender.burst(history[first : first + _AT_ONCE], self._options.rate)
-            await self._until_out(len(sender.acked) - _AT_ONCE)
+        """Never so many at once that the monitor would call some of them late."""
+        under_way = UnderWay(self._tally.ended, timedelta(seconds=_LATENESS_S))
+
+        async def room(one: Planned) -> None:
+            with suppress(TimeoutError):  # of what doesn't come out, the summary tells
+                async with asyncio.timeout(_STALLED_S):
+                    while not under_way.takes(one):
+                        await self._next_news()
+            under_way.add(one)
+
+        await sender.burst(history, self._options.rate, room)
         await self._until_out(len(sender.acked))
 
     def _begins(self, role: Role) -> None:

@@ -1,14 +1,17 @@
-"""Sends the story: history as fast as it goes, then the live part by the clock."""
+"""Sends the story: history as fast as it is read, then the live part by the clock."""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
 import msgspec
 
 from emostream.demo.story import Planned, Role
 from emostream.demo.tally import Tally
 from runtime.kafka.producing import BoundedProducer, Outgoing
+from schemas import Post
 
 _encode = msgspec.json.Encoder().encode
 
@@ -23,12 +26,21 @@ class Sender:
         self.acked: list[str] = []
         """Ids that Kafka acknowledged."""
 
-    async def burst(self, posts: Sequence[Planned], rate: float | None) -> None:
-        """Send these one after the other, at `rate` a second at most (None: as fast as it goes)."""
+    async def burst(
+        self,
+        posts: Sequence[Planned],
+        rate: float | None,
+        room: Callable[[Planned], Awaitable[None]],
+    ) -> None:
+        """Send these one after the other, each once there is room for it.
+
+        At `rate` a second at most; None: as fast as it goes.
+        """
         start = time.monotonic()
         for number, one in enumerate(posts):
             if rate is not None:
                 await asyncio.sleep(start + number / rate - time.monotonic())
+            await room(one)
             await self._send(one)
         await self._sends.drain()
 
@@ -56,6 +68,28 @@ class Sender:
     def _acknowledged(self, post_id: str) -> None:
         self.acked.append(post_id)
         self._tally.sent += 1
+
+
+class UnderWay:
+    """Posts, in the order of their times, that didn't come out yet."""
+
+    def __init__(self, ended: Callable[[str], bool], within: timedelta) -> None:
+        """`ended` tells of a post's id whether it came out."""
+        self._ended = ended
+        self._within = within
+        self._posts: deque[Post] = deque()
+
+    def takes(self, one: Planned) -> bool:
+        """Whether the next one lies no further than `within` behind the first of them."""
+        posts = self._posts
+        while posts and self._ended(posts[0].id):
+            posts.popleft()
+        first, at = posts[0].created_at if posts else None, one.post.created_at
+        return first is None or at is None or at - first <= self._within
+
+    def add(self, one: Planned) -> None:
+        """It is sent."""
+        self._posts.append(one.post)
 
 
 def thinned(posts: Sequence[Planned], keep: int) -> list[Planned]:

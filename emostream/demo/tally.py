@@ -110,6 +110,10 @@ class Tally:
         """Posts that ended, as an event or as a dead letter."""
         return len(self.events.keys() | self.dead)
 
+    def ended(self, post_id: str) -> bool:
+        """Whether this post came out, as an event or as a dead letter."""
+        return post_id in self.events or post_id in self.dead
+
     def lost(self, sent: Collection[str]) -> int:
         """How many of these post ids are neither an event nor a dead letter."""
         return len(set(sent) - self.events.keys() - self.dead)
