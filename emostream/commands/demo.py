@@ -65,7 +65,7 @@ def demo(
 
     Args:
         posts: How many posts in all.
-        rate: Posts a second of the hours before, or of --file; 0 for as fast as Kafka takes them
+        rate: Posts a second of the hours before, or of --file; 0 for as fast as they are read
             (--file: 20).
         file: Your own posts instead: CSV or TSV with a column `text`, or JSON lines.
         live: What people write there now instead; needs a network.

@@ -47,7 +47,7 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     posts: int
     rate: float | None
-    """Posts of history a second; None: as fast as Kafka takes them."""
+    """Posts of history a second; None: as fast as they are read."""
     folder: Path
     """Where the logs go."""
     file: Path | None = None

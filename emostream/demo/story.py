@@ -37,7 +37,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     post: Post
     role: Role
     at_s: float
-    """Seconds after the live part's start; 0 for history, which is sent as fast as it goes."""
+    """Seconds after the live part's start; 0 for history, which is sent as fast as it is read."""
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
