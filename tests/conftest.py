@@ -1,8 +1,11 @@
 """Fixtures that every suite may lean on: the real broker."""
 
+import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -54,6 +57,21 @@ async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gua
 @pytest.fixture
 def bootstrap(kafka: EmbeddedKafka) -> str:
     return kafka.bootstrap
+
+
+@pytest.fixture
+async def complaints() -> AsyncIterator[list[dict[str, Any]]]:
+    """What asyncio complains of; of what is forgotten, once `gc.collect()` finds it.
+
+    Tests share one loop: what others have left is collected before.
+    """
+    gc.collect()
+    loop, heard = asyncio.get_running_loop(), list[dict[str, Any]]()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: heard.append(context))
+    yield heard
+    gc.collect()
+    loop.set_exception_handler(before)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,16 +13,9 @@ from aiokafka.producer.transaction_manager import TransactionManager
 from runtime.kafka import unread
 
 
-@pytest.fixture
-async def complaints() -> AsyncIterator[list[dict[str, Any]]]:
-    """What asyncio complains of, once everything is collected."""
-    loop, heard = asyncio.get_running_loop(), list[dict[str, Any]]()
-    before = loop.get_exception_handler()
-    loop.set_exception_handler(lambda _, context: heard.append(context))
+@pytest.fixture(autouse=True)
+def installed() -> None:
     unread.install()
-    yield heard
-    gc.collect()
-    loop.set_exception_handler(before)
 
 
 async def test_abandoned_futures_may_fail_before_and_after(complaints: list[Any]) -> None:
