@@ -1,7 +1,6 @@
 """The rows of an input file, one after the other: EmoLLMs' instructions, or posts."""
 
 import codecs
-import csv
 import gzip
 import hashlib
 import io
@@ -14,7 +13,7 @@ import msgspec
 
 from emollm.prompts import is_blank
 from emostream.exits import WRONG_USAGE, CommandError
-from runtime.csv_lines import CsvLines
+from runtime.table_rows import TableRow, table_rows
 
 MAX_LINE_BYTES = 1_048_576
 """A longer line isn't read: memory is bounded by the rows in flight times this."""
@@ -44,6 +43,7 @@ class Rows:
         """Raises CommandError when the file can't be opened, or its format isn't known."""
         self._path = path
         self._text_column = text_column
+        self._tabs = path.suffix == ".tsv"
         self._table = path.suffix in {".csv", ".tsv"}
         if not self._table and path.suffix not in {".jsonl", ".json", ".gz"}:
             raise self._error("must end in .jsonl, .json, .gz (gzipped JSON lines), .csv or .tsv")
@@ -112,40 +112,30 @@ class Rows:
             number += 1
 
     def _of_table(self) -> Iterator[Row]:
-        text = io.TextIOWrapper(self._file, encoding="utf-8-sig", newline="")
-        lines = CsvLines(text)
-        reader = csv.reader(lines, "excel-tab" if self._path.suffix == ".tsv" else "excel")
+        # Of a TSV only \n ends a row; a CSV's rows are found by its reader.
+        text = io.TextIOWrapper(
+            self._file, encoding="utf-8-sig", newline="\n" if self._tabs else ""
+        )
+        line = 0
         try:
-            names = self._header(next(reader, []), lines)
-            number = 0
-            while True:
-                try:
-                    cells = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    yield Row(number, problem=f"line {reader.line_num}: {error}")
-                    lines.cut()
+            rows = table_rows(text, tabs=self._tabs)
+            names = self._header(next(rows, None))
+            for number, row in enumerate(rows):
+                line = row.line
+                fields = dict(zip(names, row.cells, strict=False))
+                if row.problem is not None:
+                    yield Row(number, fields, problem=row.problem)
                 else:
-                    if cut := lines.cut():
-                        yield Row(number, problem=cut)
-                        return
-                    if not cells:
-                        continue
-                    fields = dict(zip(names, cells, strict=False))
-                    if len(cells) > len(names):  # which of them is the text's end?
-                        yield Row(number, fields, problem=_too_many(cells, names))
-                    else:
-                        yield self._row(number, fields)
-                number += 1
+                    yield self._row(number, fields)
         except UnicodeDecodeError as error:
-            raise self._error(f"isn't UTF-8 after line {reader.line_num}") from error
+            raise self._error(f"isn't UTF-8 after line {line}") from error
         finally:
             text.detach()  # the file is closed by whoever opened it
 
-    def _header(self, names: list[str], lines: CsvLines) -> list[str]:
-        if names and (cut := lines.cut()):
-            raise self._error(f"can't be read: {cut}")
+    def _header(self, row: TableRow | None) -> list[str]:
+        if row is not None and row.problem is not None:
+            raise self._error(f"can't be read: {row.problem}")
+        names = [] if row is None else row.cells
         if self._text_column not in names:
             raise self._error(
                 f"has no column {self._text_column!r} but {', '.join(names) or 'none'}: name"
@@ -169,7 +159,3 @@ class Rows:
 
     def _error(self, what: str) -> CommandError:
         return CommandError(f"{self._path} {what}", status=WRONG_USAGE)
-
-
-def _too_many(cells: list[str], names: list[str]) -> str:
-    return f"{len(cells)} cells, the header has {len(names)}: a text with a comma needs quotes"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from emollm.readers import Unreadable
-from runtime.csv_lines import CsvLines
 from runtime.spelling import did_you_mean
+from runtime.table_rows import TableRow, table_rows
 from training.evaluation import labels
 from training.evaluation.errors import DataError
 from training.evaluation.readings import Reading
@@ -32,40 +31,32 @@ def read(
     Raises:
         DataError: no column of text or of labels, or a cell that is no label; names its line.
     """
+    tabs = path.suffix == ".tsv"
     try:
-        lines = path.open(encoding="utf-8-sig", newline="")
+        # Of a TSV only \n ends a row; a CSV's rows are found by its reader.
+        lines = path.open(encoding="utf-8-sig", newline="\n" if tabs else "")
     except OSError as error:
         raise DataError(path, f"it can't be read: {error.strerror}") from error
     with lines:
-        dialect = "excel-tab" if path.suffix == ".tsv" else "excel"
-        counted = CsvLines(lines)
-        rows = csv.DictReader(counted, dialect=dialect)
+        rows = table_rows(lines, tabs=tabs)
         try:
-            names = rows.fieldnames or ()
-            if names and (cut := counted.cut()):
-                raise DataError(path, cut)
-            _check(path, names, text_column)
+            header = next(rows, TableRow(1, []))
+            if header.problem is not None:
+                raise DataError(path, header.problem)
+            _check(path, header.cells, text_column)
             for row in rows:
-                if cut := counted.cut():
-                    raise DataError(path, cut)
-                if rows.restkey in row:  # which of the cells is the text's end?
-                    raise DataError(
-                        path,
-                        "more cells than the header has: a text with a comma needs quotes",
-                        line=rows.line_num,
-                    )
+                if row.problem is not None:
+                    raise DataError(path, row.problem, line=row.line)
                 yield from row_labels(
-                    row,
+                    dict(zip(header.cells, row.cells, strict=False)),
                     path=path,
-                    line=rows.line_num,
+                    line=row.line,
                     text_column=text_column,
                     scale=scale,
                     lenient=lenient,
                 )
         except UnicodeDecodeError as error:
             raise DataError(path, "it isn't UTF-8") from error
-        except csv.Error as error:
-            raise DataError(path, str(error), line=rows.line_num) from error
 
 
 def row_labels(
@@ -96,8 +87,7 @@ def row_labels(
         yield Reading(task=task.name, emotion=emotion, value=value, id=id_, text=text)
 
 
-def _check(path: Path, names: object, text_column: str) -> None:
-    assert isinstance(names, list | tuple)
+def _check(path: Path, names: Sequence[str], text_column: str) -> None:
     columns: dict[object, str] = {}
     for name in names:
         key = labels.question(name) or name

@@ -31,12 +31,23 @@ def test_gzipped_lines_are_the_same(tmp_path: Path) -> None:
     assert row.text == "b"
 
 
-@pytest.mark.parametrize(("name", "comma"), [("a.csv", ","), ("a.tsv", "\t")])
-def test_a_table_has_a_text_column(tmp_path: Path, name: str, comma: str) -> None:
-    content = f'id{comma}text\n1{comma}"two\nlines, ""quoted"""\n'
+@pytest.mark.parametrize(("name", "comma", "break_"), [("a.csv", ",", "\n"), ("a.tsv", "\t", "\t")])
+def test_a_table_has_a_text_column(tmp_path: Path, name: str, comma: str, break_: str) -> None:
+    content = f'id{comma}text\n1{comma}"two{break_}parts, ""quoted"""\n'
     (row,) = rows(tmp_path / name, content)
-    assert row.text == 'two\nlines, "quoted"'
+    assert row.text == f'two{break_}parts, "quoted"'
     assert row.fields["id"] == "1"
+
+
+def test_quotes_that_begin_the_texts_of_a_tsv_lose_no_row(tmp_path: Path) -> None:
+    """As in dumps of posts, where a quote is a character; the next one would end the text."""
+    found = rows(tmp_path / "a.tsv", 'id\ttext\n1\t"Get up\n2\tlate\n3\t"Never\n4\tfine"\n')
+    assert [row.text for row in found] == ['"Get up', "late", '"Never', 'fine"']
+
+
+def test_a_text_of_a_tsv_that_spans_lines_is_told(tmp_path: Path) -> None:
+    _, rest = rows(tmp_path / "a.tsv", 'id\ttext\n1\t"two\nlines"\n')
+    assert "can't span lines; write CSV or JSON lines" in str(rest.problem)
 
 
 def test_what_cant_be_read_keeps_its_place(tmp_path: Path) -> None:
@@ -122,6 +133,12 @@ def test_a_quote_that_is_never_closed_loses_no_row_in_silence(tmp_path: Path) ->
     assert "never closed in the row that begins in line 3" in last.problem
     with pytest.raises(CommandError, match="never closed"):
         rows(tmp_path / "b.csv", 'id,"text\n1,a\n')
+
+
+def test_a_lone_quote_of_a_csv_takes_no_rows_in_silence(tmp_path: Path) -> None:
+    joined, last = rows(tmp_path / "a.csv", 'id,text\n1,"a\n2,"b\n3,c\n')
+    assert "lines 2 to 3: text after a closing quote" in str(joined.problem)
+    assert (last.number, last.text) == (1, "c")
 
 
 def test_a_json_list_is_refused_with_what_makes_lines_of_it(tmp_path: Path) -> None:

@@ -164,6 +164,15 @@ def test_a_quote_that_is_never_closed_loses_no_label_in_silence(
         predictions([path])
 
 
+def test_quotes_that_begin_texts_lose_no_label_in_silence(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.tsv", "text\tV-reg", '"a\t0.5', "b\t0.1", '"c"\t0.7', '"d\t0.2')
+    found = [(one.text, one.value) for one in gold(file)]
+    assert found == [('"a', 0.5), ("b", 0.1), ("c", 0.7), ('"d', 0.2)]
+    file = write(tmp_path / "a.csv", "V-reg,text", '0.5,"a', '0.1,"b', "0.7,c")
+    with pytest.raises(DataError, match="lines 2 to 3: text after a closing quote"):
+        gold(file)
+
+
 @pytest.mark.parametrize("name", ["EI-reg", "EI-reg:angr", "e-c:joy"])
 def test_a_column_that_names_half_a_question_is_not_left_out_in_silence(
     tmp_path: Path, name: str
@@ -239,7 +248,7 @@ def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
         ("a.jsonl.gz", CUT_OFF.decode("latin-1"), "can't be unpacked"),
         ("a.jsonl.gz", DAMAGED.decode("latin-1"), "can't be unpacked"),
         ("a.jsonl", '{"text": ' + "[" * 100_000, "line 1: no JSON object"),
-        ("a.csv", "V-reg,text\n0.9,Well, yes\n", "line 2: more cells than the header has"),
+        ("a.csv", "V-reg,text\n0.9,Well, yes\n", "line 2: 3 cells, the header has 2"),
         ("a.csv", "text,score\na,1\n", "no column is named as a question: one of EI-reg:anger"),
         ("a.csv", "post,V-reg\na,1\n", "no column 'text': name the text's with --text-column"),
         ("a.csv", "text,V-reg\na,2\n", "line 2: the label in 'V-reg' can't be read"),
