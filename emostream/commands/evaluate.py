@@ -109,9 +109,11 @@ def evaluate(
         )
     with wrong_usage():
         scale = _scale(gold_scale)
-    labels = sources.gold(gold or files[0], part=part, text_column=text_column, scale=scale)
+    labels = sources.gold(
+        gold or files[0], part=part, text_column=text_column, scale=scale, note=_note
+    )
     if gold is not None:
-        predicted = sources.predictions(files, part=part, text_column=text_column)
+        predicted = sources.predictions(files, part=part, text_column=text_column, note=_note)
         _require_same_posts(gold, labels, predicted)
     else:
         asked = server is not None or model_id is not None
@@ -129,6 +131,10 @@ def evaluate(
         )
     _print(scores, as_json=json_)
     return 0
+
+
+def _note(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
 
 
 def _ignored(

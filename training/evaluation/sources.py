@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,12 @@ from training.evaluation.readings import Predictions, Reading
 
 _JSON: Final = (".jsonl", ".json", ".gz")
 _TABLES: Final = (".csv", ".tsv")
+Note = Callable[[str], None]
+"""Told what a person might want to know."""
+
+
+def silent(_: str) -> None:
+    """Nobody is told."""
 
 
 def gold(
@@ -21,6 +27,7 @@ def gold(
     part: str | None = None,
     text_column: str = "text",
     scale: labels.Scale | None = None,
+    note: Note = silent,
 ) -> list[Reading]:
     """Read gold labels: a SemEval-2018 folder or file, JSON lines, a CSV or TSV of one's own.
 
@@ -29,13 +36,15 @@ def gold(
         part: `train`, `dev` or `test` of a folder that has several.
         text_column: Column or key of the text, in files of one's own.
         scale: What scores are on, where that isn't the task's scale.
+        note: Told, in a sentence, which file of a folder repeats another: it counts once.
 
     Raises:
-        DataError: the file can't be read, or says nothing.
+        DataError: the file can't be read, or says nothing; two files of a folder contradict each
+            other.
     """
     _check(path)
     if path.is_dir() or semeval.is_semeval(path):
-        found = _semeval(path, part)
+        found = _semeval(path, part, note)
         for one in found:
             if isinstance(one.value, Unreadable):
                 label = f"the gold label of {one.task} of the post {one.id!r}"
@@ -52,21 +61,26 @@ def gold(
 
 
 def predictions(
-    paths: Sequence[Path], *, part: str | None = None, text_column: str = "text"
+    paths: Sequence[Path],
+    *,
+    part: str | None = None,
+    text_column: str = "text",
+    note: Note = silent,
 ) -> Predictions:
     """Read predictions already made, by model; of a file without models by the path's name.
 
     SemEval submissions, `emostream predict`'s lines, events, EmoLLMs' lines with `pred`, CSV. Of a
-    folder with several parts and no files `…_pred.txt` those of `part` are read.
+    folder with several parts and no files `…_pred.txt` those of `part` are read. `note` as `gold`.
 
     Raises:
-        DataError: a file can't be read, or holds no predictions.
+        DataError: a file can't be read, or holds no predictions; two files of a folder contradict
+            each other.
     """
     found: Predictions = {}
     for path in paths:
         _check(path)
         if path.is_dir() or semeval.is_semeval(path):
-            mine = {path.name: _semeval(path, part, submission=True)}
+            mine = {path.name: _semeval(path, part, note, submission=True)}
         elif path.suffix in _TABLES:
             mine = {path.name: list(tables.read(path, text_column=text_column, lenient=True))}
         elif path.suffix in _JSON:
@@ -101,9 +115,30 @@ def holds_events(path: Path) -> bool:
     return first is not None and lines.is_event(first[1])
 
 
-def _semeval(path: Path, part: str | None, *, submission: bool = False) -> list[Reading]:
+def _semeval(
+    path: Path, part: str | None, note: Note, *, submission: bool = False
+) -> list[Reading]:
+    """The readings of a file or a folder, where archives leave copies: each post counts once."""
     files = semeval.files(path, part, submission=submission) if path.is_dir() else [path]
-    return [one for file in files for one in semeval.read(file)]
+    found: list[Reading] = []
+    first: dict[tuple[str, str], tuple[Path, Reading]] = {}
+    repeated: dict[Path, Path] = {}
+    for file in files:
+        for one in semeval.read(file):
+            earlier, other = first.setdefault((one.question, one.id), (file, one))
+            if earlier == file:
+                found.append(one)
+            elif one == other:
+                repeated[file] = earlier
+            else:
+                raise DataError(
+                    path,
+                    f"{earlier.relative_to(path)} and {file.relative_to(path)} differ in {one.task}"
+                    f" of the post {one.id!r}: remove one of them, or name a folder below",
+                )
+    for file, earlier in repeated.items():
+        note(f"{file.relative_to(path)} repeats {earlier.relative_to(path)}: it counts once")
+    return found
 
 
 def _check(path: Path) -> None:

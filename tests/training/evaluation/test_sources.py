@@ -85,6 +85,24 @@ def test_a_folder_with_several_parts_wants_one_named(tmp_path: Path) -> None:
         gold(tmp_path, part="train")
 
 
+def test_a_copy_of_a_file_in_a_subfolder_counts_once_and_is_named(tmp_path: Path) -> None:
+    head, row = "ID\tTweet\tAffect Dimension\tIntensity", "2018-En-1\ta\tfear\t0.25"
+    write(tmp_path / "EI-reg-En-fear-dev.txt", head, row, "2018-En-2\tb\tfear\t0.5")
+    copy = write(tmp_path / "x" / "2018-EI-reg-En-fear-dev.txt", head, row)
+    told: list[str] = []
+    assert [one.id for one in gold(tmp_path, note=told.append)] == ["2018-En-1", "2018-En-2"]
+    ((*mine,),) = predictions([tmp_path], note=told.append).values()
+    assert [one.value for one in mine] == [0.25, 0.5]
+    sentence = "x/2018-EI-reg-En-fear-dev.txt repeats EI-reg-En-fear-dev.txt: it counts once"
+    assert told == [sentence] * 2
+    write(copy, head, row.replace("0.25", "0.75"))
+    for read in (gold, lambda path: predictions([path])):
+        with pytest.raises(
+            DataError, match=r"fear-dev.txt differ in EI-reg of the post '2018-En-1': remove one"
+        ):
+            read(tmp_path)
+
+
 def test_the_part_is_that_of_a_predictions_folder_too(tmp_path: Path) -> None:
     folder = semeval(tmp_path)
     (mine,) = predictions([folder], part="test").values()
