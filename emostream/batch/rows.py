@@ -35,18 +35,20 @@ class Row(msgspec.Struct, frozen=True):
 class Rows:
     """A file's rows. Iterate once, within `with`.
 
-    JSON lines (gzipped or not) with `instruction`, as the EmoLLMs' `data/test.json` has them, or
-    with a text; CSV or TSV with a text column. A line that can't be read is a row with a `problem`.
+    JSON lines with `instruction`, as the EmoLLMs' `data/test.json` has them, or with a text; CSV or
+    TSV with a text column; each gzipped or not. A line that can't be read is a row with a
+    `problem`.
     """
 
     def __init__(self, path: Path, text_column: str) -> None:
         """Raises CommandError when the file can't be opened, or its format isn't known."""
         self._path = path
         self._text_column = text_column
-        self._tabs = path.suffix == ".tsv"
-        self._table = path.suffix in {".csv", ".tsv"}
-        if not self._table and path.suffix not in {".jsonl", ".json", ".gz"}:
-            raise self._error("must end in .jsonl, .json, .gz (gzipped JSON lines), .csv or .tsv")
+        suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+        self._tabs = suffix == ".tsv"
+        self._table = suffix in {".csv", ".tsv"}
+        if not self._table and path.suffix.lower() not in {".jsonl", ".json", ".gz"}:
+            raise self._error("must end in .jsonl, .json, .csv or .tsv, with or without .gz")
         try:
             self._file: BinaryIO = path.open("rb")
         except OSError as error:
@@ -75,18 +77,17 @@ class Rows:
         return digest.hexdigest()
 
     def __iter__(self) -> Iterator[Row]:
-        return self._of_table() if self._table else self._unpacked_lines()
-
-    def _unpacked_lines(self) -> Iterator[Row]:
+        zipped = self._file.read(2) == _GZIP
+        self._file.seek(0)
+        plain: BinaryIO = (
+            gzip.GzipFile(fileobj=self._file) if zipped else self._file  # type: ignore[assignment]  # reads as one
+        )
         try:
-            yield from self._of_lines()
+            yield from self._of_table(plain) if self._table else self._of_lines(plain)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise self._error(f"can't be unpacked: {error}; fetch or pack it again") from error
 
-    def _of_lines(self) -> Iterator[Row]:
-        zipped = self._file.read(2) == _GZIP
-        self._file.seek(0)
-        stream = gzip.GzipFile(fileobj=self._file) if zipped else self._file
+    def _of_lines(self, stream: BinaryIO) -> Iterator[Row]:
         decode = msgspec.json.Decoder(dict[str, Any]).decode
         number = 0
         while line := stream.readline(MAX_LINE_BYTES + 1):
@@ -111,11 +112,9 @@ class Rows:
                     yield self._row(number, fields)
             number += 1
 
-    def _of_table(self) -> Iterator[Row]:
+    def _of_table(self, stream: BinaryIO) -> Iterator[Row]:
         # Of a TSV only \n ends a row; a CSV's rows are found by its reader.
-        text = io.TextIOWrapper(
-            self._file, encoding="utf-8-sig", newline="\n" if self._tabs else ""
-        )
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="\n" if self._tabs else "")
         line = 0
         try:
             rows = table_rows(text, tabs=self._tabs)
@@ -128,7 +127,8 @@ class Rows:
                 else:
                     yield self._row(number, fields)
         except UnicodeDecodeError as error:
-            raise self._error(f"isn't UTF-8 after line {line}") from error
+            place = f" after line {line}" if line else ""
+            raise self._error(f"isn't UTF-8{place}: write it anew as UTF-8") from error
         finally:
             text.detach()  # the file is closed by whoever opened it
 

@@ -29,7 +29,7 @@ def predict(
 ) -> int:
     """Ask the model about every row of a file; write answers and read values, in order.
 
-    FILE has the EmoLLMs' JSON lines (`instruction`, `input`, `output`; gzipped or not), asked as
+    FILE, gzipped or not, has the EmoLLMs' JSON lines (`instruction`, `input`, `output`), asked as
     they are, or posts: JSON lines with a text, CSV or TSV with a text column, asked what [tasks] of
     the configuration says. A row of a TSV is one line; quotes around a whole cell of it are taken
     off, any other quote is text. Each row gives one JSON line: its own fields, and `pred` (the

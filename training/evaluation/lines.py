@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,9 @@ from emollm.instructions import KNOWN_TASKS, parse, unwrapped
 from emollm.readers import Unreadable
 from training.evaluation import labels, tables
 from training.evaluation.errors import DataError
+from training.evaluation.files import unpacked
 from training.evaluation.readings import Predictions, Reading
 
-_GZIP = b"\x1f\x8b"
 Line = dict[str, Any]
 
 
@@ -28,22 +26,15 @@ def objects(path: Path) -> Iterator[tuple[int, Line]]:
         DataError: the file can't be read, or a line is no JSON object.
     """
     decoder = msgspec.json.Decoder(Line)
-    try:
-        with path.open("rb") as plain:
-            zipped = plain.read(2) == _GZIP
-        with gzip.open(path) if zipped else path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-                if content.strip():
-                    try:
-                        found = decoder.decode(content)
-                    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                        raise DataError(path, f"no JSON object: {error}", line=number) from error
-                    yield number, found
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(path, f"it can't be unpacked: {error}") from error
-    except OSError as error:
-        raise DataError(path, f"it can't be read: {error.strerror}") from error
+    with unpacked(path) as lines:
+        for number, line in enumerate(lines, start=1):
+            content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            if content.strip():
+                try:
+                    found = decoder.decode(content)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    raise DataError(path, f"no JSON object: {error}", line=number) from error
+                yield number, found
 
 
 def is_event(line: Line) -> bool:

@@ -9,9 +9,10 @@ from typing import Final
 from emollm.readers import Unreadable
 from training.evaluation import labels, lines, semeval, tables
 from training.evaluation.errors import DataError
+from training.evaluation.files import format_of
 from training.evaluation.readings import Predictions, Reading
 
-_JSON: Final = (".jsonl", ".json", ".gz")
+_JSON: Final = (".jsonl", ".json")
 _TABLES: Final = (".csv", ".tsv")
 Note = Callable[[str], None]
 """Told what a person might want to know."""
@@ -49,9 +50,9 @@ def gold(
             if isinstance(one.value, Unreadable):
                 label = f"the gold label of {one.task} of the post {one.id!r}"
                 raise DataError(path, f"{label} can't be read: {one.value.reason}")
-    elif path.suffix in _TABLES:
+    elif format_of(path) in _TABLES:
         found = list(tables.read(path, text_column=text_column, scale=scale))
-    elif path.suffix in _JSON:
+    elif _is_json(path):
         found = list(lines.gold(path, text_column=text_column, scale=scale))
     else:
         raise _unknown(path)
@@ -81,9 +82,9 @@ def predictions(
         _check(path)
         if path.is_dir() or semeval.is_semeval(path):
             mine = {path.name: _semeval(path, part, note, submission=True)}
-        elif path.suffix in _TABLES:
+        elif format_of(path) in _TABLES:
             mine = {path.name: list(tables.read(path, text_column=text_column, lenient=True))}
-        elif path.suffix in _JSON:
+        elif _is_json(path):
             mine = lines.predictions(path, text_column=text_column)
         else:
             raise _unknown(path)
@@ -100,7 +101,7 @@ def own_predictions(path: Path) -> Predictions:
     Raises:
         DataError: a line can't be read.
     """
-    return lines.predictions(path) if path.is_file() and path.suffix in _JSON else {}
+    return lines.predictions(path) if path.is_file() and _is_json(path) else {}
 
 
 def holds_events(path: Path) -> bool:
@@ -109,7 +110,7 @@ def holds_events(path: Path) -> bool:
     Raises:
         DataError: it is no JSON object.
     """
-    if not path.is_file() or path.suffix not in _JSON:
+    if not path.is_file() or not _is_json(path):
         return False
     first = next(lines.objects(path), None)
     return first is not None and lines.is_event(first[1])
@@ -141,6 +142,11 @@ def _semeval(
     return found
 
 
+def _is_json(path: Path) -> bool:
+    found = format_of(path)
+    return found in _JSON or (found not in _TABLES and path.suffix.lower() == ".gz")
+
+
 def _check(path: Path) -> None:
     if not path.exists():
         raise DataError(path, "it doesn't exist")
@@ -149,6 +155,6 @@ def _check(path: Path) -> None:
 def _unknown(path: Path) -> DataError:
     return DataError(
         path,
-        "of a format that isn't known: a folder or file of SemEval-2018 task 1, .jsonl (.gz), .csv"
-        " or .tsv",
+        "of a format that isn't known: a folder or file of SemEval-2018 task 1, .jsonl, .csv"
+        " or .tsv, with or without .gz",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from runtime.spelling import did_you_mean
 from runtime.table_rows import TableRow, table_rows
 from training.evaluation import labels
 from training.evaluation.errors import DataError
+from training.evaluation.files import format_of, unpacked
 from training.evaluation.readings import Reading
 
 _ID_COLUMNS = ("id", "post_id", "ID")
@@ -31,13 +33,10 @@ def read(
     Raises:
         DataError: no column of text or of labels, or a cell that is no label; names its line.
     """
-    tabs = path.suffix == ".tsv"
-    try:
+    tabs = format_of(path) == ".tsv"
+    with unpacked(path) as file:
         # Of a TSV only \n ends a row; a CSV's rows are found by its reader.
-        lines = path.open(encoding="utf-8-sig", newline="\n" if tabs else "")
-    except OSError as error:
-        raise DataError(path, f"it can't be read: {error.strerror}") from error
-    with lines:
+        lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="\n" if tabs else "")
         rows = table_rows(lines, tabs=tabs)
         try:
             header = next(rows, TableRow(1, []))

@@ -26,8 +26,22 @@ def test_instructions_and_posts_are_told_apart(tmp_path: Path) -> None:
     assert (second.number, second.text, second.fields["n"]) == (1, "b", 2)
 
 
-def test_gzipped_lines_are_the_same(tmp_path: Path) -> None:
-    (row,) = rows(tmp_path / "a.gz", gzip.compress(b'{"text": "b"}\n'))
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.gz", '{"text": "b"}\n'),
+        ("a.csv.gz", "id,text\n1,b\n"),
+        ("a.tsv.gz", "id\ttext\n1\tb\n"),
+        ("A.CSV.GZ", "id,text\n1,b\n"),
+    ],
+)
+def test_gzipped_files_are_the_same(tmp_path: Path, name: str, content: str) -> None:
+    (row,) = rows(tmp_path / name, gzip.compress(content.encode()))
+    assert row.text == "b"
+
+
+def test_a_name_in_capitals_is_the_same(tmp_path: Path) -> None:
+    (row,) = rows(tmp_path / "A.CSV", "text\nb\n")
     assert row.text == "b"
 
 
@@ -83,12 +97,13 @@ def test_a_table_with_two_columns_of_one_name_is_refused(tmp_path: Path, header:
     assert row.text == "a"
 
 
+@pytest.mark.parametrize("name", ["a.gz", "a.csv.gz"])
 @pytest.mark.parametrize(
-    "damage", [gzip.compress(b"{}\n")[:-6], DAMAGED], ids=["cut off", "damaged"]
+    "damage", [gzip.compress(b"text\n")[:-6], DAMAGED], ids=["cut off", "damaged"]
 )
-def test_a_damaged_archive_is_a_sentence(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_archive_is_a_sentence(tmp_path: Path, damage: bytes, name: str) -> None:
     with pytest.raises(CommandError, match="can't be unpacked"):
-        rows(tmp_path / "a.gz", damage)
+        rows(tmp_path / name, damage)
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,29 @@ def test_a_column_that_names_half_a_question_is_not_left_out_in_silence(
         gold(path)
 
 
+def test_a_gzipped_csv_is_the_same(tmp_path: Path) -> None:
+    for name in ("a.csv.gz", "A.CSV.GZ"):
+        (tmp_path / name).write_bytes(gzip.compress(b"text,V-reg\na,0.5\n"))
+        assert [(one.text, one.value) for one in gold(tmp_path / name)] == [("a", 0.5)]
+        assert not own_predictions(tmp_path / name)
+        assert not holds_events(tmp_path / name)
+
+
+def test_numbers_in_a_csv_are_read_as_programs_write_them(tmp_path: Path) -> None:
+    """Pandas writes 2.0 for a whole number in a column with gaps, and 1e-05; others .5 and -0."""
+    file = write(
+        tmp_path / "a.csv",
+        "text,V-reg,V-oc,EI-oc:joy,V-T",
+        "a,1e-05,-2.0,3.0,1e-3",
+        "b,.5,+1,,-4.",
+        "c,-0.0,2,0,2",
+    )
+    assert [one.value for one in gold(file)] == [1e-05, -2, 3, 0.001, 0.5, 1, -4.0, 0.0, 2, 0, 2.0]
+    for wrong in ("a,-0.1,,,", "a,,1.5,,", "a,,,1e999,"):
+        with pytest.raises(DataError, match="can't be read"):
+            gold(write(file, "text,V-reg,V-oc,EI-oc:joy,V-T", wrong))
+
+
 def test_json_lines_of_ones_own_have_numbers_and_lists(tmp_path: Path) -> None:
     line = {"id": 9, "text": "a", "V-oc": -3.0, "E-c": ["joy"], "EI-reg:joy": 1e-05}
     found = gold(write(tmp_path / "a.jsonl", line))
