@@ -115,7 +115,7 @@ def _instruction(path: Path, number: int, line: Line) -> Reading:
         task=task.name,
         emotion=asked.emotion,
         text=asked.text,
-        id=str(line.get("id") or ""),
+        id=tables.post_id(line),
         instruction=unwrapped(instruction),
         value=Unreadable("no label"),
     )
@@ -124,7 +124,7 @@ def _instruction(path: Path, number: int, line: Line) -> Reading:
 def _values(line: Line, text_column: str) -> Iterator[Reading]:
     """Readings of a post as `emostream predict` writes them."""
     text = line.get(text_column)
-    id_ = str(line.get("id") or "")
+    id_ = tables.post_id(line)
     unreadable = line.get("unreadable") or {}
     for name, label in [*line["values"].items(), *unreadable.items()]:
         asked = labels.question(name)

@@ -73,7 +73,7 @@ def row_labels(
         DataError: a cell is no label of its question, unless it is `lenient`.
     """
     text = row.get(text_column)
-    id_ = next((str(row[name]) for name in _ID_COLUMNS if row.get(name)), "")
+    id_ = post_id(row)
     for name, cell in row.items():
         asked = labels.question(name) if isinstance(name, str) else None
         if asked is None or cell is None or cell == "":
@@ -84,6 +84,12 @@ def row_labels(
             raise DataError(path, f"the label in {name!r} can't be read: {value.reason}", line=line)
         text = text if isinstance(text, str) else ""
         yield Reading(task=task.name, emotion=emotion, value=value, id=id_, text=text)
+
+
+def post_id(row: Mapping[str, Any]) -> str:
+    """Give the post's id; empty where the row, or JSON object, has none."""
+    found = (row.get(name) for name in _ID_COLUMNS)
+    return next((str(one) for one in found if one not in (None, "")), "")
 
 
 def _check(path: Path, names: Sequence[str], text_column: str) -> None:

@@ -269,6 +269,16 @@ def test_a_cell_that_no_reader_takes_is_an_unreadable_prediction(tmp_path: Path)
     ]
 
 
+@pytest.mark.parametrize("name", ["id", "post_id", "ID"])
+def test_ids_are_found_in_predictions_as_in_labels_and_may_be_0(tmp_path: Path, name: str) -> None:
+    line = {name: 0, "text": "x", "model": "m", "values": {"V-reg": 0.5}}
+    (readings,) = predictions([write(tmp_path / "a.jsonl", line)]).values()
+    own = gold(write(tmp_path / "b.jsonl", {name: 0, "text": "x", "V-reg": 0.5}))
+    instruction = V_REG.instruction("x")
+    asked = gold(write(tmp_path / "c.jsonl", {name: 0, "instruction": instruction, "output": "0"}))
+    assert [one.id for one in (*readings, *own, *asked)] == ["0"] * 3
+
+
 def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
     line = {"text": "x", "model": "m", "values": {"V-reg": 0.5}, "unreadable": {"E-c": "empty"}}
     (readings,) = predictions([write(tmp_path / "a.jsonl", line)]).values()
