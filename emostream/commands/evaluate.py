@@ -222,9 +222,15 @@ def _ask(
     wording: int,
 ) -> "Predictions":
     from emostream.bar import Bar
-    from emostream.batch.gold import ask_gold, asked_task
+    from emostream.batch.gold import ask_gold, asked_task, can_be_asked
     from emostream.batch.model import open_batch_model
 
+    if not any(map(can_be_asked, gold)):
+        raise CommandError(
+            "no label has a text that the model could be asked about: name its column with"
+            " --text-column",
+            status=WRONG_USAGE,
+        )
     settings = Connection(config=config).settings_asking(server)
     tasks = list(dict.fromkeys(map(asked_task, gold)))
 

@@ -57,7 +57,7 @@ def gold(
                     line, path=path, line=number, text_column=text_column, scale=scale
                 )
             )
-            if not found:
+            if not any(labels.question(name) for name in line):
                 raise DataError(
                     path, "neither an instruction nor a key named as a question", line=number
                 )

@@ -233,6 +233,11 @@ def test_json_lines_of_ones_own_have_numbers_and_lists(tmp_path: Path) -> None:
     ]
 
 
+def test_null_is_no_label_as_an_empty_cell_is_none(tmp_path: Path) -> None:
+    rows = ({"text": "a", "V-reg": None, "E-c": None}, {"text": "b", "V-reg": 0.5, "E-c": None})
+    assert [one.text for one in gold(write(tmp_path / "a.jsonl", *rows))] == ["b"]
+
+
 def test_scores_of_another_scale_are_brought_to_0_to_1(tmp_path: Path) -> None:
     file = write(tmp_path / "mine.csv", "text,V-reg,V-oc", "a,-1,-1", "b,1,3")
     found = gold(file, scale=(-1, 1))
