@@ -35,8 +35,8 @@ async def ask_gold(
 ) -> list[Reading]:
     """Ask the model what people were asked; prompts of one task together, and each only once.
 
-    Labels without a text have nothing to ask. `wording` counts from 0 and starts over at a task's last one. `progress` is told how many
-    questions were answered.
+    Labels without a text have nothing to ask. `wording` counts from 0 and starts over at a task's
+    last one. `progress` is told how many questions were answered.
 
     Raises:
         emollm.errors.Stop: no server can be asked until a human acts.
