@@ -49,6 +49,8 @@ class Rows:
         self._table = suffix in {".csv", ".tsv"}
         if not self._table and path.suffix.lower() not in {".jsonl", ".json", ".gz"}:
             raise self._error("must end in .jsonl, .json, .csv or .tsv, with or without .gz")
+        if path.is_fifo():  # and opening one waits for its writer
+            raise self._error("is a pipe, which can't be read again to go on: write a file first")
         try:
             self._file: BinaryIO = path.open("rb")
         except OSError as error:

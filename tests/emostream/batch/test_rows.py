@@ -1,6 +1,7 @@
 """Rows of an input file, one at a time; what can't be read is a row that says so."""
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,12 @@ def test_a_file_of_no_known_format_or_none_at_all_is_refused(tmp_path: Path) -> 
         Rows(tmp_path / "a.parquet", "text")
     with pytest.raises(CommandError, match="No such file"):
         Rows(tmp_path / "a.csv", "text")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(CommandError, match="is a pipe"):
+        Rows(tmp_path / "a.jsonl", "text")
 
 
 def test_another_input_has_another_fingerprint(tmp_path: Path) -> None:
