@@ -71,8 +71,10 @@ def gold(
         yield msgspec.structs.replace(asked, value=value)
 
 
-def predictions(path: Path, *, text_column: str = "text") -> Predictions:
+def predictions(path: Path, *, text_column: str = "text", name: str | None = None) -> Predictions:
     """Read what models answered, by model; empty where the lines have gold labels only.
+
+    Answers of no model are filed under `name`, the file's where None.
 
     Raises:
         DataError: a line can't be read.
@@ -85,7 +87,7 @@ def predictions(path: Path, *, text_column: str = "text") -> Predictions:
         elif "instruction" in line:
             answers = line.get("pred")
             if isinstance(answers, str):
-                answers = {path.name: answers}
+                answers = {name or path.name: answers}
             if not isinstance(answers, dict):
                 continue
             asked = _instruction(path, number, line)

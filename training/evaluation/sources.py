@@ -68,29 +68,42 @@ def predictions(
     text_column: str = "text",
     note: Note = silent,
 ) -> Predictions:
-    """Read predictions already made, by model; of a file without models by the path's name.
+    """Read predictions already made, by model; of a file without models by its name.
+
+    By its path, where several have one name.
 
     SemEval submissions, `emostream predict`'s lines, events, EmoLLMs' lines with `pred`, CSV. Of a
     folder with several parts and no files `…_pred.txt` those of `part` are read. `note` as `gold`.
 
     Raises:
-        DataError: a file can't be read, or holds no predictions; two files of a folder contradict
-            each other.
+        DataError: a file can't be read, or holds no predictions; two contradict each other.
     """
     found: Predictions = {}
+    first: dict[tuple[str, str, str], tuple[Path, object]] = {}
     for path in paths:
         _check(path)
+        alike = {other for other in paths if other.name == path.name}
+        name = path.name if len(alike) == 1 else str(path)
         if path.is_dir() or semeval.is_semeval(path):
-            mine = {path.name: _semeval(path, part, note, submission=True)}
+            mine = {name: _semeval(path, part, note, submission=True)}
         elif format_of(path) in _TABLES:
-            mine = {path.name: list(tables.read(path, text_column=text_column, lenient=True))}
+            mine = {name: list(tables.read(path, text_column=text_column, lenient=True))}
         elif _is_json(path):
-            mine = lines.predictions(path, text_column=text_column)
+            mine = lines.predictions(path, text_column=text_column, name=name)
         else:
             raise _unknown(path)
         if not any(mine.values()):
             raise DataError(path, "it holds no predictions")
         for model, readings in mine.items():
+            for one in readings:
+                key = (model, one.question, one.id or one.text)
+                earlier, value = first.setdefault(key, (path, one.value))
+                if earlier != path and value != one.value:
+                    raise DataError(
+                        path,
+                        f"{earlier} has another {one.question} of {model} for the post"
+                        f" {one.id or '(without an id)'}: score the two on their own",
+                    )
             found.setdefault(model, []).extend(readings)
     return found
 

@@ -103,6 +103,29 @@ def test_a_copy_of_a_file_in_a_subfolder_counts_once_and_is_named(tmp_path: Path
             read(tmp_path)
 
 
+def test_files_of_one_name_are_models_of_their_own(tmp_path: Path) -> None:
+    """Two runs, each in its folder: the second one's predictions were left out."""
+    files = [
+        write(tmp_path / run / "a.csv", "id,V-reg", f"1,{value}")
+        for run, value in (("one", 0.1), ("two", 0.2))
+    ]
+    found = predictions(files)
+    assert {name: one.value for name, (one,) in found.items()} == {
+        str(files[0]): 0.1,
+        str(files[1]): 0.2,
+    }
+    assert set(predictions(files[:1])) == {"a.csv"}
+
+
+def test_files_that_differ_about_one_model_are_refused(tmp_path: Path) -> None:
+    line = {"id": 1, "text": "x", "model": "m", "values": {"V-reg": 0.5}}
+    one, same = write(tmp_path / "a.jsonl", line), write(tmp_path / "b.jsonl", line)
+    assert [reading.value for reading in predictions([one, same])["m"]] == [0.5, 0.5]
+    other = write(tmp_path / "c.jsonl", line | {"values": {"V-reg": 0.25}})
+    with pytest.raises(DataError, match=r"a\.jsonl has another V-reg of m for the post 1: score"):
+        predictions([one, other])
+
+
 def test_the_part_is_that_of_a_predictions_folder_too(tmp_path: Path) -> None:
     folder = semeval(tmp_path)
     (mine,) = predictions([folder], part="test").values()
