@@ -81,7 +81,10 @@ def row_labels(
         task, emotion = asked
         value = labels.scaled_value(cell, task, emotion, scale)
         if isinstance(value, Unreadable) and not lenient:
-            raise DataError(path, f"the label in {name!r} can't be read: {value.reason}", line=line)
+            reason = value.reason
+            if scale is None and reason.startswith("number outside"):
+                reason += "; with --gold-scale LOW:HIGH it may be on another scale"
+            raise DataError(path, f"the label in {name!r} can't be read: {reason}", line=line)
         text = text if isinstance(text, str) else ""
         yield Reading(task=task.name, emotion=emotion, value=value, id=id_, text=text)
 

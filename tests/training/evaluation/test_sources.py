@@ -331,6 +331,7 @@ def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
         ("a.csv", "text,score\na,1\n", "no column is named as a question: one of EI-reg:anger"),
         ("a.csv", "post,V-reg\na,1\n", "no column 'text': name the text's with --text-column"),
         ("a.csv", "text,V-reg\na,2\n", "line 2: the label in 'V-reg' can't be read"),
+        ("a.csv", "text,V-reg\na,2\n", "outside 0 to 1; with --gold-scale LOW:HIGH it may be"),
         ("a.csv", "text,V-reg\na,\n", "holds no labels"),
         ("a.csv", "text,V-reg,text\na,1,b\n", "it has the column 'text' twice: rename one"),
         ("a.csv", "text,V-reg,v-reg\na,1,0\n", "it has the column 'v-reg' twice: rename one"),
