@@ -1,6 +1,8 @@
 """`emostream`: the subcommands, and what happens to errors and Ctrl-C on the way out."""
 
+import os
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
@@ -68,6 +70,12 @@ def _find_rooms() -> None:
         sys.path.insert(0, str(_ROOMS))
 
 
+def _give_up_stdout() -> None:
+    """Drop what couldn't be written: Python would try again at its end, and report that as well."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> NoReturn:
     """Run one subcommand and exit with its status.
 
@@ -78,6 +86,7 @@ def main() -> NoReturn:
     app = make_app(overview=not any(word.isalpha() for word in sys.argv[1:2]))
     try:
         status = app(sys.argv[1:], exit_on_error=False)
+        sys.stdout.flush()  # here, where a full disk is still an error of the command
     except CycloptsError:  # already printed, with the usage
         sys.exit(WRONG_USAGE)
     except KeyboardInterrupt:
@@ -85,12 +94,15 @@ def main() -> NoReturn:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # `emostream dlq list | head`
         sys.stderr.close()
+        _give_up_stdout()
         sys.exit(0)
     except Exception as error:
         code, message = explain(error)
         if message is None:  # a bug of ours: the traceback is worth more than a sentence
             raise
         sys.stderr.write(f"emostream: {message}\n")
+        if isinstance(error, OSError):
+            _give_up_stdout()
         sys.exit(code)
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -1,5 +1,6 @@
 """Exit statuses, and errors in one sentence for whoever typed the command."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -28,6 +29,8 @@ _EXPLAINED: dict[str, int] = {
 }
 
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Nobody foresees them at each `> file`, and no bug of ours is behind them."""
 _MODEL_ERROR = "emollm.errors.ModelError"
 
 
@@ -67,6 +70,9 @@ def explain(error: BaseException) -> tuple[int, str | None]:
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
         extra = _EXTRAS[error.name]
         return FAILED, f"{error.name} is not installed: pip install 'emostream[{extra}]'"
+    if isinstance(error, OSError) and error.errno in _FULL:
+        what = error.filename or "the output"
+        return FAILED, f"{what} can't be written: {error.strerror}"
     return FAILED, None
 
 

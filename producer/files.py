@@ -20,6 +20,7 @@ import msgspec
 
 from producer.errors import UnreadableFile
 from producer.report import BadLine
+from runtime.table_rows import tsv_cells, tsv_problem
 
 FileFormat: TypeAlias = Literal["jsonl", "csv", "tsv"]
 
@@ -169,7 +170,7 @@ class _BadRowError(ValueError):
 
 
 class _Table:
-    """CSV with quotes (RFC 4180), or TSV without: rows as dicts, by the header's names."""
+    """Rows as dicts, by the header's names: CSV (RFC 4180), or TSV by `runtime.table_rows`."""
 
     def __init__(self, file_format: FileFormat) -> None:
         self._quoted = file_format == "csv"
@@ -181,13 +182,14 @@ class _Table:
         if self._header is None:
             self._header = [name.strip() for name in cells]
             return None
-        if len(cells) != len(self._header):
-            raise _BadRowError(f"{len(cells)} cells, the header has {len(self._header)}")
+        if (found := len(cells)) != (columns := len(self._header)):
+            problem = None if self._quoted else tsv_problem(text, found, columns)
+            raise _BadRowError(problem or f"{found} cells, the header has {columns}")
         return dict(zip(self._header, cells, strict=True))
 
     def _cells(self, text: str) -> list[str]:
         if not self._quoted:
-            return text.split("\t")
+            return tsv_cells(text, None if self._header is None else len(self._header))
         try:
             (cells,) = csv.reader([text], strict=True)
         except (csv.Error, ValueError):

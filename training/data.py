@@ -70,8 +70,8 @@ class Example:
 
     `score` is the real-valued label in 0..1 (also for the ordinal tasks, whose classes are bands
     of the same tweet's score), `level` the ordinal class, `labels` the emotions of E-c or the
-    label numbers of an auxiliary set; or `chances` are the probabilities of all labels, where a
-    teacher gave them. `tweet` is whether it is one, or a text of another kind;
+    label numbers of an auxiliary set; or `probabilities` are those of all labels, where a teacher
+    gave them. `tweet` is whether it is one, or a text of another kind;
     `spread` is the standard deviation of the score's error, beyond that of any rating.
     """
 
@@ -83,7 +83,7 @@ class Example:
     labels: tuple[str, ...] = field(default=())
     tweet: bool = True
     spread: float = 0.0
-    chances: tuple[float, ...] = ()
+    probabilities: tuple[float, ...] = ()
 
     @property
     def question(self) -> str:

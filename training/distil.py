@@ -29,13 +29,13 @@ class Reading:
     """What the teacher says of one text.
 
     `intensities` are those of `vocabulary.EMOTIONS` and `valence` the tweet's, about 0 to 1;
-    `chances` are the probabilities of `vocabulary.LABELS`. `tweet` is whether the text is one.
+    `probabilities` are those of `vocabulary.LABELS`. `tweet` is whether the text is one.
     """
 
     text: str
     intensities: tuple[float, ...]
     valence: float
-    chances: tuple[float, ...]
+    probabilities: tuple[float, ...]
     tweet: bool = True
 
 
@@ -55,7 +55,7 @@ def read(path: Path) -> list[Reading]:
             row["text"],
             tuple(row["intensities"]),
             row["valence"],
-            tuple(row["chances"]),
+            tuple(row["probabilities"]),
             row["tweet"],
         )
         for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())
@@ -72,7 +72,7 @@ def examples(readings: Sequence[Reading], seed: int) -> list[Example]:
     found = []
     for one in readings:
         if one.tweet:
-            for place in _two_emotions(one.chances, draw):
+            for place in _two_emotions(one.probabilities, draw):
                 emotion, score = vocabulary.EMOTIONS[place], _kept_in(one.intensities[place])
                 level = intensity_class(emotion, score)
                 task = draw.choice(("EI-reg", "EI-oc"))
@@ -81,14 +81,15 @@ def examples(readings: Sequence[Reading], seed: int) -> list[Example]:
         task = draw.choice(("V-reg", "V-oc")) if one.tweet else "V-reg"
         level = valence_class(valence)
         found.append(Example(task, one.text, "", valence, level, tweet=one.tweet))
-        found.append(Example("E-c", one.text, chances=one.chances, tweet=one.tweet))
+        found.append(Example("E-c", one.text, probabilities=one.probabilities, tweet=one.tweet))
     return found
 
 
-def _two_emotions(chances: Sequence[float], draw: random.Random) -> list[int]:
+def _two_emotions(probabilities: Sequence[float], draw: random.Random) -> list[int]:
     """The places of two different emotions of intensity, the likelier ones more often."""
     weights = [
-        _LEAST_WEIGHT + chances[vocabulary.LABELS.index(emotion)] for emotion in vocabulary.EMOTIONS
+        _LEAST_WEIGHT + probabilities[vocabulary.LABELS.index(emotion)]
+        for emotion in vocabulary.EMOTIONS
     ]
     keys = [draw.random() ** (1.0 / weight) for weight in weights]
     return sorted(range(len(keys)), key=lambda place: -keys[place])[:2]

@@ -127,8 +127,8 @@ class Trainer:
                 use_cache=False,
             ).last_hidden_state
             logits = functional.linear(state, output)
-        chance = functional.log_softmax(logits.float(), -1)
-        return -((target * chance).sum(-1) * weight).sum() / weight.sum()
+        log_probability = functional.log_softmax(logits.float(), -1)
+        return -((target * log_probability).sum(-1) * weight).sum() / weight.sum()
 
     def epoch(
         self,

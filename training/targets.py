@@ -88,24 +88,24 @@ def class_target(score: float, emotion: str) -> NDArray[np.float32]:
     return np.diff(np.array(below)).astype(np.float32)
 
 
-def likely_labels(chances: Sequence[float]) -> list[int]:
+def likely_labels(probabilities: Sequence[float]) -> list[int]:
     """The places of the labels that an answer lists, of their probabilities; sometimes none."""
-    return [place for place, chance in enumerate(chances) if chance >= LABEL_LEAST]
+    return [place for place, probability in enumerate(probabilities) if probability >= LABEL_LEAST]
 
 
-def label_targets(chances: Sequence[float], listed: Sequence[int]) -> NDArray[np.float32]:
+def label_targets(probabilities: Sequence[float], listed: Sequence[int]) -> NDArray[np.float32]:
     """With what an E-c answer goes on at each of its steps, by the labels' probabilities.
 
     `listed` are the places of the labels that the answer lists, in order. Gives an array of
     (their number + 1) x (labels, then the end): the next label is the first one after the last
     listed that applies, each independently of the others.
     """
-    rows = np.zeros((len(listed) + 1, len(chances) + 1), np.float32)
+    rows = np.zeros((len(listed) + 1, len(probabilities) + 1), np.float32)
     for row, last in zip(rows, (-1, *listed), strict=True):
         left = 1.0
-        for place in range(last + 1, len(chances)):
-            row[place] = left * chances[place]
-            left *= 1.0 - chances[place]
+        for place in range(last + 1, len(probabilities)):
+            row[place] = left * probabilities[place]
+            left *= 1.0 - probabilities[place]
         row[-1] = left
     return rows
 
@@ -164,9 +164,9 @@ class Encoder:
         elif example.task.endswith("-oc"):
             target[0] = 0.0
             target[0, self._classes(example.emotion)] = class_target(example.score, example.emotion)
-        elif example.chances:
+        elif example.probabilities:
             labels = [self._places[vocabulary.SEPARATOR + label] for label in vocabulary.LABELS]
-            rows = label_targets(example.chances, likely_labels(example.chances))
+            rows = label_targets(example.probabilities, likely_labels(example.probabilities))
             target[: len(rows)] = 0.0
             target[: len(rows), labels] = rows[:, :-1]
             ends = np.full(len(rows), self._places[vocabulary.FULL_STOP])
@@ -188,7 +188,7 @@ class Encoder:
             return [self._classes(example.emotion)[example.level - lowest]]
         if example.task == "E-c":
             listed = example.labels or tuple(
-                vocabulary.LABELS[place] for place in likely_labels(example.chances)
+                vocabulary.LABELS[place] for place in likely_labels(example.probabilities)
             )
             if not listed:
                 return [self._places[vocabulary.NEUTRAL]]

@@ -232,9 +232,11 @@ class Teacher:
                 torch.sigmoid(said["labels"]).tolist(),
                 strict=True,
             )
-            for number, intensities, valence, chances in rows:
+            for number, intensities, valence, probabilities in rows:
                 text, tweet = texts[number]
-                found[number] = Reading(text, tuple(intensities), valence, tuple(chances), tweet)
+                found[number] = Reading(
+                    text, tuple(intensities), valence, tuple(probabilities), tweet
+                )
             if (begin // _BATCH + 1) % _REPORT == 0:
                 report(f"teacher: {begin + len(batch)} of {len(texts)} texts read")
         return [one for one in found if one is not None]

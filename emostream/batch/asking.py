@@ -1,7 +1,7 @@
 """One row to its line: what is asked of it, and what is written about the answers."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,9 @@ from emostream.batch.rows import Row
 
 _ONE = "answer"
 """The question of a row that is a whole instruction."""
+_OF_AN_INSTRUCTION = {"value", "unreadable"}
+"""What a line has of its instruction's answer, beside `pred`, which names the models."""
+_OF_A_POST = {"model", "answers", "values", "unreadable"}
 
 
 class Counts(msgspec.Struct):
@@ -77,7 +80,7 @@ class Asker:
         prompt = self._model.prompt(instruction, name)
         (answer,) = await self._ask(row.number, [(_ONE, prompt)])
         if answer.text is None:
-            return _line(row, error=answer.error)
+            return _line(row, _OF_AN_INSTRUCTION, error=answer.error)
         before = row.fields.get("pred")
         pred = {**(before if isinstance(before, dict) else {}), self._model.name: answer.text}
         if name is None or asked is None:
@@ -85,8 +88,8 @@ class Asker:
         value = KNOWN_TASKS[name].read(answer.text, asked.emotion)
         if isinstance(value, Unreadable):
             self.counts.unreadable += 1
-            return _line(row, pred=pred, unreadable=value.reason)
-        return _line(row, pred=pred, value=value)
+            return _line(row, _OF_AN_INSTRUCTION, pred=pred, unreadable=value.reason)
+        return _line(row, _OF_AN_INSTRUCTION, pred=pred, value=value)
 
     async def _post(self, row: Row, text: str) -> bytes:
         plan = self._plan
@@ -112,7 +115,7 @@ class Asker:
         if gate is not None and (more := plan.after(said["values"].get(gate.name))):
             await ask(more)
         _derive(plan, said["values"])
-        return _line(row, **said)
+        return _line(row, _OF_A_POST, **said)
 
     def _put(self, said: dict[str, Any], one: Question, answer: Answer) -> None:
         if answer.text is None:
@@ -162,5 +165,8 @@ def _derive(plan: Plan, values: dict[str, Value]) -> None:
                 values[f"EI-oc:{emotion}"] = intensity_class(emotion, score)
 
 
-def _line(row: Row, **more: Any) -> bytes:
-    return msgspec.json.encode({**row.fields, **more})
+def _line(row: Row, results: Collection[str] = (), **more: Any) -> bytes:
+    """The row's fields, without the `results` of a run before: this one may not have each."""
+    stale = {"error", *results}
+    mine = {name: value for name, value in row.fields.items() if name not in stale}
+    return msgspec.json.encode({**mine, **more})

@@ -6,6 +6,7 @@ import msgspec
 
 from emollm.errors import Poison
 from emollm.instructions import KNOWN_TASKS
+from emollm.prompts import is_blank
 from emollm.protocol import PoolAnswer, Prompt
 from emollm.readers import Unreadable
 from emollm.tasks import Task
@@ -24,19 +25,24 @@ def asked_task(gold: Reading) -> Task:
     return KNOWN_TASKS[gold.task]
 
 
+def can_be_asked(gold: Reading) -> bool:
+    """Whether a label has its instruction or its post's text."""
+    return bool(gold.instruction) or not is_blank(gold.text)
+
+
 async def ask_gold(
     model: BatchModel, gold: Sequence[Reading], *, wording: int, progress: Callable[[int], None]
 ) -> list[Reading]:
     """Ask the model what people were asked; prompts of one task together, and each only once.
 
-    `wording` counts from 0 and starts over at a task's last one. `progress` is told how many
-    questions were answered.
+    Labels without a text have nothing to ask. `wording` counts from 0 and starts over at a task's
+    last one. `progress` is told how many questions were answered.
 
     Raises:
         emollm.errors.Stop: no server can be asked until a human acts.
     """
     questions: dict[str, tuple[Reading, Prompt]] = {}
-    for one in sorted(gold, key=lambda one: one.question):
+    for one in sorted(filter(can_be_asked, gold), key=lambda one: one.question):
         prompt = _prompt(model, one, wording)
         questions.setdefault(prompt.text, (one, prompt))
     found: list[Reading] = []

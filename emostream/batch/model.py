@@ -18,8 +18,6 @@ from emostream.batch.outage import tell_outages
 from emostream.exits import require, wrong_usage
 from runtime.clock import SystemClock
 
-SMALL = "small"
-"""Names the small model that ships, for `--model-id`."""
 _WAIT_S = 15.0
 """For a first server: whoever asks by hand would rather be told that there is none."""
 _FREE_TOKENS = 48
@@ -82,7 +80,7 @@ async def open_batch_model(
 
     # As many permits as prompts in flight, so that none is refused with 429 on the way.
     serving = ServerSettings(
-        model_id=None if model_id == SMALL else model_id,
+        model_id=model_id,
         port=0,
         max_concurrent_requests=settings.model.max_concurrency,
     )

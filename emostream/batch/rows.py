@@ -1,7 +1,6 @@
 """The rows of an input file, one after the other: EmoLLMs' instructions, or posts."""
 
 import codecs
-import csv
 import gzip
 import hashlib
 import io
@@ -14,7 +13,7 @@ import msgspec
 
 from emollm.prompts import is_blank
 from emostream.exits import WRONG_USAGE, CommandError
-from runtime.csv_lines import CsvLines
+from runtime.table_rows import TableRow, table_rows
 
 MAX_LINE_BYTES = 1_048_576
 """A longer line isn't read: memory is bounded by the rows in flight times this."""
@@ -36,17 +35,22 @@ class Row(msgspec.Struct, frozen=True):
 class Rows:
     """A file's rows. Iterate once, within `with`.
 
-    JSON lines (gzipped or not) with `instruction`, as the EmoLLMs' `data/test.json` has them, or
-    with a text; CSV or TSV with a text column. A line that can't be read is a row with a `problem`.
+    JSON lines with `instruction`, as the EmoLLMs' `data/test.json` has them, or with a text; CSV or
+    TSV with a text column; each gzipped or not. A line that can't be read is a row with a
+    `problem`.
     """
 
     def __init__(self, path: Path, text_column: str) -> None:
         """Raises CommandError when the file can't be opened, or its format isn't known."""
         self._path = path
         self._text_column = text_column
-        self._table = path.suffix in {".csv", ".tsv"}
-        if not self._table and path.suffix not in {".jsonl", ".json", ".gz"}:
-            raise self._error("must end in .jsonl, .json, .gz (gzipped JSON lines), .csv or .tsv")
+        suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+        self._tabs = suffix == ".tsv"
+        self._table = suffix in {".csv", ".tsv"}
+        if not self._table and path.suffix.lower() not in {".jsonl", ".json", ".gz"}:
+            raise self._error("must end in .jsonl, .json, .csv or .tsv, with or without .gz")
+        if path.is_fifo():  # and opening one waits for its writer
+            raise self._error("is a pipe, which can't be read again to go on: write a file first")
         try:
             self._file: BinaryIO = path.open("rb")
         except OSError as error:
@@ -75,18 +79,17 @@ class Rows:
         return digest.hexdigest()
 
     def __iter__(self) -> Iterator[Row]:
-        return self._of_table() if self._table else self._unpacked_lines()
-
-    def _unpacked_lines(self) -> Iterator[Row]:
+        zipped = self._file.read(2) == _GZIP
+        self._file.seek(0)
+        plain: BinaryIO = (
+            gzip.GzipFile(fileobj=self._file) if zipped else self._file  # type: ignore[assignment]  # reads as one
+        )
         try:
-            yield from self._of_lines()
+            yield from self._of_table(plain) if self._table else self._of_lines(plain)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise self._error(f"can't be unpacked: {error}; fetch or pack it again") from error
 
-    def _of_lines(self) -> Iterator[Row]:
-        zipped = self._file.read(2) == _GZIP
-        self._file.seek(0)
-        stream = gzip.GzipFile(fileobj=self._file) if zipped else self._file
+    def _of_lines(self, stream: BinaryIO) -> Iterator[Row]:
         decode = msgspec.json.Decoder(dict[str, Any]).decode
         number = 0
         while line := stream.readline(MAX_LINE_BYTES + 1):
@@ -111,41 +114,30 @@ class Rows:
                     yield self._row(number, fields)
             number += 1
 
-    def _of_table(self) -> Iterator[Row]:
-        text = io.TextIOWrapper(self._file, encoding="utf-8-sig", newline="")
-        lines = CsvLines(text)
-        reader = csv.reader(lines, "excel-tab" if self._path.suffix == ".tsv" else "excel")
+    def _of_table(self, stream: BinaryIO) -> Iterator[Row]:
+        # Of a TSV only \n ends a row; a CSV's rows are found by its reader.
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="\n" if self._tabs else "")
+        line = 0
         try:
-            names = self._header(next(reader, []), lines)
-            number = 0
-            while True:
-                try:
-                    cells = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    yield Row(number, problem=f"line {reader.line_num}: {error}")
-                    lines.cut()
+            rows = table_rows(text, tabs=self._tabs)
+            names = self._header(next(rows, None))
+            for number, row in enumerate(rows):
+                line = row.line
+                fields = dict(zip(names, row.cells, strict=False))
+                if row.problem is not None:
+                    yield Row(number, fields, problem=row.problem)
                 else:
-                    if cut := lines.cut():
-                        yield Row(number, problem=cut)
-                        return
-                    if not cells:
-                        continue
-                    fields = dict(zip(names, cells, strict=False))
-                    if len(cells) > len(names):  # which of them is the text's end?
-                        yield Row(number, fields, problem=_too_many(cells, names))
-                    else:
-                        yield self._row(number, fields)
-                number += 1
+                    yield self._row(number, fields)
         except UnicodeDecodeError as error:
-            raise self._error(f"isn't UTF-8 after line {reader.line_num}") from error
+            place = f" after line {line}" if line else ""
+            raise self._error(f"isn't UTF-8{place}: write it anew as UTF-8") from error
         finally:
             text.detach()  # the file is closed by whoever opened it
 
-    def _header(self, names: list[str], lines: CsvLines) -> list[str]:
-        if names and (cut := lines.cut()):
-            raise self._error(f"can't be read: {cut}")
+    def _header(self, row: TableRow | None) -> list[str]:
+        if row is not None and row.problem is not None:
+            raise self._error(f"can't be read: {row.problem}")
+        names = [] if row is None else row.cells
         if self._text_column not in names:
             raise self._error(
                 f"has no column {self._text_column!r} but {', '.join(names) or 'none'}: name"
@@ -169,7 +161,3 @@ class Rows:
 
     def _error(self, what: str) -> CommandError:
         return CommandError(f"{self._path} {what}", status=WRONG_USAGE)
-
-
-def _too_many(cells: list[str], names: list[str]) -> str:
-    return f"{len(cells)} cells, the header has {len(names)}: a text with a comma needs quotes"

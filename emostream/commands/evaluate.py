@@ -41,7 +41,8 @@ def evaluate(
     Gold labels: a folder or a file of SemEval-2018 task 1; the EmoLLMs' JSON lines (`instruction`,
     `output`); a CSV, TSV or JSON lines of your own with a text and a column named as each question
     (`V-reg`, `EI-reg:anger`, `E-c`, `V-T`, …). Predictions: all of these, what `emostream predict`
-    writes, and events as `emostream events --json` prints them. Files may be gzipped JSON lines.
+    writes, and events as `emostream events --json` prints them. Files may be gzipped. A row of a
+    TSV is one line; quotes around a whole cell of it are taken off, any other quote is text.
 
     With --bias and no files, the model reads sentences that differ only in whom they are about
     (women and men, names typical of groups); what differs by more than luck is reported.
@@ -108,9 +109,11 @@ def evaluate(
         )
     with wrong_usage():
         scale = _scale(gold_scale)
-    labels = sources.gold(gold or files[0], part=part, text_column=text_column, scale=scale)
+    labels = sources.gold(
+        gold or files[0], part=part, text_column=text_column, scale=scale, note=_note
+    )
     if gold is not None:
-        predicted = sources.predictions(files, part=part, text_column=text_column)
+        predicted = sources.predictions(files, part=part, text_column=text_column, note=_note)
         _require_same_posts(gold, labels, predicted)
     else:
         asked = server is not None or model_id is not None
@@ -128,6 +131,10 @@ def evaluate(
         )
     _print(scores, as_json=json_)
     return 0
+
+
+def _note(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
 
 
 def _ignored(
@@ -215,9 +222,15 @@ def _ask(
     wording: int,
 ) -> "Predictions":
     from emostream.bar import Bar
-    from emostream.batch.gold import ask_gold, asked_task
+    from emostream.batch.gold import ask_gold, asked_task, can_be_asked
     from emostream.batch.model import open_batch_model
 
+    if not any(map(can_be_asked, gold)):
+        raise CommandError(
+            "no label has a text that the model could be asked about: name its column with"
+            " --text-column",
+            status=WRONG_USAGE,
+        )
     settings = Connection(config=config).settings_asking(server)
     tasks = list(dict.fromkeys(map(asked_task, gold)))
 

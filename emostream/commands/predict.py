@@ -29,11 +29,12 @@ def predict(
 ) -> int:
     """Ask the model about every row of a file; write answers and read values, in order.
 
-    FILE has the EmoLLMs' JSON lines (`instruction`, `input`, `output`; gzipped or not), asked as
+    FILE, gzipped or not, has the EmoLLMs' JSON lines (`instruction`, `input`, `output`), asked as
     they are, or posts: JSON lines with a text, CSV or TSV with a text column, asked what [tasks] of
-    the configuration says. Each row gives one JSON line: its own fields, and `pred` (the answer by
-    model) with `value`, or for a post `answers` and `values` by question. Unreadable answers keep
-    their text, with the reason under `unreadable`.
+    the configuration says. A row of a TSV is one line; quotes around a whole cell of it are taken
+    off, any other quote is text. Each row gives one JSON line: its own fields, and `pred` (the
+    answer by model) with `value`, or for a post `answers` and `values` by question. Unreadable
+    answers keep their text, with the reason under `unreadable`.
 
     With --out, a run that was interrupted, however it was, is continued by the same command: what
     was answered isn't asked again. Exit status 1 when a row has an `error` instead of an answer.

@@ -57,6 +57,8 @@ def replay(
 ) -> int:
     """Replay a file of posts: JSON lines, CSV or TSV.
 
+    A row of a TSV is one line; quotes around a whole cell of it are taken off, any other is text.
+
     Exit status 1 when a post was not written, or the file held none that could be read.
 
     **Examples**

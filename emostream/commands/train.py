@@ -58,7 +58,7 @@ def data(source: Path, out: Path) -> None:
 
     for part, published in aaid.PUBLISHED.items():
         path = out / f"{part}.json"
-        count = records.write(aaid.records(source, part), path)
+        count = records.write(aaid.records(source, part, _note), path)
         beside = "as in the paper" if count == published else f"the paper has {published:,}"
         sys.stdout.write(f"{path}: {count:,} records ({beside})\n")
 
@@ -119,7 +119,7 @@ def run(
     from training.finetune import card, run, saving
     from training.finetune import data as sources
 
-    records = sources.load(data, dev)
+    records = sources.load(data, dev, _note)
     if not records.dev:
         sys.stderr.write("no dev records: the last weights are kept, and nothing is scored\n")
     told = _Told()
@@ -147,6 +147,10 @@ def run(
         if scores is not None:
             (out / "scores.json").write_bytes(saving.to_json(scores))
     _print(out, result, scores, as_json=json_)
+
+
+def _note(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
 
 
 class _Told(Progress):

@@ -28,7 +28,8 @@ class ServerSettings:
     """
 
     model_id: Annotated[str | None, Parameter(name=("--model-id", "--model"))] = None
-    """A folder, or a name on the Hugging Face hub; None is the small model that ships."""
+    """A folder, or a name on the Hugging Face hub; None or `small` is the small model that
+    ships."""
     replay: tuple[Path, ...] = ()
     """A file of recorded answers to answer from, instead of a model: JSON lines, gzipped or not,
     each with `instruction` and `pred` (answer by model). May be given several times."""

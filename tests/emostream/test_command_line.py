@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -18,11 +19,14 @@ COMMANDS = [
 ]
 
 
-def run(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *words: str, env: dict[str, str] | None = None, stdout: IO[bytes] | int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("EMOSTREAM_")}
     return subprocess.run(
         [sys.executable, "-m", "emostream", *words],
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=60,
         check=False,
@@ -165,3 +169,25 @@ def test_a_bloom_checkpoint_is_rewritten_for_tgi_or_refused_in_a_sentence(tmp_pa
     again = run("models", "for-tgi", str(source), str(target))
     assert again.returncode == 2
     assert "isn't empty" in again.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_standard_output_is_a_sentence(unbuffered: str) -> None:
+    """Buffered, Python writes at its end only: what is lost there was no failure of ours."""
+    if not Path("/dev/full").exists():
+        pytest.skip("a device of Linux")
+    with Path("/dev/full").open("wb") as full:
+        done = run("models", "--json", env={"PYTHONUNBUFFERED": unbuffered}, stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == "emostream: the output can't be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["models"], ["models", "--json"]])
+def test_a_reader_that_has_gone_is_no_failure(words: list[str], unbuffered: str) -> None:
+    """As `| head`, also in a shell with pipefail."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as pipe:
+        done = run(*words, env={"PYTHONUNBUFFERED": unbuffered}, stdout=pipe)
+    assert (done.returncode, done.stderr) == (0, "")

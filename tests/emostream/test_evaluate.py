@@ -92,6 +92,20 @@ async def test_a_server_is_asked_what_people_were_asked(tmp_path: Path) -> None:
     assert sorted(prompt for prompt in tgi.prompts if "Task:" in prompt) == sorted(texts)
 
 
+async def test_labels_without_a_text_are_not_asked_about(tmp_path: Path) -> None:
+    """The model would read an empty text, once for all of them, and be scored by it."""
+    file = tmp_path / "mine.csv"
+    file.write_text("id,text,V-reg\n1,What a day,0.7\n2,,0.1\n3,\u200b,0.2\n", encoding="utf-8")
+    async with FakeTgi() as tgi:
+        done = await run_command("evaluate", str(file), "--server", tgi.url, "--json")
+        found = json.loads(done.out)["models"]["Emollama-chat-7b"]["V-reg"]
+        assert (found["scored"], found["missing"]) == (1, 2)
+        file.write_text("id,V-reg\n1,0.7\n2,0.1\n", encoding="utf-8")
+        done = await run_command("evaluate", str(file), "--server", tgi.url)
+    assert done.status == 2
+    assert "no label has a text that the model could be asked about: name its column" in done.err
+
+
 async def test_servers_that_pad_are_asked_by_length(tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     texts = ["ccc " * 9, "a", "bb " * 5]

@@ -113,6 +113,22 @@ async def test_posts_are_asked_what_the_configuration_says(tmp_path: Path) -> No
     assert second == {"id": "8", "message": "", "error": "nothing visible in the text"}
 
 
+async def test_nothing_of_an_earlier_run_stays_beside_the_new_answers(tmp_path: Path) -> None:
+    """It would be scored as of this model: what is `unreadable` counts as no value."""
+    file = tmp_path / "read.jsonl"
+    old = {"unreadable": {"E-c": "empty"}, "error": "no server", "values": {"V-T": 1}}
+    post = {"text": "What a day", "value": "mine", **old}
+    asked = {"instruction": V_REG.instruction("So."), "pred": {"other": "?"}, "value": 1, **old}
+    file.write_text(f"{json.dumps(post)}\n{json.dumps(asked)}\n", encoding="utf-8")
+    async with FakeTgi() as tgi:
+        done = await run_command("predict", str(file), "--server", tgi.url)
+    first, second = map(json.loads, done.out.splitlines())
+    assert first.keys() == {"text", "value", "model", "answers", "values"}
+    assert "V-T" not in first["values"]
+    assert second["pred"] == {"other": "?", MODEL: "0.734"}
+    assert second.keys() == {"instruction", "pred", "value", "values"}
+
+
 async def test_without_an_output_lines_go_to_standard_output(tmp_path: Path) -> None:
     async with FakeTgi() as tgi:
         file = instructions(tmp_path / "a.jsonl", 2)

@@ -191,12 +191,26 @@ async def test_a_csv_is_read_with_quotes_newlines_and_a_byte_order_mark(tmp_path
     assert report.bad_samples == (BadLine(line=5, reason="4 cells, the header has 3"),)
 
 
-async def test_a_tsv_has_no_quotes_and_ids_may_be_line_numbers(tmp_path: Path) -> None:
+async def test_a_tsv_has_a_row_on_each_line_and_ids_may_be_line_numbers(tmp_path: Path) -> None:
     path = tmp_path / "posts.tsv.gz"
-    path.write_bytes(gzip.compress(b'text\tlang\nan "open quote\ten\n'))
+    lines = [
+        "text\tlang",
+        'an "open quote\ten',
+        '"another\ten',
+        '"say ""hi"""\ten',
+        '"two\n lines"\ten',
+    ]
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
     producer = FakeProducer()
-    await run(path, producer, fields=FieldPaths(id="@position"))
-    assert posts_of(producer) == [Post(id="posts.tsv.gz:2", text='an "open quote', lang="en")]
+    report = await run(path, producer, fields=FieldPaths(id="@position"))
+    assert posts_of(producer) == [
+        Post(id="posts.tsv.gz:2", text='an "open quote', lang="en"),
+        Post(id="posts.tsv.gz:3", text='"another', lang="en"),
+        Post(id="posts.tsv.gz:4", text='say "hi"', lang="en"),
+        Post(id="posts.tsv.gz:6", text=' lines"', lang="en"),
+    ]
+    (bad,) = report.bad_samples
+    assert (bad.line, "can't span lines" in bad.reason) == (5, True)
 
 
 async def test_a_quote_that_never_closes_is_one_bad_line(tmp_path: Path) -> None:

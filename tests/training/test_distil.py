@@ -9,11 +9,11 @@ from emollm.bands import intensity_class, valence_class
 from training import distil, vocabulary
 from training.distil import Reading
 
-CHANCES = tuple(
+PROBABILITIES = tuple(
     0.9 if label == "joy" else 0.0 for label in vocabulary.LABELS
 )  # the other emotions of intensity aren't in it
-TWEET = Reading("a 😀 b", (0.1, 0.2, 0.9, 1.3), -0.1, CHANCES)
-TEXT = Reading("c d", (0.1, 0.2, 0.3, 0.4), 0.7, CHANCES, tweet=False)
+TWEET = Reading("a 😀 b", (0.1, 0.2, 0.9, 1.3), -0.1, PROBABILITIES)
+TEXT = Reading("c d", (0.1, 0.2, 0.3, 0.4), 0.7, PROBABILITIES, tweet=False)
 
 
 def test_readings_are_kept_as_they_are(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_tweet_is_asked_about_for_two_emotions_its_valence_and_its_labels() ->
         assert example.level == intensity_class(example.emotion, score)
     assert valence.task in {"V-reg", "V-oc"}
     assert (valence.score, valence.level) == (0.0, valence_class(0.0))
-    assert (labels.task, labels.labels, labels.chances) == ("E-c", (), CHANCES)
+    assert (labels.task, labels.labels, labels.probabilities) == ("E-c", (), PROBABILITIES)
 
 
 def test_another_text_is_asked_about_its_valence_and_its_labels() -> None:

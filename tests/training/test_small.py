@@ -78,11 +78,15 @@ def test_each_epoch_without_dev_learns_from_new_readings_of_the_teacher(folder: 
     """Three tweets and three texts in the first; then two and one."""
     work = folder / "work"
     work.mkdir()
-    chances = (0.5,) * len(vocabulary.LABELS)
+    probabilities = (0.5,) * len(vocabulary.LABELS)
     distil.write(
         [
             Reading(
-                f"{'tweet' if tweet else 'text'} {number} read", (0.5,) * 4, 0.5, chances, tweet
+                f"{'tweet' if tweet else 'text'} {number} read",
+                (0.5,) * 4,
+                0.5,
+                probabilities,
+                tweet,
             )
             for number in range(20)
             for tweet in (True, False)

@@ -57,10 +57,10 @@ def test_an_answer_goes_on_with_the_first_label_that_applies() -> None:
 
 def test_a_taught_answer_lists_the_likely_labels(encoder: Encoder) -> None:
     """And is learnt with what else the teacher found likely: of its first label, and of its end."""
-    chances = [0.0] * len(vocabulary.LABELS)
-    chances[vocabulary.LABELS.index("anger")] = 0.3
-    chances[vocabulary.LABELS.index("joy")] = 0.8
-    (item,) = encoder.items([Example("E-c", "a b", chances=tuple(chances))], 0)
+    probabilities = [0.0] * len(vocabulary.LABELS)
+    probabilities[vocabulary.LABELS.index("anger")] = 0.3
+    probabilities[vocabulary.LABELS.index("joy")] = 0.8
+    (item,) = encoder.items([Example("E-c", "a b", probabilities=tuple(probabilities))], 0)
     joy, stop, neutral, anger = (
         vocabulary.ANSWERS.index(answer)
         for answer in (", joy", vocabulary.FULL_STOP, vocabulary.NEUTRAL, ", anger")
@@ -73,8 +73,8 @@ def test_a_taught_answer_lists_the_likely_labels(encoder: Encoder) -> None:
 
 
 def test_a_taught_answer_without_a_likely_label_is_neutral(encoder: Encoder) -> None:
-    chances = (0.1,) * len(vocabulary.LABELS)
-    (item,) = encoder.items([Example("E-c", "a b", chances=chances)], 0)
+    probabilities = (0.1,) * len(vocabulary.LABELS)
+    (item,) = encoder.items([Example("E-c", "a b", probabilities=probabilities)], 0)
     neutral = vocabulary.ANSWERS.index(vocabulary.NEUTRAL)
     assert item.answer == [neutral, encoder.end]
     assert item.target[0, neutral] == pytest.approx(0.9 ** len(vocabulary.LABELS))

@@ -66,8 +66,8 @@ def test_it_reads_what_nobody_rated(
     ]
     for one in readings:
         assert len(one.intensities) == len(vocabulary.EMOTIONS)
-        assert len(one.chances) == len(vocabulary.LABELS)
-        assert all(0 <= chance <= 1 for chance in one.chances)
+        assert len(one.probabilities) == len(vocabulary.LABELS)
+        assert all(0 <= probability <= 1 for probability in one.probabilities)
         assert math.isfinite(one.valence)
     assert sum("loss" in line for line in lines) == 3  # an epoch of so few is a batch
     assert "texts read" in lines[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -18,6 +19,9 @@ QUESTIONS: Final = tuple(
     task.key(emotion) for task in KNOWN_TASKS.values() for emotion in task.emotions or (None,)
 )
 """Every name that a label may have."""
+
+_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""As programs write numbers."""
 
 Scale = tuple[float, float]
 """Least and greatest value of a label on another scale than its task's."""
@@ -40,10 +44,13 @@ def value_of(label: object, task: Task, emotion: str | None) -> Value | Unreadab
         return Unreadable("no label")
     if isinstance(label, list | tuple):
         label = ", ".join(map(str, label)) if label else task.write((), emotion)
+    if isinstance(label, str) and task.kind != "labels" and _NUMBER.fullmatch(label.strip()):
+        label = float(label)  # pandas writes 2.0 for a class and 1e-05 for a score
     if isinstance(label, float) and task.kind == "class" and label.is_integer():
         label = int(label)
     if isinstance(label, float):
-        label = f"{label:.12f}".rstrip("0").removesuffix(".")  # never as 1e-05
+        rounded = round(label, 12) + 0.0  # never -0.0
+        label = f"{rounded:.12f}".rstrip("0").removesuffix(".")  # never as 1e-05
     return task.read(str(label), emotion)
 
 

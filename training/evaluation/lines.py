@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,9 @@ from emollm.instructions import KNOWN_TASKS, parse, unwrapped
 from emollm.readers import Unreadable
 from training.evaluation import labels, tables
 from training.evaluation.errors import DataError
+from training.evaluation.files import unpacked
 from training.evaluation.readings import Predictions, Reading
 
-_GZIP = b"\x1f\x8b"
 Line = dict[str, Any]
 
 
@@ -28,22 +26,15 @@ def objects(path: Path) -> Iterator[tuple[int, Line]]:
         DataError: the file can't be read, or a line is no JSON object.
     """
     decoder = msgspec.json.Decoder(Line)
-    try:
-        with path.open("rb") as plain:
-            zipped = plain.read(2) == _GZIP
-        with gzip.open(path) if zipped else path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-                if content.strip():
-                    try:
-                        found = decoder.decode(content)
-                    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                        raise DataError(path, f"no JSON object: {error}", line=number) from error
-                    yield number, found
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(path, f"it can't be unpacked: {error}") from error
-    except OSError as error:
-        raise DataError(path, f"it can't be read: {error.strerror}") from error
+    with unpacked(path) as lines:
+        for number, line in enumerate(lines, start=1):
+            content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            if content.strip():
+                try:
+                    found = decoder.decode(content)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    raise DataError(path, f"no JSON object: {error}", line=number) from error
+                yield number, found
 
 
 def is_event(line: Line) -> bool:
@@ -66,7 +57,7 @@ def gold(
                     line, path=path, line=number, text_column=text_column, scale=scale
                 )
             )
-            if not found:
+            if not any(labels.question(name) for name in line):
                 raise DataError(
                     path, "neither an instruction nor a key named as a question", line=number
                 )
@@ -80,8 +71,10 @@ def gold(
         yield msgspec.structs.replace(asked, value=value)
 
 
-def predictions(path: Path, *, text_column: str = "text") -> Predictions:
+def predictions(path: Path, *, text_column: str = "text", name: str | None = None) -> Predictions:
     """Read what models answered, by model; empty where the lines have gold labels only.
+
+    Answers of no model are filed under `name`, the file's where None.
 
     Raises:
         DataError: a line can't be read.
@@ -94,7 +87,7 @@ def predictions(path: Path, *, text_column: str = "text") -> Predictions:
         elif "instruction" in line:
             answers = line.get("pred")
             if isinstance(answers, str):
-                answers = {path.name: answers}
+                answers = {name or path.name: answers}
             if not isinstance(answers, dict):
                 continue
             asked = _instruction(path, number, line)
@@ -124,7 +117,7 @@ def _instruction(path: Path, number: int, line: Line) -> Reading:
         task=task.name,
         emotion=asked.emotion,
         text=asked.text,
-        id=str(line.get("id") or ""),
+        id=tables.post_id(line),
         instruction=unwrapped(instruction),
         value=Unreadable("no label"),
     )
@@ -133,7 +126,7 @@ def _instruction(path: Path, number: int, line: Line) -> Reading:
 def _values(line: Line, text_column: str) -> Iterator[Reading]:
     """Readings of a post as `emostream predict` writes them."""
     text = line.get(text_column)
-    id_ = str(line.get("id") or "")
+    id_ = tables.post_id(line)
     unreadable = line.get("unreadable") or {}
     for name, label in [*line["values"].items(), *unreadable.items()]:
         asked = labels.question(name)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from emollm.readers import Unreadable
-from runtime.csv_lines import CsvLines
 from runtime.spelling import did_you_mean
+from runtime.table_rows import TableRow, table_rows
 from training.evaluation import labels
 from training.evaluation.errors import DataError
+from training.evaluation.files import format_of, unpacked
 from training.evaluation.readings import Reading
 
 _ID_COLUMNS = ("id", "post_id", "ID")
@@ -32,40 +33,29 @@ def read(
     Raises:
         DataError: no column of text or of labels, or a cell that is no label; names its line.
     """
-    try:
-        lines = path.open(encoding="utf-8-sig", newline="")
-    except OSError as error:
-        raise DataError(path, f"it can't be read: {error.strerror}") from error
-    with lines:
-        dialect = "excel-tab" if path.suffix == ".tsv" else "excel"
-        counted = CsvLines(lines)
-        rows = csv.DictReader(counted, dialect=dialect)
+    tabs = format_of(path) == ".tsv"
+    with unpacked(path) as file:
+        # Of a TSV only \n ends a row; a CSV's rows are found by its reader.
+        lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="\n" if tabs else "")
+        rows = table_rows(lines, tabs=tabs)
         try:
-            names = rows.fieldnames or ()
-            if names and (cut := counted.cut()):
-                raise DataError(path, cut)
-            _check(path, names, text_column)
+            header = next(rows, TableRow(1, []))
+            if header.problem is not None:
+                raise DataError(path, header.problem)
+            _check(path, header.cells, text_column)
             for row in rows:
-                if cut := counted.cut():
-                    raise DataError(path, cut)
-                if rows.restkey in row:  # which of the cells is the text's end?
-                    raise DataError(
-                        path,
-                        "more cells than the header has: a text with a comma needs quotes",
-                        line=rows.line_num,
-                    )
+                if row.problem is not None:
+                    raise DataError(path, row.problem, line=row.line)
                 yield from row_labels(
-                    row,
+                    dict(zip(header.cells, row.cells, strict=False)),
                     path=path,
-                    line=rows.line_num,
+                    line=row.line,
                     text_column=text_column,
                     scale=scale,
                     lenient=lenient,
                 )
         except UnicodeDecodeError as error:
             raise DataError(path, "it isn't UTF-8") from error
-        except csv.Error as error:
-            raise DataError(path, str(error), line=rows.line_num) from error
 
 
 def row_labels(
@@ -83,7 +73,7 @@ def row_labels(
         DataError: a cell is no label of its question, unless it is `lenient`.
     """
     text = row.get(text_column)
-    id_ = next((str(row[name]) for name in _ID_COLUMNS if row.get(name)), "")
+    id_ = post_id(row)
     for name, cell in row.items():
         asked = labels.question(name) if isinstance(name, str) else None
         if asked is None or cell is None or cell == "":
@@ -91,13 +81,21 @@ def row_labels(
         task, emotion = asked
         value = labels.scaled_value(cell, task, emotion, scale)
         if isinstance(value, Unreadable) and not lenient:
-            raise DataError(path, f"the label in {name!r} can't be read: {value.reason}", line=line)
+            reason = value.reason
+            if scale is None and reason.startswith("number outside"):
+                reason += "; with --gold-scale LOW:HIGH it may be on another scale"
+            raise DataError(path, f"the label in {name!r} can't be read: {reason}", line=line)
         text = text if isinstance(text, str) else ""
         yield Reading(task=task.name, emotion=emotion, value=value, id=id_, text=text)
 
 
-def _check(path: Path, names: object, text_column: str) -> None:
-    assert isinstance(names, list | tuple)
+def post_id(row: Mapping[str, Any]) -> str:
+    """Give the post's id; empty where the row, or JSON object, has none."""
+    found = (row.get(name) for name in _ID_COLUMNS)
+    return next((str(one) for one in found if one not in (None, "")), "")
+
+
+def _check(path: Path, names: Sequence[str], text_column: str) -> None:
     columns: dict[object, str] = {}
     for name in names:
         key = labels.question(name) or name

@@ -21,13 +21,14 @@ PUBLISHED: Final = {"train": 234_040, "dev": 47_120}
 """How many records the paper has of each part."""
 
 
-def records(folder: Path, part: str) -> Iterator[Record]:
-    """Build the records of a part, `train` or `dev`, in the files' order.
+def records(folder: Path, part: str, note: sources.Note = sources.silent) -> Iterator[Record]:
+    """Build the records of a part, `train` or `dev`, in the files' order; `note` as `sources.gold`.
 
     Raises:
-        DataError: the folder has no such files, or a label can't be read.
+        DataError: the folder has no such files, two contradict each other, or a label can't be
+            read.
     """
-    for one in sources.gold(folder, part=part):
+    for one in sources.gold(folder, part=part, note=note):
         task = KNOWN_TASKS[one.task]
         assert not isinstance(one.value, Unreadable)  # `gold` refuses such
         answer = task.write(one.value, one.emotion)

@@ -10,6 +10,7 @@ from typing import Final
 
 from emollm.instructions import KNOWN_TASKS, parse
 from emollm.readers import Unreadable
+from training.evaluation import sources
 from training.evaluation.errors import DataError
 from training.evaluation.readings import Reading
 from training.finetune import aaid
@@ -39,13 +40,14 @@ class Data:
         return found.hexdigest()
 
 
-def load(path: Path, dev: Path | None = None) -> Data:
+def load(path: Path, dev: Path | None = None, note: sources.Note = sources.silent) -> Data:
     """Read the data of a fine-tuning.
 
     Args:
         path: A folder of SemEval-2018 task 1, from which all is built; a folder with `train.json`
             and `dev.json` (or `.jsonl`, gzipped or not); or one file of training records.
         dev: File of the dev records, where they are elsewhere.
+        note: As of `sources.gold`.
 
     Raises:
         DataError: there is nothing to learn from, or an entry can't be read.
@@ -53,8 +55,8 @@ def load(path: Path, dev: Path | None = None) -> Data:
     if path.is_dir():
         train_file, dev_file = _file(path, "train"), _file(path, "dev")
         if train_file is None:
-            train = list(aaid.records(path, "train"))
-            held_out = read(dev) if dev else list(aaid.records(path, "dev"))
+            train = list(aaid.records(path, "train", note))
+            held_out = read(dev) if dev else list(aaid.records(path, "dev", note))
             return Data(train, held_out)
         chosen = dev or dev_file
         return Data(read(train_file), read(chosen) if chosen else [])

@@ -12,6 +12,8 @@ from infra.tgi.errors import StartError
 
 #: The model that ships, served where none is named.
 SMALL_MODEL = Path(__file__).parents[1] / "models" / "emostream-small"
+_SMALL = "small"
+"""Names it, too: one word for each command that runs a model."""
 
 
 def load_engine(
@@ -23,11 +25,13 @@ def load_engine(
     device: str = "auto",
     threads: int = 0,
 ) -> Engine:
-    """Load a model: a folder, a name on the hub, or None for the small model that ships.
+    """Load a model: a folder, a name on the hub; None or `small` for the small one that ships.
 
     The light engine serves what has a `ct2/` folder, unless `engine` says otherwise; the torch
     engine the rest. Takes seconds to minutes. Raises `StartError`.
     """
+    if model_id == _SMALL:
+        model_id = None
     folder = _local_folder(model_id)
     if folder is not None:
         _check_config(folder)

@@ -1,6 +1,7 @@
 """Rows of an input file, one at a time; what can't be read is a row that says so."""
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -26,17 +27,42 @@ def test_instructions_and_posts_are_told_apart(tmp_path: Path) -> None:
     assert (second.number, second.text, second.fields["n"]) == (1, "b", 2)
 
 
-def test_gzipped_lines_are_the_same(tmp_path: Path) -> None:
-    (row,) = rows(tmp_path / "a.gz", gzip.compress(b'{"text": "b"}\n'))
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.gz", '{"text": "b"}\n'),
+        ("a.csv.gz", "id,text\n1,b\n"),
+        ("a.tsv.gz", "id\ttext\n1\tb\n"),
+        ("A.CSV.GZ", "id,text\n1,b\n"),
+    ],
+)
+def test_gzipped_files_are_the_same(tmp_path: Path, name: str, content: str) -> None:
+    (row,) = rows(tmp_path / name, gzip.compress(content.encode()))
     assert row.text == "b"
 
 
-@pytest.mark.parametrize(("name", "comma"), [("a.csv", ","), ("a.tsv", "\t")])
-def test_a_table_has_a_text_column(tmp_path: Path, name: str, comma: str) -> None:
-    content = f'id{comma}text\n1{comma}"two\nlines, ""quoted"""\n'
+def test_a_name_in_capitals_is_the_same(tmp_path: Path) -> None:
+    (row,) = rows(tmp_path / "A.CSV", "text\nb\n")
+    assert row.text == "b"
+
+
+@pytest.mark.parametrize(("name", "comma", "break_"), [("a.csv", ",", "\n"), ("a.tsv", "\t", "\t")])
+def test_a_table_has_a_text_column(tmp_path: Path, name: str, comma: str, break_: str) -> None:
+    content = f'id{comma}text\n1{comma}"two{break_}parts, ""quoted"""\n'
     (row,) = rows(tmp_path / name, content)
-    assert row.text == 'two\nlines, "quoted"'
+    assert row.text == f'two{break_}parts, "quoted"'
     assert row.fields["id"] == "1"
+
+
+def test_quotes_that_begin_the_texts_of_a_tsv_lose_no_row(tmp_path: Path) -> None:
+    """As in dumps of posts, where a quote is a character; the next one would end the text."""
+    found = rows(tmp_path / "a.tsv", 'id\ttext\n1\t"Get up\n2\tlate\n3\t"Never\n4\tfine"\n')
+    assert [row.text for row in found] == ['"Get up', "late", '"Never', 'fine"']
+
+
+def test_a_text_of_a_tsv_that_spans_lines_is_told(tmp_path: Path) -> None:
+    _, rest = rows(tmp_path / "a.tsv", 'id\ttext\n1\t"two\nlines"\n')
+    assert "can't span lines; write CSV or JSON lines" in str(rest.problem)
 
 
 def test_what_cant_be_read_keeps_its_place(tmp_path: Path) -> None:
@@ -72,12 +98,13 @@ def test_a_table_with_two_columns_of_one_name_is_refused(tmp_path: Path, header:
     assert row.text == "a"
 
 
+@pytest.mark.parametrize("name", ["a.gz", "a.csv.gz"])
 @pytest.mark.parametrize(
-    "damage", [gzip.compress(b"{}\n")[:-6], DAMAGED], ids=["cut off", "damaged"]
+    "damage", [gzip.compress(b"text\n")[:-6], DAMAGED], ids=["cut off", "damaged"]
 )
-def test_a_damaged_archive_is_a_sentence(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_archive_is_a_sentence(tmp_path: Path, damage: bytes, name: str) -> None:
     with pytest.raises(CommandError, match="can't be unpacked"):
-        rows(tmp_path / "a.gz", damage)
+        rows(tmp_path / name, damage)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +132,12 @@ def test_a_file_of_no_known_format_or_none_at_all_is_refused(tmp_path: Path) -> 
         Rows(tmp_path / "a.csv", "text")
 
 
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(CommandError, match="is a pipe"):
+        Rows(tmp_path / "a.jsonl", "text")
+
+
 def test_another_input_has_another_fingerprint(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     prints = []
@@ -122,6 +155,12 @@ def test_a_quote_that_is_never_closed_loses_no_row_in_silence(tmp_path: Path) ->
     assert "never closed in the row that begins in line 3" in last.problem
     with pytest.raises(CommandError, match="never closed"):
         rows(tmp_path / "b.csv", 'id,"text\n1,a\n')
+
+
+def test_a_lone_quote_of_a_csv_takes_no_rows_in_silence(tmp_path: Path) -> None:
+    joined, last = rows(tmp_path / "a.csv", 'id,text\n1,"a\n2,"b\n3,c\n')
+    assert "lines 2 to 3: text after a closing quote" in str(joined.problem)
+    assert (last.number, last.text) == (1, "c")
 
 
 def test_a_json_list_is_refused_with_what_makes_lines_of_it(tmp_path: Path) -> None:

@@ -85,6 +85,47 @@ def test_a_folder_with_several_parts_wants_one_named(tmp_path: Path) -> None:
         gold(tmp_path, part="train")
 
 
+def test_a_copy_of_a_file_in_a_subfolder_counts_once_and_is_named(tmp_path: Path) -> None:
+    head, row = "ID\tTweet\tAffect Dimension\tIntensity", "2018-En-1\ta\tfear\t0.25"
+    write(tmp_path / "EI-reg-En-fear-dev.txt", head, row, "2018-En-2\tb\tfear\t0.5")
+    copy = write(tmp_path / "x" / "2018-EI-reg-En-fear-dev.txt", head, row)
+    told: list[str] = []
+    assert [one.id for one in gold(tmp_path, note=told.append)] == ["2018-En-1", "2018-En-2"]
+    ((*mine,),) = predictions([tmp_path], note=told.append).values()
+    assert [one.value for one in mine] == [0.25, 0.5]
+    sentence = "x/2018-EI-reg-En-fear-dev.txt repeats EI-reg-En-fear-dev.txt: it counts once"
+    assert told == [sentence] * 2
+    write(copy, head, row.replace("0.25", "0.75"))
+    for read in (gold, lambda path: predictions([path])):
+        with pytest.raises(
+            DataError, match=r"fear-dev.txt differ in EI-reg of the post '2018-En-1': remove one"
+        ):
+            read(tmp_path)
+
+
+def test_files_of_one_name_are_models_of_their_own(tmp_path: Path) -> None:
+    """Two runs, each in its folder: the second one's predictions were left out."""
+    files = [
+        write(tmp_path / run / "a.csv", "id,V-reg", f"1,{value}")
+        for run, value in (("one", 0.1), ("two", 0.2))
+    ]
+    found = predictions(files)
+    assert {name: one.value for name, (one,) in found.items()} == {
+        str(files[0]): 0.1,
+        str(files[1]): 0.2,
+    }
+    assert set(predictions(files[:1])) == {"a.csv"}
+
+
+def test_files_that_differ_about_one_model_are_refused(tmp_path: Path) -> None:
+    line = {"id": 1, "text": "x", "model": "m", "values": {"V-reg": 0.5}}
+    one, same = write(tmp_path / "a.jsonl", line), write(tmp_path / "b.jsonl", line)
+    assert [reading.value for reading in predictions([one, same])["m"]] == [0.5, 0.5]
+    other = write(tmp_path / "c.jsonl", line | {"values": {"V-reg": 0.25}})
+    with pytest.raises(DataError, match=r"a\.jsonl has another V-reg of m for the post 1: score"):
+        predictions([one, other])
+
+
 def test_the_part_is_that_of_a_predictions_folder_too(tmp_path: Path) -> None:
     folder = semeval(tmp_path)
     (mine,) = predictions([folder], part="test").values()
@@ -164,6 +205,15 @@ def test_a_quote_that_is_never_closed_loses_no_label_in_silence(
         predictions([path])
 
 
+def test_quotes_that_begin_texts_lose_no_label_in_silence(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.tsv", "text\tV-reg", '"a\t0.5', "b\t0.1", '"c"\t0.7', '"d\t0.2')
+    found = [(one.text, one.value) for one in gold(file)]
+    assert found == [('"a', 0.5), ("b", 0.1), ("c", 0.7), ('"d', 0.2)]
+    file = write(tmp_path / "a.csv", "V-reg,text", '0.5,"a', '0.1,"b', "0.7,c")
+    with pytest.raises(DataError, match="lines 2 to 3: text after a closing quote"):
+        gold(file)
+
+
 @pytest.mark.parametrize("name", ["EI-reg", "EI-reg:angr", "e-c:joy"])
 def test_a_column_that_names_half_a_question_is_not_left_out_in_silence(
     tmp_path: Path, name: str
@@ -171,6 +221,29 @@ def test_a_column_that_names_half_a_question_is_not_left_out_in_silence(
     path = write(tmp_path / "a.csv", f"text,V-reg,{name}", "a,0.5,0.1")
     with pytest.raises(DataError, match=f"the column '{name}' names a task and no question"):
         gold(path)
+
+
+def test_a_gzipped_csv_is_the_same(tmp_path: Path) -> None:
+    for name in ("a.csv.gz", "A.CSV.GZ"):
+        (tmp_path / name).write_bytes(gzip.compress(b"text,V-reg\na,0.5\n"))
+        assert [(one.text, one.value) for one in gold(tmp_path / name)] == [("a", 0.5)]
+        assert not own_predictions(tmp_path / name)
+        assert not holds_events(tmp_path / name)
+
+
+def test_numbers_in_a_csv_are_read_as_programs_write_them(tmp_path: Path) -> None:
+    """Pandas writes 2.0 for a whole number in a column with gaps, and 1e-05; others .5 and -0."""
+    file = write(
+        tmp_path / "a.csv",
+        "text,V-reg,V-oc,EI-oc:joy,V-T",
+        "a,1e-05,-2.0,3.0,1e-3",
+        "b,.5,+1,,-4.",
+        "c,-0.0,2,0,2",
+    )
+    assert [one.value for one in gold(file)] == [1e-05, -2, 3, 0.001, 0.5, 1, -4.0, 0.0, 2, 0, 2.0]
+    for wrong in ("a,-0.1,,,", "a,,1.5,,", "a,,,1e999,"):
+        with pytest.raises(DataError, match="can't be read"):
+            gold(write(file, "text,V-reg,V-oc,EI-oc:joy,V-T", wrong))
 
 
 def test_json_lines_of_ones_own_have_numbers_and_lists(tmp_path: Path) -> None:
@@ -181,6 +254,11 @@ def test_json_lines_of_ones_own_have_numbers_and_lists(tmp_path: Path) -> None:
         ("E-c", ("joy",)),
         ("EI-reg:joy", 1e-05),
     ]
+
+
+def test_null_is_no_label_as_an_empty_cell_is_none(tmp_path: Path) -> None:
+    rows = ({"text": "a", "V-reg": None, "E-c": None}, {"text": "b", "V-reg": 0.5, "E-c": None})
+    assert [one.text for one in gold(write(tmp_path / "a.jsonl", *rows))] == ["b"]
 
 
 def test_scores_of_another_scale_are_brought_to_0_to_1(tmp_path: Path) -> None:
@@ -219,6 +297,16 @@ def test_a_cell_that_no_reader_takes_is_an_unreadable_prediction(tmp_path: Path)
     ]
 
 
+@pytest.mark.parametrize("name", ["id", "post_id", "ID"])
+def test_ids_are_found_in_predictions_as_in_labels_and_may_be_0(tmp_path: Path, name: str) -> None:
+    line = {name: 0, "text": "x", "model": "m", "values": {"V-reg": 0.5}}
+    (readings,) = predictions([write(tmp_path / "a.jsonl", line)]).values()
+    own = gold(write(tmp_path / "b.jsonl", {name: 0, "text": "x", "V-reg": 0.5}))
+    instruction = V_REG.instruction("x")
+    asked = gold(write(tmp_path / "c.jsonl", {name: 0, "instruction": instruction, "output": "0"}))
+    assert [one.id for one in (*readings, *own, *asked)] == ["0"] * 3
+
+
 def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
     line = {"text": "x", "model": "m", "values": {"V-reg": 0.5}, "unreadable": {"E-c": "empty"}}
     (readings,) = predictions([write(tmp_path / "a.jsonl", line)]).values()
@@ -239,10 +327,11 @@ def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
         ("a.jsonl.gz", CUT_OFF.decode("latin-1"), "can't be unpacked"),
         ("a.jsonl.gz", DAMAGED.decode("latin-1"), "can't be unpacked"),
         ("a.jsonl", '{"text": ' + "[" * 100_000, "line 1: no JSON object"),
-        ("a.csv", "V-reg,text\n0.9,Well, yes\n", "line 2: more cells than the header has"),
+        ("a.csv", "V-reg,text\n0.9,Well, yes\n", "line 2: 3 cells, the header has 2"),
         ("a.csv", "text,score\na,1\n", "no column is named as a question: one of EI-reg:anger"),
         ("a.csv", "post,V-reg\na,1\n", "no column 'text': name the text's with --text-column"),
         ("a.csv", "text,V-reg\na,2\n", "line 2: the label in 'V-reg' can't be read"),
+        ("a.csv", "text,V-reg\na,2\n", "outside 0 to 1; with --gold-scale LOW:HIGH it may be"),
         ("a.csv", "text,V-reg\na,\n", "holds no labels"),
         ("a.csv", "text,V-reg,text\na,1,b\n", "it has the column 'text' twice: rename one"),
         ("a.csv", "text,V-reg,v-reg\na,1,0\n", "it has the column 'v-reg' twice: rename one"),

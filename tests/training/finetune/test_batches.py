@@ -48,10 +48,10 @@ def test_the_loss_is_the_mean_over_the_answers_tokens(shifted: bool) -> None:
     torch.manual_seed(1)
     logits = torch.randn(2, 4, 11)
     labels = torch.tensor([[IGNORED, 3, 5, 2], [IGNORED, IGNORED, 7, 2]])
-    chances = logits.log_softmax(-1)
+    log_probabilities = logits.log_softmax(-1)
     back = 1 if shifted else 0
     each = [
-        -float(chances[row, column - back, label])
+        -float(log_probabilities[row, column - back, label])
         for row, line in enumerate(labels.tolist())
         for column, label in enumerate(line)
         if label != IGNORED

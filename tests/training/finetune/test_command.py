@@ -39,6 +39,18 @@ def test_data_writes_the_authors_files_and_counts_beside_the_papers(
     assert "dev.json: 220 records (the paper has 47,120)" in said
 
 
+def test_a_copy_in_a_subfolder_makes_no_records_twice_and_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("train", "dev"):
+        for folder in ("in", "in/again"):
+            semeval.write(tmp_path / folder, part, dict.fromkeys(semeval.SIZES[part], 2))
+    run("data", str(tmp_path / "in"), str(tmp_path / "aaid"))
+    assert len(read(tmp_path / "aaid" / "train.json")) == 220
+    said = capsys.readouterr().err
+    assert "again/E-c-En-train.txt repeats E-c-En-train.txt: it counts once" in said
+
+
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny LLaMA that has learnt what each word is worth, by the command itself."""

@@ -31,6 +31,12 @@ def test_the_small_model_without_float_weights_is_served_by_the_light_engine(
     engine.close()
 
 
+def test_small_is_the_model_that_ships_as_in_the_other_commands() -> None:
+    engine = load_engine("small", threads=1)
+    assert engine.info.model_id == SMALL_MODEL.name
+    engine.close()
+
+
 def test_the_torch_engine_says_where_the_float_weights_are(installed: Path) -> None:
     with pytest.raises(StartError, match=r"no model\.safetensors.*clone.*--engine light") as caught:
         load_engine(str(installed), engine="torch")
