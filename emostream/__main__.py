@@ -1,5 +1,6 @@
 """`emostream`: the subcommands, and what happens to errors and Ctrl-C on the way out."""
 
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -68,12 +69,28 @@ def _find_rooms() -> None:
         sys.path.insert(0, str(_ROOMS))
 
 
+def _open_standard_streams() -> None:
+    """Have standard streams that were closed (`<&-`, as some supervisors do) lead to nowhere.
+
+    Else a socket takes such a number, and uvloop aborts the process when it is closed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            stream = os.fdopen(number, "w" if number else "r", closefd=False)
+            setattr(sys, name, stream)
+
+
 def main() -> NoReturn:
     """Run one subcommand and exit with its status.
 
     Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 stopped by the fuse, the
     canary or refused credentials, 130 interrupted.
     """
+    _open_standard_streams()
     _find_rooms()
     app = make_app(overview=not any(word.isalpha() for word in sys.argv[1:2]))
     try:

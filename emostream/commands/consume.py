@@ -48,6 +48,7 @@ def consume(
     from emostream.connection import config_file
     from emostream.parent import exit_with_parent as stop_with_parent
     from runtime.telemetry.logging import setup_logging
+    from runtime.telemetry.lossy_stream import LossyStream
 
     settings = load(config_file(config), os.environ)
     setup_logging(settings.log.format, settings.log.level)
@@ -57,7 +58,8 @@ def consume(
         stop_with_parent()
 
     def on_ready(line: str) -> None:
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        out = LossyStream(sys.stdout)
+        out.write(f"{line}\n")
+        out.flush()
 
     return main(settings, on_ready=on_ready)
