@@ -1,5 +1,6 @@
 """`emostream`: the subcommands, and what happens to errors and Ctrl-C on the way out."""
 
+import io
 import os
 import sys
 from importlib.metadata import version
@@ -84,6 +85,20 @@ def _open_standard_streams() -> None:
             setattr(sys, name, stream)
 
 
+def _write_any_text() -> None:
+    """Have what is printed never fail on a letter: posts come in all of them.
+
+    A file or a pipe gets UTF-8 whatever the locale, as JSON must be; a terminal that shows less,
+    question marks.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            if stream.isatty() or "PYTHONIOENCODING" in os.environ:
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8")
+
+
 def main() -> NoReturn:
     """Run one subcommand and exit with its status.
 
@@ -91,6 +106,7 @@ def main() -> NoReturn:
     canary or refused credentials, 130 interrupted.
     """
     _open_standard_streams()
+    _write_any_text()
     _find_rooms()
     app = make_app(overview=not any(word.isalpha() for word in sys.argv[1:2]))
     try:
