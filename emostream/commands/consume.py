@@ -47,9 +47,11 @@ def consume(
     from consumer.app import main
     from emostream.connection import config_file
     from emostream.parent import exit_with_parent as stop_with_parent
+    from runtime.open_files import allow_open_files
     from runtime.telemetry.logging import setup_logging
     from runtime.telemetry.lossy_stream import LossyStream
 
+    allow_open_files()
     settings = load(config_file(config), os.environ)
     setup_logging(settings.log.format, settings.log.level)
     if settings.log.level != "debug":  # it logs each try; what came of them, we say
