@@ -1,5 +1,6 @@
 """`emostream`: the subcommands, and what happens to errors and Ctrl-C on the way out."""
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -76,14 +77,46 @@ def _give_up_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _open_standard_streams() -> None:
+    """Have standard streams that were closed (`<&-`, as some supervisors do) lead to nowhere.
+
+    Else a socket takes such a number, and uvloop aborts the process when it is closed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            stream = os.fdopen(number, "w" if number else "r", closefd=False)
+            setattr(sys, name, stream)
+
+
+def _write_any_text() -> None:
+    """Have what is printed never fail on a letter: posts come in all of them.
+
+    A file or a pipe gets UTF-8 whatever the locale, as JSON must be; a terminal that shows less,
+    question marks.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            if stream.isatty() or "PYTHONIOENCODING" in os.environ:
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8")
+
+
 def main() -> NoReturn:
     """Run one subcommand and exit with its status.
 
     Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 stopped by the fuse, the
     canary or refused credentials, 130 interrupted.
     """
+    _open_standard_streams()
+    _write_any_text()
     _find_rooms()
     app = make_app(overview=not any(word.isalpha() for word in sys.argv[1:2]))
+    status: object = 0
     try:
         status = app(sys.argv[1:], exit_on_error=False)
         sys.stdout.flush()  # here, where a full disk is still an error of the command
@@ -95,7 +128,6 @@ def main() -> NoReturn:
     except BrokenPipeError:  # `emostream dlq list | head`
         sys.stderr.close()
         _give_up_stdout()
-        sys.exit(0)
     except Exception as error:
         code, message = explain(error)
         if message is None:  # a bug of ours: the traceback is worth more than a sentence

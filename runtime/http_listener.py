@@ -18,9 +18,10 @@ _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Lengt
 class HttpListener:
     """Serves `app` from `start` to `stop`.
 
-    One connection more than `max_connections` is answered 503, whatever it sends. A connection is
-    closed when its first request's head isn't there after `head_s` seconds, and when it was idle
-    for `idle_s` seconds after a request.
+    For one connection more than `max_connections`, the one that has been idle for longest is
+    closed; where each has a request under way, the new one is answered 503, whatever it sends. A
+    connection is closed when its first request's head isn't there after `head_s` seconds, and when
+    it was idle for `idle_s` seconds after a request.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class HttpListener:
         **runner_options: Any,
     ) -> None:
         """`runner_options` go to aiohttp's `AppRunner`. The app must not be running yet."""
-        app.middlewares.insert(0, self._head_received)
+        app.middlewares.insert(0, self._answered)
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -44,6 +45,9 @@ class HttpListener:
         self._max_connections = max_connections
         self._head_s = head_s
         self._head_due: dict[asyncio.Protocol, asyncio.TimerHandle] = {}
+        self._idle: dict[web.RequestHandler, None] = {}
+        """Open without a request under way, the longest so first."""
+        self._busy: set[web.RequestHandler] = set()
         self._listener: asyncio.Server | None = None
         self.url = ""
         """Where it listens, once started."""
@@ -80,27 +84,63 @@ class HttpListener:
         server = self._runner.server
         assert server is not None
         loop = asyncio.get_running_loop()
+        forget = server.connection_lost
+
+        def lost(connection: web.RequestHandler, error: BaseException | None = None) -> None:
+            self._closed(connection)
+            forget(connection, error)
+
+        # The one place where aiohttp tells of a connection's end.
+        server.connection_lost = lost  # type: ignore[assignment,method-assign]
 
         def protocol() -> asyncio.Protocol:
             # Counted before a request is read: a connection that sends nothing counts, too.
-            if len(server.connections) >= self._max_connections:
+            if len(self._idle) + len(self._busy) >= self._max_connections and not self._make_room():
                 return _Full()
             connection = server()
+            self._idle[connection] = None
             self._head_due[connection] = loop.call_later(self._head_s, self._too_late, connection)
             return connection
 
         return protocol
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been idle for longest; False where none is."""
+        for connection in self._idle:
+            # Those that came in this turn of the loop have none yet.
+            if isinstance(connection.transport, asyncio.WriteTransport):
+                self._closed(connection)
+                # Not `close`: that waits for a client that doesn't read.
+                connection.transport.abort()
+                return True
+        return False
+
+    def _closed(self, connection: web.RequestHandler) -> None:
+        self._idle.pop(connection, None)
+        self._busy.discard(connection)
+        due = self._head_due.pop(connection, None)
+        if due is not None:
+            due.cancel()
 
     def _too_late(self, connection: web.RequestHandler) -> None:
         del self._head_due[connection]
         connection.force_close()
 
     @web.middleware
-    async def _head_received(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        due = self._head_due.pop(request.protocol, None)
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        connection = request.protocol
+        due = self._head_due.pop(connection, None)
         if due is not None:
             due.cancel()
-        return await handler(request)
+        if connection in self._idle:  # else it is closed by now
+            del self._idle[connection]
+            self._busy.add(connection)
+        try:
+            return await handler(request)
+        finally:
+            if connection in self._busy:
+                self._busy.remove(connection)
+                self._idle[connection] = None
 
 
 class _Full(asyncio.Protocol):

@@ -47,8 +47,11 @@ def consume(
     from consumer.app import main
     from emostream.connection import config_file
     from emostream.parent import exit_with_parent as stop_with_parent
+    from runtime.open_files import allow_open_files
     from runtime.telemetry.logging import setup_logging
+    from runtime.telemetry.lossy_stream import LossyStream
 
+    allow_open_files()
     settings = load(config_file(config), os.environ)
     setup_logging(settings.log.format, settings.log.level)
     if settings.log.level != "debug":  # it logs each try; what came of them, we say
@@ -57,7 +60,8 @@ def consume(
         stop_with_parent()
 
     def on_ready(line: str) -> None:
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        out = LossyStream(sys.stdout)
+        out.write(f"{line}\n")
+        out.flush()
 
     return main(settings, on_ready=on_ready)

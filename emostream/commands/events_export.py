@@ -118,6 +118,16 @@ def _tell(out: Path, done: "list[Summary]", *, as_json: bool) -> None:
     import msgspec
 
     for one in done:
+        if one.framed:
+            sys.stderr.write(f"emostream: left out: {one.framed}\n")
+        if one.held:
+            where = ", ".join(
+                f"partition {number} from offset {one.next[number]}" for number in one.held
+            )
+            sys.stderr.write(
+                f"{one.topic}: only such values are in {where} on; none of these is skipped: the"
+                " same command goes on from there\n"
+            )
         if one.lost:
             sys.stderr.write(
                 f"{one.topic}: retention deleted {one.lost:,} records before they were exported:"

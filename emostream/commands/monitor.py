@@ -54,6 +54,7 @@ def run(*, config: Path | None = None, exit_with_parent: bool = False) -> int:
     from monitor.app import main
     from monitor.settings import load
     from runtime.telemetry.logging import setup_logging
+    from runtime.telemetry.lossy_stream import LossyStream
 
     settings = load(config_file(config), os.environ)
     setup_logging(settings.log.format, settings.log.level)
@@ -63,8 +64,9 @@ def run(*, config: Path | None = None, exit_with_parent: bool = False) -> int:
         stop_with_parent()
 
     def on_ready(line: str) -> None:
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        out = LossyStream(sys.stdout)
+        out.write(f"{line}\n")
+        out.flush()
 
     return main(settings, on_ready=on_ready)
 

@@ -32,7 +32,8 @@ class PageSettings:
     `host` and this machine's own names count always.
     """
     max_connections: int = 300
-    """Open connections in all; one more is refused. A viewer holds one or two."""
+    """Open connections in all; for one more, one that is idle is closed, else it is refused. A
+    viewer holds one or two."""
     max_viewers: int = 200
     """Live streams in all; one more gets status 503."""
 

@@ -31,6 +31,6 @@ class Page(Section):
     allowed_hosts: tuple[str, ...] = ()
     """Names under which browsers reach the page, without a port, e.g. `mood.example.org`."""
     max_connections: Annotated[int, Field(ge=1)] = 300
-    """Open connections in all; one more is refused."""
+    """Open connections in all; for one more, one that is idle is closed, else it is refused."""
     max_viewers: Annotated[int, Field(ge=1)] = 200
     """Live viewers in all; one more is told to come back."""

@@ -1,7 +1,8 @@
 """One topic into one table's folder: stretch by stretch, each either exported or not begun."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,11 @@ STRETCH_RECORDS: Final = 100_000
 """Of one partition, in one file for each day: tens of MB in memory and on the disk."""
 STRETCH_BYTES: Final = 64 * 1024 * 1024
 """Of records' values; bounds memory where records are large. Some 300 MB in all."""
+TOMBSTONE: Final = "tombstone"
+FRAMED: Final = "framed by a schema registry, and none is configured"
+"""Why a record was skipped: one that only looks like it may be broken, and hides no other."""
+HELD_RECORDS: Final = 10_000
+"""So many framed ones in a row are no accident: nothing is looked for behind them."""
 _TELL_EVERY: Final = 1_000
 
 
@@ -35,7 +41,7 @@ class Source(Protocol):
     async def offsets_at(self, moment: datetime) -> dict[int, int]:
         """The first offset of each partition that was written then or later, else its end."""
 
-    def read(self, spans: Mapping[int, Span]) -> AsyncIterator[StoredRecord]:
+    def read(self, spans: Mapping[int, Span]) -> AsyncGenerator[StoredRecord, None]:
         """Yield the records of these spans; in order within a partition."""
 
 
@@ -52,6 +58,11 @@ class Summary(msgspec.Struct, kw_only=True):
     """Of these files."""
     skipped: dict[str, int] = {}
     """Records that gave no row, by the reason; not those of another table of the topic."""
+    framed: str = ""
+    """Of the first record that a schema registry frames, while none is configured: where it is, and
+    what to do."""
+    held: list[int] = []
+    """Partitions exported up to where only such records follow; the next run looks again."""
     lost: int = 0
     """Offsets that retention deleted before they were exported."""
     rows_in_all: int = 0
@@ -78,13 +89,14 @@ async def export(
     By Kafka's own index of the records' times. Without `until`, up to what the topic holds now.
     Whenever it is stopped, the next run goes on where it was; each record is in one file, once.
     `progress` is told how many offsets of how many are done. `registry` says that the source reads
-    what a schema registry frames.
+    what a schema registry frames; else framed records among others are skipped, and those that no
+    other follows are left for the next run, since a registry may have been introduced there.
 
     Raises:
         WrongFolder: the folder belongs to another export.
         FolderBusy: another process writes there.
         FolderFailed: the operating system refused.
-        ValuesFramed: a value is framed, and `registry` is False.
+        ValuesFramed: all that is new is framed, and `registry` is False.
         runtime.kafka.errors.KafkaFault: the brokers did.
     """
     held = await source.held()
@@ -125,6 +137,8 @@ async def export(
             async for at in run.partition(number, span):
                 progress(done + at - span.start, whole)
             done += span.end - span.start
+        if summary.held and not run.others:
+            raise ValuesFramed(summary.framed)
         summary.rows_in_all = state.rows
         summary.next = dict(sorted(state.next.items()))
         summary.skipped = dict(sorted(summary.skipped.items()))
@@ -151,42 +165,60 @@ class _Run:
         self._state = folder.progress
         self._summary = summary
         self._registry = registry
+        self.others = False
+        """Whether a record came that no registry frames, or that one reads."""
         self._most_records, self._most_bytes = limits
 
     async def partition(self, number: int, span: Span) -> AsyncIterator[int]:
         """Export a span of one partition; yield now and then the offset that it is at."""
         first, rows, skipped, size, records = span.start, Rows(self._table), Counter[str](), 0, 0
-        if span.start < span.end:
-            async for record in self._source.read({number: span}):
+        held, held_from = 0, span.end  # framed ones that nothing else followed so far
+        async with aclosing(self._source.read({number: span})) as source:
+            async for record in source:
                 reason = self._add(rows, record)
-                if reason:
+                if reason == FRAMED:
+                    held, held_from = held + 1, min(held_from, record.offset)
+                    if held >= HELD_RECORDS:
+                        break
+                elif reason:
                     skipped[reason] += 1
+                if reason not in (FRAMED, TOMBSTONE):
+                    self.others = True
+                    if held:
+                        skipped[FRAMED] += held
+                        held, held_from = 0, span.end
                 size += len(record.value or b"")
                 records += 1
                 if records >= self._most_records or size >= self._most_bytes:
-                    self._write(number, first, record.offset + 1, rows, skipped)
-                    first, rows, skipped = record.offset + 1, Rows(self._table), Counter()
+                    after = min(held_from, record.offset + 1)
+                    self._write(number, first, after, rows, skipped)
+                    first, rows, skipped = after, Rows(self._table), Counter()
                     size = records = 0
                 if records % _TELL_EVERY == 0:
                     yield record.offset + 1
-        self._write(number, first, span.end, rows, skipped)
+        self._write(number, first, held_from, rows, skipped)
+        if held:
+            self._summary.held.append(number)
         yield span.end
 
     def _add(self, rows: Rows, record: StoredRecord) -> str:
         """Add a record's row; or why it has none."""
         if record.value is None:
-            return "tombstone"
+            return TOMBSTONE
         try:
             row = self._table.row(record.value)
         except Unreadable as error:
             framed = read_framing(record.value, record.headers)
-            if framed is not None and not self._registry:
-                raise ValuesFramed(
-                    f"{self._summary.topic}, partition {record.partition}, offset {record.offset}:"
-                    f" the value is framed by a schema registry (schema {framed.ref}): name the"
-                    " registry in registry.urls (docs/schema-registry.md)"
-                ) from error
-            return str(error) if framed is None else "its schema can't be read by"
+            if framed is None:
+                return str(error)
+            if self._registry:
+                return "its schema can't be read by"
+            self._summary.framed = self._summary.framed or (
+                f"{self._summary.topic}, partition {record.partition}, offset {record.offset}:"
+                f" the value is framed by a schema registry (schema {framed.ref}): name the"
+                " registry in registry.urls (docs/schema-registry.md)"
+            )
+            return FRAMED
         if row is not None:
             rows.add(row, record.partition, record.offset, _written_at(record.timestamp_ms))
         return ""

@@ -105,8 +105,11 @@ class PartitionFetches:
         for place in places:
             self._delivered.pop(Partition(*place), None)
             self.bad_batches.pop(Partition(*place), None)
-        # The future that it gives is for those who want to know when the start is found.
-        self._consumer._fetcher.request_offset_reset(places, _EARLIEST).cancel()  # noqa: SLF001
+        # The future that it gives is for those who want to know when the start is found. asyncio
+        # logs a cancelled one, as an error, when nobody has looked at it.
+        found = self._consumer._fetcher.request_offset_reset(places, _EARLIEST)  # noqa: SLF001
+        found.add_done_callback(_look_at)
+        found.cancel()
 
     def _drain(
         self, max_records: int, room: Callable[[Partition], int] | None
@@ -189,3 +192,8 @@ class PartitionFetches:
 def _has_gone_on(held: object) -> bool:
     """Whether less than a whole batch came: aiokafka has gone one offset on, which isn't ours."""
     return isinstance(held, FetchError) and isinstance(held._error, RecordTooLargeError)  # noqa: SLF001
+
+
+def _look_at(found: "asyncio.Future[Any]") -> None:
+    if not found.cancelled():
+        found.exception()

@@ -132,7 +132,7 @@ class KafkaTopicLog:
         at = {tp: starts[tp.partition] for tp in self._partitions}
         return OrderedReader(self._consumer, at, decode)
 
-    async def read(self, spans: Mapping[int, Span]) -> AsyncIterator[StoredRecord]:
+    async def read(self, spans: Mapping[int, Span]) -> AsyncGenerator[StoredRecord, None]:
         """Yield the records of these spans; see `TopicLog`."""
         left = {
             tp: spans[tp.partition].end

@@ -3,7 +3,6 @@
 What one of our schemas marks as `json` (an object of any content) is a text in Avro.
 """
 
-import io
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from runtime.registry.avro_bounds import MOST_EMPTY, AvroBounds, TooManyEmpty
 from runtime.registry.errors import Undecodable
 from runtime.registry.framing import Framed, SchemaRef, header_of
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runtime.registry.known import KnownSchemas
 
 _MOST_SCHEMAS = 1_000
-"""Of which it is known whether they are recursive; then that is found out again."""
+"""Of which it is known whether they have bounds; then that is found out again."""
 _SIGN_BYTES = 8
 """Some writers put more bytes of the sign before a decimal than it needs."""
 _TOPIC_STRATEGY = {"subject.name.strategy.type": "TOPIC"}
@@ -32,9 +32,7 @@ class AvroReader:
         self._known = known
         self._deserialize: Any = None
         self._context: Any = None
-        self._pass_over: Any = None
-        self._recursive: dict[SchemaRef, tuple[Any, Any] | None] = {}
-        """The parsed schema and its types, where its values hold some of their own kind."""
+        self._bounds: dict[SchemaRef, AvroBounds] = {}
 
     def decode(self, value: bytes, framed: Framed, *, leave_out_nulls: bool) -> bytes:
         """The value as JSON.
@@ -48,31 +46,35 @@ class AvroReader:
         if framed.ref.guid is not None or not framed.payload_at:
             context = self._context(framed)
         try:
-            self._see_depth(value, framed)
+            self._see_bounds(value, framed)
             tree = self._deserialize(value, context)
             return msgspec.json.encode(without_nulls(tree) if leave_out_nulls else tree)
+        except TooManyEmpty:
+            raise Undecodable(
+                "not_its_schema",
+                f"the value holds over {MOST_EMPTY:,} nulls or empty records that take no bytes"
+                f" by the schema of {framed.ref}",
+            ) from None
         except Exception as error:  # noqa: BLE001 - fastavro raises what its C code meets
             raise Undecodable(
                 "not_its_schema",
                 f"the value isn't what the schema of {framed.ref} says ({type(error).__name__})",
             ) from None
 
-    def _see_depth(self, value: bytes, framed: Framed) -> None:
-        """Raise RecursionError where a recursive schema's value is nested over a hundred deep.
+    def _see_bounds(self, value: bytes, framed: Framed) -> None:
+        """Raise RecursionError or TooManyEmpty where reading the value could end the process.
 
-        fastavro's C code doesn't look: from some thousands on the process is gone (SIGSEGV), and
-        again at each start, by one record of 25 KB. Its Python code is slow, and only passes over.
+        fastavro's C code doesn't look: nested some thousands deep, by one record of 25 KB, the
+        process is gone (SIGSEGV), and again at each start. An array of nulls fills its memory.
         """
-        if framed.ref not in self._recursive:
-            if len(self._recursive) >= _MOST_SCHEMAS:
-                self._recursive.clear()
+        bounds = self._bounds.get(framed.ref)
+        if bounds is None:
+            if len(self._bounds) >= _MOST_SCHEMAS:
+                self._bounds.clear()
             parsed = self._deserialize._get_parsed_schema(self._known.find(framed.ref))  # noqa: SLF001
-            names: dict[str, Any] = {}
-            recursive = _is_recursive(parsed, names, frozenset())
-            self._recursive[framed.ref] = (parsed, {"writer": names}) if recursive else None
-        found = self._recursive[framed.ref]
-        if found is not None:
-            self._pass_over(io.BytesIO(value[framed.payload_at :]), *found)
+            bounds = self._bounds[framed.ref] = AvroBounds(parsed)
+        if bounds.needed:
+            bounds.check(value[framed.payload_at :])
 
     def _open(self) -> None:
         from confluent_kafka.schema_registry.avro import AvroDeserializer  # noqa: PLC0415 - extra
@@ -80,47 +82,12 @@ class AvroReader:
             MessageField,
             SerializationContext,
         )
-        from fastavro._read_py import skip_data  # noqa: PLC0415
-        from fastavro.io.binary_decoder import BinaryDecoder  # noqa: PLC0415
 
-        skip: Any = skip_data
-        decoder: Any = BinaryDecoder
-        self._pass_over = lambda payload, schema, types: skip(decoder(payload), schema, types)
         read_json_texts()
         self._deserialize = AvroDeserializer(self._known, conf=_TOPIC_STRATEGY)
         self._context = lambda framed: SerializationContext(
             "-", MessageField.VALUE, [header_of(framed.ref)]
         )
-
-
-def _is_recursive(schema: Any, names: dict[str, Any], within: frozenset[str]) -> bool:
-    """Whether a parsed schema's values can hold values of their own kind; `names` gets its types.
-
-    `within` are the records around it.
-    """
-    if isinstance(schema, str):
-        return schema in within
-    if isinstance(schema, list):
-        inner = schema
-    else:
-        inner, within = _inside(schema, names, within)
-    found = False
-    for one in inner:  # all of them, for their names
-        found = _is_recursive(one, names, within) or found
-    return found
-
-
-def _inside(
-    schema: dict[str, Any], names: dict[str, Any], within: frozenset[str]
-) -> tuple[list[Any], frozenset[str]]:
-    name = schema.get("name")
-    if name is not None:
-        names[name] = schema
-    if "fields" in schema:
-        within = within | {schema["name"]}
-    inner = [field["type"] for field in schema.get("fields", ())]
-    inner += [schema[key] for key in ("items", "values", "type") if key in schema]
-    return inner, within
 
 
 def read_json_texts() -> None:

@@ -15,6 +15,7 @@ import structlog
 from structlog.typing import Processor
 
 from runtime.errors import QuotableError
+from runtime.telemetry.lossy_stream import LossyStream
 
 REDACTED = "[redacted]"
 
@@ -34,9 +35,10 @@ def setup_logging(format: str = "auto", level: str = "info", stream: TextIO | No
     """Configure structlog and the standard library's logging, once, at start.
 
     `format` is `auto`, `json` or `console`; `auto` is for humans where `stream` (standard error by
-    default) is a terminal. `level` is `debug`, `info`, `warning` or `error`.
+    default) is a terminal. `level` is `debug`, `info`, `warning` or `error`. What the stream
+    doesn't take is lost, and raises nothing.
     """
-    out = sys.stderr if stream is None else stream
+    out: Any = LossyStream(sys.stderr if stream is None else stream)
     human = format == "console" or (format == "auto" and out.isatty())
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [

@@ -10,9 +10,8 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
-import requests
 import structlog
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -20,6 +19,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from runtime.clock import SystemClock
 from runtime.telemetry import log_events
+from runtime.telemetry.collector_connection import Collector
 
 Outcome: TypeAlias = Literal["exported", "queue_full", "failed", "abandoned"]
 """Of a finished span; all but the first mean that it is lost."""
@@ -37,36 +37,22 @@ TELL_EVERY_S: Final = 60.0
 _log = structlog.get_logger(__name__)
 
 
-class Collector(requests.Session):
-    """The connection to the collector. Remembers what came of the last request, for the log."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.came: str = "nothing was sent"
-        """`HTTP 503`, or the class of what went wrong; nothing that the collector wrote."""
-
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request. A redirect is an error: the headers would go along to anywhere."""
-        try:
-            response = super().request(*args, **kwargs)
-        except requests.RequestException as error:
-            self.came = type(error).__name__
-            raise
-        self.came = f"HTTP {response.status_code}"
-        if 300 <= response.status_code < 400:
-            raise requests.TooManyRedirects(self.came)
-        return response
-
-
 def make_exporter(
-    url: str, headers: dict[str, str], ca_file: str | None
+    url: str, headers: dict[str, str], ca_file: str | None, *, answer_s: float | None = None
 ) -> tuple[SpanExporter, Collector]:
-    """Make the exporter to this URL, path included, and the connection that it uses."""
+    """Make the exporter to this URL, path included, and the connection that it uses.
+
+    An answer has `answer_s` seconds; by default OpenTelemetry's 10.
+    """
     # What it says of each try, `SpanExport` says seldom, and without what the collector wrote.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     collector = Collector()
     exporter = OTLPSpanExporter(
-        endpoint=url, headers=headers, certificate_file=ca_file, session=collector
+        endpoint=url,
+        headers=headers,
+        certificate_file=ca_file,
+        session=collector,
+        timeout=answer_s,
     )
     return exporter, collector
 

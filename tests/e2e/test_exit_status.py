@@ -1,5 +1,6 @@
 """`emostream consume` as a platform sees it: a process, its exit status and its last words."""
 
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from infra.kafka import create_topics, default_topics
 from producer import Broker, LoadSettings, send_load
-from tests.process import emostream
+from tests.process import Process, emostream
 from tests.tgi import FakeTgi
 from tests.topics import topic_names
 
@@ -50,6 +51,20 @@ async def test_a_missing_topic_is_2_with_the_command_that_makes_it(
     assert status == last["exit_code"] == 2
     assert "status.nowhere" in last["reason"]
     assert "emostream topics create" in last["reason"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-", "<&- >&- 2>&-"])
+async def test_closed_standard_streams_change_no_status(
+    tmp_path: Path, bootstrap: str, tgi: FakeTgi, closed: str
+) -> None:
+    """A socket took their numbers, and uvloop aborted (134) when it was closed."""
+    path = config(tmp_path, bootstrap, tgi.url, posts="status.nowhere")
+    command = f'exec "$0" -m emostream consume --config "$1" {closed}'
+    free_port = {"EMOSTREAM_HTTP__PORT": "0"}
+    async with Process(
+        "sh", "-c", command, sys.executable, str(path), environment=free_port
+    ) as consumer:
+        assert await consumer.wait() == 2
 
 
 async def test_a_wrong_model_is_3_and_named_with_its_server(

@@ -123,6 +123,24 @@ def test_models_are_one_json_list() -> None:
     assert "emostream-small" in names
 
 
+@pytest.mark.parametrize(("named", "printed"), [("", "😮é".encode()), ("latin-1", b"?\xe9")])
+def test_any_text_is_printed_in_any_locale(named: str, printed: bytes) -> None:
+    """The first emoji ended `events` with a traceback."""
+    words = "import sys, emostream.__main__ as m; sys.argv = ['emostream', '--version']"
+    words += "; m.make_app = lambda **_: lambda *_, **_2: print(chr(0x1F62E) + chr(0xE9)); m.main()"
+    locale = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    if named:
+        locale["PYTHONIOENCODING"] = named
+    done = subprocess.run(
+        [sys.executable, "-c", words],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **locale},
+    )
+    assert done.stdout.strip() == printed, done.stderr
+
+
 def test_doctor_says_what_is_missing() -> None:
     """Neither broker nor model server: a line each, with what to do, and status 1."""
     done = run(

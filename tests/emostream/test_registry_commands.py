@@ -177,7 +177,7 @@ async def test_a_topic_of_framed_events_is_backtested(online: Commands) -> None:
 
 
 async def test_framed_events_are_exported_and_never_skipped_without_a_word(
-    online: Commands, tmp_path: Path
+    online: Commands, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await online.write(online.names.events, FULL_EVENT)
     with pytest.raises(ValuesFramed, match=r"registry\.urls"):
@@ -185,6 +185,13 @@ async def test_framed_events_are_exported_and_never_skipped_without_a_word(
     _, said = await online("events", "export", "--out", str(tmp_path / "yes"), "--json")
     (table,) = json.loads(said)["tables"]
     assert (table["rows"], table["skipped"]) == (1, {})
+    async with kafka_producer(Broker(bootstrap=online.bootstrap)) as producer:
+        plain = msgspec.json.encode(FULL_EVENT)
+        await (await producer.send(online.names.events, key=b"k", value=plain, headers=[]))
+    _, said = await online("events", "export", "--out", str(tmp_path / "no"), config=online.plain)
+    assert "1 rows in 1 files" in said
+    assert "1 skipped: framed by a schema registry, and none is configured" in said
+    assert f"emostream: left out: {online.names.events}" in capsys.readouterr().err
 
 
 async def test_what_people_say_of_alerts_is_written_and_read_framed(online: Commands) -> None:

@@ -1,7 +1,7 @@
 """What a client can hold of a small HTTP server is bounded."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,15 +11,19 @@ from aiohttp import web
 from runtime.http_listener import HttpListener
 
 _GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+_GET_OTHER = b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @asynccontextmanager
-async def listening(**limits: Any) -> AsyncIterator[HttpListener]:
+async def listening(
+    other: Callable[[web.Request], Awaitable[web.Response]] | None = None, **limits: Any
+) -> AsyncIterator[HttpListener]:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(text="here")
 
     app = web.Application()
     app.router.add_get("/", answer)
+    app.router.add_get("/other", other or answer)
     listener = HttpListener(app, **{"max_connections": 10, **limits})
     await listener.start("127.0.0.1", 0)
     try:
@@ -71,15 +75,90 @@ async def test_the_time_for_a_head_does_not_end_a_connection_that_asked() -> Non
         other.close()
 
 
-async def test_a_connection_too_many_is_refused_whatever_it_sends() -> None:
-    async with listening(max_connections=1) as listener:
+async def answered(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+    reader, writer = connection
+    writer.write(_GET)
+    assert (await reader.readuntil(b"here")).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_connection_too_many_closes_the_one_that_was_idle_for_longest() -> None:
+    """Who leaks connections, or holds them all, keeps no probe from its answer."""
+    async with listening(max_connections=3) as listener:
+        silent, first, second = [await connect(listener) for _ in range(3)]
+        await answered(first)
+        await answered(second)
+        await answered(first)
+        new = []
+        for longest, writer in (silent, second, first):
+            new.append(await connect(listener))
+            await answered(new[-1])
+            assert await ended(longest) == b""
+            writer.close()
+        for _, writer in new:
+            writer.close()
+
+
+async def test_a_client_that_does_not_read_its_answer_holds_no_place() -> None:
+    begun = asyncio.Event()
+
+    async def other(_: web.Request) -> web.Response:
+        begun.set()
+        return web.Response(body=bytes(64 * 1024 * 1024))
+
+    async with listening(other, max_connections=1) as listener:
+        _, deaf = await connect(listener)
+        deaf.write(_GET_OTHER)
+        await begun.wait()
+        new = await connect(listener)
+        await answered(new)
+        deaf.transport.abort()
+        new[1].close()
+
+
+async def test_a_connection_too_many_is_refused_while_all_are_being_answered() -> None:
+    """As a viewer's stream is, for as long as it is looked at."""
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def other(_: web.Request) -> web.Response:
+        begun.set()
+        await over.wait()
+        return web.Response(text="there")
+
+    async with listening(other, max_connections=1) as listener:
         reader, writer = await connect(listener)
-        writer.write(_GET)
-        assert (await reader.readuntil(b"here")).startswith(b"HTTP/1.1 200")
-        refused, other = await connect(listener)
+        writer.write(_GET_OTHER)
+        await begun.wait()
+        refused, late = await connect(listener)
         assert (await ended(refused)).startswith(b"HTTP/1.1 503")
+        over.set()
+        assert (await reader.readuntil(b"there")).startswith(b"HTTP/1.1 200")
         writer.close()
-        other.close()
+        late.close()
+
+
+async def test_connections_that_ended_while_being_answered_leave_their_places() -> None:
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def other(_: web.Request) -> web.Response:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+        raise AssertionError
+
+    async with listening(other, max_connections=1, handler_cancellation=True) as listener:
+        for _ in range(3):
+            begun.clear()
+            over.clear()
+            _, writer = await connect(listener)
+            writer.write(_GET_OTHER)
+            await begun.wait()
+            writer.transport.abort()
+            await over.wait()
+        new = await connect(listener)
+        await answered(new)
+        new[1].close()
 
 
 async def test_an_address_that_is_taken_is_an_os_error() -> None:

@@ -1,6 +1,6 @@
 """A topic in memory, as the export reads it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -40,7 +40,7 @@ class FakeLog:
             for number, values in enumerate(self.partitions)
         }
 
-    async def read(self, spans: Mapping[int, Span]) -> AsyncIterator[StoredRecord]:
+    async def read(self, spans: Mapping[int, Span]) -> AsyncGenerator[StoredRecord, None]:
         for number, span in spans.items():
             for offset in range(span.start, span.end):
                 value = self.partitions[number][offset]

@@ -17,8 +17,8 @@ from msgspec import UNSET
 from monitor.tables import folder as folder_module
 from monitor.tables import parquet as parquet_module
 from monitor.tables.columns import Table
-from monitor.tables.errors import FolderBusy, FolderFailed, WrongFolder
-from monitor.tables.export import Summary, export
+from monitor.tables.errors import FolderBusy, FolderFailed, ValuesFramed, WrongFolder
+from monitor.tables.export import FRAMED, HELD_RECORDS, Summary, export
 from monitor.tables.folder import open_folder
 from monitor.tables.parquet import arrow_schema
 from monitor.tables.tables import EVENTS
@@ -298,3 +298,47 @@ async def test_progress_counts_offsets_to_the_end(tmp_path: Path) -> None:
     await run(FakeLog(days(40), days(9)), tmp_path, progress=lambda *at: told.append(at))
     assert told[-1] == (49, 49)
     assert told == sorted(told)
+
+
+_FRAMED = b"\0\0\0\0\7\2\4"
+"""As a schema registry's clients begin a value; or a broken one."""
+
+
+@pytest.mark.parametrize("stretch_records", [1, 2, 100])
+async def test_a_value_that_looks_framed_is_counted_and_hides_no_other(
+    tmp_path: Path, stretch_records: int
+) -> None:
+    """It ended each run before it, for good, where nobody has a registry."""
+    good = days(6)
+    log = FakeLog([*good[:2], _FRAMED, _FRAMED, *good[2:4]], good[4:])
+    done = await run(log, tmp_path, stretch_records=stretch_records)
+    assert (done.rows, done.skipped, done.held) == (6, {FRAMED: 2}, [])
+    assert "partition 0, offset 2" in done.framed
+    assert "registry.urls" in done.framed
+    assert done.next == {0: 6, 1: 2}
+
+
+@pytest.mark.parametrize("stretch_records", [1, 2, 100])
+async def test_framed_values_that_no_other_follows_are_left_for_the_next_run(
+    tmp_path: Path, stretch_records: int
+) -> None:
+    """A registry was introduced there: nothing of it is passed over."""
+    good = days(6)
+    log = FakeLog([*good[:2], _FRAMED, None, _FRAMED], good[2:4])
+    done = await run(log, tmp_path, stretch_records=stretch_records)
+    assert (done.rows, done.held, done.next) == (4, [0], {0: 2, 1: 2})
+    assert FRAMED not in done.skipped
+    with pytest.raises(ValuesFramed, match="partition 0, offset 2"):
+        await run(log, tmp_path, stretch_records=stretch_records)
+    log.partitions[0] += good[4:]
+    done = await run(log, tmp_path, stretch_records=stretch_records)
+    assert (done.rows, done.rows_in_all, done.skipped[FRAMED]) == (2, 6, 2)
+    assert (done.held, done.next) == ([], {0: 7, 1: 2})
+
+
+async def test_nothing_is_looked_for_behind_thousands_of_framed_values(tmp_path: Path) -> None:
+    log = FakeLog([_FRAMED] * (HELD_RECORDS + 500))
+    with pytest.raises(ValuesFramed):
+        await run(log, tmp_path, stretch_records=100_000)
+    assert log.read_offsets == HELD_RECORDS
+    assert files(tmp_path).keys() <= {"_export.json"}

@@ -1,5 +1,7 @@
 """Errors of one partition's fetch, as aiokafka keeps them: no other partition loses a record."""
 
+import asyncio
+import gc
 from types import SimpleNamespace
 from typing import Any
 
@@ -142,3 +144,21 @@ async def test_a_batch_that_comes_in_part_moves_no_position_and_is_tried_again_f
     assert fetches.taken_away() == {}
     assert fetches.bad_batches == {}
     assert fetches.position(BAD) == 42
+
+
+async def test_a_partition_that_begins_again_leaves_no_error_in_the_log() -> None:
+    """Asyncio wrote "exception was never retrieved" each time that a topic was made again."""
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    waiter = asyncio.get_running_loop().create_future()
+
+    class Resetting(Client):
+        def request_offset_reset(self, *_: object) -> "asyncio.Future[Any]":
+            return asyncio.gather(asyncio.shield(waiter))
+
+    PartitionFetches(Resetting()).seek_to_beginning([BAD])
+    for _ in range(3):  # the gathered ones' turns
+        await asyncio.sleep(0)
+    gc.collect()
+    assert told == []
+    assert not waiter.cancelled()

@@ -1,8 +1,11 @@
 """Schemas are asked for once, waited for while the registry is down, and never guessed."""
 
 import asyncio
+import io
 import json
+from typing import Any
 
+import fastavro
 import pytest
 from structlog.testing import capture_logs
 
@@ -172,6 +175,17 @@ QUOTING = {
 }
 
 
+async def test_as_many_nulls_as_there_are_bytes_for_are_read_by_a_recursive_schema() -> None:
+    many = {"type": "array", "items": ["null", "Post"]}
+    fields = [{"name": "many", "type": many}]
+    async with http_registry() as registry:
+        registry.add("s", {"type": "record", "name": "Post", "fields": fields})
+        reader = reader_of(registry)
+        await reader.know([FRAMED.ref])
+        value = b"\x80\xb5\x18" + b"\0" * 200_000 + b"\0"
+        assert len(json.loads(reader.decode(VALUE[:5] + value, FRAMED))["many"]) == 200_000
+
+
 async def test_a_value_that_is_nested_without_end_is_refused_and_kills_nobody() -> None:
     """The process went with it (SIGSEGV): a schema whose posts quote posts suffices."""
     async with http_registry() as registry:
@@ -191,6 +205,78 @@ async def test_a_value_that_is_nested_without_end_is_refused_and_kills_nobody() 
             with pytest.raises(Undecodable) as refused:
                 reader.decode(endless, FRAMED)
             assert refused.value.problem == "not_its_schema"
+
+
+_EMPTY: dict[str, Any] = {"type": "record", "name": "Empty", "fields": []}
+_TWICE = [_EMPTY] + [
+    {
+        "type": "record",
+        "name": f"Twice{number}",
+        "fields": [
+            {"name": "one", "type": f"Twice{number - 1}" if number else "Empty"},
+            {"name": "two", "type": f"Twice{number - 1}" if number else "Empty"},
+        ],
+    }
+    for number in range(40)
+]
+
+
+@pytest.mark.parametrize(
+    ("held", "payload"),
+    [
+        ({"type": "array", "items": "null"}, b"\xfe\xff\xff\xff\xff\x7f\0"),
+        ({"type": "array", "items": _EMPTY}, b"\xfe\xff\xff\xff\xff\x7f\0"),
+        ({"type": "array", "items": _EMPTY}, b"\xff\xff\xff\xff\xff\x7f\0\0"),  # by its bytes
+        (
+            {"type": "array", "items": {"type": "fixed", "name": "Fixed", "size": 0}},
+            b"\xfe\xff\xff\xff\xff\x7f\0",
+        ),
+        (_TWICE, b"\x50"),  # each record twice the one before: 2^40 of them in no bytes
+    ],
+    ids=["nulls", "empty records", "negative count", "fixed of no bytes", "records of records"],
+)
+async def test_a_few_bytes_that_would_fill_the_memory_are_refused(
+    held: Any, payload: bytes
+) -> None:
+    """Seven bytes said that there are 2^40 nulls: gigabytes a second, to the last."""
+    async with http_registry() as registry:
+        fields = [{"name": "held", "type": held}]
+        registry.add("s", {"type": "record", "name": "Post", "fields": fields})
+        reader = reader_of(registry)
+        await reader.know([FRAMED.ref])
+        with pytest.raises(Undecodable, match="take no bytes") as refused:
+            reader.decode(VALUE[:5] + payload, FRAMED)
+        assert refused.value.problem == "not_its_schema"
+
+
+async def test_some_values_that_take_no_bytes_are_read() -> None:
+    item = {
+        "type": "record",
+        "name": "Item",
+        "fields": [{"name": "number", "type": "long"}, {"name": "never", "type": "null"}],
+    }
+    fields = [
+        {"name": "nulls", "type": {"type": "array", "items": "null"}},
+        {"name": "items", "type": {"type": "array", "items": item}},
+        {"name": "by_name", "type": {"type": "map", "values": ["null", "Item"]}},
+        {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["a", "b"]}},
+        {"name": "price", "type": "double"},
+    ]
+    value = {
+        "nulls": [None] * 3,
+        "items": [{"number": 4, "never": None}] * 2,
+        "by_name": {"x": None, "y": {"number": 5, "never": None}},
+        "kind": "b",
+        "price": 1.5,
+    }
+    schema = {"type": "record", "name": "Post", "fields": fields}
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(schema), value)
+    async with http_registry() as registry:
+        registry.add("s", schema)
+        reader = reader_of(registry)
+        await reader.know([FRAMED.ref])
+        assert json.loads(reader.decode(VALUE[:5] + out.getvalue(), FRAMED)) == value
 
 
 async def test_a_decimal_with_more_digits_than_its_schema_allows_is_refused() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -16,6 +16,7 @@ from runtime.telemetry.span_export import EXPORT_SPANS, SpanExport, make_exporte
 from tests.collector import Collector, attributes
 from tests.http_server import serving
 from tests.polling import until
+from tests.raw_http import Connection, RawServer, Request
 
 SECRET = "sekrit-of-the-collector"
 
@@ -64,8 +65,10 @@ async def began(exporter: Exporter) -> None:
 
 
 @asynccontextmanager
-async def exporting_to(url: str, **headers: str) -> AsyncIterator[SpanExport]:
-    exporter, collector = make_exporter(f"{url}/v1/traces", headers, None)
+async def exporting_to(
+    url: str, *, answer_s: float | None = None, **headers: str
+) -> AsyncIterator[SpanExport]:
+    exporter, collector = make_exporter(f"{url}/v1/traces", headers, None, answer_s=answer_s)
     export = SpanExport(exporter, came=lambda: collector.came, every_s=0.01)
     try:
         yield export
@@ -212,3 +215,25 @@ async def test_a_collector_that_is_away_costs_spans(capfd: pytest.CaptureFixture
     assert export.counts["failed"] + export.counts["abandoned"] == 1
     assert "ConnectionError" in repr(logs)
     assert "urllib3" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 503 No\r\ncontent-length: 99999\r\n\r\n"]
+)
+async def test_a_collector_whose_answer_drips_is_left_and_told_of(head: bytes) -> None:
+    """It held the thread for good: all later spans were lost, and the log said nothing."""
+
+    async def drip(_: Request, connection: Connection) -> None:
+        await connection.write(head)
+        with suppress(ConnectionError):
+            while True:
+                await connection.write(b"x")
+                await asyncio.sleep(0.02)  # the server's pace
+
+    async with RawServer(drip) as server:
+        with capture_logs() as logs:
+            async with exporting_to(server.url, answer_s=0.3) as export:
+                finish(export, 3)
+                await until(lambda: export.counts["failed"] == 3)
+    (line,) = [entry for entry in logs if entry["event"] == "spans_dropped"]
+    assert (line["spans"], line["reason"], line["came"]) == (3, "failed", "ReadTimeout")
