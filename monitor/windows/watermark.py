@@ -35,8 +35,9 @@ class Watermark:
     a stream of one post a second, what comes within one second lies minutes of event time apart.
     So while most posts were old when their events arrived, and for as long after that, event time
     also waits until the event that it goes by has been there for `out_of_order_s` by the broker's
-    clock, or until 50,000 more have come. On a live stream, some slow posts included, this changes
-    nothing.
+    clock, or until 50,000 more have come. Of a silence that an old post ends a sixth of that counts
+    at most: the consumer may have died, and what it had under way comes when it is back. On a live
+    stream, some slow posts included, this changes nothing.
 
     Records may have their writers' times, whose clocks differ. What lies behind the newest by more
     than `out_of_order_s` says that this one's clock ran ahead: from then on such a jump counts once
@@ -54,22 +55,25 @@ class Watermark:
         self._future_s = future_s
         self._out_of_order_s = out_of_order_s
         self._step_s = max(out_of_order_s, 1e-3) / _STEPS
+        self._silence_s = out_of_order_s / 6
         self._latest: dict[int, float] = {}
         self._idle: set[int] = set()
-        self._arrived = _NEVER
+        self._arrived = 0.0
         """When the newest record arrived; what ran far ahead of later ones doesn't count."""
         self._doubts = 0
         """How many records in a row have to lie ahead before they are believed; 0: the first is."""
         self._old = 0
         """By how many the old posts have outnumbered the others lately, up to `_SURE`."""
+        self._waited = 0.0
+        """Seconds in which records have come."""
         self._behind_at = _NEVER
-        """When the newest record arrived by which the consumer was catching up."""
+        """How many those were at the newest record by which the consumer was catching up."""
         self._newest = _NEVER
         """The latest event time seen."""
         self._steps: deque[tuple[float, int, float]] = deque()
-        """Of each step of arrival that isn't settled when it ended, how many events had been seen
+        """Of each step of waiting that isn't settled when it ended, how many events had been seen
         when it began, and the latest event time until then."""
-        self._step_end = _NEVER
+        self._step_end = 0.0
         """Of the step that goes on."""
         self._step_since = self._seen = 0
         self._settled = _NEVER
@@ -88,7 +92,7 @@ class Watermark:
 
     @property
     def arrived(self) -> float:
-        """When the newest record arrived, by what its writers' clocks agree on; minus infinity."""
+        """When the newest record arrived, by what its writers' clocks agree on; 0 before that."""
         return self._arrived
 
     def assign(self, partition: int) -> None:
@@ -115,21 +119,23 @@ class Watermark:
         if event_time > latest.get(partition, _NEVER):
             latest[partition] = event_time
         ahead = arrived - self._arrived
+        old = arrived - event_time > self._lateness_s
         if self._doubts or ahead < -self._out_of_order_s:
             self._doubt(arrived, ahead)
         elif ahead > 0:
             self._arrived = arrived
-        if arrived - event_time > self._lateness_s:
+            self._waited += self._silence_s if old and ahead > self._silence_s else ahead
+        if old:
             # After a silence the first one will do: the consumer was away.
             self._old = _SURE if ahead > self._lateness_s else min(self._old + 1, _SURE)
             if self._old == _SURE:
-                self._behind_at = self._arrived
+                self._behind_at = self._waited
         elif self._old:
             self._old -= 1
         seen = self._seen = self._seen + 1
-        if self._arrived >= self._step_end or seen - self._step_since > _STEP_POSTS:
+        if self._waited >= self._step_end or seen - self._step_since > _STEP_POSTS:
             self._steps.append((self._step_end, self._step_since, self._newest))
-            self._step_end, self._step_since = self._arrived + self._step_s, seen
+            self._step_end, self._step_since = self._waited + self._step_s, seen
         if event_time > self._newest:  # noqa: PLR1730 - `max` takes longer, for every event
             self._newest = event_time
         return True
@@ -150,9 +156,9 @@ class Watermark:
         held = [time for partition, time in self._latest.items() if partition not in self._idle]
         reached = min(held) if held else max(self._latest.values(), default=_NEVER)
         value = reached - self._lateness_s
-        arrived = self._arrived + quiet_s
-        settled = self._settle(arrived - self._out_of_order_s)
-        if arrived - self._behind_at < self._out_of_order_s:
+        waited = self._waited + quiet_s
+        settled = self._settle(waited - self._out_of_order_s)
+        if waited - self._behind_at < self._out_of_order_s:
             value = min(value, settled)
         if not held:
             value = max(value, at_least - self._lateness_s)
@@ -168,18 +174,15 @@ class Watermark:
         else:
             self._doubts = _BELIEVED
             if ahead >= -self._out_of_order_s:
-                self._arrived = max(arrived, self._arrived)
-                return
-        self._arrived, self._behind_at = arrived, min(arrived, self._behind_at)
-        since = self._steps[0][1] if self._steps else self._step_since
-        self._steps.clear()
-        self._step_end, self._step_since = arrived + self._step_s, since
+                arrived = max(arrived, self._arrived)
+        self._waited += min(max(arrived - self._arrived, 0.0), self._silence_s)
+        self._arrived = arrived
 
-    def _settle(self, arrived: float) -> float:
-        """The latest event time of what was there by `arrived`, as far as whole steps go."""
+    def _settle(self, waited: float) -> float:
+        """The latest event time of what was there by then, as far as whole steps go."""
         steps, enough = self._steps, self._seen - _MOST - _STEP_POSTS
-        while steps and (steps[0][0] <= arrived or steps[0][1] <= enough):
+        while steps and (steps[0][0] <= waited or steps[0][1] <= enough):
             self._settled = steps.popleft()[2]
-        if self._step_end <= arrived:
+        if self._step_end <= waited:
             self._settled = self._newest
         return self._settled

@@ -70,6 +70,21 @@ def test_while_it_catches_up_time_follows_half_a_minute_behind() -> None:
     assert core.watermark.value > end - AWAY_S / 100 - 40 - UNDER_WAY
 
 
+def test_what_was_under_way_when_the_consumer_died_is_waited_for() -> None:
+    """However long it was away: it did half of the posts, in any order, and lost some of them."""
+    core = watch()
+    draw = random.Random(1)
+    places = sorted(range(AWAY_S), key=lambda number: number + draw.uniform(0, UNDER_WAY))
+    lost = places[1_800 - UNDER_WAY : 1_800 : 2]
+    done = [number for number in places[:1_800] if number not in set(lost)]
+    for place, number in enumerate([*done, *lost, *places[1_800:]]):
+        died_s = 600 if place >= len(done) else 0
+        arrived = T0 + AWAY_S + place / 100 + died_s
+        core.feed(reading(number, at=number), number % 3, place, arrived)
+        core.advance()
+    assert core.fates[Fate.LATE] == 0
+
+
 def test_without_the_wait_what_is_under_way_comes_too_late() -> None:
     core = watch(out_of_order_s=0)
     catch_up(core)
