@@ -17,7 +17,7 @@ class Arrived(NamedTuple):
     partition: int
     offset: int
     at: float
-    """The record's timestamp, Unix seconds."""
+    """The record's timestamp, Unix seconds; where it has none, when its event was made."""
     key: bytes | None
     event: Reading | None
     """None for a tombstone, and for what is no event."""
@@ -42,6 +42,8 @@ def read_record(record: Any, *, future_s: float) -> tuple[float, Arrived]:
             event = decode(value)
         except msgspec.DecodeError:
             framed = read_framing(value, record.headers) is not None
+    if event is not None and record.timestamp <= 0:  # -1 is Kafka's "none"
+        at = event.processed_at.timestamp()
     time = at if event is None else min(event.created_at.timestamp(), at + future_s)
     # Quotes inside of a text are escaped: this can only be the field itself.
     unanswered = value is not None and b'"unanswered":{"' in value

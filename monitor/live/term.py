@@ -77,6 +77,10 @@ class Term:
         self._written_at = self._snapshot_at = self._committed_at = clock.monotonic()
         self._heard_at = clock.monotonic()
         """When the last event came."""
+        self._arrived = float("-inf")
+        """The newest record's time, as the watermark has it."""
+        self._stood_s = 0.0
+        """For how long records have come and that time has not moved."""
         self._caught_up = False
         self._framed_told = False
         self._gone: list[str] = []
@@ -102,10 +106,10 @@ class Term:
         while not stop.is_set():
             taken = await self._intake.take(timeout_s=_TAKE_S)
             self._beat()
-            if taken:
-                self._heard_at = self._clock.monotonic()
             for one in taken:
                 self._feed(one)
+            if taken:
+                self._hear()
             self._advance()
             await self._write_if_due(idle=not taken)
         await self._write(snapshots=True)
@@ -150,7 +154,7 @@ class Term:
         all_idle = self._intake.positions().keys() <= set(idle)
         closed = self._watch.advance(
             at_least=self._nothing_missing_before(all_idle=all_idle),
-            quiet_s=silent_s if all_idle else 0.0,
+            quiet_s=self._quiet_s(silent_s if all_idle else 0.0),
         )
         self._windows += closed.windows
         if closed.released:
@@ -165,6 +169,24 @@ class Term:
             self._alerts += self._raising.choose(stopped, wall)
             # Windows don't tell of it: whoever takes over knows it from the baselines.
             self._snapshot_at = self._clock.monotonic() - _SNAPSHOT_S
+
+    def _hear(self) -> None:
+        now, arrived = self._clock.monotonic(), self._watch.watermark.arrived
+        if arrived == self._arrived:
+            self._stood_s += min(now - self._heard_at, _STOOD_S)
+        else:
+            self._stood_s = 0.0
+        self._arrived, self._heard_at = arrived, now
+
+    def _quiet_s(self, silent_s: float) -> float:
+        """How much later it is than the newest record says, for all that is known.
+
+        While posts wait for the consumer, or its lag isn't known, what it had under way comes when
+        it is back: that is waited for as long as alerts are before they become stale.
+        """
+        if self._quiet_since() is None:
+            silent_s = max(0.0, silent_s - self._settings.silence_s)
+        return self._stood_s + silent_s
 
     def _nothing_missing_before(self, *, all_idle: bool) -> float:
         """Event time up to which no post can come any more, though none says so.
@@ -283,6 +305,8 @@ class Term:
         return self._watch.fates[Fate.LATE]
 
 
+_STOOD_S = 1.0
+"""Counted of the time between two records at most: it may have been silence, or an outage."""
 _QUIET_S = 60.0
 """The consumer has nothing to read for this long, before time passes without posts."""
 _PRESENT_S = 2 * 3600.0

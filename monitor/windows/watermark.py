@@ -14,6 +14,14 @@ _STEPS = 30
 """Into how many the time is cut in which events may come in any order."""
 _SURE = 8
 """Old posts in a row that are no slow ones among others: the consumer catches up."""
+_BELIEVED = 128
+"""Records in a row after which a clock that ran ahead before is believed: where one member in ten
+has a clock of its own, so many of the others' come together once in a million."""
+_MOST = 50_000
+"""Posts that come after one before it is settled, whatever their records' times: a hundred members
+have as many under way. Bounds the memory (some 100 MB) where those times stand still, and where
+a fast consumer catches up."""
+_STEP_POSTS = _MOST // _STEPS
 
 
 class Watermark:
@@ -27,7 +35,13 @@ class Watermark:
     a stream of one post a second, what comes within one second lies minutes of event time apart.
     So while most posts were old when their events arrived, and for as long after that, event time
     also waits until the event that it goes by has been there for `out_of_order_s` by the broker's
-    clock. On a live stream, some slow posts included, this changes nothing.
+    clock, or until 50,000 more have come. Of a silence that an old post ends a sixth of that counts
+    at most: the consumer may have died, and what it had under way comes when it is back. On a live
+    stream, some slow posts included, this changes nothing.
+
+    Records may have their writers' times, whose clocks differ. What lies behind the newest by more
+    than `out_of_order_s` says that this one's clock ran ahead: from then on such a jump counts once
+    nothing else has come for a while.
     """
 
     def __init__(
@@ -41,18 +55,27 @@ class Watermark:
         self._future_s = future_s
         self._out_of_order_s = out_of_order_s
         self._step_s = max(out_of_order_s, 1e-3) / _STEPS
+        self._silence_s = out_of_order_s / 6
         self._latest: dict[int, float] = {}
         self._idle: set[int] = set()
-        self._arrived = _NEVER
+        self._arrived = 0.0
         """When the newest record arrived; what ran far ahead of later ones doesn't count."""
+        self._doubts = 0
+        """How many records in a row have to lie ahead before they are believed; 0: the first is."""
         self._old = 0
         """By how many the old posts have outnumbered the others lately, up to `_SURE`."""
+        self._waited = 0.0
+        """Seconds in which records have come."""
         self._behind_at = _NEVER
-        """When the newest record arrived by which the consumer was catching up."""
+        """How many those were at the newest record by which the consumer was catching up."""
         self._newest = _NEVER
         """The latest event time seen."""
-        self._steps: deque[tuple[int, float]] = deque()
-        """What it was after each step of arrival, as long as that isn't settled."""
+        self._steps: deque[tuple[float, int, float]] = deque()
+        """Of each step of waiting that isn't settled when it ended, how many events had been seen
+        when it began, and the latest event time until then."""
+        self._step_end = 0.0
+        """Of the step that goes on."""
+        self._step_since = self._seen = 0
         self._settled = _NEVER
         """The latest event time of what has been there for long enough."""
         self._value = _NEVER
@@ -66,6 +89,11 @@ class Watermark:
     def latest(self) -> float:
         """The latest event time seen; minus infinity before the first event."""
         return max(self._latest.values(), default=_NEVER)
+
+    @property
+    def arrived(self) -> float:
+        """When the newest record arrived, by what its writers' clocks agree on; 0 before that."""
+        return self._arrived
 
     def assign(self, partition: int) -> None:
         """Wait for this partition's events before event time moves."""
@@ -90,24 +118,26 @@ class Watermark:
         latest = self._latest
         if event_time > latest.get(partition, _NEVER):
             latest[partition] = event_time
-        if arrived - event_time > self._lateness_s:
+        ahead = arrived - self._arrived
+        old = arrived - event_time > self._lateness_s
+        if self._doubts or ahead < -self._out_of_order_s:
+            self._doubt(arrived, ahead)
+        elif ahead > 0:
+            self._arrived = arrived
+            self._waited += self._silence_s if old and ahead > self._silence_s else ahead
+        if old:
             # After a silence the first one will do: the consumer was away.
-            silent = arrived - self._arrived > self._lateness_s
-            self._old = _SURE if silent else min(self._old + 1, _SURE)
-            if self._old == _SURE and arrived > self._behind_at:
-                self._behind_at = arrived
+            self._old = _SURE if ahead > self._lateness_s else min(self._old + 1, _SURE)
+            if self._old == _SURE:
+                self._behind_at = self._waited
         elif self._old:
             self._old -= 1
-        if arrived > self._arrived:
-            self._arrived = arrived
-        elif arrived < self._arrived - self._out_of_order_s:
-            self._turn_back(arrived)
-        if event_time > self._newest:
+        seen = self._seen = self._seen + 1
+        if self._waited >= self._step_end or seen - self._step_since > _STEP_POSTS:
+            self._steps.append((self._step_end, self._step_since, self._newest))
+            self._step_end, self._step_since = self._waited + self._step_s, seen
+        if event_time > self._newest:  # noqa: PLR1730 - `max` takes longer, for every event
             self._newest = event_time
-            step, steps = int(arrived / self._step_s), self._steps
-            if steps and steps[-1][0] >= step:  # partitions don't arrive in one order
-                step = steps.pop()[0]
-            steps.append((step, event_time))
         return True
 
     def idle(self, partition: int) -> None:
@@ -120,30 +150,39 @@ class Watermark:
 
         With every partition idle, the latest event seen anywhere counts. `at_least` is a time up
         to which the caller knows that nothing is missing (all partitions idle and the broker's
-        time past it); the lateness is taken off that, too. `quiet_s` is for how many seconds no
-        partition has brought anything, all being idle.
+        time past it); the lateness is taken off that, too. `quiet_s` is how many seconds later it
+        is than the newest record says, as nothing has come since, all partitions being idle.
         """
         held = [time for partition, time in self._latest.items() if partition not in self._idle]
         reached = min(held) if held else max(self._latest.values(), default=_NEVER)
         value = reached - self._lateness_s
-        arrived = self._arrived + quiet_s
-        settled = self._settle(arrived - self._out_of_order_s)
-        if arrived - self._behind_at < self._out_of_order_s:
+        waited = self._waited + quiet_s
+        settled = self._settle(waited - self._out_of_order_s)
+        if waited - self._behind_at < self._out_of_order_s:
             value = min(value, settled)
         if not held:
             value = max(value, at_least - self._lateness_s)
         self._value = max(self._value, value)
         return self._value
 
-    def _turn_back(self, arrived: float) -> None:
-        """The clock by which something arrived ran ahead: it is as late as it is now."""
-        self._arrived, self._behind_at = arrived, min(arrived, self._behind_at)
-        if self._steps:
-            self._steps = deque([(int(arrived / self._step_s), self._newest)])
+    def _doubt(self, arrived: float, ahead: float) -> None:
+        """Take a record's time once a clock has run ahead, and the one that says so."""
+        if ahead > self._out_of_order_s / 2:
+            self._doubts -= 1
+            if self._doubts:
+                return
+        else:
+            self._doubts = _BELIEVED
+            if ahead >= -self._out_of_order_s:
+                arrived = max(arrived, self._arrived)
+        self._waited += min(max(arrived - self._arrived, 0.0), self._silence_s)
+        self._arrived = arrived
 
-    def _settle(self, arrived: float) -> float:
-        """The latest event time of what was there by `arrived`, as far as whole steps go."""
-        steps = self._steps
-        while steps and (steps[0][0] + 1) * self._step_s <= arrived:
-            self._settled = steps.popleft()[1]
+    def _settle(self, waited: float) -> float:
+        """The latest event time of what was there by then, as far as whole steps go."""
+        steps, enough = self._steps, self._seen - _MOST - _STEP_POSTS
+        while steps and (steps[0][0] <= waited or steps[0][1] <= enough):
+            self._settled = steps.popleft()[2]
+        if self._step_end <= waited:
+            self._settled = self._newest
         return self._settled

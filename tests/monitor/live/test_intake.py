@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 import msgspec
+import pytest
 from aiokafka import TopicPartition
 
 from monitor.live.intake import Intake, read_record
@@ -19,8 +20,8 @@ class Record(msgspec.Struct, kw_only=True):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-def read(value: bytes | None) -> tuple[float, Any]:
-    return read_record(Record(value=value), future_s=60)
+def read(value: bytes | None, **more: Any) -> tuple[float, Any]:
+    return read_record(Record(value=value, **more), future_s=60)
 
 
 def test_an_event_is_ordered_by_its_own_time() -> None:
@@ -33,6 +34,14 @@ def test_an_event_is_ordered_by_its_own_time() -> None:
 def test_a_post_from_the_future_is_ordered_by_its_record() -> None:
     time, _ = read(msgspec.json.encode(event(1, at_s=86_400)))
     assert time == T0.timestamp() + 60
+
+
+@pytest.mark.parametrize("nothing", [-1, 0])
+def test_where_a_record_has_no_time_its_event_was_made_when_it_says(nothing: int) -> None:
+    value = msgspec.json.encode(event(1, at_s=-500))
+    time, arrived = read(value, timestamp=nothing)
+    assert time == T0.timestamp() - 500
+    assert arrived.at == T0.timestamp()
 
 
 def test_what_is_no_event_is_told_from_a_tombstone() -> None:

@@ -155,18 +155,51 @@ async def test_late_early_and_repeated_events_are_counted_by_what_became_of_them
 AT_9 = msgspec.convert("2026-03-02T08:09:00Z", type(T0))
 
 
-async def test_what_was_caught_up_with_closes_half_a_minute_after_the_last_of_it() -> None:
-    """By the clock on the wall, with all partitions idle; the consumer may have posts waiting."""
+async def caught_up(*, consumer_is_done: bool) -> TermRig:
+    """Ten minutes of old posts have come at once, one a second; then nothing comes."""
     rig = TermRig(settings(), NOW + HOUR)
     await rig.read(*(event(number) for number in range(600)), arrived=NOW + HOUR)
     rig.intake.all_idle = True
-    rig.clock.now += 29
+    rig.quiet_since = rig.clock.now if consumer_is_done else None
+    return rig
+
+
+async def wait(rig: TermRig, seconds: float) -> None:
+    rig.clock.now += seconds
     await rig.round()
+
+
+async def test_what_was_caught_up_with_closes_half_a_minute_after_the_last_of_it() -> None:
+    """By the clock on the wall, with all partitions idle."""
+    rig = await caught_up(consumer_is_done=True)
+    await wait(rig, 29)
     assert rig.journal.windows == []
-    rig.clock.now += 2
-    await rig.round()
+    await wait(rig, 2)
     assert rig.term.watermark == NOW + 599 - 30
     assert sum(one.posts for one in rig.journal.windows) == 540  # of nine minutes
+
+
+async def test_what_a_consumer_had_under_way_when_it_died_counts_when_it_is_back() -> None:
+    """Which takes less than a quarter of an hour: then what is there is told without it."""
+    rig = await caught_up(consumer_is_done=False)
+    await wait(rig, 14 * MINUTE)
+    rig.intake.all_idle = False
+    under_way = [event(1_000 + number, at_s=number) for number in range(400, 500)]
+    await rig.read(*under_way, arrived=rig.clock.now)
+    assert rig.term.late == 0
+    rig.intake.all_idle = True
+    await wait(rig, 15 * MINUTE + 31)
+    assert rig.term.watermark == NOW + 599 - 30
+    assert sum(one.posts for one in rig.journal.windows) == 640
+
+
+async def test_records_that_all_have_one_time_hold_nothing_up_while_they_come() -> None:
+    """A tool that copied them set it; half a minute by the clock on the wall has to do."""
+    rig = TermRig(settings(), NOW + HOUR)
+    for number in range(120):
+        rig.clock.now += 1
+        await rig.read(*(event(number * 2 + n, at_s=number) for n in range(2)), arrived=NOW + HOUR)
+    assert rig.term.watermark == NOW + 119 - 30
 
 
 async def test_a_track_by_tag_that_falls_silent_gives_its_place_to_another() -> None:
