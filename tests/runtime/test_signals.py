@@ -3,10 +3,19 @@
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from runtime.signals import caught_signals
+
+
+@pytest.fixture(autouse=True)
+def hangup_that_counts() -> Iterator[None]:
+    """Whoever runs the tests may have it ignored: `nohup make test &`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -20,13 +29,10 @@ async def test_each_signal_is_told_by_its_name(number: signal.Signals) -> None:
 
 async def test_a_hangup_that_is_ignored_stays_so() -> None:
     """`nohup emostream consume &` outlives its terminal."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     told: list[str] = []
-    try:
-        with caught_signals(told.append):
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-            os.kill(os.getpid(), signal.SIGHUP)
+    with caught_signals(told.append):
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     assert told == []
