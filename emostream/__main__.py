@@ -3,7 +3,6 @@
 import io
 import os
 import sys
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
@@ -71,10 +70,10 @@ def _find_rooms() -> None:
         sys.path.insert(0, str(_ROOMS))
 
 
-def _give_up_stdout() -> None:
-    """Drop what couldn't be written: Python would try again at its end, and report that as well."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _discard_stdout() -> None:
+    from runtime.telemetry.lossy_stream import discard
+
+    discard(sys.stdout)
 
 
 def _open_standard_streams() -> None:
@@ -127,14 +126,14 @@ def main() -> NoReturn:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # `emostream dlq list | head`
         sys.stderr.close()
-        _give_up_stdout()
+        _discard_stdout()
     except Exception as error:
         code, message = explain(error)
         if message is None:  # a bug of ours: the traceback is worth more than a sentence
             raise
         sys.stderr.write(f"emostream: {message}\n")
         if isinstance(error, OSError):
-            _give_up_stdout()
+            _discard_stdout()
         sys.exit(code)
     sys.exit(status if isinstance(status, int) else 0)
 

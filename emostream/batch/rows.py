@@ -130,7 +130,7 @@ class Rows:
                     yield self._row(number, fields)
         except UnicodeDecodeError as error:
             place = f" after line {line}" if line else ""
-            raise self._error(f"isn't UTF-8{place}: write it anew as UTF-8") from error
+            raise self._error(f"isn't UTF-8{place}: save it again as UTF-8") from error
         finally:
             text.detach()  # the file is closed by whoever opened it
 

@@ -65,19 +65,19 @@ class Watermark:
         self._old = 0
         """By how many the old posts have outnumbered the others lately, up to `_SURE`."""
         self._waited = 0.0
-        """Seconds in which records have come."""
+        """Seconds by the records' times, less the silences that old posts ended."""
         self._behind_at = _NEVER
-        """How many those were at the newest record by which the consumer was catching up."""
+        """What `_waited` was when the consumer was last seen to catch up."""
         self._newest = _NEVER
         """The latest event time seen."""
         self._steps: deque[tuple[float, int, float]] = deque()
-        """Of each step of waiting that isn't settled when it ended, how many events had been seen
-        when it began, and the latest event time until then."""
+        """The steps that aren't settled yet: the value of `_waited` at which one ended, how many
+        events had been seen when it began, and the latest event time up to its end."""
         self._step_end = 0.0
-        """Of the step that goes on."""
+        """The value of `_waited` at which the current step ends."""
         self._step_since = self._seen = 0
         self._settled = _NEVER
-        """The latest event time of what has been there for long enough."""
+        """The latest event time of all that has been there for `out_of_order_s`."""
         self._value = _NEVER
 
     @property
@@ -179,7 +179,7 @@ class Watermark:
         self._arrived = arrived
 
     def _settle(self, waited: float) -> float:
-        """The latest event time of what was there by then, as far as whole steps go."""
+        """Return the latest event time of what had come when `_waited` was this, in whole steps."""
         steps, enough = self._steps, self._seen - _MOST - _STEP_POSTS
         while steps and (steps[0][0] <= waited or steps[0][1] <= enough):
             self._settled = steps.popleft()[2]

@@ -5,6 +5,17 @@ from contextlib import suppress
 from typing import TextIO
 
 
+def discard(out: TextIO) -> None:
+    """Discard what `out` couldn't write yet, and all that follows.
+
+    Python would try again to write it as it ends, and exit with status 120.
+    """
+    with suppress(OSError, ValueError):  # it is closed
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, out.fileno())
+        os.close(nowhere)
+
+
 class LossyStream:
     """Writes to `out`; what it doesn't take is lost.
 
@@ -37,9 +48,4 @@ class LossyStream:
     def _lost(self, error: OSError) -> None:
         if not isinstance(error, BrokenPipeError):
             return  # a disk may have room again
-        # Nobody will read it any more. What is in the buffer would be tried again as Python ends,
-        # which makes the exit status 120.
-        with suppress(OSError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._out.fileno())
-            os.close(nowhere)
+        discard(self._out)  # nobody will read it any more
