@@ -66,7 +66,7 @@ class Labels(Task):
             self._look_up([(post, written[post]) for post in still_open])
             going_on = []
             for post in still_open:
-                best = int((self._known[post, written[post]] + leaning).argmax())
+                best = int(np.argmax(self._known[post, written[post]] + leaning))
                 if best < len(LABELS) and best not in written[post]:
                     written[post] = (*written[post], best)
                     going_on.append(post)
@@ -143,4 +143,4 @@ def improved(
     before, after = held_out(task, start)
     report(f"leanings of {name}: {before:.3f}, tuned (cross-validated) {after:.3f}")
     found = tuned(task, range(task.posts), start) if after > before else start
-    return dict(zip(task.choices, (found - found.max()).tolist(), strict=True))
+    return dict(zip(task.choices, (found - np.max(found)).tolist(), strict=True))

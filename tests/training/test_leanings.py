@@ -65,8 +65,8 @@ def test_a_class_that_is_too_likely_loses() -> None:
     leaning = np.array([found[choice] for choice in choices])
     before = task.score(np.zeros(4), range(300))
     assert task.score(leaning, range(300)) > before + 0.02
-    assert leaning.argmin() == 1
-    assert leaning.max() == 0
+    assert np.argmin(leaning) == 1
+    assert np.max(leaning) == 0
     assert "EI-oc anger" in lines[0]
 
 
