@@ -84,7 +84,11 @@ COMMIT_FENCED = _event(
     "commit_fenced", "The partitions moved before the commit: their new owner does the work."
 )
 COMMIT_RETRIED = _event("commit_retried", "A commit failed and is tried again.")
-COMMIT_FAILED = _event("commit_failed", "A commit was given up; the next one carries its work.")
+COMMIT_FAILED = _event(
+    "commit_failed",
+    "Commits are given up `since` then; the next carries their work. At once, then each minute.",
+)
+COMMITS_GO_ON = _event("commits_go_on", "A commit came about again.")
 
 # ---- transactions, with exactly-once
 
