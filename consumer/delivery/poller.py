@@ -243,7 +243,13 @@ class Poller:
             if consumed and consumed[0].offset <= tracker.last:
                 # The log was cut or created again, and reading begins again: what was under way
                 # of the old one is nobody's any more.
-                _log.warning(log_events.LOG_WENT_BACK, partition=_name(partition))
+                _log.warning(
+                    log_events.LOG_WENT_BACK,
+                    partition=_name(partition),
+                    from_offset=tracker.last + 1,
+                    to_offset=consumed[0].offset,
+                    advice=log_events.LOG_WENT_BACK_ADVICE,
+                )
                 self._in_flight.release(self._batcher.drop((epoch,)))
                 self._ledger.begin_again((partition,))
                 epoch = self._ledger.epoch(partition)

@@ -61,8 +61,15 @@ RECORDS_UNASSIGNED = _event(
     "records_unassigned", "Kafka's client delivered records of a partition not ours: dropped."
 )
 LOG_WENT_BACK = _event(
-    "log_went_back", "A partition's offsets began again: its topic was created again or cut."
+    "log_went_back",
+    "A partition's log ends before what was read of it: its topic was created again, or the brokers"
+    " lost its end. It is read from its start, and what is left of it comes again.",
 )
+LOG_WENT_BACK_ADVICE: Final = (
+    "was a leader elected that had lost records (unclean.leader.election.enable), or a disk? what "
+    "is left comes again under the ids that it had"
+)
+"""What an engineer looks for then."""
 TOPIC_CREATED_AGAIN = _event(
     "topic_created_again", "An input topic was deleted and created again; read from its start."
 )
@@ -77,7 +84,11 @@ COMMIT_FENCED = _event(
     "commit_fenced", "The partitions moved before the commit: their new owner does the work."
 )
 COMMIT_RETRIED = _event("commit_retried", "A commit failed and is tried again.")
-COMMIT_FAILED = _event("commit_failed", "A commit was given up; the next one carries its work.")
+COMMIT_FAILED = _event(
+    "commit_failed",
+    "Commits are given up `since` then; the next carries their work. At once, then each minute.",
+)
+COMMITS_GO_ON = _event("commits_go_on", "A commit came about again.")
 
 # ---- transactions, with exactly-once
 

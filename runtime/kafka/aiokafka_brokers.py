@@ -14,7 +14,7 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.conn import CloseReason
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from runtime.kafka import offset_fetches, record_batches, unread
+from runtime.kafka import first_offsets, offset_fetches, record_batches, unread
 from runtime.kafka.access import cluster_id, refusal
 from runtime.kafka.aiokafka_transactions import AiokafkaTransactions
 from runtime.kafka.diagnosis import diagnose
@@ -141,6 +141,8 @@ class AiokafkaConsumer:
             )
             self._fetches = PartitionFetches(self._consumer)
             await self._consumer.start()
+            if options.auto_offset_reset != "none":
+                first_offsets.install(self._consumer, options.auto_offset_reset)
         except errors.KafkaError as error:
             await self.stop()
             raise await _kept_out(options, error) from error

@@ -1,13 +1,15 @@
 """Failures that nobody waits for any more: asyncio would log each as never retrieved.
 
 aiokafka 0.14 leaves such futures of its own behind when a producer is fenced or stopped with sends
-under way. The failure itself is told by the sends' futures, which are waited for.
+under way, and when a commit is given up that the brokers answer later. The failure itself is told
+by the sends' futures, which are waited for; that a commit is given up, its caller tells.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.transaction_manager import TransactionManager
 
@@ -28,6 +30,19 @@ def install() -> None:
         for name in ("error_transaction", "fatal_error"):
             original = getattr(TransactionManager, name)
             setattr(TransactionManager, name, _then_look(original, _of_transaction))
+        commit = GroupCoordinator._do_commit_offsets  # noqa: SLF001 - no other way
+        GroupCoordinator._do_commit_offsets = _as_abandoned(commit)  # noqa: SLF001 - likewise
+
+
+def _as_abandoned(
+    original: Callable[..., Coroutine[Any, Any, Any]],
+) -> "Callable[..., asyncio.Future[Any]]":
+    def started(*args: Any) -> "asyncio.Future[Any]":
+        task = asyncio.ensure_future(original(*args))
+        abandon((task,))
+        return task
+
+    return started
 
 
 def _then_look(

@@ -41,6 +41,11 @@ KAFKA_UNREACHABLE = EVENTS.declare(
     "No broker answers `since` then: `reason` names the key to change. At once, then each minute;"
     " while the consumer starts each 10 s, for a minute in all.",
 )
+NO_COMMITTED_OFFSET = EVENTS.declare(
+    "no_committed_offset",
+    "The group has no offset of these `partitions`: a first start, partitions that were added, or"
+    " offsets that were deleted or have expired. They are read from `begins_at`.",
+)
 KAFKA_REACHABLE = EVENTS.declare("kafka_reachable", "The brokers answer again.")
 SPANS_DROPPED = EVENTS.declare(
     "spans_dropped",

@@ -34,6 +34,11 @@ class Waiting:
             self._next = now + self._every_s
             _log.warning(self._event, since=self._since, **facts)
 
+    @property
+    def going_on(self) -> bool:
+        """Whether it is waited for."""
+        return self._since is not None
+
     def over(self) -> bool:
         """It came; say whether it was waited for.
 

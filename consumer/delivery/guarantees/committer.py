@@ -16,8 +16,11 @@ from runtime.clock import Clock, wait_all
 from runtime.errors import AccessDenied
 from runtime.kafka.errors import Denied, Fenced, KafkaFault, Unreachable
 from runtime.kafka.protocol import KafkaConsumer, OffsetAndMetadata, Partition
+from runtime.telemetry.waiting import Waiting
 
 _log = structlog.get_logger("consumer")
+
+_ADVICE = "posts go on, and would be done again after a restart; is the group's coordinator up?"
 
 
 class _Due(NamedTuple):
@@ -49,6 +52,7 @@ class Committer:
         self._due = asyncio.Event()
         self._unsettled = 0
         self._fenced = FencedAssignments(static_id, ledger)
+        self._failing = Waiting(log_events.COMMIT_FAILED, clock)
         self.committed = 0
         """Records settled by commits since the start."""
         self.last_progress = clock.monotonic()
@@ -106,6 +110,7 @@ class Committer:
             AccessDenied, Misconfigured: see `run`.
         """
         until = None if within_s is None else self._clock.monotonic() + within_s
+        why = "its time was up"
         async with self._lock:
             for attempt in range(1, self._policy.attempts + 1):
                 # Read again for each attempt: a partition may be lost in between.
@@ -131,11 +136,15 @@ class Committer:
                         "READ, or correct the credentials"
                     ) from error
                 except KafkaFault as error:
-                    _log.warning(log_events.COMMIT_RETRIED, attempt=attempt, error=str(error))
+                    why = str(error)
+                    if not self._failing.going_on:
+                        _log.warning(log_events.COMMIT_RETRIED, attempt=attempt, error=why)
                     continue
                 self._settled(due)
+                if self._failing.over():
+                    _log.info(log_events.COMMITS_GO_ON, partitions=len(due))
                 return True
-        _log.error(log_events.COMMIT_FAILED, partitions=len(due))
+        self._failing.still(partitions=len(due), error=why, advice=_ADVICE)
         self._observer.commit_failed("error")
         return False
 

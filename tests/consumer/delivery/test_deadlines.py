@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from consumer.options import CommitPolicy, DrainBudget, PublishLimits, WatchdogLimits
 from runtime.kafka.errors import Fenced, ProducerLost, Unreachable
 from runtime.kafka.protocol import Partition
@@ -123,6 +125,24 @@ async def test_a_commit_that_is_given_up_is_cancelled_and_never_beside_another()
         await rig.end()
     assert rig.kafka.most_commits_under_way == 1
     assert rig.kafka.commits_under_way == 0
+
+
+async def test_commits_that_fail_for_minutes_are_a_line_a_minute_and_one_at_the_end() -> None:
+    """The group's coordinator is away, the partitions' leaders are not: 840 lines an hour."""
+    rig = Rig(service_limits=limits(commit=CommitPolicy(interval_s=1, timeout_s=2, attempts=3)))
+    rig.kafka.commit_hangs = True
+    rig.kafka.produce("posts", numbered(3))
+    with capture_logs() as logs:
+        async with running(rig):
+            await rig.turn(200)
+            rig.kafka.commit_hangs = False
+            await rig.turn(10)
+            assert rig.committed == 3
+    told = [entry for entry in logs if str(entry["event"]).startswith("commit")]
+    names = [entry["event"] for entry in told]
+    assert names == ["commit_retried"] * 3 + ["commit_failed"] * 4 + ["commits_go_on"]
+    assert told[3]["error"] == "no answer to a commit within 2 s"
+    assert "coordinator" in told[3]["advice"]
 
 
 async def test_partitions_that_are_taken_away_wait_for_the_commit_under_way() -> None:

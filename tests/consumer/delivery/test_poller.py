@@ -212,3 +212,16 @@ async def test_a_topic_that_is_created_again_is_read_from_its_start(reset: str) 
         new = {value for value in rig.events() if (value or b"").startswith(b"new")}
         assert new == set(numbered(8, "new"))
         assert rig.committed == 8
+
+
+async def test_a_log_that_ends_before_what_was_committed_or_read_is_told() -> None:
+    """Brokers lose an end: by an unclean election, or with a disk."""
+    rig = Rig()
+    rig.kafka.produce("posts", numbered(20))
+    rig.kafka.groups[GROUP].committed[POSTS] = 50
+    with capture_logs() as logs:
+        async with running(rig):
+            await rig.turn(2)
+    (told,) = [entry for entry in logs if entry["event"] == "log_went_back"]
+    assert (told["partition"], told["from_offset"], told["to_offset"]) == ("posts-0", 50, 20)
+    assert "unclean" in told["advice"]

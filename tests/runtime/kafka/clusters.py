@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 
 from infra.kafka import TopicSpec, create_topics
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
@@ -20,7 +20,7 @@ from runtime.kafka.protocol import (
     KafkaProducer,
     Partition,
 )
-from tests.runtime.kafka.fake_kafka import FakeKafka
+from tests.runtime.kafka.fake_kafka import FakeKafka, FakeLog
 
 WITHIN_S = 30
 
@@ -39,6 +39,12 @@ class Cluster(Protocol):
 
     async def retain(self, partition: Partition, start: int) -> None:
         """Take away what is before `start`, as retention does."""
+
+    async def add_partitions(self, topic: str, total: int) -> None:
+        """Give a topic so many partitions in all."""
+
+    async def send_to(self, partition: Partition, values: Sequence[bytes]) -> None:
+        """Write to one partition, as a producer that already knows it."""
 
 
 class Real:
@@ -75,6 +81,19 @@ class Real:
         finally:
             await admin.close()
 
+    async def add_partitions(self, topic: str, total: int) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.options.bootstrap)
+        await admin.start()
+        try:
+            await admin.create_partitions({topic: NewPartitions(total)})
+        finally:
+            await admin.close()
+
+    async def send_to(self, partition: Partition, values: Sequence[bytes]) -> None:
+        async with AIOKafkaProducer(bootstrap_servers=self.options.bootstrap) as producer:
+            for value in values:
+                await producer.send_and_wait(partition.topic, value, partition=partition.partition)
+
 
 class Fake:
     def __init__(self) -> None:
@@ -94,6 +113,14 @@ class Fake:
 
     async def retain(self, partition: Partition, start: int) -> None:
         self.kafka.logs[partition].retain(start)
+
+    async def add_partitions(self, topic: str, total: int) -> None:
+        for number in range(total):
+            self.kafka.logs.setdefault(Partition(topic, number), FakeLog())
+
+    async def send_to(self, partition: Partition, values: Sequence[bytes]) -> None:
+        for value in values:
+            self.kafka.logs[partition].append(None, value)
 
 
 def kafka_options(bootstrap: str) -> KafkaOptions:

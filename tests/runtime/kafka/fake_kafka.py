@@ -416,11 +416,15 @@ class FakeConsumer:
     async def assign(self, share: frozenset[Partition], generation: int) -> None:
         committed = self._kafka.groups[self._options.group_id].committed
         self._assigned, self._paused, self._generation = share, set(), generation
-        start = {"earliest": 0, "none": 0}.get(self._options.auto_offset_reset)
-        logs = self._kafka.logs
+        latest, logs = self._options.auto_offset_reset == "latest", self._kafka.logs
+
+        def first(one: Partition) -> int:
+            highest = max((c.partition for c in committed if c.topic == one.topic), default=None)
+            added = highest is not None and one.partition > highest
+            return logs[one].end if latest and not added else 0
+
         self._positions = {
-            one: max(committed.get(one, logs[one].end if start is None else start), logs[one].start)
-            for one in share
+            one: max(committed.get(one, first(one)), logs[one].start) for one in share
         }
         self._bad.clear()
         assert self._listener is not None

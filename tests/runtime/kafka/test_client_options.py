@@ -51,6 +51,7 @@ class Recorder:
         self.options = options
         self.subscribed: dict[str, Any] = {}
         self.started = False
+        self._fetcher = SimpleNamespace(_update_fetch_positions=None)
 
     async def start(self) -> None:
         self.started = True

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import ProducerClosed, ProducerFenced
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import NotCoordinatorForGroupError, ProducerClosed, ProducerFenced
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.structs import OffsetAndMetadata
 
 from runtime.kafka import unread
 
@@ -69,5 +71,41 @@ async def test_a_fenced_transaction_is_told_by_its_sends_alone(
     manager.add_offsets_to_txn({}, "group")
     getattr(manager, how)(ProducerFenced())
     del manager
+    gc.collect()
+    assert complaints == []
+
+
+async def test_a_commit_that_was_given_up_may_fail_later(complaints: list[Any]) -> None:
+    """A broker that comes back says that it isn't the group's coordinator yet."""
+
+    class Coordinator(GroupCoordinator):  # type: ignore[misc]
+        _retry_backoff_ms = 0
+
+        def __init__(self) -> None:
+            self.coordinator_id, self._commit_lock = 1, asyncio.Lock()
+            self.sent, self.back, self.answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
+            self.group_id, self.generation, self.member_id = "g", 1, "m"
+            self._group_instance_id = None
+
+        async def ensure_coordinator_known(self) -> None: ...
+
+        async def _send_req(self, _: object) -> None:
+            self.sent.set()
+            await self.back.wait()
+            self.answered.set()
+            raise NotCoordinatorForGroupError
+
+        def __del__(self) -> None: ...
+
+    coordinator = Coordinator()
+    at = {TopicPartition("t", 0): OffsetAndMetadata(1, "")}
+    commit = asyncio.ensure_future(coordinator.commit_offsets(None, at))
+    await coordinator.sent.wait()
+    commit.cancel()
+    await asyncio.wait((commit,))
+    coordinator.back.set()
+    await coordinator.answered.wait()
+    await asyncio.sleep(0)
+    del commit, coordinator
     gc.collect()
     assert complaints == []
