@@ -14,7 +14,7 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.conn import CloseReason
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from runtime.kafka import first_offsets, offset_fetches, record_batches, unread
+from runtime.kafka import offset_fetches, record_batches, unread
 from runtime.kafka.access import cluster_id, refusal
 from runtime.kafka.aiokafka_transactions import AiokafkaTransactions
 from runtime.kafka.diagnosis import diagnose
@@ -27,6 +27,7 @@ from runtime.kafka.errors import (
     Unreachable,
 )
 from runtime.kafka.faults import read_fault
+from runtime.kafka.first_offsets import FirstOffsets
 from runtime.kafka.group_rights import group_operations
 from runtime.kafka.options import FETCH_WAIT_S, KafkaOptions
 from runtime.kafka.partition_fetches import PartitionFetches
@@ -90,15 +91,20 @@ async def _kept_out(options: KafkaOptions, error: errors.KafkaError) -> KafkaFau
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     """Hands aiokafka's calls on; what it raises, aiokafka logs and forgets."""
 
-    def __init__(self, listener: OurListener, fetches: PartitionFetches) -> None:
+    def __init__(
+        self, listener: OurListener, fetches: PartitionFetches, first: FirstOffsets | None
+    ) -> None:
         self._listener = listener
         self._fetches = fetches
+        self._first = first
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         await self._listener.on_revoked(frozenset(Partition(*one) for one in revoked))
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         self._fetches.assigned()
+        if self._first is not None:
+            self._first.assigned()
         await self._listener.on_assigned(frozenset(Partition(*one) for one in assigned))
 
 
@@ -109,6 +115,7 @@ class AiokafkaConsumer:
         self._options = options
         self._consumer: Any = None
         self._fetches: PartitionFetches
+        self._first: FirstOffsets | None = None
 
     async def start(self) -> None:
         """Connect; the group is joined by `subscribe`."""
@@ -142,7 +149,7 @@ class AiokafkaConsumer:
             self._fetches = PartitionFetches(self._consumer)
             await self._consumer.start()
             if options.auto_offset_reset != "none":
-                first_offsets.install(self._consumer, options.auto_offset_reset)
+                self._first = FirstOffsets(self._consumer, options.auto_offset_reset)
         except errors.KafkaError as error:
             await self.stop()
             raise await _kept_out(options, error) from error
@@ -178,7 +185,7 @@ class AiokafkaConsumer:
 
     def subscribe(self, listener: OurListener) -> None:
         """Join the group for the configured topics or pattern."""
-        options, ours = self._options, _Listener(listener, self._fetches)
+        options, ours = self._options, _Listener(listener, self._fetches, self._first)
         if options.input_pattern is None:
             self._consumer.subscribe(list(options.input_topics), listener=ours)
         else:

@@ -1,53 +1,70 @@
 """Where reading begins in a partition that has no offset of the group, or one that is out of range.
 
-aiokafka 0.14 has one rule for three cases, `auto_offset_reset`. With `latest` it also jumps to the
-end of a partition that was added while posts came, and of one whose retention has passed the
-group's offset: what was still there was never read, and nothing said so. Here `latest` is for what
-the group has never read; in the other two cases reading begins at the log's start.
+aiokafka 0.14 has one rule for all cases, `auto_offset_reset`. With `latest` that loses posts: those
+of a partition that was added while the consumer ran, until it was noticed; what retention has left
+behind the group's offset; and after a crash what was read of a partition before its first commit,
+or came to it meanwhile. Here `latest` is for what was there before the group: it is looked up once,
+and committed before anything is read, so that the group goes on from there whatever happens.
 
 This reads what aiokafka keeps for itself; the contract tests on a real broker hold it in place.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import OffsetResetStrategy
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
+from runtime.kafka.offset_metadata import BEGINS_HERE
 from runtime.telemetry import log_events
 
 _log = structlog.get_logger("consumer")
 
-_EARLIEST, _LATEST = OffsetResetStrategy.EARLIEST, OffsetResetStrategy.LATEST
+_STRATEGIES = {"earliest": OffsetResetStrategy.EARLIEST, "latest": OffsetResetStrategy.LATEST}
 
 _AGAIN_S = 0.1
 """As aiokafka waits after any request that failed."""
 
 
-def install(consumer: AIOKafkaConsumer, reset: Literal["earliest", "latest"]) -> None:
-    """Have a consumer that has connected begin so, and log where it does without an offset."""
-    fetcher: Any = consumer._fetcher  # noqa: SLF001 - no public way
-    fetcher._default_reset_strategy = _EARLIEST  # noqa: SLF001 - of what is out of range
-    fetcher._update_fetch_positions = _FirstOffsets(consumer, reset).update  # noqa: SLF001
+class FirstOffsets:
+    """Has a consumer that has connected begin so, and logs where it does without an offset.
 
-
-class _FirstOffsets:
-    """Stands before aiokafka's own `_update_fetch_positions`, and leaves it no choice."""
+    Stands before aiokafka's own `_update_fetch_positions`, and leaves it no choice.
+    """
 
     def __init__(self, consumer: AIOKafkaConsumer, reset: Literal["earliest", "latest"]) -> None:
         self._consumer: Any = consumer
         self._reset = reset
-        self._original = self._consumer._fetcher._update_fetch_positions  # noqa: SLF001
+        fetcher: Any = consumer._fetcher  # noqa: SLF001 - no public way
+        self._original = fetcher._update_fetch_positions  # noqa: SLF001
+        fetcher._update_fetch_positions = self.update  # noqa: SLF001
+        # Of what is out of range.
+        fetcher._default_reset_strategy = OffsetResetStrategy.EARLIEST  # noqa: SLF001
+        self._known: dict[str, int] = {}
+
+    def assigned(self) -> None:
+        """Remember how many partitions each topic had when it was first seen.
+
+        Called at each assignment, before anything is read of it.
+        """
+        cluster = self._consumer._client.cluster  # noqa: SLF001 - no public way
+        for topic in cluster.topics():
+            if numbers := cluster.partitions_for_topic(topic):
+                self._known.setdefault(topic, len(numbers))
 
     async def update(self, assignment: Any, node: int, places: Iterable[TopicPartition]) -> bool:
         """Set the positions of these: a committed offset where there is one, else by the rule."""
         places = tuple(places)
         try:
-            await self._begin(assignment, places)
-        except asyncio.CancelledError:
+            fresh = await self._without_offset(assignment, places)
+            if fresh:
+                await self._begin(assignment, node, fresh)
+        except (asyncio.CancelledError, CommitFailedError):
             return False  # as the original: the assignment is over
         except KafkaError:
             await asyncio.sleep(_AGAIN_S)
@@ -55,8 +72,11 @@ class _FirstOffsets:
         woken: bool = await self._original(assignment, node, places)
         return woken
 
-    async def _begin(self, assignment: Any, places: Iterable[TopicPartition]) -> None:
-        without: dict[str, list[TopicPartition]] = {}
+    async def _without_offset(
+        self, assignment: Any, places: Iterable[TopicPartition]
+    ) -> list[TopicPartition]:
+        """Set the positions of those that have an offset of the group; give the others."""
+        fresh = []
         for place in places:
             state = assignment.state_value(place)
             if _is_set(state):
@@ -67,20 +87,30 @@ class _FirstOffsets:
             if committed.offset >= 0:
                 state.reset_to(committed.offset)
             else:
-                without.setdefault(place.topic, []).append(place)
-        for topic, fresh in without.items():
-            highest = await self._highest_committed(topic) if self._reset == "latest" else None
-            at: dict[str, list[int]] = {}
-            for place in fresh:
+                fresh.append(place)
+        return fresh
+
+    async def _begin(self, assignment: Any, node: int, places: Iterable[TopicPartition]) -> None:
+        starts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for place in places:
+            starts[place.topic][self._start(place)].append(place.partition)
+        if self._reset == "latest":
+            asked = {
+                topic: [(n, _STRATEGIES[start]) for start, of in by.items() for n in of]
+                for topic, by in starts.items()
+            }
+            fetcher, coordinator = self._consumer._fetcher, self._consumer._coordinator  # noqa: SLF001
+            found = await fetcher._proc_offset_request(node, asked)  # noqa: SLF001
+            await coordinator.commit_offsets(
+                assignment,
+                {place: OffsetAndMetadata(found[place][0], BEGINS_HERE) for place in places},
+            )
+            for place in places:
                 state = assignment.state_value(place)
-                if _is_set(state):
-                    continue
-                # Kafka numbers added partitions on. One below it was the group's, without posts.
-                added = highest is not None and place.partition > highest
-                start: str = "earliest" if added else self._reset
-                state.await_reset(_LATEST if start == "latest" else _EARLIEST)
-                at.setdefault(start, []).append(place.partition)
-            for start, numbers in at.items():
+                if not _is_set(state):
+                    state.reset_to(found[place][0])
+        for topic, by in starts.items():
+            for start, numbers in by.items():
                 _log.info(
                     log_events.NO_COMMITTED_OFFSET,
                     topic=topic,
@@ -88,14 +118,11 @@ class _FirstOffsets:
                     begins_at=start,
                 )
 
-    async def _highest_committed(self, topic: str) -> int | None:
-        """The highest partition of the topic that the group has an offset of; None without any."""
-        client, coordinator = self._consumer._client, self._consumer._coordinator  # noqa: SLF001
-        numbers = client.cluster.partitions_for_topic(topic) or ()
-        found = await coordinator.fetch_committed_offsets(
-            [TopicPartition(topic, number) for number in numbers]
-        )
-        return max((one.partition for one, at in found.items() if at.offset >= 0), default=None)
+    def _start(self, place: TopicPartition) -> str:
+        """By the rule; but a partition that was added since this consumer began, from its start."""
+        known = self._known.get(place.topic)
+        added = known is not None and place.partition >= known  # Kafka numbers them on
+        return "earliest" if added else self._reset
 
 
 def _is_set(state: Any) -> bool:

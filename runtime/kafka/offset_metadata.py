@@ -10,6 +10,9 @@ from runtime.kafka.protocol import TopicFacts
 
 _TOPIC, _CLUSTER = "topic-id", "cluster-id"
 
+BEGINS_HERE = "begins-here"
+"""Beside the offset at which a group begins to read: nothing of the partition was read yet."""
+
 
 def offset_metadata(topic: TopicFacts) -> str:
     """What is committed beside each offset of this topic; empty where brokers give no id."""

@@ -26,6 +26,7 @@ from consumer.telemetry.observer import Observer
 from runtime.clock import Clock, sleep, wait_all
 from runtime.errors import ServiceError
 from runtime.kafka.errors import Fenced, KafkaFault, TopicMissing, Unreachable
+from runtime.kafka.offset_metadata import BEGINS_HERE
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import (
     Brokers,
@@ -403,7 +404,8 @@ class PartitionTransactions:
             self._look_at_epoch()
             if at == work.at:
                 return True
-            if self._base_known and at != self._base:
+            begun = at is not None and at.metadata == BEGINS_HERE
+            if self._base_known and at != self._base and not begun:
                 raise _Lost("its committed offset was moved")
             return False
 

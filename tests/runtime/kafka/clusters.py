@@ -43,6 +43,9 @@ class Cluster(Protocol):
     async def add_partitions(self, topic: str, total: int) -> None:
         """Give a topic so many partitions in all."""
 
+    async def noticed(self) -> None:
+        """Have the group's members see that; a real one's look by themselves."""
+
     async def send_to(self, partition: Partition, values: Sequence[bytes]) -> None:
         """Write to one partition, as a producer that already knows it."""
 
@@ -89,6 +92,9 @@ class Real:
         finally:
             await admin.close()
 
+    async def noticed(self) -> None:
+        pass
+
     async def send_to(self, partition: Partition, values: Sequence[bytes]) -> None:
         async with AIOKafkaProducer(bootstrap_servers=self.options.bootstrap) as producer:
             for value in values:
@@ -117,6 +123,9 @@ class Fake:
     async def add_partitions(self, topic: str, total: int) -> None:
         for number in range(total):
             self.kafka.logs.setdefault(Partition(topic, number), FakeLog())
+
+    async def noticed(self) -> None:
+        await self.kafka.rebalance(self.options.group_id)
 
     async def send_to(self, partition: Partition, values: Sequence[bytes]) -> None:
         for value in values:

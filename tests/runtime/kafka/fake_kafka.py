@@ -15,6 +15,7 @@ from runtime.kafka.errors import (
     KafkaFault,
     Unreachable,
 )
+from runtime.kafka.offset_metadata import BEGINS_HERE
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.protocol import (
     BadBatch,
@@ -234,6 +235,8 @@ class FakeConsumer:
         self._generation = -1
         self._bad: dict[Partition, BadBatch] = {}
         self._lost: dict[Partition, int] = {}
+        self._known: dict[str, int] = {}
+        """How many partitions each topic had when this member first saw it."""
         self._stable = asyncio.Event()
         self._joining: asyncio.Task[None] | None = None
         self.arrived = asyncio.Event()
@@ -414,18 +417,18 @@ class FakeConsumer:
         await self._listener.on_revoked(self._assigned)
 
     async def assign(self, share: frozenset[Partition], generation: int) -> None:
-        committed = self._kafka.groups[self._options.group_id].committed
+        group = self._kafka.groups[self._options.group_id]
+        committed = group.committed
         self._assigned, self._paused, self._generation = share, set(), generation
-        latest, logs = self._options.auto_offset_reset == "latest", self._kafka.logs
-
-        def first(one: Partition) -> int:
-            highest = max((c.partition for c in committed if c.topic == one.topic), default=None)
-            added = highest is not None and one.partition > highest
-            return logs[one].end if latest and not added else 0
-
-        self._positions = {
-            one: max(committed.get(one, first(one)), logs[one].start) for one in share
-        }
+        logs = self._kafka.logs
+        for topic in {partition.topic for partition in logs}:
+            self._known.setdefault(topic, sum(partition.topic == topic for partition in logs))
+        for one in share - set(committed):
+            if self._options.auto_offset_reset == "latest":
+                added = one.partition >= self._known[one.topic]
+                committed[one] = logs[one].start if added else logs[one].end
+                group.metadata[one] = BEGINS_HERE
+        self._positions = {one: max(committed.get(one, 0), logs[one].start) for one in share}
         self._bad.clear()
         assert self._listener is not None
         await self._listener.on_assigned(share)

@@ -13,6 +13,7 @@ from runtime.kafka.errors import (
     TransactionsRefused,
     Unreachable,
 )
+from runtime.kafka.offset_metadata import BEGINS_HERE
 from tests.consumer.delivery.rig import GROUP, POSTS, Rig, limits, numbered, options, running
 from tests.runtime.fake_clock import settle
 from tests.runtime.kafka.fake_kafka import FakeKafka
@@ -256,6 +257,23 @@ async def test_an_offset_that_somebody_else_moved_is_where_reading_goes_on() -> 
         await it.turn(10)
         assert it.events() == numbered(2) + numbered(6)[4:]
         assert it.committed == 6
+
+
+async def test_where_the_group_began_is_no_move() -> None:
+    """It is committed as `latest` is looked up, which may be after this member has looked."""
+    it = rig()
+    it.kafka.produce("posts", numbered(3))
+    it.processor.hold(b"post-0000")
+    async with running(it):
+        await it.turn(2)
+        it.kafka.groups[GROUP].committed[POSTS] = 0
+        it.kafka.groups[GROUP].metadata[POSTS] = BEGINS_HERE
+        it.kafka.transaction_faults = [Unreachable("not this time")]
+        it.processor.release()
+        await it.turn(10)
+        assert it.events() == numbered(3)
+        assert set(it.processor.seen.values()) == {1}
+        assert it.committed == 3
 
 
 async def test_so_it_is_where_nothing_was_committed_before() -> None:
