@@ -172,7 +172,9 @@ class TopicWatch:
         self, consumer: KafkaConsumer, also: Iterable[str] = (), *, timeout_s: float
     ) -> dict[str, TopicFacts]:
         """Ask what the input topics (and others) are, and compare them with what they were."""
-        inputs = {*self._inputs, *(topic for topic, _ in consumer.assignment())}
+        # A pattern that takes another topic leaves the client without an assignment for a moment.
+        held = consumer.assignment() | self._ledger.partitions()
+        inputs = {*self._inputs, *(topic for topic, _ in held)}
         self._asked += 1
         facts = await consumer.topic_facts({*inputs, *also}, timeout_s=timeout_s)
         self._facts = facts

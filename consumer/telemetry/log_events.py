@@ -66,8 +66,8 @@ LOG_WENT_BACK = _event(
     " lost its end. It is read from its start, and what is left of it comes again.",
 )
 LOG_WENT_BACK_ADVICE: Final = (
-    "was a leader elected that had lost records (unclean.leader.election.enable), or a disk? what "
-    "is left comes again under the ids that it had"
+    "was a leader elected that had lost records (unclean.leader.election.enable), a disk restored, "
+    "or an offset set past the end? what is left comes again under the ids that it had"
 )
 """What an engineer looks for then."""
 TOPIC_CREATED_AGAIN = _event(

@@ -175,7 +175,8 @@ def replay(
         limit: At most so many.
         rate: Dead letters a second.
         max_replays: Refuse a record that was replayed this often.
-        group: Remember under this name what was replayed; else each call starts at the oldest.
+        group: Remember under this name what was replayed; else each call starts at the oldest. One
+            call at a time: two at once each send all.
         dry_run: Count only.
         json_: The report as one JSON object.
     """

@@ -92,14 +92,25 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     """Hands aiokafka's calls on; what it raises, aiokafka logs and forgets."""
 
     def __init__(
-        self, listener: OurListener, fetches: PartitionFetches, first: FirstOffsets | None
+        self,
+        listener: OurListener,
+        *,
+        fetches: PartitionFetches,
+        first: FirstOffsets | None,
+        revoking: set[Partition],
     ) -> None:
         self._listener = listener
         self._fetches = fetches
         self._first = first
+        self._revoking = revoking
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        await self._listener.on_revoked(frozenset(Partition(*one) for one in revoked))
+        partitions = frozenset(Partition(*one) for one in revoked)
+        self._revoking.update(partitions)
+        try:
+            await self._listener.on_revoked(partitions)
+        finally:
+            self._revoking.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         self._fetches.assigned()
@@ -116,6 +127,9 @@ class AiokafkaConsumer:
         self._consumer: Any = None
         self._fetches: PartitionFetches
         self._first: FirstOffsets | None = None
+        self._revoking: set[Partition] = set()
+        """What is being given back: aiokafka forgets it at once when a pattern takes other topics
+        than before, and its listener is yet to be told."""
 
     async def start(self) -> None:
         """Connect; the group is joined by `subscribe`."""
@@ -185,7 +199,10 @@ class AiokafkaConsumer:
 
     def subscribe(self, listener: OurListener) -> None:
         """Join the group for the configured topics or pattern."""
-        options, ours = self._options, _Listener(listener, self._fetches, self._first)
+        options = self._options
+        ours = _Listener(
+            listener, fetches=self._fetches, first=self._first, revoking=self._revoking
+        )
         if options.input_pattern is None:
             self._consumer.subscribe(list(options.input_topics), listener=ours)
         else:
@@ -219,7 +236,7 @@ class AiokafkaConsumer:
         """The partitions assigned now; none before the start."""
         if self._consumer is None:
             return frozenset()
-        return frozenset(Partition(*one) for one in self._consumer.assignment())
+        return frozenset(Partition(*one) for one in self._consumer.assignment() or self._revoking)
 
     def pause(self) -> None:
         """Deliver nothing of what is assigned now."""
@@ -237,9 +254,15 @@ class AiokafkaConsumer:
             # commit from outside the group, and accept while the group is empty.
             raise Fenced("this member was removed from its group")
         try:
-            await self._consumer.commit(
-                {TopicPartition(*partition): tuple(at) for partition, at in offsets.items()}
-            )
+            if self._consumer.assignment() or not offsets.keys() <= self._revoking:
+                await self._consumer.commit(
+                    {TopicPartition(*partition): tuple(at) for partition, at in offsets.items()}
+                )
+            else:
+                # Given back, and the group knows it as ours until this member joins again.
+                await coordinator.commit_offsets(
+                    None, {TopicPartition(*partition): at for partition, at in offsets.items()}
+                )
         except asyncio.CancelledError:
             self._forget_coordinator()
             raise

@@ -94,3 +94,18 @@ async def test_what_old_brokers_do_not_tell_is_not_missed() -> None:
     async with running(rig):
         await rig.turn(2 * EVERY_S)
         assert rig.service.error is None
+
+
+async def test_a_topic_of_a_pattern_is_known_while_the_client_is_between_two_assignments() -> None:
+    """Aiokafka forgets its assignment when the pattern takes another topic, and tells it later.
+
+    A transaction of exactly-once was undone then, "the topic posts is gone".
+    """
+    rig = Rig(kafka_options=options(input_topics=(), input_pattern="posts"))
+    rig.kafka.produce("posts", numbered(3))
+    async with running(rig):
+        await rig.turn(2)
+        consumer = rig.kafka.consumers[0]
+        assigned, consumer._assigned = consumer._assigned, frozenset()
+        assert await rig.service._topics().same_topic("posts")
+        consumer._assigned = assigned

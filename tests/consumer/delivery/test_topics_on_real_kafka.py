@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from consumer.delivery import topic_watch
 from consumer.delivery.service import Service
-from consumer.options import Until
+from consumer.options import CommitPolicy, Until
 from consumer.processor import Done
 from consumer.records import Record
 from infra.kafka import TopicSpec, create_topics
@@ -79,6 +79,35 @@ async def test_a_topic_that_is_created_again_is_read_from_its_start(
         assert await running == 0
     keys = {key for key, _ in await read_events(options)}
     assert keys == {*old, *new}
+
+
+async def test_when_a_pattern_takes_a_new_topic_what_is_done_is_committed_before(
+    options: KafkaOptions,
+) -> None:
+    """Else all that was finished since the last commit comes twice, with each such topic."""
+    (posts,) = options.input_topics
+    by_pattern = msgspec.structs.replace(
+        options, input_topics=(), input_pattern=f"{posts}.*", metadata_max_age_s=1.0
+    )
+    seldom = msgspec.structs.replace(
+        LIMITS, commit=CommitPolicy(interval_s=1_000, every_records=1_000)
+    )
+    service = Service(by_pattern, Echo(), limits=seldom)
+    running = asyncio.create_task(service.run(signals=False))
+    try:
+        await produce(options, [b"post-%d" % number for number in range(40)])
+        await until(lambda: service.snapshot().published == 40)
+        assert service.snapshot().committed == 0
+        await create_topics(
+            {"bootstrap_servers": options.bootstrap}, [TopicSpec(name=f"{posts}-2", partitions=1)]
+        )
+        await until(lambda: len(service.snapshot().partitions) == PARTITIONS + 1)
+        assert service.snapshot().committed == 40
+        await until(lambda: all(one.lag == 0 for one in service.snapshot().partitions))
+    finally:
+        service.stop()
+        assert await running == 0
+    assert set((await read_events(options)).values()) == {1}
 
 
 async def test_a_deleted_topic_is_waited_for_and_read_from_its_start(

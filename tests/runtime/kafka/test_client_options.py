@@ -176,6 +176,9 @@ async def test_a_member_that_was_thrown_out_commits_nothing() -> None:
             self.generation = -1
             self.commits: list[Any] = []
 
+        def assignment(self) -> set[Any]:
+            return set()
+
         async def commit(self, offsets: Any) -> None:
             self.commits.append(offsets)
 
