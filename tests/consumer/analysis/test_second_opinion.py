@@ -426,3 +426,22 @@ async def test_a_second_that_does_not_know_the_posts_is_told_in_the_log_each_hou
         assert "model.second.weight" in entry["advice"]
     problems = analyzer.analyzer.second_problems()
     assert [("lower model.second.weight" in one) for one in problems] == [True] * (not knows)
+
+
+@simulated
+async def test_a_second_that_says_the_same_of_every_post_is_told_as_broken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("consumer.analysis.second_opinion.LOOK_S", 10.0)
+    big = big_pool(numbered(lambda n: n / LEAST_POSTS))
+    tasks = Tasks(e_c=False, ei_reg=False, ei_oc="off")
+    analyzer = make_analyzer(big, second=small_pool(), tasks=tasks, clock=LoopClock())
+    watching = asyncio.ensure_future(analyzer.analyzer.watch())
+    with capture_logs() as logs:
+        await analyzer.process([record(f"Post number {n}", n) for n in range(LEAST_POSTS)])
+        await asyncio.sleep(15.0)
+    watching.cancel()
+    (told,) = [entry for entry in logs if entry["event"] == "second_model_disagrees"]
+    assert told["correlation"] == 0.0
+    assert told["advice"].startswith("the second model gave")
+    assert analyzer.analyzer.second_problems() == [told["advice"]]
