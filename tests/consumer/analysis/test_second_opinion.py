@@ -334,7 +334,31 @@ async def test_what_the_second_can_not_read_alone_waits_for_the_first() -> None:
     first.available = True
     first.passed.set()
     (outcome,) = await working
-    assert event_of(outcome).opinion == "first"
+    event = event_of(outcome)
+    assert event.opinion == "first"
+    # What it was asked in vain is counted, too.
+    prompts = {role: use.prompts for role, use in event.models.items()}
+    assert prompts == {"first": first.by_task.total(), "second": second.by_task.total()}
+    assert event.prompts == sum(prompts.values())
+
+
+@simulated
+async def test_a_post_that_is_asked_about_again_is_no_cached_one_and_has_cost_what_it_did() -> None:
+    """The first goes while it has the post; the second has answered it already, and stands in."""
+    first, second = big_pool(), small_pool()
+    first.gate.clear()
+    analyzer = make_analyzer(
+        first, second=second, options=Second(on_outage="second"), clock=LoopClock()
+    )
+    watching = asyncio.ensure_future(analyzer.analyzer.watch())
+    working = asyncio.ensure_future(analyzer.process([record("x")]))
+    await reach(lambda: second.by_task.total() == 4)
+    first.available = False
+    (outcome,) = await working
+    watching.cancel()
+    event = event_of(outcome)
+    assert (event.opinion, event.prompts, event.cached) == ("second", 4, False)
+    assert (event.models["second"].prompts, event.models["second"].server) == (4, "http://small")
 
 
 @simulated
