@@ -50,18 +50,23 @@ async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
     async for finding in look_at_registry(settings):
         yield finding
     plan = make_plan(settings.tasks, settings.tasks.custom_tasks())
-    usable = True
+    ours: list[ServerOptions] = []
+    theirs: list[ServerOptions] = []
     for server in server_options(settings):
+        usable = True
         async for finding in _server(settings.model, server, plan.tasks):
             usable = usable and finding.state == "ok"
             yield finding
+        ours += [server] * usable
     for server in second_server_options(settings):
-        tasks = second_tasks(settings, plan)
+        tasks, usable = second_tasks(settings, plan), True
         async for finding in _server(settings.model.second, server, tasks, of="second "):
             usable = usable and finding.state == "ok"
             yield finding
+        theirs += [server] * usable
     if settings.model.second.servers:
-        yield await (_agreement(settings) if usable else _no_agreement())
+        asked = bool(ours and theirs)
+        yield await (_agreement(settings, ours[0], theirs[0]) if asked else _no_agreement())
     if is_on(settings):
         yield await _collector(settings)
 
@@ -193,7 +198,7 @@ async def _no_agreement() -> Finding:
     return skipped("agreement", "both models have to answer first")
 
 
-async def _agreement(settings: Settings) -> Finding:
+async def _agreement(settings: Settings, ours: ServerOptions, theirs: ServerOptions) -> Finding:
     """Whether the second model knows what is posted: both are asked about recent posts."""
     try:
         options = kafka_options(settings)
@@ -215,8 +220,8 @@ async def _agreement(settings: Settings) -> Finding:
     try:
         async with asyncio.timeout(_CANARY_S):
             found = await agreement(
-                (model, server_options(settings)[0]),
-                (model.second, second_server_options(settings)[0]),
+                (model, ours),
+                (model.second, theirs),
                 texts,
             )
     except (TimeoutError, OSError, ValueError):

@@ -2,6 +2,7 @@
 
 from collections import deque
 from math import sqrt
+from typing import Literal
 
 POSTS = 400
 """The last posts that are compared: a correlation of .80 is then known within .02 (one standard
@@ -22,21 +23,38 @@ class Agreement:
         self._pairs: deque[tuple[float, float]] = deque(maxlen=POSTS)
         self.foreign = False
         """Whether the stream is a domain that the second model doesn't know."""
+        self.constant: Literal["first", "second"] | None = None
+        """Which model gave all these posts the same valence: that one is broken."""
 
     def add(self, first: float, second: float) -> None:
         """Take one post's valences; O(1)."""
         self._pairs.append((first, second))
 
     def correlation(self) -> float | None:
-        """The correlation; None with fewer than `LEAST_POSTS`, or where a model never varies."""
-        return None if len(self._pairs) < LEAST_POSTS else correlation(list(self._pairs))
+        """The correlation; None with fewer than `LEAST_POSTS`.
+
+        0 where a model never varies: it has none by definition, and says nothing of the posts.
+        """
+        if len(self._pairs) < LEAST_POSTS:
+            return None
+        return correlation(list(self._pairs)) or 0.0
 
     def judge(self) -> float | None:
         """Say whether the domain is `foreign`, by the correlation, which it gives."""
         found = self.correlation()
-        if found is not None:
-            self.foreign = found < (KNOWN_FROM if self.foreign else FOREIGN_BELOW)
+        if found is None:
+            return None
+        self.constant = None if found else self._constant()
+        self.foreign = self.constant is None and found < (
+            KNOWN_FROM if self.foreign else FOREIGN_BELOW
+        )
         return found
+
+    def _constant(self) -> Literal["first", "second"] | None:
+        (first, second), *_ = self._pairs
+        if all(one == first for one, _ in self._pairs):
+            return "first"
+        return "second" if all(other == second for _, other in self._pairs) else None
 
 
 def correlation(pairs: list[tuple[float, float]]) -> float | None:

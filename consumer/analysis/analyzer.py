@@ -150,6 +150,8 @@ class Analyzer:
         again = self._case(case.record, case.decoded)
         again.first_alone = case.first_alone
         again.trace = case.trace
+        again.prompts, again.server = case.prompts, case.server
+        again.second_before = case.second or case.second_before
         return again
 
     async def _wait_for_model(self, again: Sequence[Case]) -> None:
@@ -246,7 +248,6 @@ class Analyzer:
                 case.unanswered = outcome
             if case.unanswered is None:
                 batch.finish(case, outcome)
-        batch.prompts += case.prompts + (case.second.prompts if case.second is not None else 0)
         batch.open -= 1
         if batch.open == 0:
             batch.asking.finish()
@@ -333,7 +334,8 @@ class Analyzer:
             second.settled()
         opinion = two.opinion(case, part)
         reader: Case = part if opinion == "second" and part is not None else case
-        second_prompts = 0 if part is None else part.prompts
+        asked = part or case.second_before
+        second_prompts = 0 if asked is None else asked.prompts
         answers = self._answers(case) if part is None else two.answers(case, part)
         outcome = self._events.build(
             case.record,
@@ -346,7 +348,7 @@ class Analyzer:
             now=self._now(),
             two=TwoReadings(
                 opinion=opinion,
-                models=self._uses(case, part),
+                models=self._uses(case, asked),
             ),
         )
         if isinstance(outcome, Emit):

@@ -34,6 +34,8 @@ class Batch:
     def finish(self, case: Case, outcome: Outcome) -> None:
         """Pass a post's outcome on."""
         self.posts += 1
+        second = case.second or case.second_before
+        self.prompts += case.prompts + (0 if second is None else second.prompts)
         self.done(case.record, outcome)
 
     def put_aside(self) -> None:

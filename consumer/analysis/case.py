@@ -24,7 +24,7 @@ class Case:
 
     __slots__ = (
         "after", "decoded", "digest", "first_alone", "found", "open", "prompts", "record",
-        "second", "server", "settled", "text", "trace", "unanswered",
+        "second", "second_before", "server", "settled", "text", "trace", "unanswered",
     )  # fmt: skip
 
     def __init__(self, record: Record, decoded: Decoded, text: PreparedText, digest: bytes) -> None:
@@ -40,13 +40,16 @@ class Case:
         self.found: dict[int, Answer] = {}
         """Answers by their question's rank."""
         self.prompts = 0
-        """What was asked for this post. Among posts with equal texts the one that asked pays."""
+        """What was asked for this post, in earlier rounds, too. Of posts with equal texts the one
+        that asked pays."""
         self.server: str | None = None
         """Base URL of who answered the last of these."""
         self.unanswered: Outcome | None = None
         """Its dead letter, if nothing readable came back: held until the model isn't doubted."""
         self.second: SecondPart | None = None
         """What the second model is asked about it; None where it isn't."""
+        self.second_before: SecondPart | None = None
+        """What it was asked in an earlier round."""
         self.first_alone = False
         """The second model has nothing to say about it: it waits for the first."""
         self.settled = False
@@ -64,6 +67,8 @@ class SecondPart(Case):
         super().__init__(post.record, post.decoded, text, digest)
         self.post = post
         self.trace = post.trace
+        if post.second_before is not None:
+            self.prompts, self.server = post.second_before.prompts, post.second_before.server
         self.alone = alone
         """The first model isn't asked."""
         self.given_up = False

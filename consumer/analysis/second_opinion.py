@@ -1,5 +1,6 @@
 """The second model: whether it is asked about a post, how long it is waited for, how it agrees."""
 
+from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 from typing import NoReturn, Protocol
@@ -29,6 +30,9 @@ _GROWTH = 1 / 8
 that a second that was frozen has its share again within a minute. Half as many when it is late."""
 _SLOW_LIMIT = 8.0
 """From there down the second is of no use, and somebody should know."""
+_LAST_POSTS = 20
+"""Of how many posts it is told that most are read without the second: a stream that has few under
+way never asks for more places than a short freeze left, and its second is in time all the same."""
 _WARN_EVERY_S = 3600.0
 
 _log = structlog.get_logger("consumer")
@@ -110,6 +114,8 @@ class SecondOpinion:
         self._limit = _START_LIMIT
         self._lowered_at = float("-inf")
         self._told_late_at = float("-inf")
+        self._in_time: deque[bool] = deque(maxlen=_LAST_POSTS)
+        """Of the last posts that were both models' to read: whether the second did, in time."""
         self._asked = 0
         """Posts that wait for both."""
         self._waiting: dict[SecondPart, tuple[float, Batch]] = {}
@@ -143,6 +149,7 @@ class SecondOpinion:
             self.observer.shed()
             return Route.SECOND
         if self._asked >= self._limit:
+            self._in_time.append(False)
             self.observer.second_missing("busy")
             return Route.FIRST
         return Route.BOTH
@@ -172,6 +179,7 @@ class SecondOpinion:
         if part.alone:
             return
         self._asked -= 1
+        self._in_time.append(True)
         if self._asked + 1 >= self._limit:
             self._limit = min(_MOST_LIMIT, self._limit + _GROWTH)
 
@@ -208,9 +216,10 @@ class SecondOpinion:
         if found and now - self._lowered_at >= self._late_after_s:
             self._lowered_at = now
             self._limit = max(_LEAST_LIMIT, self._limit / 2)
-            if self._limit < _SLOW_LIMIT and now - self._told_late_at >= _WARN_EVERY_S:
-                self._told_late_at = now
-                _log.warning(log_events.SECOND_LATE, bound_s=self._late_after_s)
+        self._in_time.extend(False for _ in found)
+        if found and self._too_slow() and now - self._told_late_at >= _WARN_EVERY_S:
+            self._told_late_at = now
+            _log.warning(log_events.SECOND_LATE, bound_s=self._late_after_s)
         for part, batch in found:
             self.observer.second_missing("late")
             yield part, batch
@@ -226,14 +235,23 @@ class SecondOpinion:
     def problems(self) -> list[str]:
         """What is wrong with the second although its servers are there, a sentence for each."""
         found = []
-        if self._limit < _SLOW_LIMIT:
+        if self.available and self._too_slow():
             found.append(
                 f"it answers later than {self._late_after_s:g} s after the first, so most posts are"
                 " read without it: give it more servers, or fewer tasks"
             )
-        if self._agreement.foreign:
-            found.append(ADVICE)
+        if self._agreement.foreign or self._agreement.constant:
+            found.append(self._advice())
         return found
+
+    def _too_slow(self) -> bool:
+        """Whether most of the last posts were read without it, few as it is given."""
+        without = self._in_time.count(False)
+        return self._limit < _SLOW_LIMIT and without > _LAST_POSTS / 2
+
+    def _advice(self) -> str:
+        constant = self._agreement.constant
+        return ADVICE if constant is None else CONSTANT.format(constant)
 
     # ---- in the background
 
@@ -272,13 +290,14 @@ class SecondOpinion:
             return
         self.observer.agreement(found)
         now = self._clock.monotonic()
-        if self._agreement.foreign and now - self._warned_at >= _WARN_EVERY_S:
+        told = self._agreement.foreign or self._agreement.constant is not None
+        if told and now - self._warned_at >= _WARN_EVERY_S:
             self._warned_at = now
             _log.warning(
                 log_events.SECOND_DISAGREES,
                 correlation=round(found, 2),
                 expected=f"{FOREIGN_BELOW:.2f} or more",
-                advice=ADVICE,
+                advice=self._advice(),
             )
 
     async def run(self, turn: "Turn") -> NoReturn:
@@ -298,7 +317,11 @@ class Turn(Protocol):
 
 ADVICE = (
     "the second model doesn't know this kind of text: lower model.second.weight, or take"
-    " model.second.servers out (docs/second-opinion.md)"
+    " [model.second] out (docs/second-opinion.md)"
+)
+CONSTANT = (
+    "the {} model gave the last posts that both read all the same valence: ask both with"
+    " `emostream ask`, and see which one is broken"
 )
 
 

@@ -25,8 +25,7 @@ class Model(ModelServers):
 
     @model_validator(mode="after")
     def _two_models(self) -> Self:
-        ours = {url.rstrip("/") for url in self.servers}
-        if any(url.rstrip("/") in ours for url in self.second.servers):
+        if self.places() & self.second.places():
             raise ValueError("second.servers: one is among model.servers: it is the first model's")
         return self
 

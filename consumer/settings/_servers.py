@@ -61,8 +61,12 @@ class ModelServers(Section):
             ServerOptions(url=url)  # refuses what is no base URL
             if self.token.get_secret_value() or self.token_file:
                 refuse_plain_token(url, allowed=self.allow_plain_token, section=self.section)
-        if len({url.rstrip("/") for url in self.servers}) < len(self.servers):
+        if len(self.places()) < len(self.servers):
             raise ValueError("servers: one is named twice")
         if self.family and not self.wrapper:
             raise ValueError("a model of your own needs its wrapper: set wrapper beside family")
         return self
+
+    def places(self) -> set[str]:
+        """Where the servers are: the same for one server, however its URL is written."""
+        return {ServerOptions(url=url).shown for url in self.servers}

@@ -61,16 +61,23 @@ class Settings(Document):
         return self
 
     def _check_second(self) -> None:
-        if not self.model.second.servers:
+        second = self.model.second
+        if not second.servers:
+            if second.on_outage == "second" or second.shed_above_age_s:
+                key = "on_outage" if second.on_outage == "second" else "shed_above_age_s"
+                raise ValueError(
+                    f"model.second.{key} needs a second model, and none is configured: name its"
+                    f" servers in model.second.servers, or take {key} out"
+                )
             return
-        alone = set(self.model.second.second_tasks)
+        alone = set(second.second_tasks)
         asked = self.tasks.asked()
         known = {*asked, *TASKS}
         if unknown := sorted(alone - known):
             raise ValueError(
                 f"model.second.second_tasks: {unknown[0]!r} is no task: {', '.join(sorted(known))}"
             )
-        if not asked & (alone | ({V_REG.name, EI_REG.name} if self.model.second.weight else set())):
+        if not asked & (alone | ({V_REG.name, EI_REG.name} if second.weight else set())):
             raise ValueError(
                 "model.second would be asked nothing: name tasks of [tasks] in second_tasks"
             )

@@ -39,8 +39,8 @@ SECOND_LATE = _event(
 )
 SECOND_DISAGREES = _event(
     "second_model_disagrees",
-    "The models' valences correlate so little that the second doesn't know this kind of text. At"
-    " once, then each hour.",
+    "The models' valences correlate so little that the second doesn't know this kind of text, or"
+    " one gives all posts the same: `advice` says which. At once, then each hour.",
 )
 
 PROGRESS = _event(

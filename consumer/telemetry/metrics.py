@@ -200,7 +200,7 @@ CORRELATION = Metric(
     "emostream_models_correlation",
     "gauge",
     "Correlation of the two models' valences over the last 400 posts that both read; absent before"
-    " 200. Below .77 the second doesn't know this kind of text.",
+    " 200. Below .77 the second doesn't know this kind of text; 0 where one gives all the same.",
     ("task",),
 )
 UPSTREAM = Metric(

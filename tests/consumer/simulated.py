@@ -301,7 +301,9 @@ async def consuming(
         await kept.wait_available()
     running = asyncio.ensure_future(service.run(signals=False))
     try:
-        yield Consumer(kafka, service, pool, meter=meter, seen=seen, told=told)
+        consumer = Consumer(kafka, service, pool, meter=meter, seen=seen, told=told)
+        consumer.health.second = analyzer.second_problems
+        yield consumer
         assert not running.done(), f"it ended: {service.error!r}"
         assert not any(task.done() for task in beside if second)
     finally:

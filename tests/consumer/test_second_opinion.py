@@ -91,6 +91,22 @@ async def test_a_frozen_second_delays_posts_by_no_more_than_its_bound() -> None:
 
 
 @simulated
+async def test_a_second_that_was_frozen_is_called_late_until_it_reads_most_posts_again() -> None:
+    """A quiet stream: never are as many posts under way as a second in time has places."""
+    other = small()
+    async with consuming(big(), second=[other]) as consumer:
+        other.gate.clear()
+        await consumer.posts(40, per_s=2.0)
+        (warning,) = consumer.health.warnings()
+        assert "most posts are read without it" in warning
+        other.gate.set()
+        await asyncio.sleep(10.0)
+        await consumer.posts(40, per_s=2.0, text="Later {}.".format)
+        assert (await settled(consumer, 80))[-20:] == ["both"] * 20
+        assert consumer.health.warnings() == []
+
+
+@simulated
 async def test_a_post_that_is_poison_for_the_second_is_the_firsts() -> None:
     other = server(unless({"poison": GenerationFailed("shard", status=424)}), url="http://small")
     async with consuming(big(), second=[other]) as consumer:

@@ -315,6 +315,9 @@ def test_a_second_model_is_off_until_it_has_servers() -> None:
         ({"weight": 0, "second_tasks": []}, {}, "would be asked nothing"),
         ({"weight": 1.0}, {}, "weight"),
         ({"on_outage": "stop"}, {}, "on_outage"),
+        ({"servers": [], "on_outage": "second"}, {}, "second.on_outage needs a second model"),
+        ({"servers": [], "shed_above_age_s": 60}, {}, "shed_above_age_s needs a second model"),
+        ({"servers": ["http://LOCALHOST:3000"]}, {}, "is among model.servers"),
     ],
 )
 def test_a_second_model_that_makes_no_sense_is_refused_in_words(

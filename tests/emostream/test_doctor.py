@@ -161,6 +161,19 @@ async def test_a_second_model_is_looked_at_and_told_where_it_does_not_know_the_p
     assert ("model.second.weight" in found["agreement"].message) is not knows
 
 
+async def test_a_dead_server_of_the_second_keeps_the_models_from_no_comparison(
+    bootstrap: str, names: TopicNames, tgi: FakeTgi
+) -> None:
+    await send_load(LoadSettings(topic=names.posts, count=60), Broker(bootstrap=bootstrap))
+    tgi.answer = varied
+    async with FakeTgi(varied) as small:
+        second = {"servers": ["http://127.0.0.1:1", small.url]}
+        model = {"servers": [tgi.url], "second": second}
+        found = await findings(configured(bootstrap, names, tgi.url, model=model))
+    assert found["second server http://127.0.0.1:1"].state == "bad"
+    assert found["agreement"].state == "ok"
+
+
 async def test_a_second_model_that_is_not_there_is_told_and_not_compared(
     bootstrap: str, names: TopicNames, tgi: FakeTgi
 ) -> None:

@@ -168,4 +168,11 @@ def _event(line: Line) -> tuple[str, list[Reading]]:
         "values": found,
         "unreadable": line.get("unanswered"),
     }
-    return str(line["model"].get("id")), list(_values(whole, "text"))
+    return _reader(line), list(_values(whole, "text"))
+
+
+def _reader(line: Line) -> str:
+    """Whose reading an event is. A mean of two models is neither's, its emotions the second's."""
+    model = str(line["model"].get("id"))
+    second = ((line.get("models") or {}).get("second") or {}).get("id")
+    return f"{model} + {second}" if line.get("opinion") == "both" and second else model

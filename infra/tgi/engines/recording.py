@@ -58,13 +58,17 @@ class Recording:
         """
         lines = [line for file in files for line in _lines(file)]
         models = sorted({name for line in lines for name in line.pred})
+        if not models:
+            raise StartError(
+                f"{', '.join(map(str, files))}: answers of no model: each line needs `instruction`"
+                " and `pred`, its answer by model"
+            )
         if model is None and len(models) == 1:
             model = models[0]
         if model not in models:
             given = "name one with --replay-model" if model is None else f"none of {model}"
             raise StartError(
-                f"{', '.join(map(str, files))}: answers of {', '.join(models) or 'no model'}; "
-                f"{given}"
+                f"{', '.join(map(str, files))}: answers of {', '.join(models)}; {given}"
             )
         recording = cls(model)
         skipped = sum(

@@ -51,3 +51,17 @@ def test_only_the_last_posts_count_and_between_the_bounds_nothing_changes() -> N
     assert judged(agreement, pairs(0.6, POSTS))
     assert judged(agreement, between)
     assert not judged(agreement, pairs(0.88, POSTS))
+
+
+@pytest.mark.parametrize("broken", ["first", "second"])
+def test_a_model_that_says_the_same_of_every_post_is_named_and_the_posts_are_not_blamed(
+    broken: str,
+) -> None:
+    agreement = Agreement()
+    varied = pairs(0.88, POSTS)
+    same = [(0.5, y) if broken == "first" else (x, 0.5) for x, y in varied]
+    assert not judged(agreement, same)
+    assert agreement.constant == broken
+    assert agreement.correlation() == 0.0
+    assert not judged(agreement, varied)
+    assert agreement.constant is None

@@ -334,7 +334,31 @@ async def test_what_the_second_can_not_read_alone_waits_for_the_first() -> None:
     first.available = True
     first.passed.set()
     (outcome,) = await working
-    assert event_of(outcome).opinion == "first"
+    event = event_of(outcome)
+    assert event.opinion == "first"
+    # What it was asked in vain is counted, too.
+    prompts = {role: use.prompts for role, use in event.models.items()}
+    assert prompts == {"first": first.by_task.total(), "second": second.by_task.total()}
+    assert event.prompts == sum(prompts.values())
+
+
+@simulated
+async def test_a_post_that_is_asked_about_again_is_no_cached_one_and_has_cost_what_it_did() -> None:
+    """The first goes while it has the post; the second has answered it already, and stands in."""
+    first, second = big_pool(), small_pool()
+    first.gate.clear()
+    analyzer = make_analyzer(
+        first, second=second, options=Second(on_outage="second"), clock=LoopClock()
+    )
+    watching = asyncio.ensure_future(analyzer.analyzer.watch())
+    working = asyncio.ensure_future(analyzer.process([record("x")]))
+    await reach(lambda: second.by_task.total() == 4)
+    first.available = False
+    (outcome,) = await working
+    watching.cancel()
+    event = event_of(outcome)
+    assert (event.opinion, event.prompts, event.cached) == ("second", 4, False)
+    assert (event.models["second"].prompts, event.models["second"].server) == (4, "http://small")
 
 
 @simulated
@@ -426,3 +450,22 @@ async def test_a_second_that_does_not_know_the_posts_is_told_in_the_log_each_hou
         assert "model.second.weight" in entry["advice"]
     problems = analyzer.analyzer.second_problems()
     assert [("lower model.second.weight" in one) for one in problems] == [True] * (not knows)
+
+
+@simulated
+async def test_a_second_that_says_the_same_of_every_post_is_told_as_broken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("consumer.analysis.second_opinion.LOOK_S", 10.0)
+    big = big_pool(numbered(lambda n: n / LEAST_POSTS))
+    tasks = Tasks(e_c=False, ei_reg=False, ei_oc="off")
+    analyzer = make_analyzer(big, second=small_pool(), tasks=tasks, clock=LoopClock())
+    watching = asyncio.ensure_future(analyzer.analyzer.watch())
+    with capture_logs() as logs:
+        await analyzer.process([record(f"Post number {n}", n) for n in range(LEAST_POSTS)])
+        await asyncio.sleep(15.0)
+    watching.cancel()
+    (told,) = [entry for entry in logs if entry["event"] == "second_model_disagrees"]
+    assert told["correlation"] == 0.0
+    assert told["advice"].startswith("the second model gave")
+    assert analyzer.analyzer.second_problems() == [told["advice"]]

@@ -286,6 +286,22 @@ def test_events_are_read_with_what_they_could_not_answer(tmp_path: Path) -> None
     assert found["V-reg"].text == "What a day"
 
 
+def test_events_of_two_models_are_told_apart_by_who_read_them(tmp_path: Path) -> None:
+    small = {"id": "emostream-small"}
+    models = {"first": EVENT["model"], "second": small}
+    file = write(
+        tmp_path / "events.jsonl",
+        EVENT | {"opinion": "both", "models": models},
+        EVENT | {"post_id": "8", "opinion": "first", "models": models},
+        EVENT | {"post_id": "9", "opinion": "second", "models": models, "model": small},
+    )
+    assert {name: found[0].id for name, found in predictions([file]).items()} == {
+        "Emollama-chat-7b + emostream-small": "7",
+        "Emollama-chat-7b": "8",
+        "emostream-small": "9",
+    }
+
+
 def test_a_cell_that_no_reader_takes_is_an_unreadable_prediction(tmp_path: Path) -> None:
     """As in a submission to SemEval: one odd answer doesn't keep the others from being scored."""
     file = write(tmp_path / "mine.csv", "id,V-reg", "1,0.8", "2,48: disgust", "3,nan", "4,")

@@ -138,7 +138,8 @@ def test_a_byte_order_mark_and_the_models_wrapper_make_no_difference(tmp_path: P
     [
         (_lines("a", "b"), None, "answers of a, b; name one with --replay-model"),
         (_lines("a", "b"), "c", "answers of a, b; none of c"),
-        (b"", None, "answers of no model"),
+        (b"", None, "answers of no model: each line needs"),
+        (b"", "a", "answers of no model: each line needs"),
         (b'{"instruction": 5}\n', "a", "line 1, is no recorded answer"),
         (b"\x1f\x8bnot gzip", "a", "can't read"),
         (b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xff", "a", "can't read"),
