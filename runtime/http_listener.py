@@ -6,13 +6,24 @@ for anybody else.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Not a stranger's bytes that are no request (TLS to this port, a scan): answered with 400."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_log = logging.getLogger("aiohttp.server.listener")
+_log.addFilter(_is_ours)
 
 
 class HttpListener:
@@ -38,6 +49,7 @@ class HttpListener:
         self._runner = web.AppRunner(
             app,
             access_log=None,
+            logger=_log,
             handle_signals=False,
             keepalive_timeout=idle_s,
             **runner_options,

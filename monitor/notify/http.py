@@ -1,6 +1,8 @@
 """One POST to a target: no redirect is followed, and no error says the address."""
 
 from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import aiohttp
@@ -34,14 +36,14 @@ class Poster:
                 url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 status = response.status
-                retry_after = response.headers.get("Retry-After", "")
+                retry_after_s = _retry_after_s(response.headers)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # The error's own words may hold the address.
             raise Unavailable(f"no answer ({type(error).__name__})") from None
         if 200 <= status < 300:
             return
         if status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500:
-            raise Unavailable(f"it answered {status}", retry_after_s=_seconds(retry_after))
+            raise Unavailable(f"it answered {status}", retry_after_s=retry_after_s)
         if 300 <= status < 400:
             raise Rejected(f"it answered {status}: redirects are not followed, name the address")
         raise Rejected(f"it answered {status}")
@@ -53,5 +55,16 @@ class Poster:
             self._session = None
 
 
-def _seconds(retry_after: str) -> float | None:
-    return min(float(retry_after), _MAX_RETRY_AFTER_S) if retry_after.isdigit() else None
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Both forms of `Retry-After` (RFC 9110, 10.2.3); a time is the target's, as its `Date` is."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:12]), _MAX_RETRY_AFTER_S)
+    try:
+        then, now = (
+            parsedate_to_datetime(text).replace(tzinfo=UTC)
+            for text in (value, headers.get("Date", ""))
+        )
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max((then - now).total_seconds(), 0.0), _MAX_RETRY_AFTER_S)

@@ -28,6 +28,8 @@ _STATES = {
     "resolved": "is back to normal",
     "stale": "has no data any more",
 }
+_CAVEAT = "events carry"
+"""How a note begins that only says what the events lack (monitor/detection/alerts.py)."""
 _SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 _TERMS = 5
 """Terms named in a notification; the page has all of them."""
@@ -106,6 +108,8 @@ def moment(page_url: str, alert: Alert) -> str:
 
 def _title(alert: Alert) -> str:
     what = _STATES[alert.transition]
+    if alert.transition == "resolved" and alert.note and not alert.note.startswith(_CAVEAT):
+        what = "fires no more"  # for another reason than its mood, which its last line says
     if alert.kind == "level":
         what = "has a new level of mood"
     elif alert.kind == "instrument":

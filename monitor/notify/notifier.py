@@ -14,13 +14,13 @@ from monitor.notify.queue import QueueObserver, TargetQueue
 from monitor.notify.settings import NotifySettings
 from monitor.notify.target import Target
 from runtime.clock import Clock
-from schemas.alert import Alert
+from schemas.alert import Alert, Severity
 
 _log = structlog.get_logger("monitor")
 
-_SEVERITIES = ("info", "warning", "critical")
+_SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 _REMEMBERED = 10_000
-"""Alerts whose firing a mute kept from being told; some 20 MB at worst."""
+"""Open alerts of which something is kept; those that a mute kept from being told take 20 MB."""
 
 Examples = Callable[[Alert], Awaitable[Sequence[str]]]
 """The texts of an alert's example posts, looked up when they are wanted."""
@@ -80,6 +80,8 @@ class Notifier:
             for target, settings in targets
         ]
         self._tasks: list[asyncio.Task[None]] = []
+        self._severities: OrderedDict[str, Severity] = OrderedDict()
+        """By open alert, the highest severity with which it fired."""
         self._untold: OrderedDict[str, Alert] = OrderedDict()
         """By alert, the firing that a mute kept from being told, while the alert is open."""
         self.muted = 0
@@ -92,8 +94,10 @@ class Notifier:
         it isn't.
         """
         told = [alert for alert in firing if not self._keep_back(alert)]
+        for alert in firing:
+            self._severity(alert)
         for queue, settings in self._queues:
-            queue.restore([alert for alert in told if _wants(settings, alert)])
+            queue.restore([alert for alert in told if _wants(settings, alert, alert.severity)])
             self._tasks.append(asyncio.create_task(queue.run(), name=f"notify {queue.name}"))
 
     @property
@@ -109,7 +113,8 @@ class Notifier:
             it needs never be offered again.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        wanted = [queue for queue, settings in self._queues if _wants(settings, alert)]
+        severity = self._severity(alert)
+        wanted = [queue for queue, settings in self._queues if _wants(settings, alert, severity)]
         if self._silenced(alert):
             wanted = []
         left = len(wanted)
@@ -180,6 +185,21 @@ class Notifier:
             return True
         return False
 
+    def _severity(self, alert: Alert) -> Severity:
+        """The severity that decides who is told.
+
+        Each transition has its own, by who posted within the hour before it. Who was told that an
+        alert fires is told how it ends, and nobody else.
+        """
+        severity = self._severities.pop(alert.alert_id, alert.severity)
+        if alert.transition == "firing":
+            severity = max(severity, alert.severity, key=_SEVERITIES.index)
+        if alert.transition != "resolved":
+            self._severities[alert.alert_id] = severity
+        if len(self._severities) > _REMEMBERED:
+            self._severities.popitem(last=False)
+        return severity
+
     def _keep_back(self, alert: Alert) -> bool:
         """Whether its track is muted; then its firing is kept for later."""
         if not self._is_muted(alert.track, self._now()):
@@ -202,11 +222,11 @@ class Notifier:
         return compose(alerts, page_url=self._page_url, examples=examples)
 
 
-def _wants(settings: NotifySettings, alert: Alert) -> bool:
+def _wants(settings: NotifySettings, alert: Alert, severity: Severity) -> bool:
     return (
         alert.kind == "spike"
         and alert.fired_at is not UNSET  # what passed before it fired is no news
         and alert.transition in settings.transitions
-        and _SEVERITIES.index(alert.severity) >= _SEVERITIES.index(settings.min_severity)
+        and _SEVERITIES.index(severity) >= _SEVERITIES.index(settings.min_severity)
         and (not settings.tracks or alert.track in settings.tracks)
     )

@@ -185,10 +185,12 @@ class TargetQueue:
                 return
             except TargetFault as fault:
                 asked = fault.retry_after_s if isinstance(fault, Unavailable) else None
-                pause = max(delay * (0.5 + self._jitter() / 2), asked or 0.0)
-                if self._clock.monotonic() + pause >= until:
+                left = until - self._clock.monotonic()
+                if left <= 0:
                     self._give_up(group, track, str(fault))
                     return
+                # The last try is at the end of its time, though a longer wait was asked for.
+                pause = min(max(delay * (0.5 + self._jitter() / 2), asked or 0.0), left)
                 self.fault = str(fault)
                 self._observer.retried(self.name)
                 _log.warning(

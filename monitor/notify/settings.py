@@ -38,7 +38,7 @@ class NotifySettings(Section):
     transitions: tuple[State, ...] = ("firing", "resolved", "stale")
     """Transitions that are told."""
     min_severity: Severity = "info"
-    """Least severity that is told."""
+    """Least severity that is told: of an alert the one with which it fired, for its end, too."""
     tracks: tuple[str, ...] = ()
     """Tracks that are told; empty means all."""
     include_text: bool = False
@@ -70,6 +70,8 @@ class NotifySettings(Section):
                     )
             elif scheme not in {"http", "https"}:
                 raise ValueError("url must begin with http:// or https://")
+            elif not _reachable(url):
+                raise ValueError("url must name a host, and a port up to 65535 if any")
         return self
 
     @property
@@ -79,6 +81,14 @@ class NotifySettings(Section):
         if self.kind != "alertmanager":
             return (text,)
         return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _reachable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is none
+        return False
 
 
 def signing_key(secret: str) -> bytes:

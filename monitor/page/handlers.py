@@ -56,7 +56,7 @@ class Handlers:
             web.post("/api/login", self.log_in),
             web.get("/api/state", self.state),
             web.get("/api/history", self.history),
-            web.get("/api/live", self.live),
+            web.get("/api/live", self.live, allow_head=False),  # it would stream, too
             web.get("/api/posts", self.posts),
             web.get("/api/examples", self.examples),
             web.get("/api/chart.csv", self.chart),

@@ -167,3 +167,31 @@ async def test_an_address_that_is_taken_is_an_os_error() -> None:
         second = HttpListener(web.Application(), max_connections=1)
         with pytest.raises(OSError, match="in use"):
             await second.start("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"\x16\x03\x01\x02\x00\x01\x00", b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\n\r\n"],
+    ids=["TLS", "a line too long"],
+)
+async def test_what_is_no_request_is_refused_and_no_error_in_the_logs(
+    caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    async with listening() as listener:
+        reader, writer = await connect(listener)
+        writer.write(sent)
+        assert b" 400 " in await ended(reader)
+        writer.close()
+    assert caplog.records == []
+
+
+async def test_an_error_of_ours_is_in_the_logs(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(request: web.Request) -> web.Response:
+        raise RuntimeError("a bug")
+
+    async with listening(broken) as listener:
+        reader, writer = await connect(listener)
+        writer.write(_GET_OTHER)
+        assert b" 500 " in await reader.readline()
+        writer.close()
+    assert "a bug" in caplog.text

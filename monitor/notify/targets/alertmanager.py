@@ -11,6 +11,8 @@ from monitor.notify.target import TargetFault
 from runtime.clock import Clock
 from schemas.alert import Alert
 
+_REMEMBERED = 10_000
+"""Alerts whose labels are kept until they resolve; some 5 MB."""
 _RESENDS = 4
 """An alert ends by itself after so many intervals without us, as Prometheus's own alerts do."""
 
@@ -31,6 +33,8 @@ class Alertmanager:
         self._urls = tuple(f"{url.rstrip('/')}/api/v2/alerts" for url in settings.urls)
         self._clock = clock
         self._poster = Poster(timeout_s=settings.timeout_s)
+        self._labels: dict[str, dict[str, str]] = {}
+        """By alert, as they were first sent: with others its end would be another alert's."""
 
     async def deliver(self, notification: Notification) -> None:
         """POST it to every replica, though one fails; see `Target.deliver`."""
@@ -46,6 +50,9 @@ class Alertmanager:
                 faults.append(fault)
         if len(faults) == len(self._urls):  # replicas tell each other: one that has it is enough
             raise faults[0]
+        for alert in notification.alerts:
+            if alert.transition == "resolved":
+                self._labels.pop(alert.alert_id, None)
 
     def _alert(self, alert: Alert, notification: Notification, now: datetime) -> dict[str, object]:
         ends = now + timedelta(seconds=_RESENDS * self.resend_s)
@@ -61,12 +68,7 @@ class Alertmanager:
             "state": alert.transition,
         }
         found: dict[str, object] = {
-            "labels": {
-                "alertname": "EmostreamNegativeSpike",
-                "track": alert.track,
-                "measure": alert.measure,
-                "severity": alert.severity,
-            },
+            "labels": self._labels_of(alert),
             "annotations": annotations,
             # Event time may lie before or after the wall clock; Alertmanager refuses an end that is
             # before its start.
@@ -76,6 +78,17 @@ class Alertmanager:
         if notification.link is not None:
             found["generatorURL"] = notification.link
         return found
+
+    def _labels_of(self, alert: Alert) -> dict[str, str]:
+        labels = {
+            "alertname": "EmostreamNegativeSpike",
+            "track": alert.track,
+            "measure": alert.measure,
+            "severity": alert.severity,
+        }
+        if len(self._labels) >= _REMEMBERED:
+            del self._labels[next(iter(self._labels))]
+        return self._labels.setdefault(alert.alert_id, labels)
 
     async def aclose(self) -> None:
         """Close its connections."""

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from monitor.notify.message import Notification
+from monitor.detection.alerts import _note
+from monitor.notify.message import Notification, compose
 from monitor.notify.notifier import Notifier
 from monitor.notify.queue import MAX_WAITING
 from monitor.notify.settings import NotifySettings
 from monitor.notify.target import Rejected, TargetFault, Unavailable
-from schemas.alert import Alert
+from schemas.alert import Alert, Severity
 from tests.monitor.notify.alerts import alert
 from tests.runtime.fake_clock import FakeClock, settle
 
@@ -122,6 +123,18 @@ async def test_a_target_that_says_how_long_to_wait_is_not_tried_sooner() -> None
         assert target.tries == 1
         await clock.advance(1.5)
         assert target.tries == 2
+
+
+async def test_a_target_that_asks_for_more_time_than_there_is_is_tried_at_its_end() -> None:
+    clock, target = FakeClock(), FakeTarget()
+    target.faults = [Unavailable("it answered 503", retry_after_s=3_600)]
+    settings = options(group_s=0, give_up_after_s=600)
+    async with running(target, clock=clock, settings=settings) as notifier:
+        done = notifier.offer(alert())
+        await clock.advance(599.0)
+        assert not done.done()
+        await clock.advance(2.0)
+        assert (len(target.taken), notifier.undelivered) == (1, 0)
 
 
 async def test_what_is_rejected_is_given_up_at_once_and_counted() -> None:
@@ -260,6 +273,40 @@ async def test_only_what_was_asked_for_is_told(
     async with running(target, clock=clock, settings=options(group_s=0, **settings)) as notifier:
         assert notifier.offer(alert(**changes)).done()
     assert target.taken == []
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["it fires now", "it fired before the start"])
+@pytest.mark.parametrize(
+    ("fired", "ended", "told"),
+    [("warning", "info", ["firing", "stale", "resolved"]), ("info", "warning", [])],
+)
+async def test_who_is_told_that_it_fires_is_told_how_it_ends_and_nobody_else(
+    fired: Severity, ended: Severity, told: list[str], *, known: bool
+) -> None:
+    """A transition has the severity of the hour before it, which at an alert's end may be less."""
+    target = FakeTarget()
+    settings = options(group_s=0, min_severity="warning")
+    firing = alert(severity=fired)
+    before = [firing] if known else []
+    async with running(target, clock=FakeClock(), settings=settings, firing=before) as notifier:
+        if not known:
+            notifier.offer(firing)
+            await settle()
+        for transition in ("stale", "resolved"):
+            notifier.offer(alert(transition=transition, severity=ended))
+            await settle()
+    assert [one.alerts[0].transition for one in target.taken] == told[known:]
+
+
+async def test_an_alert_that_ends_though_the_mood_stays_is_not_called_normal() -> None:
+    lasts = alert(transition="resolved", note="it lasts: from here on this is the usual level")
+    assert compose([lasts]).title == "[warning] airline fires no more"
+    assert "it lasts" in compose([lasts]).text
+    back = "[warning] airline is back to normal"
+    assert compose([alert(transition="resolved")]).title == back
+    for has_texts in (False, True):  # what events lack is said of each alert
+        note = _note(None, has_authors=False, has_texts=has_texts)
+        assert compose([alert(transition="resolved", note=note)]).title == back
 
 
 async def test_posts_are_quoted_only_where_asked_for_and_their_absence_stops_nothing() -> None:

@@ -19,6 +19,8 @@ def settings(**values: Any) -> NotifySettings:
     [
         ({"url": ""}, "name an address"),
         ({"url": "ftp://x.example"}, "http:// or https://"),
+        ({"url": "https:///secret"}, "name a host"),
+        ({"url": "https://x.example:99999/"}, "name a host"),
         ({"kind": "apprise", "url": "exec:///bin/sh"}, "not among those that tell people"),
         ({"kind": "apprise", "url": "syslog://"}, "not among those that tell people"),
         ({"secret": "short"}, "openssl rand -base64 32"),

@@ -79,6 +79,20 @@ async def test_alertmanager_gets_identity_as_labels_and_an_end_that_we_move_on()
     assert firing["startsAt"] == resolved["startsAt"]
 
 
+async def test_alertmanager_is_told_of_the_end_with_the_labels_of_the_beginning() -> None:
+    async with receiving() as receiver:
+        manager = target("alertmanager", receiver.url)
+        await manager.deliver(compose([alert(severity="critical")]))
+        receiver.answers.append(503)
+        ended = compose([alert(transition="resolved", severity="info")])
+        with pytest.raises(Unavailable):
+            await manager.deliver(ended)
+        await manager.deliver(ended)
+        await manager.aclose()
+        firing, _, resolved = (msgspec.json.decode(body)[0] for body in receiver.bodies)
+    assert resolved["labels"] == firing["labels"]
+
+
 async def test_alertmanager_fails_only_when_no_replica_took_it() -> None:
     async with receiving() as first, receiving() as second:
         manager = target("alertmanager", f"{first.url},{second.url}")
@@ -122,14 +136,27 @@ async def test_a_redirect_is_not_followed() -> None:
         assert elsewhere.bodies == []
 
 
-async def test_a_target_says_how_long_to_wait() -> None:
+@pytest.mark.parametrize(
+    ("says", "wait_s"),
+    [
+        ("30", 30),
+        ("Mon, 02 Mar 2026 12:00:45 GMT", 45),
+        ("Mon, 02 Mar 2026 11:00:00 GMT", 0),
+        ("99999999999", 3_600),
+        ("soon", None),
+        ("²", None),  # a digit to Python, and no number
+        ("", None),
+    ],
+)
+async def test_a_target_says_how_long_to_wait(says: str, wait_s: float | None) -> None:
     async with receiving() as receiver:
-        receiver.answers.append((429, {"Retry-After": "30"}))
+        date = "Mon, 02 Mar 2026 12:00:00 GMT"  # the target's clock, whatever ours says
+        receiver.answers.append((429, {"Retry-After": says, "Date": date}))
         slack = target("slack", receiver.url)
         with pytest.raises(Unavailable) as fault:
             await slack.deliver(compose([alert()]))
         await slack.aclose()
-    assert fault.value.retry_after_s == 30
+    assert fault.value.retry_after_s == wait_s
 
 
 # Of apprise itself, on Python 3.11 and 3.12.

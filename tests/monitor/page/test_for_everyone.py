@@ -1,13 +1,16 @@
 """The page for people with a keyboard, a phone, a screen reader."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from monitor.page.data import AlertChanged
 from tests.monitor.page.axe import violations
 from tests.monitor.page.browsing import Browse, ready
 from tests.monitor.page.conftest import Serve, Served
-from tests.monitor.page.made_up import MadeUp
+from tests.monitor.page.made_up import END, MadeUp
+from tests.monitor.page.stories import alert_of
 
 PHONE = (390, 844)
 
@@ -122,3 +125,86 @@ async def test_each_chart_has_a_sentence_a_table_and_a_file(serve: Serve, browse
         async with page.http.get(link) as answer:
             assert answer.status == 200
             assert len((await answer.text()).splitlines()) > 50
+
+
+@pytest.mark.parametrize("size", [(1300, 900), (800, 900), (320, 640)])
+async def test_no_figure_is_cut_off(serve: Serve, browse: Browse, size: tuple[int, int]) -> None:
+    page: Served = await serve(MadeUp(tracks=3, hours=1))
+    tab = await browse(page, size=size)
+    await ready(tab)
+    await tab.run("document.querySelectorAll('.alert details').forEach((d) => (d.open = true))")
+    await tab.until("document.querySelector('.alert .evidence')")
+    cut = await tab.run(
+        "[...document.querySelectorAll('.tile :is(dt, .value, .beside), .alert')]"
+        ".filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1)"
+        ".map((e) => e.textContent)"
+    )
+    assert cut == []
+
+
+async def test_a_long_name_is_read_in_full(serve: Serve, browse: Browse) -> None:
+    name = "customer service of the northern region " + "x" * 80
+    page: Served = await serve(MadeUp(tracks=0, hours=1, storm_minutes=0, more=(name,)))
+    tab = await browse(page)
+    await tab.until("document.querySelector('#mood-track bdi')")
+    assert await tab.run(
+        "(() => { const e = document.getElementById('mood-track');"
+        " return e.scrollWidth <= e.clientWidth; })()"
+    )
+    assert await tab.run("document.querySelector('.track-name').title") == name
+
+
+async def test_the_alerts_follow_the_charts_and_not_the_sixtieth_track(
+    serve: Serve, browse: Browse
+) -> None:
+    many = tuple(f"track {number}" for number in range(40))
+    page: Served = await serve(MadeUp(tracks=20, hours=1, more=many))
+    tab = await browse(page, size=(800, 900))
+    await ready(tab)
+    gap = await tab.run(
+        "document.querySelector('.side').getBoundingClientRect().top"
+        " - document.querySelector('.pipe').getBoundingClientRect().bottom"
+    )
+    assert 0 <= gap < 100
+
+
+async def test_forced_colours_show_what_is_chosen(serve: Serve, browse: Browse) -> None:
+    page: Served = await serve(MadeUp(tracks=2, hours=1))
+    tab = await browse(page)
+    await tab.send(
+        "Emulation.setEmulatedMedia", features=[{"name": "forced-colors", "value": "active"}]
+    )
+    await ready(tab)
+    looks = "['true', 'false'].map((one) => getComputedStyle(document.querySelector("
+    pressed, other = await tab.run(looks + "`#ranges [aria-pressed=${one}]`)).backgroundColor)")
+    assert pressed != other
+    chosen, other = await tab.run(
+        "['[aria-current]', ':not([aria-current])'].map((one) => getComputedStyle("
+        "document.querySelector('.track' + one)).borderWidth)"
+    )
+    assert chosen != other
+
+
+async def test_all_of_it_is_printed_however_wide_the_paper(serve: Serve, browse: Browse) -> None:
+    page: Served = await serve(MadeUp(tracks=12, hours=1))
+    tab = await browse(page, size=(1300, 600))
+    await ready(tab)
+    await tab.send("Emulation.setEmulatedMedia", media="print")
+    height, last = await tab.run(
+        "[document.documentElement.scrollHeight,"
+        " document.querySelector('.pipe').getBoundingClientRect().bottom + scrollY]"
+    )
+    assert height >= last > 600
+
+
+async def test_alerts_of_one_moment_are_announced_together(serve: Serve, browse: Browse) -> None:
+    page: Served = await serve(MadeUp(tracks=8, hours=1, storm_minutes=0))
+    tab = await browse(page)
+    await tab.until("document.querySelector('#status').dataset.state === 'live'")
+    for name in page.source.names[:5]:
+        alert = alert_of(name, END - timedelta(minutes=10), END, "firing")
+        page.source.push(AlertChanged(alert=alert))
+    heard = await tab.until("document.getElementById('heard').textContent")
+    for name in page.source.names[:3]:
+        assert f"Firing, critical: {name}." in heard
+    assert heard.endswith("And 2 more alerts.")

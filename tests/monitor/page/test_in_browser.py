@@ -1,11 +1,12 @@
 """The page in a real browser: it draws, follows what happens, and runs nothing of a stranger's."""
 
+from itertools import pairwise
 from typing import Any
 
-from monitor.page.data import Say
+from monitor.page.data import MuteTrack, Say
 from tests.monitor.page.browsing import Browse, ready
 from tests.monitor.page.chromium import Tab
-from tests.monitor.page.conftest import Serve, Served
+from tests.monitor.page.conftest import WALL, Serve, Served
 from tests.monitor.page.made_up import MadeUp
 
 INK = """(selector) => [...document.querySelectorAll(selector)].map((canvas) => {
@@ -283,3 +284,88 @@ async def test_a_track_is_muted_and_unmuted(serve: Serve, browse: Browse) -> Non
     await tab.click("#mute button")
     await tab.until("!document.querySelector('#mute span')")
     assert [type(one).__name__ for one in page.source.actions] == ["MuteTrack", "UnmuteTrack"]
+
+
+async def test_a_mute_lasts_by_the_servers_clock_whatever_the_browsers_says(
+    serve: Serve, browse: Browse
+) -> None:
+    page: Served = await serve(calm())
+    tab = await browse(page, "about:blank")
+    await tab.send(
+        "Page.addScriptToEvaluateOnNewDocument",
+        source=f"Date.now = () => {(WALL - 2 * 3_600) * 1_000}",  # two hours slow
+    )
+    await tab.open(page.url)
+    await tab.until("document.querySelector('#mute button')")
+    await tab.click("#mute button")
+    await tab.until("document.querySelector('dialog[open] select')")
+    await tab.run("document.querySelector('dialog .primary').click()")
+    await page.source.acted.wait()
+    (muted,) = page.source.actions
+    assert isinstance(muted, MuteTrack)
+    assert muted.until is not None
+    assert muted.until.timestamp() - WALL == 3_600
+
+
+async def test_a_request_over_a_dead_connection_is_given_up_and_made_again(
+    serve: Serve, browse: Browse
+) -> None:
+    page: Served = await serve(calm())
+    tab = await browse(page, "about:blank")
+    await tab.send(
+        "Page.addScriptToEvaluateOnNewDocument",
+        source="const real = setTimeout; globalThis.__late = [];"
+        "globalThis.setTimeout = (act, ms) => (ms === 15_000 ? __late.push(act) : real(act, ms));",
+    )
+    await tab.send("Fetch.enable", patterns=[{"urlPattern": "*/api/state"}])  # never answered
+    await tab.open(page.url)
+    await tab.until("__late.length > 1")
+    await tab.send("Fetch.disable")
+    await tab.run("__late.forEach((act) => act())")
+    await tab.until("document.querySelector('#status').dataset.state === 'live'")
+    tab.forgive()
+
+
+async def test_figures_that_could_not_be_had_are_asked_for_again(
+    serve: Serve, browse: Browse
+) -> None:
+    page: Served = await serve(calm())
+    tab = await browse(page, "about:blank")
+    await tab.send(
+        "Page.addScriptToEvaluateOnNewDocument",
+        source="const real = fetch; let fail = true; globalThis.__mend = () => (fail = false);"
+        "globalThis.fetch = (address, options) => fail && address.startsWith('/api/history')"
+        " ? Promise.reject(new TypeError('no network')) : real(address, options);",
+    )
+    await tab.open(page.url)
+    await tab.until("document.querySelector('#status').dataset.state === 'live'")
+    await tab.until("document.querySelector('.sentence').textContent.startsWith('No scored')")
+    await tab.run("__mend()")
+    page.hub().send_beat()
+    await tab.until("document.querySelector('.sentence').textContent.startsWith('Highest')")
+
+
+async def test_before_the_first_track_the_page_says_so(serve: Serve, browse: Browse) -> None:
+    page: Served = await serve(MadeUp(tracks=0, hours=1, storm_minutes=0))
+    tab = await browse(page)
+    assert "minute" in await tab.until(
+        "document.getElementById('mood-track').textContent === 'No tracks yet'"
+        " && document.getElementById('mood-sentence').textContent"
+    )
+
+
+async def test_the_figures_on_an_axis_are_what_they_stand_for(serve: Serve, browse: Browse) -> None:
+    page: Served = await serve(MadeUp(tracks=10, hours=2))
+    tab = await browse(page, "about:blank")
+    await tab.send(
+        "Page.addScriptToEvaluateOnNewDocument",
+        source="const real = CanvasRenderingContext2D.prototype.fillText; globalThis.__drawn = [];"
+        "CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {"
+        " if (this.canvas.closest('[data-chart=posts]') && !text.includes(':'))"
+        " __drawn.push(Number(text)); return real.call(this, text, x, y); };",
+    )
+    await tab.open(page.url + "/?track=app+update")  # few posts a minute: an axis of halves
+    await ready(tab)
+    labels = sorted(set(await tab.run("__drawn")))
+    assert len(labels) > 2
+    assert len({high - low for low, high in pairwise(labels)}) == 1

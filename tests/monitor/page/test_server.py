@@ -170,6 +170,13 @@ async def test_the_state_after_a_change_shows_it_and_has_its_id(serve: Serve) ->
     assert state["tracks"][0]["condition"] == "calm"
 
 
+async def test_a_head_of_the_live_stream_takes_no_viewers_place(serve: Serve) -> None:
+    page: Served = await serve()
+    async with page.http.head(f"{page.url}/api/live") as answer:
+        assert answer.status == 405
+    assert page.server.viewers == 0
+
+
 async def test_viewers_are_capped(serve: Serve) -> None:
     page: Served = await serve(max_viewers=1)
     async with watching(page) as stream:

@@ -2,7 +2,7 @@
 
 import { el, plain } from "./dom.js";
 import { ask } from "./live.js";
-import { clock, ZONE } from "./format.js";
+import { clock, time, ZONE } from "./format.js";
 
 const TITLES = { ack: "Acknowledge", note: "Note", false: "False alarm" };
 const HINTS = {
@@ -114,14 +114,14 @@ export function say(kind, alert, user) {
 }
 
 export function mute(track, user) {
-  const tomorrow = new Date();
+  const tomorrow = new Date(time());
   tomorrow.setDate(tomorrow.getDate() + 1);
   tomorrow.setHours(8, 0, 0, 0);
   const untils = [
     [3_600_000, "for 1 hour"],
     [14_400_000, "for 4 hours"],
     [86_400_000, "for 24 hours"],
-    [tomorrow.getTime() - Date.now(), `until tomorrow ${clock(tomorrow, tomorrow)}`],
+    [tomorrow.getTime() - time(), `until tomorrow ${clock(tomorrow, tomorrow)}`],
     ["weekly", "each week …"],
   ];
   const weekly = el(
@@ -168,7 +168,7 @@ export function mute(track, user) {
       body.weekly = `${days.join(",")} ${form.get("from")}-${form.get("to")}`;
       body.zone = form.get("zone");
     } else {
-      body.until = new Date(Date.now() + Number(form.get("until"))).toISOString();
+      body.until = new Date(time() + Number(form.get("until"))).toISOString();
     }
     return ask("/api/actions", { body });
   });

@@ -83,6 +83,11 @@ export class Figures {
     return this.#loading.get(track);
   }
 
+  /** Whether the track's 24 hours are loaded or being loaded; false where that failed. */
+  asked(track) {
+    return this.#loading.has(track);
+  }
+
   /** After a lost line: what was kept may have holes. */
   forget() {
     this.#loading.clear();

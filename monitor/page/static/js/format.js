@@ -17,6 +17,11 @@ export function setClock(now) {
   today = now;
 }
 
+/** Milliseconds by the page's clock: the browser's own may be wrong. */
+export function time() {
+  return today();
+}
+
 export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** 0.384 → `38 %`; small ones with a digit more. */
@@ -68,6 +73,7 @@ export function span(seconds) {
 /** `+22` points for a change of a share. */
 export function points(change) {
   const whole = Math.round(change * 100);
+  if (whole === 0) return "±0";
   return whole > 0 ? `+${whole}` : `−${Math.abs(whole)}`;
 }
 

@@ -3,6 +3,7 @@
 const QUIET_MS = 16_000; // three heartbeats: the connection is dead without an error
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 20_000;
+const ANSWER_MS = 15_000; // until an answer begins; a look-up of posts has ten seconds
 
 export class Refused extends Error {
   constructor(status, message) {
@@ -11,7 +12,10 @@ export class Refused extends Error {
   }
 }
 
-/** GET or POST JSON; throws `Refused` with the server's sentence. */
+/**
+ * GET or POST JSON; throws `Refused` with the server's sentence. A GET that isn't answered is given
+ * up: over a connection that died in a laptop's sleep no error comes for a quarter of an hour.
+ */
 export async function ask(address, { body, signal } = {}) {
   const options = { signal, cache: "no-store", credentials: "same-origin" };
   if (body !== undefined) {
@@ -19,10 +23,21 @@ export async function ask(address, { body, signal } = {}) {
     options.headers = { "Content-Type": "application/json" };
     options.body = JSON.stringify(body);
   }
-  const answer = await fetch(address, options);
+  const answer = await (body === undefined ? soon(address, options) : fetch(address, options));
   const content = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Refused(answer.status, content.error ?? `status ${answer.status}`);
   return content;
+}
+
+async function soon(address, options) {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), ANSWER_MS);
+  options.signal?.addEventListener("abort", () => late.abort());
+  try {
+    return await fetch(address, { ...options, signal: late.signal });
+  } finally {
+    clearTimeout(timer); // the answer's content may take its time
+  }
 }
 
 /**

@@ -15,6 +15,7 @@ import { Posts } from "./posts.js";
 import { Tracks } from "./tracks.js";
 
 const ACTIVE = new Set(["firing", "pending", "stale"]);
+const SPOKEN = 3; // alerts of one moment that are read out; more are counted
 
 let state = null;
 let view = address.read();
@@ -72,12 +73,14 @@ const connection = new Line({
     }
   },
   changes: (changes) => {
-    changes.forEach(apply);
+    const heard = changes.map(apply).filter(Boolean);
+    if (heard.length) announce(heard);
     draw();
   },
   beat: (beat) => {
     skew = Date.parse(beat.now) - Date.now();
     watermark = beat.watermark ? Date.parse(beat.watermark) : watermark;
+    if (!view.tracks.every((track) => figures.asked(track))) load();
   },
   line: (found) => {
     line = found;
@@ -99,6 +102,7 @@ function now() {
 }
 setClock(now);
 
+/** Take a change over; returns what someone who hears the page must be told of it. */
 function apply(change) {
   if (change.type === "tracks") {
     const changed = new Map(change.tracks.map((track) => [track.track, track]));
@@ -113,7 +117,7 @@ function apply(change) {
     state.alerts = [found, ...state.alerts.filter((one) => one !== before)].sort(order);
     const loud = found.alert.transition !== "resolved" || found.alert.fired_at !== undefined;
     if (loud && before?.alert.transition !== found.alert.transition) {
-      document.getElementById("heard").textContent = spoken(found);
+      return spoken(found);
     }
   } else if (change.type === "mutes") {
     state.mutes = change.mutes;
@@ -123,6 +127,18 @@ function apply(change) {
   } else if (change.type === "deleted") {
     posts.remove(change.events);
   }
+  return null;
+}
+
+/** Alerts of one moment in one announcement: each by itself would silence the one before. */
+function announce(sentences) {
+  const more = sentences.length - SPOKEN;
+  document.getElementById("heard").textContent = [
+    ...sentences.slice(0, SPOKEN),
+    more > 0 ? `And ${more} more alerts.` : "",
+  ]
+    .join(" ")
+    .trim();
 }
 
 function order(a, b) {
@@ -150,7 +166,7 @@ async function load() {
   try {
     await Promise.all(wanted.map((track) => figures.load(track)));
   } catch {
-    return; // the line tries again, and says so
+    return; // tried again with the next heartbeat, or once the line is back
   }
   if (wanted !== view.tracks) return;
   draw();
@@ -188,6 +204,12 @@ function paint() {
       moment: view.at,
     });
     beside(main);
+  } else {
+    setText(document.getElementById("mood-track"), "No tracks yet");
+    setText(
+      document.getElementById("mood-sentence"),
+      "The first is shown once a minute of its posts is closed: one to two minutes after they came.",
+    );
   }
   for (const button of document.querySelectorAll("#ranges button")) {
     button.setAttribute("aria-pressed", String(button.dataset.range === view.range));

@@ -4,7 +4,7 @@ import { around, Chart, counted, stepped } from "./charts.js";
 import { name, setText } from "./dom.js";
 import { Emotions } from "./emotions.js";
 import { Figure } from "./figure.js";
-import { count, percent } from "./format.js";
+import { count, percent, rate } from "./format.js";
 import { Now } from "./now.js";
 import { reading, sentence } from "./words.js";
 
@@ -37,7 +37,7 @@ const SPECS = [
     colour: "--neutral",
     height: 9,
     scale: counted,
-    tick: (value) => count(value),
+    tick: (value) => (Number.isInteger(value) ? count(value) : rate(value)),
   },
 ];
 

@@ -73,7 +73,7 @@ class Card {
           on.choose(track);
         },
       },
-      el("span", { class: "track-name" }, name(track)),
+      el("span", { class: "track-name", title: plain(track) }, name(track)),
       this.#badge,
       el("span", { class: "track-figures" }, this.#share, this.#beside),
       this.#canvas,

@@ -32,7 +32,10 @@ export function sentence(state) {
     return "No posts with a mood in the last minutes.";
   }
   const band = state.expected?.negative_share;
-  const share = `${percent(state.negative_share)} of ${count(state.posts)} posts in ${state.minutes} minutes are negative`;
+  const share =
+    state.posts === 1
+      ? `One post in ${state.minutes} minutes, ${percent(state.negative_share)} negative`
+      : `${percent(state.negative_share)} of ${count(state.posts)} posts in ${state.minutes} minutes are negative`;
   const usual = band
     ? `${percents(band.low, band.high)} are usual for this hour`
     : "what is usual is still being learnt";
