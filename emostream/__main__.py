@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from emostream.exits import INTERRUPTED, WRONG_USAGE, explain
+from emostream.exits import INTERRUPTED, TERMINATED, WRONG_USAGE, explain
 from emostream.interrupt import end_at_once_on_another
 
 _ROOMS = Path(__file__).with_name("_rooms")
@@ -91,6 +92,16 @@ def _open_standard_streams() -> None:
             setattr(sys, name, stream)
 
 
+def _end_on_sigterm_in_a_container() -> None:
+    """Have SIGTERM end us before somebody catches it, and where nobody does.
+
+    The first process of a container has no default for it: the kernel drops what isn't caught,
+    and whoever stops the container waits in vain and kills it.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+
+
 def _write_any_text() -> None:
     """Have what is printed never fail on a letter: posts come in all of them.
 
@@ -109,8 +120,9 @@ def main() -> NoReturn:
     """Run one subcommand and exit with its status.
 
     Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 stopped by the fuse, the
-    canary or refused credentials, 130 interrupted.
+    canary or refused credentials, 130 interrupted, 143 (as the first process) terminated.
     """
+    _end_on_sigterm_in_a_container()
     _open_standard_streams()
     _write_any_text()
     _find_rooms()

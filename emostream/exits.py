@@ -9,6 +9,7 @@ FAILED = 1
 WRONG_USAGE = 2
 STOPPED = 3
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+TERMINATED = 143  # 128 + SIGTERM, likewise
 
 # By name, so that a command that needs no broker imports none to explain an error.
 _EXPLAINED: dict[str, int] = {

@@ -49,13 +49,21 @@ def plan(
     """
     import msgspec
 
-    from emollm.models import find_model
+    from emollm.models import MODELS, UnknownModel, find_model
+    from emostream.capacity import Unknown
     from emostream.capacity import plan as make_plan
 
     with wrong_usage():
+        try:
+            card = find_model(model)
+        except UnknownModel:
+            raise Unknown(
+                f"--model {model}: none of {', '.join(one.name for one in MODELS)}; take the one of"
+                " about its size, with --prompts-per-s as you measured it"
+            ) from None
         made = make_plan(
             posts_per_s=posts_per_s,
-            card=find_model(model),
+            card=card,
             gpu=gpu.lower(),
             prompts_per_post=prompts_per_post,
             tokens_per_prompt=tokens_per_prompt,

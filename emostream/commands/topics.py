@@ -25,13 +25,15 @@ def create(
     connection: Connection = Connection(),
     partitions: AtLeastOne = 4,
     replication: AtLeastOne | None = None,
+    allow_differences: bool = False,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
     """Make the topics that aren't there yet; those that are there stay as they are.
 
     Their names are the configuration's: input.topics (none where it is a pattern),
     output.events_topic, output.dlq_topic; and for the monitor those of [monitor]: windows, alerts,
-    mutes, baselines. Exit status 1 when one exists with other settings: it says which.
+    mutes, baselines. Exit status 1 when one exists with other settings: it says which. Not so with
+    --allow-differences, for what runs at each start: somebody may have raised a retention.
 
     **Examples**
 
@@ -43,6 +45,7 @@ def create(
     Args:
         partitions: Of the topics that carry every post; at least as many as consumers ever.
         replication: Copies of each partition. [default: three, or as many as there are brokers]
+        allow_differences: Tell what is otherwise than made here, and call it no failure.
         json_: One JSON list instead of lines.
     """
     quiet_logs()
@@ -84,4 +87,5 @@ def create(
         sys.stdout.write(json.dumps(rows) + "\n")
     else:
         sys.stdout.writelines(f"{result}\n" for result in results)
-    return FAILED if any(result.differences for result in results) else 0
+    differs = any(result.differences for result in results)
+    return FAILED if differs and not allow_differences else 0

@@ -144,3 +144,12 @@ def test_the_command_prints_it_and_refuses_in_a_sentence(
         with pytest.raises(CommandError) as refused:
             app(["plan", "--posts-per-s", "36", *words])
         assert refused.value.status == 2
+
+
+def test_a_model_that_is_not_in_the_table_is_planned_by_one_of_its_size() -> None:
+    """Nothing is configured here, so no key of the configuration is advised."""
+    app = make_app(overview=False)
+    with pytest.raises(CommandError) as refused:
+        app(["plan", "--posts-per-s", "36", "--model", "gpt", "--prompts-per-s", "600"])
+    assert "--prompts-per-s" in str(refused.value)
+    assert "model.wrapper" not in str(refused.value)

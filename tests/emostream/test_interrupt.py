@@ -97,3 +97,31 @@ async def test_a_command_that_reads_kafka_ends_by_ctrl_c_without_a_traceback(
             process.signal(signal.SIGINT)
         assert await process.wait() == 130
     assert process.stderr == []
+
+
+_FIRST_PROCESS = """
+import os
+import signal
+import sys
+
+os.getpid = lambda: 1
+# As the kernel has it there: what nobody catches is dropped.
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+from emostream import __main__
+
+# In place of a command that is still being imported.
+__main__.make_app = lambda *, overview: signal.raise_signal(signal.SIGTERM)
+sys.argv = ["emostream", "consume"]
+__main__.main()
+"""
+
+
+async def test_sigterm_ends_the_first_process_of_a_container_before_a_command_catches_it(
+    tmp_path: Path,
+) -> None:
+    """Else `docker stop` waits out its whole grace period."""
+    file = tmp_path / "first.py"
+    file.write_text(_FIRST_PROCESS)
+    async with command(str(file)) as process:
+        assert await process.wait() == 143
+    assert process.stderr == []

@@ -18,6 +18,10 @@ GROUPS: dict[str, list[Any]] = PYPROJECT["dependency-groups"]
 # As .ci/lock makes them: the base and extras, then groups.
 CONTENTS: dict[str, tuple[list[str], list[str]]] = {
     "run": (BASE, ["build"]),
+    "service": (
+        BASE + EXTRAS["registry"] + EXTRAS["tracing"] + EXTRAS["feeds"],
+        ["build"],
+    ),
     "demo": (BASE + EXTRAS["embedded"], ["build"]),
     "light": (BASE + EXTRAS["embedded"], ["build", "light"]),
     "dev": (BASE + [line for extra in EXTRAS.values() for line in extra], ["build", "dev"]),
@@ -80,7 +84,7 @@ def test_every_pin_of_a_lock_has_hashes(target: str) -> None:
         assert all(re.fullmatch(r"\s+--hash=sha256:[0-9a-f]{64}\s*", line) for line in hashes)
 
 
-@pytest.mark.parametrize("target", ["run", "demo", "light", "bench"])
+@pytest.mark.parametrize("target", ["run", "service", "demo", "light", "bench"])
 def test_only_development_and_training_need_torch(target: str) -> None:
     assert not {"torch", "transformers"} & set(pins(ROOT / "locks" / f"{target}.txt"))
 

@@ -144,6 +144,12 @@ def test_the_monitor_takes_its_configuration(tmp_path: Path) -> None:
     assert SERVICES["monitor"]["secrets"] == ["page-token"]
 
 
+def test_a_topic_that_somebody_changed_does_not_hold_the_others_up() -> None:
+    """Everything waits for `topics`, and the runbook says to raise a retention."""
+    assert SERVICES["topics"]["command"][:2] == ["topics", "create"]
+    assert "--allow-differences" in SERVICES["topics"]["command"]
+
+
 def test_kafka_is_told_where_each_side_finds_it() -> None:
     env = SERVICES["kafka"]["environment"]
     assert f"PIPELINE://{settings('consumer').kafka.bootstrap}" in env["KAFKA_ADVERTISED_LISTENERS"]

@@ -13,7 +13,10 @@ import jsonschema
 import pytest
 import yaml
 
+from consumer.delivery.scheduler import LAST_ACKS_S
+from consumer.options import LAST_COMMIT_S
 from consumer.settings import Settings, load
+from consumer.traces import FLUSH_S
 from monitor.settings import load as load_monitor
 from tests.infra.helm.chart import (
     CHART,
@@ -127,6 +130,10 @@ def test_an_object_that_is_wrong_is_noticed() -> None:
         ({"monitor": {"replicas": 3}}, "replicas"),
         ({"monitor": {"page": {"enabled": True}}}, "allowedHosts"),
         ({"monitor": {"page": {"enabled": True, "allowedHosts": ["a"]}}}, "existingSecret"),
+        ({"autoscaling": {"consumer": {"enabled": True, "min": 5}}}, "kafka.partitions"),
+        ({"autoscaling": {"model": {"enabled": True, "min": 3}}}, "autoscaling.model.max"),
+        ({"networkPolicy": {"scrapersFrom": []}}, "scrapersFrom"),
+        ({"networkPolicy": {"pageFrom": []}}, "pageFrom"),
         ({"monitoring": {"rules": {"runbookBase": "git.example.org"}}}, "runbookBase"),
     ],
 )
@@ -170,6 +177,41 @@ def test_live_and_ready_are_two_questions_and_the_grace_outlasts_both_drains() -
     assert spec["terminationGracePeriodSeconds"] == 30 + 50 + 5
     settings = load(None, environment(container(objects, "r-emostream-consumer")))
     assert (settings.drain.revoke_s, settings.drain.stop_s) == (30, 50)
+
+
+@needs_helm
+@pytest.mark.parametrize("drain", [(0, 20), (0, 0), (4, 20), (20, 20), (60, 300)])
+def test_the_grace_outlasts_the_stop_that_the_consumer_promises(drain: tuple[int, int]) -> None:
+    revoke_s, stop_s = drain
+    objects = rendered({"consumer": {"drain": {"revokeS": revoke_s, "stopS": stop_s}}})
+    spec = of_kind(objects, "StatefulSet")["r-emostream-consumer"]["spec"]["template"]["spec"]
+    tail_s = LAST_ACKS_S + LAST_COMMIT_S + 3.0 + FLUSH_S  # the third: disconnecting
+    assert spec["terminationGracePeriodSeconds"] >= stop_s + max(tail_s, revoke_s + 5)
+
+
+@needs_helm
+def test_the_job_that_makes_topics_runs_again_over_topics_that_were_changed() -> None:
+    """Each release has one, and the runbook says to raise a retention."""
+    args = container(rendered(EVERYTHING), "r-emostream-topics-1")["args"]
+    assert args[:2] == ["topics", "create"]
+    assert "--allow-differences" in args
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    ("kafka", "ports"),
+    [
+        ({}, [9092]),
+        ({"bootstrap": "a:9093,b:9093,c:9094"}, [9093, 9094]),
+        ({"bootstrap": "a:9093", "port": 31000}, [9093, 31000]),
+        ({"bootstrap": "a:9093", "port": 9093}, [9093]),
+    ],
+)
+def test_the_policy_lets_the_brokers_ports_through(kafka: dict[str, Any], ports: list[int]) -> None:
+    policies = of_kind(rendered({"kafka": {**kafka, "createTopics": True}}), "NetworkPolicy")
+    for name in ("consumer", "monitor", "topics"):
+        egress = policies[f"r-emostream-{name}"]["spec"]["egress"]
+        assert [port["port"] for port in egress[1]["ports"]] == ports
 
 
 @needs_helm
@@ -219,9 +261,13 @@ def test_the_second_model_is_what_the_values_say_and_the_policy_lets_it_be_reach
 @needs_helm
 def test_what_the_configuration_file_names_by_itself_can_be_let_through() -> None:
     config = '[model.second]\nservers = ["http://small:3000"]\n'
-    values = {"config": config, "networkPolicy": {"configPorts": [3000, 8081]}}
+    values = {
+        "config": config,
+        "kafka": {"createTopics": True},  # it may ask for a token
+        "networkPolicy": {"configPorts": [3000, 8081]},
+    }
     policies = of_kind(rendered(values), "NetworkPolicy")
-    for name in ("consumer", "monitor"):
+    for name in ("consumer", "monitor", "topics"):
         egress = policies[f"r-emostream-{name}"]["spec"]["egress"]
         ports = [[port["port"] for port in rule["ports"]] for rule in egress]
         assert [3000, 8081] in ports

@@ -9,6 +9,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.packaging.test_locks import pins
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "infra/image"
@@ -59,6 +63,17 @@ def test_all_that_a_wheel_holds_is_copied_and_not_ignored() -> None:
     ignore = (FOLDER / "ignore").read_text(encoding="utf-8").splitlines()
     assert {f"!{room.split('/')[0]}" for room in rooms} <= set(ignore)
     assert ignore[1] == "*"
+
+
+def test_the_image_has_what_its_services_can_be_configured_to_use() -> None:
+    """Nobody can install an extra into it: its root is read-only, and it has no pip."""
+    (lock,) = re.findall(r"^ARG LOCK=(\w+)$", CONTAINERFILE, re.MULTILINE)
+    assert f"LOCK=${{LOCK:-{lock}}}" in (FOLDER / "build").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = pins(ROOT / f"locks/{lock}.txt")
+    for extra in ("registry", "tracing", "feeds"):
+        for line in project["optional-dependencies"][extra]:
+            assert canonicalize_name(Requirement(line).name) in pinned, extra
 
 
 def build(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -105,8 +105,26 @@ capabilities: { drop: [ALL] }
     - { port: 53, protocol: TCP }
 {{- end }}
 {{- define "emostream.toKafka" }}
-- ports: [{ port: {{ .Values.kafka.port }}, protocol: TCP }]
+{{- $ports := list }}
+{{- range splitList "," .Values.kafka.bootstrap }}
+{{- $ports = append $ports (int (regexFind "[0-9]+$" .)) }}
+{{- end }}
+{{- with .Values.kafka.port }}{{ $ports = append $ports (int .) }}{{ end }}
+- ports:
+    {{- range uniq $ports }}
+    - { port: {{ . }}, protocol: TCP }
+    {{- end }}
   {{- with .Values.networkPolicy.kafkaTo }}
   to: {{ toYaml . | nindent 4 }}
   {{- end }}
+{{- end }}
+
+{{- /* What `config` leads to by itself. */}}
+{{- define "emostream.toConfigPorts" }}
+{{- with .Values.networkPolicy.configPorts }}
+- ports:
+    {{- range . }}
+    - { port: {{ . }}, protocol: TCP }
+    {{- end }}
+{{- end }}
 {{- end }}
