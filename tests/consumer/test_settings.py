@@ -34,6 +34,10 @@ REFUSED = {
     "wrong type": ('[http]\nport = "x"', "http.port"),
     "section as a scalar": ("kafka = 3", "kafka"),
     "not TOML": ("[kafka", "is not valid TOML"),
+    "a URL for a broker": (
+        '[kafka]\nbootstrap = "a:1, PLAINTEXT://b:9092"',
+        "bootstrap takes no PLAINTEXT://: write b:9092",
+    ),
     "no port": ('[kafka]\nbootstrap = "broker"', "host:port"),
     "both topics and pattern": ('[input]\ntopics = ["a"]\npattern = "a.*"', "either topics or"),
     "no topics": ("[input]\ntopics = []", "nothing to consume"),
@@ -192,6 +196,30 @@ def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
 def test_a_bad_variable_is_named_by_its_own_name(tmp_path: Path) -> None:
     message = problems(tmp_path, "", {"EMOSTREAM_HTTP__PORT": "x"})
     assert message.startswith("EMOSTREAM_HTTP__PORT: http.port:")
+
+
+def test_what_a_section_refuses_is_told_with_all_places_that_it_was_set_in(tmp_path: Path) -> None:
+    env = {"EMOSTREAM_KAFKA__BOOTSTRAP": "localhost"}
+    with pytest.raises(ConfigError, match=r"^EMOSTREAM_KAFKA__BOOTSTRAP: kafka: bootstrap must be"):
+        load(None, env)
+    message = problems(tmp_path, '[kafka]\nclient_id = "a"', env)
+    assert message.startswith(f"{tmp_path}/emostream.toml and EMOSTREAM_KAFKA__BOOTSTRAP: kafka: b")
+    with pytest.raises(ConfigError, match=r"^--bootstrap: kafka: bootstrap must be"):
+        load(None, env, {"EMOSTREAM_KAFKA__BOOTSTRAP": "--bootstrap"})
+
+
+def test_many_variables_are_told_as_such() -> None:
+    names = ("BOOTSTRAP", "CLIENT_ID", "CLUSTER_ID", "TLS__CHECK_HOSTNAME")
+    with pytest.raises(ConfigError, match=r"^EMOSTREAM_… variables: kafka: bootstrap must be"):
+        load(None, {f"EMOSTREAM_KAFKA__{name}": "0" for name in names})
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_have_line_ends_of_windows(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "emostream.toml"
+    path.write_bytes(b'\xef\xbb\xbf[kafka]\r\nbootstrap = "a:1"\r\n')
+    assert load(path, {}).kafka.bootstrap == "a:1"
 
 
 @pytest.mark.parametrize("name", ["EMOSTREAM_KAFKA_BOOTSTRAP", "EMOSTREAM_KAFKA__BOOTSTARP"])
