@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from consumer.settings import Settings, load, to_example_toml, to_markdown
+from runtime.kafka.security import client_security
 from runtime.settings import ConfigError
 
 SECRET = "hunter2-hunter2-hunter2"
@@ -233,6 +234,17 @@ def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{SECRET}\n")
     settings = load(None, {"EMOSTREAM_MODEL__TOKEN_FILE": str(tmp_path / "token")})
     assert settings.model.token == SecretStr(SECRET)
+
+
+def test_a_relative_path_is_told_with_the_folder_that_it_begins_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"token_file {tmp_path}/token can't be read: No such"):
+        load(None, {"EMOSTREAM_MODEL__TOKEN_FILE": "token"})
+    tls = {"EMOSTREAM_KAFKA__TLS__ENABLED": "true", "EMOSTREAM_KAFKA__TLS__CA_FILE": "ca.pem"}
+    with pytest.raises(ConfigError, match=f"ca_file: {tmp_path}/ca.pem can't be used: No such"):
+        client_security(load(None, tls).kafka)
 
 
 def test_no_secret_shows_in_a_repr_or_an_error(tmp_path: Path) -> None:
