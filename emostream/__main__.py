@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, CycloptsPanel, Parameter, UnusedCliTokensError
 
 from emostream.exits import INTERRUPTED, TERMINATED, WRONG_USAGE, explain
 from emostream.interrupt import end_at_once_on_another
@@ -35,8 +35,24 @@ _COMMANDS = {
     "plan:plan": "Estimate GPUs, consumers, partitions and cost of a load.",
     "train:app": "Fine-tune a model on instructions; build the data for it.",
     "models:app": "List the EmoLLMs, and which server can serve each.",
-    "schemas:app": "The contracts as JSON Schema 2020-12 and AsyncAPI 3.",
+    "schemas:app": "The contracts as JSON Schema, Avro and AsyncAPI; in a registry.",
 }
+
+
+def _shown_default(value: object) -> str | None:
+    """What help says of a default: nothing of a flag that is off, nor of what is empty."""
+    if value is None or value is False or value in {"", ()}:
+        return None
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _error_panel(error: CycloptsError) -> object:
+    """A mistake in the words of the command line, as it is printed."""
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        word = error.unused_tokens[0]
+        what_to_do = f"write --config {word}" if word.endswith(".toml") else "see --help"
+        return CycloptsPanel(f'"{word}" is one word too many: {what_to_do}.')
+    return CycloptsPanel(error)
 
 
 def make_app(*, overview: bool) -> App:
@@ -49,8 +65,9 @@ def make_app(*, overview: bool) -> App:
         help="Watch how people feel on social media, live. New here? Try `emostream demo`.",
         version=lambda: version("emostream"),
         help_format="markdown",
-        default_parameter=Parameter(negative=()),
+        default_parameter=Parameter(negative=(), show_default=_shown_default),
         result_action="return_value",
+        error_formatter=_error_panel,
     )
     for target, line in _COMMANDS.items():
         name = target.split(":")[0]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from monitor.settings import Settings as MonitorSettings
     from producer import Broker
 
+_BOOTSTRAP = "EMOSTREAM_KAFKA__BOOTSTRAP"
+
 
 def config_file(chosen: Path | None) -> Path | None:
     """Give the chosen configuration file, else what `EMOSTREAM_CONFIG` names, else None."""
@@ -47,7 +49,7 @@ class Connection:
         """
         from consumer.settings import load
 
-        return load(self.file, {**self._environment(), **(more or {})})
+        return load(self.file, {**self._environment(), **(more or {})}, self._flags(more or {}))
 
     def settings_asking(self, server: str | None) -> "Settings":
         """The configuration, with this model server in place of its own where one is named.
@@ -71,12 +73,17 @@ class Connection:
         """
         from monitor.settings import load
 
-        return load(self.file, self._environment())
+        return load(self.file, self._environment(), self._flags())
 
     def _environment(self) -> Mapping[str, str]:
         if self.bootstrap is None:
             return os.environ
-        return {**os.environ, "EMOSTREAM_KAFKA__BOOTSTRAP": self.bootstrap}
+        return {**os.environ, _BOOTSTRAP: self.bootstrap}
+
+    def _flags(self, more: Collection[str] = ()) -> Mapping[str, str]:
+        """What was typed, by the variable that it is laid over: an error names what was typed."""
+        server = dict.fromkeys(more, "--server")
+        return server if self.bootstrap is None else {**server, _BOOTSTRAP: "--bootstrap"}
 
     def client_options(self, settings: "Settings | None" = None) -> dict[str, Any]:
         """Keyword arguments for any aiokafka client; `settings` where they are read already."""

@@ -21,6 +21,7 @@ _EXPLAINED: dict[str, int] = {
     "infra.kafka.errors.KafkaInfraError": FAILED,
     "infra.tgi.errors.StartError": WRONG_USAGE,
     "producer.errors.ProducerError": FAILED,
+    "producer.errors.UnreadableFile": WRONG_USAGE,  # met before anything is read
     "training.evaluation.errors.DataError": WRONG_USAGE,
     "training.finetune.errors.FinetuneError": WRONG_USAGE,
     "emollm.models.UnknownModel": WRONG_USAGE,

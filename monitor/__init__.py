@@ -17,7 +17,8 @@ without raising: for history. `TrackDetector` is one track's detector by itself 
 `advance(until_pane)`, `snapshot`, `restore`); a Window carries its `panes`, which it is fed.
 
 Folders: `tracks` (what is followed), `windows` (panes, watermark, minutes), `detection` (baseline,
-evidence, alerts), `backtest` (a file instead of a topic), `page` (the live page), `notify`.
+evidence, alerts), `live` (all of it on Kafka), `backtest` (a file instead of a topic), `tables`
+(topics as Parquet), `page` (the live page), `notify`; `settings`, `telemetry`.
 """
 
 from monitor.detection import DetectionSettings, SnapshotError, TrackDetector

@@ -1,11 +1,15 @@
 """What can go wrong while producing.
 
 ProducerError
-├── UnreadableFile      the file to replay can't be opened, or its header doesn't fit
+├── UnreadableFile      the file to replay can't be opened, or is of another kind
+│   └── NoSuchColumn    its header lacks a column that the mapping names
 └── TweetsUnavailable   the rated tweets can't be fetched, or aren't the pinned ones
 """
 
+from collections.abc import Sequence
+
 from runtime.errors import QuotableError
+from runtime.table_rows import separator_hint
 
 
 class ProducerError(QuotableError):
@@ -17,7 +21,23 @@ class NoSuchDeadLetter(ProducerError):  # noqa: N818
 
 
 class UnreadableFile(ProducerError):  # noqa: N818
-    """The file to replay can't be opened, or its header doesn't fit the mapping."""
+    """The file to replay can't be opened or read on, or is of another kind than its name says."""
+
+
+class NoSuchColumn(UnreadableFile):
+    """A CSV's or TSV's header lacks a column that the mapping names."""
+
+    def __init__(self, file: str, *, field: str, column: str, names: Sequence[str]) -> None:
+        self.field = field
+        """The post's field that the column was to give."""
+        self.what = f"{file} has no column {column}; it has: {', '.join(names)}"
+        """The same without the flag that mends it."""
+        separated = separator_hint(names)
+        if separated:
+            self.what += f"; {separated}"
+        position = ", or @position for the line's number" if field == "id" else ""
+        mend = "" if separated else f": --field.{field} COLUMN says which it is{position}"
+        super().__init__(f"{self.what}{mend}")
 
 
 class TweetsUnavailable(ProducerError):  # noqa: N818

@@ -5,6 +5,7 @@ sends each post when it is written, and a file of any size takes little memory.
 """
 
 import asyncio
+import codecs
 import csv
 import gzip
 import sys
@@ -80,24 +81,44 @@ class PostFile:
         """Yield every record from the start; a pipe until it closes or `stop` is set.
 
         Raises:
-            UnreadableFile: a CSV or TSV without a header row; reading failed on the way.
+            UnreadableFile: it is of another kind, a header can't be read, or reading failed.
         """
-        parse = _Table(self.format) if self.format != "jsonl" else _json_row
+        table = _Table(self.format) if self.format != "jsonl" else None
+        parse = table or _json_row
         self._taken = 0
         lines = _Lines(quoted=self.format == "csv")
         chunks = _stdin(stop) if self.path == STDIN else _file(self.path)
         try:
             async for chunk in chunks:
+                if not self._taken:
+                    self._refuse_another_kind(chunk)
                 self._taken += len(chunk)
                 for line in lines.feed(chunk):
                     if (row := _parsed(parse, line)) is not None:
+                        self._refuse_without_header(table, row)
                         yield row
         except (OSError, EOFError, zlib.error) as error:
             raise UnreadableFile(f"{self.path}: {type(error).__name__} while reading") from error
         if not stop.is_set():  # what a stopped pipe leaves is half a line
             for line in lines.end():
                 if (row := _parsed(parse, line)) is not None:
+                    self._refuse_without_header(table, row)
                     yield row
+
+    def _refuse_another_kind(self, start: bytes) -> None:
+        """Else each line of it would be a bad one, and none would say why."""
+        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise UnreadableFile(f"{self.path} is UTF-16: save it again as UTF-8")
+        if self.format == "jsonl" and start.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"[":
+            raise UnreadableFile(
+                f"{self.path} holds one JSON list, and not an object on each line: jq -c '.[]'"
+                " makes lines of it"
+            )
+
+    def _refuse_without_header(self, table: "_Table | None", row: Row | BadLine) -> None:
+        """Else the first post that can be read would be taken for the header, and be quoted."""
+        if table is not None and not table.has_header and isinstance(row, BadLine):
+            raise UnreadableFile(f"{self.path}: the header, line {row.line}: {row.reason}")
 
 
 class _Lines:
@@ -146,7 +167,7 @@ def _parsed(parse: Any, line: Line) -> Row | BadLine | None:
     """The record; None for a blank line and a header."""
     data = line.data
     if line.number == 1:
-        data = data.removeprefix(b"\xef\xbb\xbf")  # the byte order mark that spreadsheets write
+        data = data.removeprefix(codecs.BOM_UTF8)  # the byte order mark that spreadsheets write
     if not data.strip():
         return None
     if len(data) > _MAX_RECORD_BYTES:
@@ -175,6 +196,10 @@ class _Table:
     def __init__(self, file_format: FileFormat) -> None:
         self._quoted = file_format == "csv"
         self._header: list[str] | None = None
+
+    @property
+    def has_header(self) -> bool:
+        return self._header is not None
 
     def __call__(self, data: bytes) -> dict[str, str] | None:
         text = data.decode().removesuffix("\r")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from producer.errors import UnreadableFile
+from producer.errors import NoSuchColumn
 from producer.feed import Feed, OnBadLine, Source
 from producer.files import STDIN, FileFormat, PostFile, Row
 from producer.mapping import columns
@@ -131,7 +131,8 @@ async def posts_of(
     """Yield the posts of a file, and the lines that are none.
 
     Raises:
-        UnreadableFile: a CSV or TSV without a header row, or without a column of the mapping.
+        UnreadableFile: a file of another kind than its name says, or a header that can't be read.
+        NoSuchColumn: the header lacks a column of the mapping.
     """
     reader = PostReader(settings.fields, default_source=settings.default_source)
     checked = file.format == "jsonl"  # JSON has no header that could be wrong as a whole
@@ -153,7 +154,4 @@ def _check_header(paths: FieldPaths, row: Row, name: str) -> None:
     """Refuse paths to columns which aren't there: every line would be bad."""
     for field_name, column in columns(paths):
         if DottedPath(column).find(row.value) is None:
-            raise UnreadableFile(
-                f"{name} has no column {column} (for {field_name});"
-                f" it has: {', '.join(map(str, row.value))}"
-            )
+            raise NoSuchColumn(name, field=field_name, column=column, names=tuple(row.value))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from runtime.csv_lines import CsvLines
@@ -56,6 +56,20 @@ def tsv_problem(line: str, cells: int, columns: int) -> str | None:
             " write CSV or JSON lines"
         )
     return None
+
+
+def separator_hint(header: Sequence[str]) -> str | None:
+    """Say that a table's cells are separated by another character than its name promises.
+
+    None where the header has several cells, or one with no such character.
+    """
+    if len(header) != 1:
+        return None
+    found = next((one for one in ";\t|," if one in header[0]), None)
+    if found is None:
+        return None
+    named = "tabs" if found == "\t" else f"“{found}”"
+    return f"its cells are separated by {named}: a .csv has commas, a .tsv tabs"
 
 
 def _of_csv(lines: Iterable[str]) -> Iterator[TableRow]:

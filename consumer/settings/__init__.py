@@ -8,6 +8,7 @@ Secrets never show in a repr, an error or a log.
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from consumer.settings._model import Cache, Model, Tasks
 from consumer.settings._second import Second
@@ -49,13 +50,15 @@ _SHOWN = {
 """What most people set; the example has the rest as comments."""
 
 
-def load(path: str | Path | None, env: Mapping[str, str]) -> Settings:
+def load(
+    path: str | Path | None, env: Mapping[str, str], flags: Mapping[str, str] = MappingProxyType({})
+) -> Settings:
     """Read the consumer's settings; see `runtime.settings.load`.
 
     Raises:
         ConfigError: the file can't be read, a key is unknown, or a value or combination is refused.
     """
-    return _runtime.load(Settings, path, env)
+    return _runtime.load(Settings, path, env, flags)
 
 
 def to_markdown() -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from emollm.prompts import is_blank
 from emostream.exits import WRONG_USAGE, CommandError
-from runtime.table_rows import TableRow, table_rows
+from runtime.table_rows import TableRow, separator_hint, table_rows
 
 MAX_LINE_BYTES = 1_048_576
 """A longer line isn't read: memory is bounded by the rows in flight times this."""
@@ -139,9 +139,9 @@ class Rows:
             raise self._error(f"can't be read: {row.problem}")
         names = [] if row is None else row.cells
         if self._text_column not in names:
+            mend = separator_hint(names) or "name the text's with --text-column"
             raise self._error(
-                f"has no column {self._text_column!r} but {', '.join(names) or 'none'}: name"
-                " the text's with --text-column"
+                f"has no column {self._text_column!r} but {', '.join(names) or 'none'}: {mend}"
             )
         if twice := [name for name in names if names.count(name) > 1 and name]:
             raise self._error(f"has the column {twice[0]!r} twice: rename one of them")

@@ -37,7 +37,7 @@ def ask(
         config: Configuration (TOML), as for `emostream consume`.
         json_: The event as one JSON object.
     """
-    quiet_logs("error")
+    quiet_logs("critical")  # what fails, we say
     from emostream.one_text import read_one, report_lines
 
     if text == "-":

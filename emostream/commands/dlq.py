@@ -152,7 +152,7 @@ def replay(
     dry_run: bool = False,
     json_: AsJson = False,
 ) -> int:
-    """Send dead letters back to where they came from, after its cause is corrected.
+    """Send dead letters back to where they came from, after their cause is corrected.
 
     Each record carries a count of its replays; one that came back too often is refused, so that
     it can't go round endlessly. Exit status 1 when one was refused or not written.

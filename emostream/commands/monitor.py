@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from emostream import interrupt
+from emostream.commands.backtest import backtest
 from emostream.exits import FAILED, WRONG_USAGE, CommandError
 
 _HELP = """Watch the affect events: windows, alerts and the live page, until SIGTERM or Ctrl-C.
@@ -26,7 +27,7 @@ EMOSTREAM_MONITOR__BY=lang EMOSTREAM_KAFKA__BOOTSTRAP=kafka:9092 emostream monit
 """
 
 app = App(name="monitor", help=_HELP)
-app.command("emostream.commands.backtest:backtest", name="backtest")
+app.command(backtest)
 
 _NOTIFY_HELP = """Send one made-up notification to every receiver of the configuration.
 

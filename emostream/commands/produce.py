@@ -59,7 +59,8 @@ def replay(
 
     A row of a TSV is one line; quotes around a whole cell of it are taken off, any other is text.
 
-    Exit status 1 when a post was not written, or the file held none that could be read.
+    Exit status 1 when a post was not written, or none of the file's lines could be read; 2 when
+    there is no such file.
 
     **Examples**
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from emostream.demo.story import Planned, Story
 from emostream.exits import WRONG_USAGE, CommandError
-from producer.errors import ProducerError, UnreadableFile
+from producer.errors import NoSuchColumn, ProducerError
 from producer.files import PostFile
 from producer.replay import ReplaySettings, posts_of
 from producer.report import BadLine
@@ -27,10 +27,12 @@ async def read_own(path: Path, limit: int, *, rate: float | None) -> Story:
     try:
         try:
             posts, bad = await _read(path, limit, FieldPaths())
-        except UnreadableFile as error:
-            if "no column id" not in str(error):
+        except NoSuchColumn as error:
+            if error.field != "id":
                 raise
             posts, bad = await _read(path, limit, FieldPaths(id=POSITION))
+    except NoSuchColumn as error:  # there is no flag to name another
+        raise CommandError(error.what, status=WRONG_USAGE) from error
     except ProducerError as error:
         raise CommandError(str(error), status=WRONG_USAGE) from error
     if not posts:

@@ -29,6 +29,8 @@ from infra.kafka.settings import BrokerSettings
 _log = structlog.get_logger(__name__)
 # Writing the archive takes Java 8 s on two cores; on a machine under load it may take minutes.
 _WRITE_TIMEOUT_S = 180.0
+_KEPT = 4
+"""Archives in the cache, those used last: 68 MB each, and each virtual environment has its own."""
 
 
 async def provide_archive(kafka: JavaKafka, cache: Path) -> Path | None:
@@ -38,10 +40,12 @@ async def provide_archive(kafka: JavaKafka, cache: Path) -> Path | None:
     """
     path = cache / f"startup-{kafka.lock.version}-{kafka.archive_key}.aot"
     if await asyncio.to_thread(_is_whole, path):
+        _mark_used(path)
         return path
     async with filling(cache):
         if await asyncio.to_thread(_is_whole, path):
             return path
+        forget_unused(cache, keep=_KEPT - 1)
         began = time.monotonic()
         _log.info(BrokerEvent.ARCHIVE_MAKING)
         try:
@@ -52,6 +56,26 @@ async def provide_archive(kafka: JavaKafka, cache: Path) -> Path | None:
         seconds = round(time.monotonic() - began, 1)
         _log.info(BrokerEvent.ARCHIVE_MADE, seconds=seconds, bytes=path.stat().st_size)
         return path
+
+
+def forget_unused(cache: Path, *, keep: int) -> None:
+    """Remove all archives but the `keep` that were used last; a running Java keeps what it has."""
+    used = sorted(cache.glob("startup-*.aot"), key=_used_at, reverse=True)
+    for path in used[keep:]:
+        _seal(path).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def _used_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # damaged, and another process has removed it meanwhile
+        return 0.0
+
+
+def _mark_used(path: Path) -> None:
+    with contextlib.suppress(OSError):  # a cache that is only read is none that fills
+        os.utime(path)
 
 
 async def _make(kafka: JavaKafka, path: Path) -> None:

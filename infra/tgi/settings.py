@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from infra.tgi.engine import EngineInfo
 from infra.tgi.errors import StartError
@@ -46,7 +46,7 @@ class ServerSettings:
     hostname: Annotated[str, Parameter(name=("--hostname", "--host"))] = "127.0.0.1"
     """The address to listen on. TGI's default is all of them; here the machine itself, because
     nothing should be open to a network unasked."""
-    port: int = 3000
+    port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65_535))] = 3000
     """The port to listen on; 0 takes a free one."""
     max_concurrent_requests: int = 128
     """Sequences in work or waiting; one more is answered 429 at once."""

@@ -7,6 +7,7 @@ Unknown keys and unsafe combinations are refused with a `ConfigError` that says 
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from monitor.settings._monitor import Monitor
 from monitor.settings._page import Page
@@ -27,13 +28,15 @@ __all__ = [
 ]
 
 
-def load(path: str | Path | None, env: Mapping[str, str]) -> Settings:
+def load(
+    path: str | Path | None, env: Mapping[str, str], flags: Mapping[str, str] = MappingProxyType({})
+) -> Settings:
     """Read the monitor's settings; see `runtime.settings.load`.
 
     Raises:
         ConfigError: the file can't be read, a key is unknown, or a value or combination is refused.
     """
-    return _runtime.load(Settings, path, env)
+    return _runtime.load(Settings, path, env, flags)
 
 
 def to_markdown() -> str:

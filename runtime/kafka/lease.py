@@ -51,8 +51,6 @@ class Lease:
         """Set once the group has told who holds it."""
         self._nothing_held = False
         """Whether the group gave this member nothing, and it isn't known yet that it could."""
-        self.members_changed = 0
-        """Rebalances so far."""
 
     async def start(self) -> None:
         """Join the group.
@@ -128,7 +126,6 @@ class Lease:
             raise TopicMissing(f"there is no topic {topic}{did_you_mean(topic, cluster.topics())}")
 
     def _assigned(self, partitions: set[TopicPartition]) -> None:
-        self.members_changed += 1
         self._nothing_held = not partitions
         if partitions:
             self._consumer.pause(*partitions)

@@ -13,6 +13,7 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError
 
 from runtime.settings import ConfigError, Kafka, Sasl, Tls
+from runtime.settings.section import absolute
 
 _TOKEN_TIMEOUT_S = 10.0
 """For the token endpoint: below aiokafka's own 40 s for a connection."""
@@ -51,7 +52,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca_file or None)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError([f"kafka.tls.ca_file: {tls.ca_file} can't be used: {error}"]) from None
+        raise ConfigError([f"kafka.tls.ca_file: {_unusable(error, tls.ca_file)}"]) from None
     context.check_hostname = tls.check_hostname
     if tls.cert_file:
         try:
@@ -59,11 +60,16 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
             password = tls.key_password.get_secret_value()
             context.load_cert_chain(tls.cert_file, tls.key_file, password=lambda: password)
         except (OSError, ssl.SSLError) as error:
-            files = f"{tls.cert_file} and {tls.key_file}"
-            raise ConfigError(
-                [f"kafka.tls: {files} can't be used (wrong file, or key_password): {error}"]
-            ) from None
+            why = _unusable(error, tls.cert_file, tls.key_file)
+            raise ConfigError([f"kafka.tls: {why} (wrong file, or key_password)"]) from None
     return context
+
+
+def _unusable(error: OSError, *files: str) -> str:
+    """Which files can't be used, where they were looked for, and why; an SSLError has no path."""
+    paths = " and ".join(str(absolute(file)) for file in files)
+    why = str(error) if isinstance(error, ssl.SSLError) else error.strerror
+    return f"{paths} can't be used: {why}"
 
 
 class FileToken(AbstractTokenProvider):  # type: ignore[misc]

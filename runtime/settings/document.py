@@ -23,6 +23,7 @@ def to_markdown(settings: type[BaseModel], *, made_from: str) -> str:
             " capitals, sections joined by two underscores, lists separated by commas, as in"
             f" `{ENV_PREFIX}KAFKA__BOOTSTRAP=broker:9092`. Unknown keys and unsafe combinations"
             " are refused at start with exit code 2. A secret `x` may be given as `x_file` instead."
+            " A relative path begins at the folder that the command is run in."
         ),
     ]
     return "\n".join(lines) + "\n" + sections_to_markdown(settings)

@@ -134,7 +134,12 @@ class Kafka(Section):
         if "@" in self.bootstrap:
             raise ValueError("bootstrap carries credentials: use sasl.username and sasl.password")
         for broker in self.bootstrap.split(","):
-            host, colon, port = broker.strip().rpartition(":")
+            scheme, found, address = broker.strip().rpartition("://")
+            if found:
+                raise ValueError(
+                    f"bootstrap takes no {scheme}://: write {address.rstrip('/') or 'host:port'}"
+                )
+            host, colon, port = address.rpartition(":")
             if not (colon and host and port.isdecimal()):
                 raise ValueError("bootstrap must be host:port, several separated by commas")
         clear = self.sasl.mechanism in {"PLAIN", "OAUTHBEARER"} and not self.tls.enabled

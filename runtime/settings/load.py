@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -24,6 +25,10 @@ _OTHERS = frozenset(
 """No settings: which file has them, and where jars and tweets are kept and come from."""
 
 
+_NAMED = 3
+"""Variables that one sentence names; a longer list would hide what is wrong."""
+
+
 class ConfigError(QuotableError):
     """The configuration can't be used (exit code 2). One line for each thing to correct."""
 
@@ -33,11 +38,17 @@ class ConfigError(QuotableError):
         super().__init__("\n".join(self.problems))
 
 
-def load(settings: type[_Settings], path: str | Path | None, env: Mapping[str, str]) -> _Settings:
+def load(
+    settings: type[_Settings],
+    path: str | Path | None,
+    env: Mapping[str, str],
+    flags: Mapping[str, str] = MappingProxyType({}),
+) -> _Settings:
     """Read settings from a TOML file (None: defaults) with `EMOSTREAM_…` variables over it.
 
     A variable's name is its key's path in capitals, sections joined by two underscores:
     `EMOSTREAM_KAFKA__BOOTSTRAP`. Lists are separated by commas, or JSON; tables are JSON.
+    `flags` has, by variable, the flag of the command line that set it: an error names that instead.
 
     Raises:
         ConfigError: the file can't be read, a key is unknown, or a value or combination is refused.
@@ -47,12 +58,11 @@ def load(settings: type[_Settings], path: str | Path | None, env: Mapping[str, s
     origins: dict[_Path, str] = {}
     for name, key in _variables(settings, env, problems):
         _put(values, key, _parse(settings, key, env[name]))
-        origins[key] = name
+        origins[key] = flags.get(name, name)
     try:
         loaded = settings(**values)
     except ValidationError as error:
-        where = "the defaults" if path is None else str(path)
-        problems += [_say(settings, e, where, origins) for e in error.errors(include_input=False)]
+        problems += [_say(settings, e, path, origins) for e in error.errors(include_input=False)]
     if problems:
         raise ConfigError(problems) from None  # the cause may hold an input, which may be a secret
     return loaded
@@ -62,7 +72,7 @@ def _read_file(path: str | Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # editors may write a BOM
     except OSError as error:
         raise ConfigError([f"{path}: can't be read: {error.strerror}"]) from None
     except UnicodeDecodeError:
@@ -135,7 +145,9 @@ def _put(values: dict[str, Any], key: _Path, value: Any) -> None:
     values[key[-1]] = value
 
 
-def _say(settings: type[BaseModel], error: Any, where: str, origins: Mapping[_Path, str]) -> str:
+def _say(
+    settings: type[BaseModel], error: Any, file: str | Path | None, origins: Mapping[_Path, str]
+) -> str:
     path = tuple(str(part) for part in error["loc"])
     origin = next((origins[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origins), None)
     key = ".".join(path)
@@ -143,7 +155,15 @@ def _say(settings: type[BaseModel], error: Any, where: str, origins: Mapping[_Pa
     if error["type"] == "extra_forbidden":
         siblings = [k[len(path) - 1] for k in keys(settings) if k[: len(path) - 1] == path[:-1]]
         message = _removed(settings, path) or f"unknown key{did_you_mean(path[-1], siblings)}"
-    return ": ".join(part for part in (origin or where, key, message) if part)
+    return ": ".join(part for part in (origin or _where(path, file, origins), key, message) if part)
+
+
+def _where(section: _Path, file: str | Path | None, origins: Mapping[_Path, str]) -> str:
+    """Where the values of a section are set: what is wrong with it may be in any of them."""
+    names = sorted({name for key, name in origins.items() if key[: len(section)] == section})
+    variables = ", ".join(names) if len(names) <= _NAMED else f"{ENV_PREFIX}… variables"
+    places = [str(file)] if file is not None else []
+    return " and ".join([*places, variables] if variables else places) or "the defaults"
 
 
 def _removed(settings: type[BaseModel], path: _Path) -> str | None:

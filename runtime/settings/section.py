@@ -73,7 +73,12 @@ def _read_secret(name: str, path: object) -> str:
         text = Path(str(path)).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ValueError(f"{name}_file {path} can't be read: {reason}") from None
+        raise ValueError(f"{name}_file {absolute(path)} can't be read: {reason}") from None
     if not text:
         raise ValueError(f"{name}_file {path} is empty")
     return text
+
+
+def absolute(path: object) -> Path:
+    """Where a file is looked for: a relative path begins at the folder the command is run in."""
+    return Path(str(path)).absolute()

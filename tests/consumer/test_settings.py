@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from consumer.settings import Settings, load, to_example_toml, to_markdown
+from runtime.kafka.security import client_security
 from runtime.settings import ConfigError
 
 SECRET = "hunter2-hunter2-hunter2"
@@ -34,6 +35,10 @@ REFUSED = {
     "wrong type": ('[http]\nport = "x"', "http.port"),
     "section as a scalar": ("kafka = 3", "kafka"),
     "not TOML": ("[kafka", "is not valid TOML"),
+    "a URL for a broker": (
+        '[kafka]\nbootstrap = "a:1, PLAINTEXT://b:9092"',
+        "bootstrap takes no PLAINTEXT://: write b:9092",
+    ),
     "no port": ('[kafka]\nbootstrap = "broker"', "host:port"),
     "both topics and pattern": ('[input]\ntopics = ["a"]\npattern = "a.*"', "either topics or"),
     "no topics": ("[input]\ntopics = []", "nothing to consume"),
@@ -194,6 +199,30 @@ def test_a_bad_variable_is_named_by_its_own_name(tmp_path: Path) -> None:
     assert message.startswith("EMOSTREAM_HTTP__PORT: http.port:")
 
 
+def test_what_a_section_refuses_is_told_with_all_places_that_it_was_set_in(tmp_path: Path) -> None:
+    env = {"EMOSTREAM_KAFKA__BOOTSTRAP": "localhost"}
+    with pytest.raises(ConfigError, match=r"^EMOSTREAM_KAFKA__BOOTSTRAP: kafka: bootstrap must be"):
+        load(None, env)
+    message = problems(tmp_path, '[kafka]\nclient_id = "a"', env)
+    assert message.startswith(f"{tmp_path}/emostream.toml and EMOSTREAM_KAFKA__BOOTSTRAP: kafka: b")
+    with pytest.raises(ConfigError, match=r"^--bootstrap: kafka: bootstrap must be"):
+        load(None, env, {"EMOSTREAM_KAFKA__BOOTSTRAP": "--bootstrap"})
+
+
+def test_many_variables_are_told_as_such() -> None:
+    names = ("BOOTSTRAP", "CLIENT_ID", "CLUSTER_ID", "TLS__CHECK_HOSTNAME")
+    with pytest.raises(ConfigError, match=r"^EMOSTREAM_… variables: kafka: bootstrap must be"):
+        load(None, {f"EMOSTREAM_KAFKA__{name}": "0" for name in names})
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_have_line_ends_of_windows(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "emostream.toml"
+    path.write_bytes(b'\xef\xbb\xbf[kafka]\r\nbootstrap = "a:1"\r\n')
+    assert load(path, {}).kafka.bootstrap == "a:1"
+
+
 @pytest.mark.parametrize("name", ["EMOSTREAM_KAFKA_BOOTSTRAP", "EMOSTREAM_KAFKA__BOOTSTARP"])
 def test_a_variable_that_sets_nothing_is_refused_with_the_right_name(
     tmp_path: Path, name: str
@@ -205,6 +234,17 @@ def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{SECRET}\n")
     settings = load(None, {"EMOSTREAM_MODEL__TOKEN_FILE": str(tmp_path / "token")})
     assert settings.model.token == SecretStr(SECRET)
+
+
+def test_a_relative_path_is_told_with_the_folder_that_it_begins_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"token_file {tmp_path}/token can't be read: No such"):
+        load(None, {"EMOSTREAM_MODEL__TOKEN_FILE": "token"})
+    tls = {"EMOSTREAM_KAFKA__TLS__ENABLED": "true", "EMOSTREAM_KAFKA__TLS__CA_FILE": "ca.pem"}
+    with pytest.raises(ConfigError, match=f"ca_file: {tmp_path}/ca.pem can't be used: No such"):
+        client_security(load(None, tls).kafka)
 
 
 def test_no_secret_shows_in_a_repr_or_an_error(tmp_path: Path) -> None:

@@ -1,10 +1,17 @@
 """The table of models."""
 
+import json
+import struct
+from math import prod
+from pathlib import Path
+
 import pytest
 
 from emollm import MODELS, TASKS, PromptBuilder, UnknownModel, Wrapper, describe_model, find_model
 from emollm.models import pairing_remedy, serving_on
 from emollm.protocol import ServerInfo
+
+SMALL_MODEL = Path(__file__).parents[2] / "infra/tgi/models/emostream-small"
 
 
 @pytest.mark.parametrize(
@@ -156,3 +163,12 @@ def test_the_tgi_that_still_serves_t5_is_launched_in_bfloat16() -> None:
     command = entry.command(card.hub_id or "")
     assert "text-generation-inference:2.4.0 --model-id lzw1008/Emot5-large" in command
     assert "--dtype bfloat16 --max-input-tokens 512 --max-total-tokens 560" in command
+
+
+def test_the_small_model_has_as_many_parameters_as_the_table_says() -> None:
+    weights = SMALL_MODEL / "model.safetensors"
+    with weights.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        tensors = json.loads(file.read(length))
+    parameters = sum(prod(t["shape"]) for name, t in tensors.items() if name != "__metadata__")
+    assert find_model("emostream-small").size == f"{parameters / 1e6:.1f} M"

@@ -75,6 +75,24 @@ def test_help_has_examples(words: str, capsys: pytest.CaptureFixture[str]) -> No
     assert f"emostream {words}" in shown.split("Examples")[1]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [*COMMANDS, "train", "ask", "dlq list", "produce load", "alerts ack", "events export"],
+)
+def test_help_says_a_line_of_each_command_and_no_default_in_pythons_words(
+    words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    make_app(overview=False)([*words.split(), "--help"])
+    shown = capsys.readouterr().out
+    for python in ("False]", "()]", ",)]", "None]", '""]'):
+        assert f"[default: {python}" not in shown
+    assert shown.count("[default: all] [") == 0
+    if "─ Commands ─" in shown:
+        panel = shown.split("─ Commands ─")[1].split("╰")[0].splitlines()[1:]
+        assert all(len(line.split()) > 4 for line in panel), panel
+
+
 @pytest.mark.parametrize("words", ["nonsense", "demo --posts many", "demo --posts 0", "dlq"])
 def test_wrong_usage_is_status_2_or_help(words: str) -> None:
     done = run(*words.split())

@@ -54,7 +54,9 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("dlq replay --to affect.dlq", "their own topic"),
         ("offsets skip --partition posts", "TOPIC/NUMBER"),
         ("topics create --partitions 0", "--partitions"),
-        ("doctor --bootstrap nonsense", "host:port"),
+        ("doctor --bootstrap nonsense", "--bootstrap: kafka: bootstrap must be host:port"),
+        ("dlq list --bootstrap http://k:9092", "--bootstrap: kafka: bootstrap takes no http://"),
+        ("ask hello --server k:8080", "--server: model: a model server's URL must begin with"),
         (
             "produce mastodon --instance x.example:99999",
             "--instance 'x.example:99999': name a host",
@@ -67,6 +69,12 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("produce mastodon --instance x.example --keyword=", "--keyword: it is empty"),
         ("produce feed https://x.example/f https://y.example/f --items hits", "of one host only"),
         ("schemas write pyproject.toml", "can't be written: "),
+        ("consume emostream.toml", "write --config emostream.toml"),
+        ("consume now", '"now" is one word too many: see --help'),
+        ("serve --port 99999", "65535"),
+        ("serve --replay nope.jsonl", "can't read nope.jsonl: No such file or directory"),
+        ("broker --port 99999", "port 99999 is outside"),
+        ("produce replay nope.jsonl", "nope.jsonl: No such file or directory"),
         ("plan --posts-per-s inf", "--posts-per-s inf: from 1e-06"),
     ],
 )

@@ -226,7 +226,55 @@ async def test_a_mapping_to_a_column_that_is_not_there_is_an_error_at_once(tmp_p
     path.write_bytes(b"id,tweet\n1,x\n")
     report = await run(path, FakeProducer())
     assert not report.ok
-    assert report.failure == "posts.csv has no column text (for text); it has: id, tweet"
+    assert report.failure == (
+        "posts.csv has no column text; it has: id, tweet: --field.text COLUMN says which it is"
+    )
+
+
+async def test_a_table_without_ids_is_told_how_to_number_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "posts.csv"
+    path.write_bytes(b"text\nx\n")
+    report = await run(path, FakeProducer())
+    assert "--field.id COLUMN" in str(report.failure)
+    assert "@position" in str(report.failure)
+    numbered = FakeProducer()
+    report = await run(path, numbered, fields=FieldPaths(id="@position"))
+    assert report.acked == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "separator", "told"),
+    [("a.csv", ";", "“;”"), ("a.csv", "\t", "tabs"), ("a.csv", "|", "“|”"), ("a.tsv", ",", "“,”")],
+)
+async def test_a_table_with_another_separator_is_told_so(
+    tmp_path: Path, name: str, separator: str, told: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(f"id{separator}text\n1{separator}x\n")
+    report = await run(path, FakeProducer())
+    assert f"separated by {told}: a .csv has commas, a .tsv tabs" in str(report.failure)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.csv", "id,text\n1,SECRET\n".encode("utf-16"), "is UTF-16: save it again as UTF-8"),
+        ("a.jsonl", '{"id": "1"}\n'.encode("utf-16"), "is UTF-16: save it again as UTF-8"),
+        ("a.csv", b"id,text,gr\xf6\xdfe\n1,SECRET,2\n", "the header, line 1: invalid UTF-8"),
+        ("a.jsonl", b'[{"id": "1", "text": "SECRET"}]', "jq -c '.[]' makes lines of it"),
+        ("a.jsonl", b'\xef\xbb\xbf [\n{"id": "1", "text": "SECRET"}\n]', "jq -c '.[]' makes"),
+    ],
+)
+async def test_a_file_of_another_kind_is_refused_as_a_whole_and_nothing_of_it_is_quoted(
+    tmp_path: Path, name: str, content: bytes, told: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    producer = FakeProducer()
+    report = await run(path, producer)
+    assert told in str(report.failure)
+    assert "SECRET" not in str(report)
+    assert not report.ok
 
 
 async def test_a_gzipped_file_cut_short_is_a_failure_after_what_could_be_read(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.table_rows import table_rows, tsv_cells
+from runtime.table_rows import separator_hint, table_rows, tsv_cells
 
 
 def rows(content: str, *, tabs: bool = True) -> list[tuple[list[str], bool]]:
@@ -97,3 +97,22 @@ def test_a_csv_has_texts_of_several_lines() -> None:
 def test_nothing_has_no_rows() -> None:
     assert not list(table_rows([], tabs=True))
     assert not list(table_rows([], tabs=False))
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (["id;text"], "“;”"),
+        (["id\ttext"], "tabs"),
+        (["id|text"], "“|”"),
+        (["id,text"], "“,”"),
+        (["text"], None),
+        (["id;x", "text"], None),
+        ([], None),
+    ],
+)
+def test_a_header_of_one_cell_tells_the_separator_that_was_meant(
+    header: list[str], told: str | None
+) -> None:
+    hint = separator_hint(header)
+    assert hint is None if told is None else f"separated by {told}:" in str(hint)

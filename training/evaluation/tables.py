@@ -9,7 +9,7 @@ from typing import Any
 
 from emollm.readers import Unreadable
 from runtime.spelling import did_you_mean
-from runtime.table_rows import TableRow, table_rows
+from runtime.table_rows import TableRow, separator_hint, table_rows
 from training.evaluation import labels
 from training.evaluation.errors import DataError
 from training.evaluation.files import format_of, unpacked
@@ -111,8 +111,7 @@ def _check(path: Path, names: Sequence[str], text_column: str) -> None:
             )
     known = [name for name in names if labels.question(name)]
     if not known:
-        raise DataError(
-            path, f"no column is named as a question: one of {', '.join(labels.QUESTIONS)}"
-        )
+        mend = separator_hint(names) or f"one of {', '.join(labels.QUESTIONS)}"
+        raise DataError(path, f"no column is named as a question: {mend}")
     if text_column not in names and not set(_ID_COLUMNS) & set(names):
         raise DataError(path, f"no column {text_column!r}: name the text's with --text-column")

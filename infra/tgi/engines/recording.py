@@ -111,7 +111,8 @@ def _lines(file: Path) -> list[_Line]:
         if content.startswith(_GZIP):
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
-        raise StartError(f"can't read {file}: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise StartError(f"can't read {file}: {why}") from error
     decoder = msgspec.json.Decoder(_Line)
     lines: list[_Line] = []
     for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).splitlines(), start=1):

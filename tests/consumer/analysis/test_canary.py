@@ -18,7 +18,7 @@ class SmallServer:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.asked = 0
+        self.asked = self.refused = 0
         self._now = 0
 
     async def generate(
@@ -27,6 +27,7 @@ class SmallServer:
         self._now += 1
         try:
             if self._now > self.most:
+                self.refused += 1
                 return Overloaded("429", server=self.url)
             await asyncio.sleep(0)  # lets the others come
             self.asked += 1
@@ -50,6 +51,7 @@ async def test_a_server_of_two_places_passes_without_being_overrun() -> None:
     server = SmallServer(most=2)
     assert await prover(Model(), (V_REG, E_C, EI_REG))(server) is None
     assert server.asked > server.most
+    assert server.refused == 0
 
 
 async def test_a_failure_now_and_then_is_not_the_wrong_model() -> None:

@@ -82,6 +82,8 @@ def test_what_cant_be_read_keeps_its_place(tmp_path: Path) -> None:
 def test_a_table_without_the_column_or_not_in_utf_8_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="has no column 'text' but id, message: name"):
         rows(tmp_path / "a.csv", "id,message\n1,a\n")
+    with pytest.raises(CommandError, match="but id;text: its cells are separated by “;”"):
+        rows(tmp_path / "a.csv", "id;text\n1;a\n")
     with pytest.raises(CommandError, match="isn't UTF-8"):
         rows(tmp_path / "a.csv", b"text\n\xff\n")
 

@@ -31,7 +31,8 @@ async def test_json_lines_keep_their_ids_and_no_more_are_read_than_asked_for(
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("my.csv", "id,body\n1,a\n", "no column text"),
+        ("my.csv", "id,body\n1,a\n", "no column text; it has: id, body$"),
+        ("my.csv", "id;text\n1;a\n", "separated by “;”"),
         ("my.jsonl", "not json\n", "line 1"),
         ("my.jsonl", "", "no post in my.jsonl"),
     ],

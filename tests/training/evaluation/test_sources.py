@@ -345,6 +345,7 @@ def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
         ("a.jsonl", '{"text": ' + "[" * 100_000, "line 1: no JSON object"),
         ("a.csv", "V-reg,text\n0.9,Well, yes\n", "line 2: 3 cells, the header has 2"),
         ("a.csv", "text,score\na,1\n", "no column is named as a question: one of EI-reg:anger"),
+        ("a.csv", "text;V-reg\na;1\n", "its cells are separated by “;”"),
         ("a.csv", "post,V-reg\na,1\n", "no column 'text': name the text's with --text-column"),
         ("a.csv", "text,V-reg\na,2\n", "line 2: the label in 'V-reg' can't be read"),
         ("a.csv", "text,V-reg\na,2\n", "outside 0 to 1; with --gold-scale LOW:HIGH it may be"),
