@@ -81,7 +81,7 @@ class Input(Section):
     """Static membership: a restart under the same id moves no partitions. Unique per member."""
     auto_offset_reset: Literal["earliest", "latest", "none"] = "earliest"
     """Where a group without committed offsets starts; none refuses to. Partitions that are added
-    later are read from their start."""
+    while a consumer runs are read from their start."""
     max_record_bytes: Annotated[int, Field(ge=1_000)] = 1_000_000
     """Bytes of a record's value above which it is a dead letter; Kafka's own default limit."""
     value: Literal["json", "registry"] = "json"
