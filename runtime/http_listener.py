@@ -22,8 +22,8 @@ def _is_ours(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
-_log = logging.getLogger("aiohttp.server.listener")
-_log.addFilter(_is_ours)
+_logger = logging.getLogger("aiohttp.server.listener")
+_logger.addFilter(_is_ours)
 
 
 class HttpListener:
@@ -49,7 +49,7 @@ class HttpListener:
         self._runner = web.AppRunner(
             app,
             access_log=None,
-            logger=_log,
+            logger=_logger,
             handle_signals=False,
             keepalive_timeout=idle_s,
             **runner_options,

@@ -362,7 +362,12 @@ async def test_the_figures_on_an_axis_are_what_they_stand_for(serve: Serve, brow
         source="const real = CanvasRenderingContext2D.prototype.fillText; globalThis.__drawn = [];"
         "CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {"
         " if (this.canvas.closest('[data-chart=posts]') && !text.includes(':'))"
-        " __drawn.push(Number(text)); return real.call(this, text, x, y); };",
+        " __drawn.push(Number(text)); return real.call(this, text, x, y); };"
+        # Each drawing begins so, and may have another scale than the one before.
+        "const clear = CanvasRenderingContext2D.prototype.clearRect;"
+        "CanvasRenderingContext2D.prototype.clearRect = function (...place) {"
+        " if (this.canvas.closest('[data-chart=posts]')) __drawn.length = 0;"
+        " return clear.apply(this, place); };",
     )
     await tab.open(page.url + "/?track=app+update")  # few posts a minute: an axis of halves
     await ready(tab)
