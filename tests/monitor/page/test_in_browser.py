@@ -204,6 +204,7 @@ async def test_the_token_is_typed_once(serve: Serve, browse: Browse) -> None:
         ("a-token-of-the-tests", "!document.querySelector('dialog')"),
     ):
         await tab.until("document.querySelector('dialog[open] [name=token]')")
+        assert await tab.run("document.querySelectorAll('dialog button').length") == 1, "no Cancel"
         await tab.run("document.querySelector('dialog [name=token]').select()")
         await tab.type(token)
         await tab.press("Enter", 13, "\r")

@@ -28,8 +28,11 @@ function remember(name) {
   }
 }
 
-/** A dialog with a form; `send(form)` may throw with a sentence. Resolves once it is closed. */
-function dialog(title, content, action, send) {
+/**
+ * A dialog with a form; `send(form)` may throw with a sentence. Resolves once it is closed. One that
+ * there is no way around has no Cancel.
+ */
+function dialog(title, content, action, send, { needed = false } = {}) {
   const error = el("p", { class: "error", role: "alert" });
   const confirm = el("button", { type: "submit", class: "primary" }, action);
   const form = el(
@@ -40,7 +43,7 @@ function dialog(title, content, action, send) {
     error,
   );
   const cancel = el("button", { type: "button", onclick: () => box.close() }, "Cancel");
-  form.append(el("div", { class: "does" }, cancel, confirm));
+  form.append(el("div", { class: "does" }, needed ? [] : cancel, confirm));
   const box = el("dialog", { "aria-labelledby": "dialog-title" }, form);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -191,5 +194,6 @@ export function token(why) {
     [el("p", { class: "hint" }, why), field("Token", input)],
     "Open",
     (form) => ask("/api/login", { body: { token: form.get("token") } }),
+    { needed: true },
   );
 }
