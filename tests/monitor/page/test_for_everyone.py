@@ -135,7 +135,8 @@ async def test_no_figure_is_cut_off(serve: Serve, browse: Browse, size: tuple[in
     await tab.run("document.querySelectorAll('.alert details').forEach((d) => (d.open = true))")
     await tab.until("document.querySelector('.alert .evidence')")
     cut = await tab.run(
-        "[...document.querySelectorAll('.tile :is(dt, .value, .beside), .alert')]"
+        "[...document.querySelectorAll("
+        "'.tile :is(dt, .value, .beside), .alert, .figure .sentence, .reading')]"
         ".filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1)"
         ".map((e) => e.textContent)"
     )
