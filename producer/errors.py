@@ -31,13 +31,13 @@ class NoSuchColumn(UnreadableFile):
         self.field = field
         """The post's field that the column was to give."""
         self.what = f"{file} has no column {column}; it has: {', '.join(names)}"
-        """The same without the flag that mends it."""
+        """The same without the flag that fixes it."""
         separated = separator_hint(names)
         if separated:
             self.what += f"; {separated}"
         position = ", or @position for the line's number" if field == "id" else ""
-        mend = "" if separated else f": --field.{field} COLUMN says which it is{position}"
-        super().__init__(f"{self.what}{mend}")
+        fix = "" if separated else f": --field.{field} COLUMN says which it is{position}"
+        super().__init__(f"{self.what}{fix}")
 
 
 class TweetsUnavailable(ProducerError):  # noqa: N818

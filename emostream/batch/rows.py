@@ -139,9 +139,9 @@ class Rows:
             raise self._error(f"can't be read: {row.problem}")
         names = [] if row is None else row.cells
         if self._text_column not in names:
-            mend = separator_hint(names) or "name the text's with --text-column"
+            fix = separator_hint(names) or "name the text's with --text-column"
             raise self._error(
-                f"has no column {self._text_column!r} but {', '.join(names) or 'none'}: {mend}"
+                f"has no column {self._text_column!r} but {', '.join(names) or 'none'}: {fix}"
             )
         if twice := [name for name in names if names.count(name) > 1 and name]:
             raise self._error(f"has the column {twice[0]!r} twice: rename one of them")

@@ -93,6 +93,14 @@ def test_make_tests_no_other_python_than_was_asked_for(tmp_path: Path) -> None:
     assert "VENV=.venv-3.12" in done.stdout
 
 
+def test_make_clean_removes_what_make_has_made_and_no_more(tmp_path: Path) -> None:
+    for name in (".venv", ".mypy_cache", "consumer"):
+        (tmp_path / name).mkdir()
+    command = ["make", "-C", str(tmp_path), "-f", str(ROOT / "Makefile"), "clean"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    assert [left.name for left in tmp_path.iterdir()] == ["consumer"]
+
+
 def python(version: tuple[int, int], folder: Path) -> Path:
     """A program that answers as that Python does to what the Makefile asks of it."""
     command = folder / f"python{version[0]}.{version[1]}"

@@ -111,7 +111,7 @@ def _check(path: Path, names: Sequence[str], text_column: str) -> None:
             )
     known = [name for name in names if labels.question(name)]
     if not known:
-        mend = separator_hint(names) or f"one of {', '.join(labels.QUESTIONS)}"
-        raise DataError(path, f"no column is named as a question: {mend}")
+        fix = separator_hint(names) or f"one of {', '.join(labels.QUESTIONS)}"
+        raise DataError(path, f"no column is named as a question: {fix}")
     if text_column not in names and not set(_ID_COLUMNS) & set(names):
         raise DataError(path, f"no column {text_column!r}: name the text's with --text-column")

@@ -62,6 +62,10 @@ class Tab:
             raise BrowserError(details.get("exception", {}).get("description") or details["text"])
         return answer["result"].get("value")
 
+    async def run_first(self, script: str) -> None:
+        """Before any script of each page that is opened from now on."""
+        await self.send("Page.addScriptToEvaluateOnNewDocument", source=script)
+
     async def until(self, condition: str) -> Any:
         """The first true value of an expression, looked at whenever the document changes."""
         return await self.run(f"__until(() => {condition})")
@@ -271,7 +275,7 @@ class Chromium:
         tab = self._tabs[session] = Tab(self, session, context)
         for domain in ("Page", "Runtime", "Log", "Network", "Audits", "Accessibility"):
             await tab.send(f"{domain}.enable")
-        await tab.send("Page.addScriptToEvaluateOnNewDocument", source=_HELPERS)
+        await tab.run_first(_HELPERS)
         await tab.send("Emulation.setTimezoneOverride", timezoneId="UTC")
         return tab
 

@@ -208,4 +208,4 @@ async def test_alerts_of_one_moment_are_announced_together(serve: Serve, browse:
     heard = await tab.until("document.getElementById('heard').textContent")
     for name in page.source.names[:3]:
         assert f"Firing, critical: {name}." in heard
-    assert heard.endswith("And 2 more alerts.")
+    assert heard.endswith("And 2 more.")

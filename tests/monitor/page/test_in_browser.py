@@ -292,9 +292,8 @@ async def test_a_mute_lasts_by_the_servers_clock_whatever_the_browsers_says(
 ) -> None:
     page: Served = await serve(calm())
     tab = await browse(page, "about:blank")
-    await tab.send(
-        "Page.addScriptToEvaluateOnNewDocument",
-        source=f"Date.now = () => {(WALL - 2 * 3_600) * 1_000}",  # two hours slow
+    await tab.run_first(
+        f"Date.now = () => {(WALL - 2 * 3_600) * 1_000}",  # two hours slow
     )
     await tab.open(page.url)
     await tab.until("document.querySelector('#mute button')")
@@ -313,9 +312,8 @@ async def test_a_request_over_a_dead_connection_is_given_up_and_made_again(
 ) -> None:
     page: Served = await serve(calm())
     tab = await browse(page, "about:blank")
-    await tab.send(
-        "Page.addScriptToEvaluateOnNewDocument",
-        source="const real = setTimeout; globalThis.__late = [];"
+    await tab.run_first(
+        "const real = setTimeout; globalThis.__late = [];"
         "globalThis.setTimeout = (act, ms) => (ms === 15_000 ? __late.push(act) : real(act, ms));",
     )
     await tab.send("Fetch.enable", patterns=[{"urlPattern": "*/api/state"}])  # never answered
@@ -332,16 +330,15 @@ async def test_figures_that_could_not_be_had_are_asked_for_again(
 ) -> None:
     page: Served = await serve(calm())
     tab = await browse(page, "about:blank")
-    await tab.send(
-        "Page.addScriptToEvaluateOnNewDocument",
-        source="const real = fetch; let fail = true; globalThis.__mend = () => (fail = false);"
+    await tab.run_first(
+        "const real = fetch; let fail = true; globalThis.__restore = () => (fail = false);"
         "globalThis.fetch = (address, options) => fail && address.startsWith('/api/history')"
         " ? Promise.reject(new TypeError('no network')) : real(address, options);",
     )
     await tab.open(page.url)
     await tab.until("document.querySelector('#status').dataset.state === 'live'")
     await tab.until("document.querySelector('.sentence').textContent.startsWith('No scored')")
-    await tab.run("__mend()")
+    await tab.run("__restore()")
     page.hub().send_beat()
     await tab.until("document.querySelector('.sentence').textContent.startsWith('Highest')")
 
@@ -358,9 +355,8 @@ async def test_before_the_first_track_the_page_says_so(serve: Serve, browse: Bro
 async def test_the_figures_on_an_axis_are_what_they_stand_for(serve: Serve, browse: Browse) -> None:
     page: Served = await serve(MadeUp(tracks=10, hours=2))
     tab = await browse(page, "about:blank")
-    await tab.send(
-        "Page.addScriptToEvaluateOnNewDocument",
-        source="const real = CanvasRenderingContext2D.prototype.fillText; globalThis.__drawn = [];"
+    await tab.run_first(
+        "const real = CanvasRenderingContext2D.prototype.fillText; globalThis.__drawn = [];"
         "CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {"
         " if (this.canvas.closest('[data-chart=posts]') && !text.includes(':'))"
         " __drawn.push(Number(text)); return real.call(this, text, x, y); };"

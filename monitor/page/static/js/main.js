@@ -135,7 +135,7 @@ function announce(sentences) {
   const more = sentences.length - SPOKEN;
   document.getElementById("heard").textContent = [
     ...sentences.slice(0, SPOKEN),
-    more > 0 ? `And ${more} more alerts.` : "",
+    more > 0 ? `And ${more} more.` : "",
   ]
     .join(" ")
     .trim();
