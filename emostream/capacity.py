@@ -186,6 +186,8 @@ def plan(
         prompts_per_s=prompts_per_s,
         usd_per_hour=usd_per_hour,
     )
+    if not gpu.strip():
+        raise Unknown(f"--gpu is empty: {', '.join((*GPUS, 'cpu'))}, or a name of yours")
     each, basis, source = _ceiling(card, gpu, tokens_per_prompt, prompts_per_s)
     fit = _prompts_that_fit(card, gpu, tokens_per_prompt)
     planned = each * USE / prompts_per_post

@@ -16,20 +16,20 @@ from runtime.kafka.errors import (
 )
 
 
-class _InvalidRecordError(errors.BrokerResponseError):  # type: ignore[misc]
+class InvalidRecordError(errors.BrokerResponseError):  # type: ignore[misc]
     """A record that its topic doesn't take: one without a key on a compacted topic."""
 
     errno = 87
     message = "INVALID_RECORD"
 
 
-errors.kafka_errors.setdefault(_InvalidRecordError.errno, _InvalidRecordError)
+errors.kafka_errors.setdefault(InvalidRecordError.errno, InvalidRecordError)
 # aiokafka 0.14 knows no such code, and takes it for an unknown server error.
 
 _FAULTS: tuple[tuple[tuple[type[BaseException], ...], type[KafkaFault]], ...] = (
     ((errors.MessageSizeTooLargeError, errors.RecordListTooLargeError), RecordTooLarge),
     (
-        (errors.InvalidTimestampError, errors.PolicyViolationError, _InvalidRecordError),
+        (errors.InvalidTimestampError, errors.PolicyViolationError, InvalidRecordError),
         RecordRefused,
     ),
     (
@@ -84,9 +84,8 @@ def read_fault(error: BaseException, *, otherwise: type[KafkaFault] = Unreachabl
     """What an error of aiokafka means. Its own text says no more than names of things."""
     if isinstance(error, KafkaFault):
         return error
-    name = type(error).__name__
-    words = str(error).removeprefix(f"{name}: ")  # aiokafka's begin with it, now and then
-    text = f"{name}: {words}" if words else name
+    name, words = type(error).__name__, str(error)
+    text = words if name in words else f"{name}: {words}".removesuffix(": ")
     for kinds, fault in _FAULTS:
         if isinstance(error, kinds):
             return fault(text)

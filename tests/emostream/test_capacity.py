@@ -140,7 +140,12 @@ def test_the_command_prints_it_and_refuses_in_a_sentence(
     assert math.isclose(json.loads(capsys.readouterr().out)["posts_per_s"], 36)
     app(["plan", "--posts-per-s", "7000"])
     assert "below the load: as planned, monitor can't keep up" in capsys.readouterr().out
-    for words in (["--gpu", "tpu"], ["--model", "gpt"], ["--usd-per-hour", "inf"]):
+    for words in (
+        ["--gpu", "tpu"],
+        ["--gpu=", "--prompts-per-s", "400"],
+        ["--model", "gpt"],
+        ["--usd-per-hour", "inf"],
+    ):
         with pytest.raises(CommandError) as refused:
             app(["plan", "--posts-per-s", "36", *words])
         assert refused.value.status == 2

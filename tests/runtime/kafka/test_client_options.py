@@ -259,6 +259,23 @@ def test_what_an_error_of_aiokafkas_means(error: Exception, fault: type[KafkaFau
     assert type(read_fault(error)) is fault
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (errors.KafkaTimeoutError(), "KafkaTimeoutError"),
+        (errors.KafkaTimeoutError("no answer"), "KafkaTimeoutError: no answer"),
+        (
+            errors.TopicAuthorizationFailedError("posts"),
+            "[Error 29] TopicAuthorizationFailedError: posts",
+        ),
+        (TimeoutError(), "TimeoutError"),
+        (OSError("no route"), "OSError: no route"),
+    ],
+)
+def test_an_errors_name_is_told_once(error: Exception, told: str) -> None:
+    assert str(read_fault(error)) == told
+
+
 def test_what_a_producer_can_not_go_on_after_needs_a_new_one() -> None:
     producer = AiokafkaProducer(OPTIONS)
     assert type(producer.fault(errors.UnknownError())) is ProducerLost
