@@ -39,7 +39,7 @@ def objects(path: Path) -> Iterator[tuple[int, Line]]:
 
 def is_event(line: Line) -> bool:
     """Whether a line is an affect event, as `emostream events --json` prints it."""
-    return line.keys() >= {"version", "post_id", "model", "processed_at"}
+    return line.keys() >= {"version", "post_id", "processed_at"} and bool(_object(line, "model"))
 
 
 def gold(
@@ -127,8 +127,8 @@ def _values(line: Line, text_column: str) -> Iterator[Reading]:
     """Readings of a post as `emostream predict` writes them."""
     text = line.get(text_column)
     id_ = tables.post_id(line)
-    unreadable = line.get("unreadable") or {}
-    for name, label in [*line["values"].items(), *unreadable.items()]:
+    unreadable = _object(line, "unreadable")
+    for name, label in [*_object(line, "values").items(), *unreadable.items()]:
         asked = labels.question(name)
         if asked is not None:
             task, emotion = asked
@@ -149,7 +149,7 @@ def _values(line: Line, text_column: str) -> Iterator[Reading]:
 def _event(line: Line) -> tuple[str, list[Reading]]:
     """The readings of an affect event; what had no readable answer is `Unreadable`."""
     found: dict[str, object] = {}
-    sentiment = line.get("sentiment") or {}
+    sentiment = _object(line, "sentiment")
     if "valence" in sentiment:
         found["V-reg"] = sentiment["valence"]
     if "class" in sentiment:
@@ -157,10 +157,10 @@ def _event(line: Line) -> tuple[str, list[Reading]]:
     if "emotions" in line:
         found["E-c"] = line["emotions"]
     for field, task_name in (("intensity", "EI-reg"), ("intensity_class", "EI-oc")):
-        for emotion, label in (line.get(field) or {}).items():
+        for emotion, label in _object(line, field).items():
             found[f"{task_name}:{emotion}"] = label
     found |= {
-        name: label for name, label in (line.get("custom") or {}).items() if labels.question(name)
+        name: label for name, label in _object(line, "custom").items() if labels.question(name)
     }
     whole = {
         "id": line["post_id"],
@@ -174,5 +174,11 @@ def _event(line: Line) -> tuple[str, list[Reading]]:
 def _reader(line: Line) -> str:
     """Whose reading an event is. A mean of two models is neither's, its emotions the second's."""
     model = str(line["model"].get("id"))
-    second = ((line.get("models") or {}).get("second") or {}).get("id")
+    second = _object(_object(line, "models"), "second").get("id")
     return f"{model} + {second}" if line.get("opinion") == "both" and second else model
+
+
+def _object(line: Line, name: str) -> Line:
+    """The JSON object of that name; empty where there is none, or something else."""
+    found = line.get(name)
+    return found if isinstance(found, dict) else {}

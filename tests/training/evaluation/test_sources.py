@@ -388,6 +388,20 @@ def test_a_file_that_cant_be_opened_is_a_sentence(tmp_path: Path, name: str) -> 
         gold(file)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"text": "a", "model": "m", "values": [0.4]},
+        {"text": "a", "model": "m", "values": {}, "unreadable": "E-c"},
+        {"version": 1, "post_id": "a", "processed_at": "now", "model": "m"},
+        {"version": 1, "post_id": "a", "processed_at": "now", "model": {"id": 1}, "sentiment": 3},
+    ],
+)
+def test_lines_of_another_tool_hold_no_predictions(tmp_path: Path, line: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="it holds no predictions"):
+        predictions([write(tmp_path / "theirs.jsonl", line)])
+
+
 def test_a_file_that_is_not_there_or_holds_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="doesn't exist"):
         gold(tmp_path / "no.csv")
