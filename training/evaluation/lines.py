@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from emollm.instructions import KNOWN_TASKS, parse, unwrapped
+from emollm.prompts import is_blank
 from emollm.readers import Unreadable
 from training.evaluation import labels, tables
 from training.evaluation.errors import DataError
@@ -51,7 +52,7 @@ def gold(
         DataError: a line holds no labels, or one that can't be read.
     """
     for number, line in objects(path):
-        if "instruction" not in line:
+        if not _has_instruction(line):
             found = list(
                 tables.row_labels(
                     line, path=path, line=number, text_column=text_column, scale=scale
@@ -84,7 +85,7 @@ def predictions(path: Path, *, text_column: str = "text", name: str | None = Non
         if is_event(line):
             model, readings = _event(line)
             found.setdefault(model, []).extend(readings)
-        elif "instruction" in line:
+        elif _has_instruction(line):
             answers = line.get("pred")
             if isinstance(answers, str):
                 answers = {name or path.name: answers}
@@ -105,9 +106,15 @@ def predictions(path: Path, *, text_column: str = "text", name: str | None = Non
     return found
 
 
+def _has_instruction(line: Line) -> bool:
+    """Whether a line asks by an instruction; one without may be a post, as `predict` has it."""
+    instruction = line.get("instruction")
+    return isinstance(instruction, str) and not is_blank(instruction)
+
+
 def _instruction(path: Path, number: int, line: Line) -> Reading:
     instruction = line["instruction"]
-    asked = parse(unwrapped(instruction)) if isinstance(instruction, str) else None
+    asked = parse(unwrapped(instruction))
     if asked is None or len(asked.tasks) != 1:
         raise DataError(path, "an instruction of none of the EmoLLMs' tasks", line=number)
     task = KNOWN_TASKS[asked.tasks[0]]

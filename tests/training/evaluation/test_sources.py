@@ -332,6 +332,15 @@ def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("instruction", [None, "", " "])
+def test_a_post_beside_an_empty_instruction_is_a_post(tmp_path: Path, instruction: Any) -> None:
+    line = {"instruction": instruction, "text": "x", "V-reg": 0.4}
+    said = {**line, "model": "m", "values": {"V-reg": 0.5}}
+    path = write(tmp_path / "a.jsonl", said)
+    assert [one.value for one in gold(path)] == [0.4]
+    assert [one.value for one in predictions([path])["m"]] == [0.5]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
