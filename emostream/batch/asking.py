@@ -34,6 +34,8 @@ class Counts(msgspec.Struct):
     unreadable: int = 0
     errors: int = 0
     """Rows that couldn't be read, and prompts that the server refused."""
+    errors_before: int = 0
+    """Rows with an `error` in what the runs before wrote of the same output."""
 
 
 class Asker:
@@ -79,10 +81,13 @@ class Asker:
         name = asked.tasks[0] if asked is not None and len(asked.tasks) == 1 else None
         prompt = self._model.prompt(instruction, name)
         (answer,) = await self._ask(row.number, [(_ONE, prompt)])
-        if answer.text is None:
-            return _line(row, _OF_AN_INSTRUCTION, error=answer.error)
         before = row.fields.get("pred")
-        pred = {**(before if isinstance(before, dict) else {}), self._model.name: answer.text}
+        pred = dict(before) if isinstance(before, dict) else {}
+        pred.pop(self._model.name, None)  # of an earlier run; the other models' stay
+        if answer.text is None:
+            others = {"pred": pred} if pred else {}
+            return _line(row, {*_OF_AN_INSTRUCTION, "pred"}, **others, error=answer.error)
+        pred[self._model.name] = answer.text
         if name is None or asked is None:
             return _line(row, pred=pred)
         value = KNOWN_TASKS[name].read(answer.text, asked.emotion)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from emostream.exits import WRONG_USAGE, CommandError
 
@@ -27,6 +28,12 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     question: str
     text: str | None
     error: str | None = None
+
+
+class _Line(msgspec.Struct):
+    """A line of the output; its other fields don't matter here."""
+
+    error: msgspec.Raw | UnsetType = UNSET
 
 
 Known = dict[tuple[int, str], Answer]
@@ -46,6 +53,8 @@ class Journal:
         self._of = out
         self.rows = 0
         """Rows that are in the output."""
+        self.errors_before = 0
+        """Of those that a run before wrote, the ones with an `error`."""
         self.known: Known = {}
         """Answers that came before, of rows that aren't in the output yet."""
         self._kept = False
@@ -104,7 +113,8 @@ class Journal:
 
     def _append(self, file: IO[bytes], line: bytes) -> None:
         try:
-            if file.write(line) != len(line):  # there was room for a part of it
+            if (written := file.write(line)) != len(line):  # there was room for a part of it
+                file.truncate(file.seek(0, 2) - written)  # what else is noted begins a line
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise CommandError(
@@ -128,7 +138,7 @@ class Journal:
             self._go_on(out, job, head)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CommandError(
-                f"{self.path} is damaged ({error}): delete it and {out}, and begin again",
+                f"{self.path} or {out} is damaged ({error}): delete both, and begin again",
                 status=WRONG_USAGE,
             ) from error
 
@@ -141,8 +151,12 @@ class Journal:
                 f" delete it and {self.path}, or name another output",
                 status=WRONG_USAGE,
             )
-        self.rows = _count_lines(self._out)
-        with self.path.open("rb") as lines:  # buffered: the other is read byte by byte
+        decode = msgspec.json.Decoder(_Line).decode
+        with out.open("rb") as lines:  # buffered: those held open are read byte by byte
+            for line in lines:
+                self.rows += 1
+                self.errors_before += decode(line).error is not UNSET
+        with self.path.open("rb") as lines:
             lines.readline()
             for line in lines:
                 answer = msgspec.json.decode(line, type=Answer)
@@ -169,11 +183,3 @@ def _cut_torn_line(file: IO[bytes]) -> None:
     if keep < end:
         file.truncate(keep)
     file.seek(0, 2)
-
-
-def _count_lines(file: IO[bytes]) -> int:
-    file.seek(0)
-    count = 0
-    while chunk := file.read(_CHUNK):
-        count += chunk.count(b"\n")
-    return count

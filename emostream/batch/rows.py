@@ -149,7 +149,7 @@ class Rows:
 
     def _row(self, number: int, fields: dict[str, Any]) -> Row:
         instruction = fields.get("instruction")
-        if isinstance(instruction, str) and not self._table:
+        if isinstance(instruction, str) and not is_blank(instruction) and not self._table:
             return Row(number, fields, instruction=instruction)
         text = fields.get(self._text_column)
         if not isinstance(text, str):

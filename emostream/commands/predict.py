@@ -73,11 +73,14 @@ def predict(
         ),
         sentence="interrupted: the same command goes on where this one ended" if out else "",
     )
+    before = ""
+    if counts.errors_before:
+        before = f"; {counts.errors_before:,} of the rows before have one"
     sys.stderr.write(
         f"{counts.rows:,} rows, {counts.asked:,} prompts, {counts.unreadable:,} unreadable answers,"
-        f" {counts.errors:,} errors\n"
+        f" {counts.errors:,} errors{before}\n"
     )
-    return FAILED if counts.errors else 0
+    return FAILED if counts.errors or counts.errors_before else 0
 
 
 async def _predict(
@@ -119,6 +122,7 @@ async def _predict(
                 }
                 journal = stack.enter_context(Journal(out, job))
                 asker = Asker(model, plan, wording=wording, known=journal.known, note=journal.note)
+                asker.counts.errors_before = journal.errors_before
                 write, skip = journal.write, journal.rows
             bar = stack.enter_context(Bar("rows", rows.size))
             await ask_all(

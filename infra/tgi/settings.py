@@ -18,6 +18,10 @@ _LONGEST_BY_DEFAULT = 4096
 #: Half of the 1,024 files that a process may have open by default.
 _LEAST_CONNECTIONS = 512
 
+_NotNegative = Parameter(validator=validators.Number(gte=0))
+_Some = Parameter(validator=validators.Number(gte=1))
+_Seconds = Parameter(validator=validators.Number(gt=0))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
@@ -48,25 +52,25 @@ class ServerSettings:
     nothing should be open to a network unasked."""
     port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65_535))] = 3000
     """The port to listen on; 0 takes a free one."""
-    max_concurrent_requests: int = 128
+    max_concurrent_requests: Annotated[int, _Some] = 128
     """Sequences in work or waiting; one more is answered 429 at once."""
-    max_input_tokens: int | None = None
+    max_input_tokens: Annotated[int | None, _Some] = None
     """The longest prompt, in tokens."""
-    max_total_tokens: int | None = None
+    max_total_tokens: Annotated[int | None, _Some] = None
     """Prompt and answer together, in tokens."""
-    max_client_batch_size: int = 4
+    max_client_batch_size: Annotated[int, _Some] = 4
     """Prompts in one /v1/completions request."""
-    max_best_of: int = 2
+    max_best_of: Annotated[int, _Some] = 2
     """The most `best_of` may ask for."""
-    max_stop_sequences: int = 4
+    max_stop_sequences: Annotated[int, _NotNegative] = 4
     """The most stop strings a request may have."""
-    max_top_n_tokens: int = 5
+    max_top_n_tokens: Annotated[int, _NotNegative] = 5
     """The most `top_n_tokens` may ask for."""
-    max_batch_prefill_tokens: int = 8192
+    max_batch_prefill_tokens: Annotated[int, _Some] = 8192
     """Padded prompt tokens in one pass: bounds its memory and its time."""
-    max_batch_size: int | None = None
+    max_batch_size: Annotated[int | None, _Some] = None
     """Prompts in one pass; None takes what fills the machine."""
-    validation_workers: int = 2
+    validation_workers: Annotated[int, _Some] = 2
     """Threads that tokenize texts too large to do among the others."""
     api_key: Annotated[str | None, Parameter(env_var="TGI_API_KEY")] = None
     """The POST routes then want `Authorization: Bearer KEY`. On the command line every user of the
@@ -77,18 +81,18 @@ class ServerSettings:
     """A web origin whose pages may read the answers; may be given several times. Any, if none."""
     disable_grammar_support: bool = False
     """Grammars are then refused (422)."""
-    max_connections: int | None = None
+    max_connections: Annotated[int | None, _Some] = None
     """Open connections; one more is answered 503 and closed. None is twice
     --max-concurrent-requests, but at least 512: half of the files that a process may have open."""
-    header_seconds: float = 10.0
+    header_seconds: Annotated[float, _Seconds] = 10.0
     """Seconds that a request's head may take; then its connection is closed."""
-    body_seconds: float = 30.0
+    body_seconds: Annotated[float, _Seconds] = 30.0
     """Seconds that a request's body may take; then it is answered 408."""
-    idle_seconds: float = 300.0
+    idle_seconds: Annotated[float, _Seconds] = 300.0
     """Seconds that a connection may be open without a request."""
-    threads: int = 0
+    threads: Annotated[int, _NotNegative] = 0
     """CPU threads of the light engine; 0 is one a core."""
-    shutdown_seconds: float = 25.0
+    shutdown_seconds: Annotated[float, _NotNegative] = 25.0
     """Seconds that requests in flight may take after SIGTERM. Kubernetes kills after 30."""
 
     def __repr__(self) -> str:

@@ -185,6 +185,24 @@ async def test_a_run_that_was_ended_is_continued_without_asking_twice(
     assert sum(tgi.posts.values()) <= 10  # the 5th's answer may have been on its way; the 6th's was
 
 
+async def test_a_run_that_goes_on_has_the_status_of_the_whole_output(tmp_path: Path) -> None:
+    file, out = instructions(tmp_path / "a.jsonl"), tmp_path / "out.jsonl"
+    file.write_text("no JSON\n" + file.read_text(encoding="utf-8"), encoding="utf-8")
+    tgi = Stalling(stalls_after=3)
+    async with tgi:
+        words = ("predict", str(file), "--out", str(out), "--server", tgi.url, "--skip-canary")
+        environment = {"EMOSTREAM_MODEL__MAX_CONCURRENCY": "1"}
+        async with emostream(*words, environment=environment) as process:
+            await tgi.stalled.wait()
+            process.signal(signal.SIGINT)
+            assert await process.wait() == 130
+        tgi.stalls_after = 1_000
+        done = await run_command(*words, EMOSTREAM_MODEL__MAX_CONCURRENCY="1")
+    assert "error" in read(out)[0]
+    assert done.status == 1, done.err
+    assert "0 errors; 1 of the rows before have one" in done.err
+
+
 async def test_a_model_that_is_none_is_refused_by_the_canary(tmp_path: Path) -> None:
     async with FakeTgi(lambda prompt: "0.5") as tgi:
         file = instructions(tmp_path / "a.jsonl")
@@ -195,6 +213,8 @@ async def test_a_model_that_is_none_is_refused_by_the_canary(tmp_path: Path) -> 
 
 
 async def test_a_refused_prompt_is_an_error_of_its_row(tmp_path: Path) -> None:
+    """No answer of an earlier run stays beside it, of this model."""
+
     class Refusing(FakeTgi):
         async def generate(self, request: web.Request) -> web.StreamResponse:
             if "Post 1." in (await request.json())["inputs"]:
@@ -203,10 +223,14 @@ async def test_a_refused_prompt_is_an_error_of_its_row(tmp_path: Path) -> None:
             return await super().generate(request)
 
     file, out = instructions(tmp_path / "a.jsonl", 3), tmp_path / "out.jsonl"
+    earlier = [{**row, "pred": {MODEL: "0.9", "other": "0.8"}} for row in read(file)]
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in earlier), encoding="utf-8")
     async with Refusing() as tgi:
         done = await run_command("predict", str(file), "--out", str(out), "--server", tgi.url)
     assert done.status == 1
     rows = read(out)
+    assert rows[1]["pred"] == {"other": "0.8"}
+    assert rows[2]["pred"] == {"other": "0.8", MODEL: "0.734"}
     assert "refused by the model server" in rows[1]["error"]
     assert ["value" in row for row in rows] == [True, False, True]
 

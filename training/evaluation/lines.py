@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from emollm.instructions import KNOWN_TASKS, parse, unwrapped
+from emollm.prompts import is_blank
 from emollm.readers import Unreadable
 from training.evaluation import labels, tables
 from training.evaluation.errors import DataError
@@ -39,7 +40,7 @@ def objects(path: Path) -> Iterator[tuple[int, Line]]:
 
 def is_event(line: Line) -> bool:
     """Whether a line is an affect event, as `emostream events --json` prints it."""
-    return line.keys() >= {"version", "post_id", "model", "processed_at"}
+    return line.keys() >= {"version", "post_id", "processed_at"} and bool(_object(line, "model"))
 
 
 def gold(
@@ -51,7 +52,7 @@ def gold(
         DataError: a line holds no labels, or one that can't be read.
     """
     for number, line in objects(path):
-        if "instruction" not in line:
+        if not _has_instruction(line):
             found = list(
                 tables.row_labels(
                     line, path=path, line=number, text_column=text_column, scale=scale
@@ -84,7 +85,7 @@ def predictions(path: Path, *, text_column: str = "text", name: str | None = Non
         if is_event(line):
             model, readings = _event(line)
             found.setdefault(model, []).extend(readings)
-        elif "instruction" in line:
+        elif _has_instruction(line):
             answers = line.get("pred")
             if isinstance(answers, str):
                 answers = {name or path.name: answers}
@@ -105,9 +106,15 @@ def predictions(path: Path, *, text_column: str = "text", name: str | None = Non
     return found
 
 
+def _has_instruction(line: Line) -> bool:
+    """Whether a line asks by an instruction; one without may be a post, as `predict` has it."""
+    instruction = line.get("instruction")
+    return isinstance(instruction, str) and not is_blank(instruction)
+
+
 def _instruction(path: Path, number: int, line: Line) -> Reading:
     instruction = line["instruction"]
-    asked = parse(unwrapped(instruction)) if isinstance(instruction, str) else None
+    asked = parse(unwrapped(instruction))
     if asked is None or len(asked.tasks) != 1:
         raise DataError(path, "an instruction of none of the EmoLLMs' tasks", line=number)
     task = KNOWN_TASKS[asked.tasks[0]]
@@ -127,8 +134,8 @@ def _values(line: Line, text_column: str) -> Iterator[Reading]:
     """Readings of a post as `emostream predict` writes them."""
     text = line.get(text_column)
     id_ = tables.post_id(line)
-    unreadable = line.get("unreadable") or {}
-    for name, label in [*line["values"].items(), *unreadable.items()]:
+    unreadable = _object(line, "unreadable")
+    for name, label in [*_object(line, "values").items(), *unreadable.items()]:
         asked = labels.question(name)
         if asked is not None:
             task, emotion = asked
@@ -149,7 +156,7 @@ def _values(line: Line, text_column: str) -> Iterator[Reading]:
 def _event(line: Line) -> tuple[str, list[Reading]]:
     """The readings of an affect event; what had no readable answer is `Unreadable`."""
     found: dict[str, object] = {}
-    sentiment = line.get("sentiment") or {}
+    sentiment = _object(line, "sentiment")
     if "valence" in sentiment:
         found["V-reg"] = sentiment["valence"]
     if "class" in sentiment:
@@ -157,10 +164,10 @@ def _event(line: Line) -> tuple[str, list[Reading]]:
     if "emotions" in line:
         found["E-c"] = line["emotions"]
     for field, task_name in (("intensity", "EI-reg"), ("intensity_class", "EI-oc")):
-        for emotion, label in (line.get(field) or {}).items():
+        for emotion, label in _object(line, field).items():
             found[f"{task_name}:{emotion}"] = label
     found |= {
-        name: label for name, label in (line.get("custom") or {}).items() if labels.question(name)
+        name: label for name, label in _object(line, "custom").items() if labels.question(name)
     }
     whole = {
         "id": line["post_id"],
@@ -174,5 +181,11 @@ def _event(line: Line) -> tuple[str, list[Reading]]:
 def _reader(line: Line) -> str:
     """Whose reading an event is. A mean of two models is neither's, its emotions the second's."""
     model = str(line["model"].get("id"))
-    second = ((line.get("models") or {}).get("second") or {}).get("id")
+    second = _object(_object(line, "models"), "second").get("id")
     return f"{model} + {second}" if line.get("opinion") == "both" and second else model
+
+
+def _object(line: Line, name: str) -> Line:
+    """The JSON object of that name; empty where there is none, or something else."""
+    found = line.get(name)
+    return found if isinstance(found, dict) else {}

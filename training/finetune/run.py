@@ -209,9 +209,10 @@ def _alone(work: Path) -> Iterator[None]:
     """Nobody else trains in the work folder meanwhile; the lock ends with the process.
 
     Raises:
-        FinetuneError: somebody does, or the folder can't be made.
+        FinetuneError: somebody does, or the folder can't be made, or holds something else.
     """
     with saving.writing(work):
+        _refuse_others_files(work)
         work.mkdir(parents=True, exist_ok=True)
         lock = (work / _LOCK).open("wb")
     with lock:
@@ -222,6 +223,17 @@ def _alone(work: Path) -> Iterator[None]:
                 f"another run trains in {work}: wait for its end, or name another folder"
             ) from None
         yield
+
+
+def _refuse_others_files(work: Path) -> None:
+    """Refuse a folder that no run made: it would be removed at the end, with all that is in it."""
+    if not work.is_dir() or (work / _PLAN).is_file():
+        return
+    if any(path.name != _LOCK for path in work.iterdir()):
+        raise FinetuneError(
+            f"{work} holds other files, and the work folder is removed at the end: name a new one"
+            " with --work"
+        )
 
 
 def _claim(work: Path, name: str, data: Data, plan: Plan, wrapper: Wrapper | None) -> None:

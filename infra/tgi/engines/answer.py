@@ -29,7 +29,8 @@ class Answer:
 
     `advance` appends one token and returns whether the answer ends with it. TGI's rules in TGI's
     order: first the length (the end token counts, so a complete answer may have the finish reason
-    `length`), then the end token, then a stop string that ends exactly where a token ends.
+    `length`), then the end token, then a stop string that ends where a token ends, or one line
+    break before it (TGI looks for it with the `$` of a regular expression).
     """
 
     def __init__(self, job: Job, vocabulary: Vocabulary) -> None:
@@ -63,7 +64,7 @@ class Answer:
             return True
         if job.stop:
             self._tail = (self._tail + text)[-_STOP_WINDOW:]
-            if any(self._tail.endswith(stop) for stop in job.stop):
+            if any(self._tail.endswith((stop, f"{stop}\n")) for stop in job.stop):
                 self.finish_reason = "stop_sequence"
                 return True
         return job.cancelled

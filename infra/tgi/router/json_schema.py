@@ -8,8 +8,9 @@ from typing import Any
 
 from infra.tgi.router.errors import InvalidRequestError
 
+_CHARACTER = r'(?:[^"\\\x00-\x1F\x7F-\x9F]|\\["\\])'
 _TYPES = {
-    "string": r'"(?:[^"\\\x00-\x1F\x7F-\x9F]|\\["\\])*"',
+    "string": f'"{_CHARACTER}*"',
     "integer": r"-?(?:0|[1-9][0-9]*)",
     "number": r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-][0-9]+)?",
     "boolean": r"(?:true|false)",
@@ -78,8 +79,7 @@ def _short(value: Any) -> str:
 
 def _object(schema: dict[str, Any]) -> str:
     pairs = [
-        re.escape(json.dumps(name)) + "[ ]?:[ ]?" + _value(inner)
-        for name, inner in schema["properties"].items()
+        _written(name) + "[ ]?:[ ]?" + _value(inner) for name, inner in schema["properties"].items()
     ]
     return _bounded(r"\{[ ]?" + r"[ ]?,[ ]?".join(pairs) + r"[ ]?\}")
 
@@ -88,22 +88,50 @@ def _value(schema: Any) -> str:
     if not isinstance(schema, dict):
         raise _unsupported()
     if isinstance(schema.get("enum"), list):
-        return _bounded(
-            "(?:" + "|".join(re.escape(json.dumps(one)) for one in schema["enum"]) + ")"
-        )
+        return _bounded("(?:" + "|".join(map(_written, schema["enum"])) + ")")
     if "const" in schema:
-        return _bounded(re.escape(json.dumps(schema["const"])))
+        return _bounded(_written(schema["const"]))
     kind = schema.get("type")
     if "properties" in schema:
         return _object(schema)
     if kind == "array":
-        item = _value(schema.get("items"))
-        return _bounded(rf"\[[ ]?(?:{item}(?:[ ]?,[ ]?{item})*)?[ ]?\]")
+        return _array(_value(schema.get("items")), *_limits(schema, "minItems", "maxItems"))
     if not isinstance(kind, str) or kind not in _TYPES:
         raise _unsupported()
-    if kind == "string" and isinstance(schema.get("pattern"), str):
-        return _bounded(f'"{schema["pattern"].removeprefix("^").removesuffix("$")}"')
-    return _TYPES[kind]
+    return _string(schema) if kind == "string" else _TYPES[kind]
+
+
+def _string(schema: dict[str, Any]) -> str:
+    if isinstance(schema.get("pattern"), str):
+        return _bounded(f'"(?:{schema["pattern"].removeprefix("^").removesuffix("$")})"')
+    if "minLength" in schema or "maxLength" in schema:
+        least, most = _limits(schema, "minLength", "maxLength")
+        return f'"{_CHARACTER}{{{least},{"" if most is None else most}}}"'
+    return _TYPES["string"]
+
+
+def _array(item: str, least: int, most: int | None) -> str:
+    if most == 0:
+        return r"\[[ ]?\]"
+    further = f"{{{max(0, least - 1)},{'' if most is None else most - 1}}}"
+    items = f"{item}(?:[ ]?,[ ]?{item}){further}"
+    return _bounded(rf"\[[ ]?{items if least else f'(?:{items})?'}[ ]?\]")
+
+
+def _limits(schema: dict[str, Any], least: str, most: str) -> tuple[int, int | None]:
+    """How often something may come; None for no upper limit."""
+    low, high = schema.get(least, 0), schema.get(most)
+    for one in (low, 0 if high is None else high):
+        if not isinstance(one, int) or isinstance(one, bool) or one < 0:
+            raise _invalid(f"{_short(one)} is no number of times")
+    if high is not None and high < low:
+        raise _invalid(f"{most} is below {least}")
+    return low, high
+
+
+def _written(value: Any) -> str:
+    """A constant as it is written: é as itself, which is what a model says."""
+    return re.escape(json.dumps(value, ensure_ascii=False))
 
 
 def _bounded(pattern: str) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -32,6 +33,16 @@ def test_a_run_goes_on_with_the_rows_and_answers_of_the_one_before(tmp_path: Pat
         journal.finish()
     assert out.read_bytes() == b'{"row": 0}\n{"row": 1}\n'
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_rows_with_an_error_of_the_run_before_are_counted(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    with Journal(out, JOB) as journal:
+        for line in (b'{"text": "an error"}', b'{"error": null}', b'{"error": {"E-c": "no"}}'):
+            journal.write(line)
+        assert journal.errors_before == 0
+    with Journal(out, JOB) as journal:
+        assert (journal.rows, journal.errors_before) == (3, 2)
 
 
 @pytest.mark.parametrize("torn", [b'{"row"', b'[1, "V-r', b""])
@@ -113,23 +124,32 @@ def test_a_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
 def test_a_full_disk_is_a_sentence_and_what_was_kept_is_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, short: bool
 ) -> None:
-    """A disk that fills up may take a part of a line, without an error."""
+    """A disk that fills up may take a part of a line, without an error, and then be emptied."""
     out = tmp_path / "out.jsonl"
     begin(out)
 
     class Full:
+        def __init__(self, file: IO[bytes]) -> None:
+            self._file = file
+            self.seek, self.truncate = file.seek, file.truncate
+
         def write(self, line: bytes) -> int:
             if not short:
                 raise OSError(errno.ENOSPC, "No space left on device")
-            with out.open("ab") as file:
-                return file.write(line[:3])
+            return self._file.write(line[:3])
 
-    with Journal(out, JOB) as journal, monkeypatch.context() as filled:
-        filled.setattr(journal, "_out", Full())
-        with pytest.raises(CommandError, match="No space left on device; what was answered is"):
-            journal.write(b'{"row": 1}')
-        assert journal.rows == 1
     with Journal(out, JOB) as journal:
-        assert (journal.rows, len(journal.known)) == (1, 2)
+        with monkeypatch.context() as filled:
+            for name in ("_out", "_journal"):
+                filled.setattr(journal, name, Full(getattr(journal, name)))
+            with pytest.raises(CommandError, match="No space left on device; what was answered is"):
+                journal.write(b'{"row": 1}')
+            with pytest.raises(CommandError, match="No space left on device; what was answered is"):
+                journal.note(Answer(4, "V-reg", "0.4"))
+        assert journal.rows == 1
+        journal.note(Answer(5, "V-reg", "0.5"))  # of a row that was in flight
+    with Journal(out, JOB) as journal:
+        assert journal.rows == 1
+        assert journal.known.keys() == {(1, "V-reg"), (3, "V-reg"), (5, "V-reg")}
         journal.write(b'{"row": 1}')
     assert out.read_bytes() == b'{"row": 0}\n{"row": 1}\n'

@@ -27,6 +27,16 @@ def test_instructions_and_posts_are_told_apart(tmp_path: Path) -> None:
     assert (second.number, second.text, second.fields["n"]) == (1, "b", 2)
 
 
+def test_an_empty_instruction_is_none(tmp_path: Path) -> None:
+    """As exports of mixed files have it; a model answers nothing at all with something."""
+    lines = (
+        '{"instruction": "", "text": "b"}\n{"instruction": null, "text": "c"}\n{"instruction": " "}'
+    )
+    *posts, neither = rows(tmp_path / "a.jsonl", lines)
+    assert [(row.instruction, row.text) for row in posts] == [(None, "b"), (None, "c")]
+    assert neither.problem == "neither an instruction nor a text in 'text'"
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

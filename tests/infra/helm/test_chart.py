@@ -259,6 +259,14 @@ def test_the_second_model_is_what_the_values_say_and_the_policy_lets_it_be_reach
 
 
 @needs_helm
+def test_the_digits_that_end_a_servers_name_are_no_port() -> None:
+    servers = ["http://gpu-1", "https://10.0.0.5", "http://tgi:3000/v1"]
+    policies = of_kind(rendered({"model": {"enabled": False, "servers": servers}}), "NetworkPolicy")
+    egress = policies["r-emostream-consumer"]["spec"]["egress"]
+    assert [port["port"] for port in egress[-1]["ports"]] == [80, 443, 3000]
+
+
+@needs_helm
 def test_what_the_configuration_file_names_by_itself_can_be_let_through() -> None:
     config = '[model.second]\nservers = ["http://small:3000"]\n'
     values = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, ValidationError
 
 from infra.tgi import ServerSettings, StartError
 from infra.tgi.settings import connection_limit, read_api_key
@@ -14,15 +14,15 @@ from infra.tgi.settings import connection_limit, read_api_key
 _DEFAULTS = ServerSettings()
 
 
+def _served(
+    *, settings: Annotated[ServerSettings, Parameter(name="*")] = _DEFAULTS
+) -> ServerSettings:
+    return settings
+
+
 def _parsed(*arguments: str) -> ServerSettings:
     app = App(result_action="return_value")
-
-    @app.default
-    def serve(
-        *, settings: Annotated[ServerSettings, Parameter(name="*")] = _DEFAULTS
-    ) -> ServerSettings:
-        return settings
-
+    app.default(_served)
     found = app(arguments)
     assert isinstance(found, ServerSettings)
     return found
@@ -70,6 +70,21 @@ def test_a_file_without_a_key_is_refused(tmp_path: Path, content: bytes | None) 
 def test_origins_may_be_given_several_times() -> None:
     settings = _parsed("--cors-allow-origin", "http://a", "--cors-allow-origin", "http://b")
     assert settings.cors_allow_origin == ("http://a", "http://b")
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        *("--max-concurrent-requests=0", "--max-input-tokens=0", "--max-total-tokens=-5"),
+        *("--max-batch-size=-1", "--max-connections=0", "--threads=-1", "--body-seconds=0"),
+        *("--shutdown-seconds=-1", "--idle-seconds=nan", "--max-batch-prefill-tokens=0"),
+    ],
+)
+def test_a_limit_that_would_refuse_everything_is_wrong_usage(flag: str) -> None:
+    app = App(result_action="return_value")
+    app.default(_served)
+    with pytest.raises(ValidationError, match="Must be >"):
+        app([flag], exit_on_error=False, print_error=False)
 
 
 def test_settings_never_show_the_key() -> None:

@@ -332,6 +332,15 @@ def test_what_predict_writes_of_posts_is_read(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("instruction", [None, "", " "])
+def test_a_post_beside_an_empty_instruction_is_a_post(tmp_path: Path, instruction: Any) -> None:
+    line = {"instruction": instruction, "text": "x", "V-reg": 0.4}
+    said = {**line, "model": "m", "values": {"V-reg": 0.5}}
+    path = write(tmp_path / "a.jsonl", said)
+    assert [one.value for one in gold(path)] == [0.4]
+    assert [one.value for one in predictions([path])["m"]] == [0.5]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -386,6 +395,20 @@ def test_a_file_that_cant_be_opened_is_a_sentence(tmp_path: Path, name: str) -> 
         pytest.raises(DataError, match="it can't be read: Permission denied"),
     ):
         gold(file)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"text": "a", "model": "m", "values": [0.4]},
+        {"text": "a", "model": "m", "values": {}, "unreadable": "E-c"},
+        {"version": 1, "post_id": "a", "processed_at": "now", "model": "m"},
+        {"version": 1, "post_id": "a", "processed_at": "now", "model": {"id": 1}, "sentiment": 3},
+    ],
+)
+def test_lines_of_another_tool_hold_no_predictions(tmp_path: Path, line: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="it holds no predictions"):
+        predictions([write(tmp_path / "theirs.jsonl", line)])
 
 
 def test_a_file_that_is_not_there_or_holds_nothing_is_refused(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ capabilities: { drop: [ALL] }
 {{- define "emostream.portsOf" }}
 {{- range . }}
 {{- $url := urlParse . }}
-- { port: {{ regexFind "[0-9]+$" $url.host | default (ternary "443" "80" (eq $url.scheme "https")) }}, protocol: TCP }
+- { port: {{ regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) }}, protocol: TCP }
 {{- end }}
 {{- end }}
 

@@ -28,6 +28,30 @@ def test_a_json_schema_becomes_a_pattern_of_its_texts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("schema", "right", "wrong"),
+    [
+        ({"type": "string", "pattern": "^joy|fear$"}, ["joy", "fear"], ["joy|fear", ""]),
+        ({"type": "string", "maxLength": 2}, ["", "ab"], ["abc"]),
+        ({"type": "string", "minLength": 2}, ["ab", "abc"], ["a"]),
+        ({"type": "array", "items": {"type": "null"}, "maxItems": 0}, [[]], [[None]]),
+        ({"type": "array", "items": {"type": "null"}, "minItems": 2}, [[None] * 3], [[None]]),
+        ({"type": "array", "items": {"type": "null"}, "maxItems": 1}, [[], [None]], [[None] * 2]),
+        ({"enum": ["très", "très bien"]}, ["très bien"], ["tres"]),
+        ({"const": "😀"}, ["😀"], ["x"]),
+    ],
+)
+def test_a_pattern_holds_to_what_the_schema_says_of_a_value(
+    schema: object, right: list[object], wrong: list[object]
+) -> None:
+    pattern = re.compile(schema_to_regex({"properties": {"größe": schema}}))
+    for value in right:
+        assert pattern.fullmatch(json.dumps({"größe": value}, ensure_ascii=False))
+    for value in wrong:
+        assert not pattern.fullmatch(json.dumps({"größe": value}, ensure_ascii=False))
+    assert not pattern.fullmatch('{"größe": "joy')
+
+
+@pytest.mark.parametrize(
     ("schema", "words"),
     [
         ({"type": "string"}, "must have a 'properties' field"),
@@ -36,6 +60,9 @@ def test_a_json_schema_becomes_a_pattern_of_its_texts() -> None:
         ({"properties": 5}, 'not of type "object"'),
         ({"type": [["string"]], "properties": {}}, "is not valid"),
         ({"properties": {"a": {"enum": 5}}}, "grammar is not supported"),
+        ({"properties": {"a": {"type": "string", "maxLength": "3"}}}, '"3" is no number of'),
+        ({"properties": {"a": {"type": "string", "minLength": True}}}, "true is no number of"),
+        ({"properties": {"a": {"type": "string", "minLength": 3, "maxLength": 2}}}, "is below"),
         ("[" * 100_000, "grammar is not valid"),
         ("{", "grammar is not valid"),
         (5, "grammar is not supported"),
