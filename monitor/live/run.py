@@ -133,9 +133,7 @@ async def _run(
     board = Board(
         settings,
         places=places,
-        lookup=Lookup(
-            broker, settings.output.events_topic, places, tombstones, make_matcher(settings).match
-        ),
+        lookup=Lookup(broker, settings.output.events_topic, places, tombstones, matcher.known),
         write=lambda record: _write(writer, record),
         wall=clock.wall,
         configured=[track.name for track in settings.monitor.tracks],
