@@ -101,14 +101,13 @@ class Telling:
         )
         views = self._board.alerts()
         self._notifier.start([v.alert for v in views if v.alert.transition == "firing"])
-        stack.push_async_callback(self._notifier.aclose, within_s=_CLOSE_S)
+        stack.push_async_callback(self._end)
         consumer: KafkaConsumer = AiokafkaBrokers(self._options).consumer()
         if self._values is not None:
             consumer = self._values.over(consumer)
         self._feed = feed = AlertFeed(consumer, self._notifier)
         # Joined before any alert is written: a new group begins at the topic's end.
         self._feeding = asyncio.create_task(feed.run(), name="reading alerts")
-        stack.push_async_callback(self._end)
         began = asyncio.create_task(feed.assigned.wait())
         await asyncio.wait(
             (began, self._feeding), timeout=_JOIN_S, return_when=asyncio.FIRST_COMPLETED
@@ -134,7 +133,9 @@ class Telling:
             self._notifier.tell_unmuted()
 
     async def _end(self) -> None:
-        """Read no more, and commit what was told."""
+        """Tell what waits, then read no more, and commit what was told: also what was only now."""
+        if self._notifier is not None:
+            await self._notifier.aclose(within_s=_CLOSE_S)
         if self._feed is not None and self._feeding is not None:
             self._feed.stop()
             await asyncio.gather(self._feeding, return_exceptions=True)

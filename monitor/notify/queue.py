@@ -227,6 +227,9 @@ class TargetQueue:
     def _give_up(self, group: _Group, track: str, reason: str) -> None:
         self.undelivered += len(group.alerts)
         self.fault = reason
+        for alert in group.alerts:
+            if alert.transition != "firing":  # nobody was told, but it fires no more
+                self._firing.pop(alert.alert_id, None)
         self._observer.undelivered(self.name)
         _log.error(
             log_events.UNDELIVERED,

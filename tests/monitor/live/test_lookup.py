@@ -69,10 +69,10 @@ async def test_the_page_shows_the_first_posts_of_a_track_that_a_tag_made(
     stage = await make_stage(bootstrap, tmp_path)
     few = [event(n, topic="#Trains" if n < 12 else "trains") for n in range(14)]
     await stage.write([*few, *closing(100, 1_200)])
-    made: dict[str, object] = {"tracks": [], "page": {"port": 0}}
-    async with stage.running(**made):
+    async with stage.running(tracks=[], page={"port": 0}):
         await stage.windows_until([f"#Trains|{T0:%Y-%m-%dT%H:%M:%SZ}".encode()])
-    async with stage.running(**made) as line, aiohttp.ClientSession() as http:
+    again = stage.running(tracks=[], page={"port": 0})
+    async with again as line, aiohttp.ClientSession() as http:
         start = int(T0.timestamp())
         query = {"track": "#Trains", "start": str(start), "end": str(start + 60)}
         page = line.rpartition(" ")[2]
