@@ -99,8 +99,8 @@ class Telling:
             page_url=self._settings.page.url or page_url,
             observer=_Counting(self._counts),
         )
-        views = self._board.alerts()
-        self._notifier.start([v.alert for v in views if v.alert.transition == "firing"])
+        known = self._board.alerts_kept.open()
+        self._notifier.start([alert for alert in known if alert.transition == "firing"])
         stack.push_async_callback(self._end)
         consumer: KafkaConsumer = AiokafkaBrokers(self._options).consumer()
         if self._values is not None:
