@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 
 import msgspec
+from msgspec import UNSET
 
 from monitor.live.board import Board
 from monitor.notify import Notifier
@@ -100,7 +101,7 @@ class Telling:
             observer=_Counting(self._counts),
         )
         known = self._board.alerts_kept.open()
-        self._notifier.start([alert for alert in known if alert.transition == "firing"])
+        self._notifier.start([alert for alert in known if alert.fired_at is not UNSET])
         stack.push_async_callback(self._end)
         consumer: KafkaConsumer = AiokafkaBrokers(self._options).consumer()
         if self._values is not None:

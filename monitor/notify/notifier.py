@@ -88,7 +88,7 @@ class Notifier:
         """Transitions that a mute kept from being told, since the start."""
 
     def start(self, firing: Sequence[Alert] = ()) -> None:
-        """Begin; `firing` are the alerts that fire already.
+        """Begin; `firing` are the alerts that fire already, or did before they became stale.
 
         Targets that want it are told of them again, and all of those whose track is muted now, once
         it isn't.

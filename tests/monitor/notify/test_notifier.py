@@ -375,6 +375,18 @@ async def test_what_fires_is_not_sent_again_once_it_ended_though_its_end_was_giv
         assert target.taken == []
 
 
+async def test_what_is_stale_is_sent_again_too_for_silence_resolves_nothing() -> None:
+    clock, target = FakeClock(), Resending()
+    settings = options(group_s=0)
+    async with running(target, clock=clock, settings=settings, firing=[alert()]) as notifier:
+        notifier.offer(alert(id="transition-2", transition="stale"))
+        await clock.advance(121)
+        assert [one.alerts[0].transition for one in target.taken] == ["stale"] * 3
+        notifier.offer(alert(id="transition-3", transition="resolved"))
+        await clock.advance(200)
+        assert [one.alerts[0].transition for one in target.taken] == ["stale"] * 3 + ["resolved"]
+
+
 async def test_closing_tries_what_waits_once_more_and_leaves_the_rest_pending() -> None:
     clock, up, down = FakeClock(), FakeTarget("up"), FakeTarget("down")
     down.always = Unavailable("no answer")
