@@ -234,6 +234,10 @@ class _Watchkeeper:
             await self._pause(failures)
             return failures
         finally:
+            # A standby's last figures are no figures of now.
+            for metric in m.ALL:
+                if metric.kind == "gauge":
+                    self._counts.clear(metric)
             self._counts.put(m.ACTIVE, value=0)
             watching.cancel()
         return 0

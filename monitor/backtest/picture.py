@@ -44,7 +44,7 @@ def picture(moods: dict[str, Mood], fired: Sequence[Alert], *, width: int) -> Re
         alerts = [alert for alert in fired if alert.track == track]
         table.add_row(
             Text(track[:24], style="bold"),
-            _line(mood, alerts, first, (last - first + 1) / columns, columns),
+            _line(mood, alerts, first, last - first + 1, columns),
             Text(str(len(alerts)) if alerts else "", style="red"),
         )
     span = [datetime.fromtimestamp(h * 3600, UTC) for h in (first, last)]
@@ -94,20 +94,24 @@ def alert_table(fired: Sequence[Alert], ended: dict[str, datetime], *, width: in
     return table
 
 
-def _line(mood: Mood, alerts: Sequence[Alert], first: int, step: float, columns: int) -> Text:
+def _line(mood: Mood, alerts: Sequence[Alert], first: int, hours: int, columns: int) -> Text:
+    fired = {
+        int(alert.fired_at.timestamp()) // 3600
+        for alert in alerts
+        if isinstance(alert.fired_at, datetime)
+    }
     shares: list[float | None] = []
+    red: set[int] = set()
     for column in range(columns):
-        hours = range(first + int(column * step), first + max(1, int((column + 1) * step)))
-        sums = [mood.hours[hour] for hour in hours if hour in mood.hours]
+        begin = first + column * hours // columns
+        end = max(begin + 1, first + (column + 1) * hours // columns)
+        if not fired.isdisjoint(range(begin, end)):
+            red.add(column)
+        sums = [mood.hours[hour] for hour in range(begin, end) if hour in mood.hours]
         posts = sum(scored for scored, _ in sums)
         shares.append(sum(soft for _, soft in sums) / posts if posts else None)
     present = [share for share in shares if share is not None]
     low, high = min(present), max(present)
-    red = {
-        int((alert.fired_at.timestamp() / 3600 - first) / step)
-        for alert in alerts
-        if isinstance(alert.fired_at, datetime)
-    }
     line = Text()
     for column, share in enumerate(shares):
         if share is None:

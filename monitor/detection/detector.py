@@ -346,6 +346,8 @@ class TrackDetector:
         state, pane = self._s, self._s.pane - 1
         if opened.state == "stale":
             opened.state = opened.before_stale
+            if opened.silent_since is not None:
+                opened.silent += pane - opened.silent_since
             self._say(opened, opened.state, pane, note="posts come again")
             if opened.state == "pending":
                 self._judge(pane)
@@ -366,7 +368,7 @@ class TrackDetector:
         calm = opened.calm > _CALM if by_share else not opened.speaks
         if calm and watermark - fired >= self._settings.min_firing_s:
             self._close(opened, pane, None)
-        elif watermark - fired >= self._settings.lasting_s:
+        elif watermark - fired - opened.silent * PANE_S >= self._settings.lasting_s:
             self._close(opened, pane, "it lasts: from here on this is the usual level")
             risen = opened.soft / max(1.0, opened.scored)
             state.baseline.move(risen - usual)
@@ -383,7 +385,7 @@ class TrackDetector:
 
     def _become_stale(self, opened: Open, note: str) -> None:
         opened.before_stale = "firing" if opened.state == "firing" else "pending"
-        opened.state = "stale"
+        opened.state, opened.silent_since = "stale", self._s.last_post
         self._say(opened, "stale", self._s.pane - 1, note=note)
 
     def _close(self, opened: Open, pane: int, note: str | None) -> None:

@@ -25,7 +25,7 @@ class DetectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     silence_s: int = 900
     """Without a post for this long, or for the time of twenty usual ones, it becomes stale."""
     lasting_s: int = 6 * 3600
-    """An alert that lasts this long is a change of level."""
+    """An alert that lasts this long, silence not counted, is a change of level."""
     lateness_s: float = 30.0
     """Allowed lateness of the watermark, which closes a pane this long after its end."""
 

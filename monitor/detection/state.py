@@ -50,6 +50,10 @@ class Open(msgspec.Struct):
     scored: float = 0.0
     soft: float = 0.0
     before_stale: Literal["pending", "firing"] = "pending"
+    silent_since: int | None = None
+    """Of a stale one, the index of the last pane with posts."""
+    silent: int = 0
+    """Panes for which it was stale: it isn't known that it lasted through them."""
     joined: dict[str, Evidence] = {}
     """Every measure that spoke for a rise while it was open, each at its strongest."""
 

@@ -23,6 +23,8 @@ class Alerts:
         self._alerts: dict[str, AlertView] = {}
         self._said: dict[str, None] = {}
         """Ids of transitions."""
+        self._open: dict[str, dict[str, None]] = {}
+        """By track, the ids of its open alerts: tracks are asked for theirs all the time."""
 
     def take(self, record: Alert | AlertAction) -> AlertView | None:
         """Take a record of the topic; give the alert as it is now, None where nothing changed."""
@@ -36,6 +38,7 @@ class Alerts:
             if record.id in self._said:
                 return None
             self._said[record.id] = None
+            self._note_open(record)
             before = view.transitions if view else ()
             changed = AlertView(
                 alert=record,
@@ -65,10 +68,13 @@ class Alerts:
 
     def open_of(self, track: str) -> Alert | None:
         """The track's open alert."""
-        for view in reversed(self._alerts.values()):
-            if view.alert.track == track and self.is_open(view.alert.alert_id):
-                return view.alert
-        return None
+        newest = next(reversed(self._open.get(track, ())), None)
+        return None if newest is None else self._alerts[newest].alert
+
+    def open(self) -> list[Alert]:
+        """All that are open, by the time of their newest transition."""
+        ids = [alert_id for known in self._open.values() for alert_id in known]
+        return sorted((self._alerts[one].alert for one in ids), key=lambda alert: alert.at)
 
     def shown(self) -> list[AlertView]:
         """Open ones first, then the newest past ones."""
@@ -78,6 +84,15 @@ class Alerts:
             reverse=True,
         )
         return views[:SHOWN]
+
+    def _note_open(self, alert: Alert) -> None:
+        known = self._open.setdefault(alert.track, {})
+        if alert.transition not in _DONE:
+            known[alert.alert_id] = None
+            return
+        known.pop(alert.alert_id, None)
+        if not known:
+            del self._open[alert.track]
 
     def _forget(self) -> None:
         if len(self._alerts) > _KEPT:
@@ -108,11 +123,7 @@ class Raising:
         self._just_written: set[str] = set()
         self._open: set[str] = set()
         """Transitions written in this term whose record may not have been read back yet."""
-        self._inherited = {
-            view.alert.track: view.alert
-            for view in reversed(alerts.shown())
-            if view.alert.kind == "spike" and alerts.is_open(view.alert.alert_id)
-        }
+        self._inherited = {alert.track: alert for alert in alerts.open() if alert.kind == "spike"}
         """By track, the alert that was open when this term began."""
 
     def choose(self, found: list[Alert], wall: float) -> list[Alert]:

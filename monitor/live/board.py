@@ -79,6 +79,9 @@ class Board:
         self._mutes: dict[str, Mute] = {}
         self._pipe = Pipe(at=datetime.fromtimestamp(wall(), UTC))
         self._changes: asyncio.Queue[Change] | None = None
+        self._told_mutes: Sequence[Mute] = ()
+        self._told_posts: set[str] = set()
+        """Tracks that were last told with posts."""
         self.alerts_kept = Alerts()
         self.detectors: Mapping[str, TrackDetector] = {}
         """The live detectors by track."""
@@ -96,8 +99,10 @@ class Board:
         for window in windows:
             self._tell(MinuteClosed(minute=self._keep(window)))
         if windows:
-            changed = {window.track for window in windows}
+            # Those without a window, too, until they are told with no posts any more.
+            changed = self._told_posts | {window.track for window in windows}
             states = tuple(one for one in self.tracks() if one.track in changed)
+            self._told_posts = {one.track for one in states if one.posts}
             self._tell(TracksChanged(tracks=states))
 
     def forget(self, track: str) -> None:
@@ -105,6 +110,7 @@ class Board:
         self._history.forget(track)
         for kept in (self._usual_posts, self._recent, self._posts):
             kept.pop(track, None)
+        self._tell(TracksChanged(gone=(track,)))
 
     def alert_record(self, record: Alert | AlertAction) -> None:
         """Take what was read from the alerts' topic."""
@@ -112,9 +118,8 @@ class Board:
         if view is None:
             return
         self._tell(AlertChanged(alert=view))
-        if isinstance(record, Alert):
-            states = tuple(one for one in self.tracks() if one.track == record.track)
-            self._tell(TracksChanged(tracks=states))
+        if isinstance(record, Alert) and self._has(record.track):
+            self._tell(TracksChanged(tracks=(self._state(record.track),)))
 
     def mute_record(self, track: str, mute: Mute | None) -> None:
         """Take what was read from the mutes' topic; None takes a mute away."""
@@ -122,12 +127,13 @@ class Board:
             self._mutes.pop(track, None)
         else:
             self._mutes[track] = mute
-        self._tell(MutesChanged(mutes=tuple(self.mutes())))
+        self._tell_mutes()
 
     def pipe_is(self, pipe: Pipe) -> None:
         """Take how the pipe is doing."""
         self._pipe = pipe
         self._tell(PipeChanged(pipe=pipe))
+        self._tell_mutes()  # one may have ended
 
     def deleted(self, events: Sequence[str]) -> None:
         """Take the ids of events that were shown and are deleted now."""
@@ -137,8 +143,7 @@ class Board:
     @property
     def open_alerts(self) -> int:
         """Alerts that are pending, firing or stale."""
-        kept = self.alerts_kept
-        return sum(kept.is_open(view.alert.alert_id) for view in kept.shown())
+        return len(self.alerts_kept.open())
 
     def muted(self, track: str, at: datetime | None = None) -> bool:
         """Whether nobody is to be notified of this track, now or at that time (wall clock)."""
@@ -179,7 +184,7 @@ class Board:
         self, track: str, start: datetime, end: datetime, *, limit: int, negative: bool
     ) -> Posts:
         """The track's posts of this time."""
-        if track not in self._order and track not in self._recent:
+        if not self._has(track):
             raise NotFoundError(f"no track {track!r}")
         return await self._lookup.posts(track, start, end, limit=limit, negative=negative)
 
@@ -204,7 +209,7 @@ class Board:
             )
             record = action_record(names.alerts_topic, written, self._values)
         else:
-            if action.track not in self._order and action.track not in self._recent:
+            if not self._has(action.track):
                 raise NotFoundError(f"no track {action.track!r}")
             mute = _mute(action, now)
             record = mute_record(names.mutes_topic, action.track, mute, self._values)
@@ -225,6 +230,15 @@ class Board:
     def _tell(self, change: Change) -> None:
         if self._changes is not None:
             self._changes.put_nowait(change)
+
+    def _tell_mutes(self) -> None:
+        mutes = self.mutes()
+        if mutes != self._told_mutes:
+            self._told_mutes = mutes
+            self._tell(MutesChanged(mutes=tuple(mutes)))
+
+    def _has(self, track: str) -> bool:
+        return track in self._order or track in self._recent
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._wall(), UTC)

@@ -133,9 +133,7 @@ async def _run(
     board = Board(
         settings,
         places=places,
-        lookup=Lookup(
-            broker, settings.output.events_topic, places, tombstones, make_matcher(settings).match
-        ),
+        lookup=Lookup(broker, settings.output.events_topic, places, tombstones, matcher.known),
         write=lambda record: _write(writer, record),
         wall=clock.wall,
         configured=[track.name for track in settings.monitor.tracks],
@@ -246,7 +244,7 @@ def _ends(settings: Settings, stored: Stored, board: Board, watch: Watch) -> lis
     if stored.closed_until is None:  # all is read again, and may open them again
         return []
     return ends_of(
-        board.alerts_kept.shown(),
+        board.alerts_kept.open(),
         watched=[track.name for track in settings.monitor.tracks]
         or [*stored.tracks, *stored.refused],
         followed=[name for name, one in watch.detectors.items() if one.alert_state is not None],

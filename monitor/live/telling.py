@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 
 import msgspec
+from msgspec import UNSET
 
 from monitor.live.board import Board
 from monitor.notify import Notifier
@@ -99,16 +100,15 @@ class Telling:
             page_url=self._settings.page.url or page_url,
             observer=_Counting(self._counts),
         )
-        views = self._board.alerts()
-        self._notifier.start([v.alert for v in views if v.alert.transition == "firing"])
-        stack.push_async_callback(self._notifier.aclose, within_s=_CLOSE_S)
+        known = self._board.alerts_kept.open()
+        self._notifier.start([alert for alert in known if alert.fired_at is not UNSET])
+        stack.push_async_callback(self._end)
         consumer: KafkaConsumer = AiokafkaBrokers(self._options).consumer()
         if self._values is not None:
             consumer = self._values.over(consumer)
         self._feed = feed = AlertFeed(consumer, self._notifier)
         # Joined before any alert is written: a new group begins at the topic's end.
         self._feeding = asyncio.create_task(feed.run(), name="reading alerts")
-        stack.push_async_callback(self._end)
         began = asyncio.create_task(feed.assigned.wait())
         await asyncio.wait(
             (began, self._feeding), timeout=_JOIN_S, return_when=asyncio.FIRST_COMPLETED
@@ -134,7 +134,9 @@ class Telling:
             self._notifier.tell_unmuted()
 
     async def _end(self) -> None:
-        """Read no more, and commit what was told."""
+        """Tell what waits, then read no more, and commit what was told: also what was only now."""
+        if self._notifier is not None:
+            await self._notifier.aclose(within_s=_CLOSE_S)
         if self._feed is not None and self._feeding is not None:
             self._feed.stop()
             await asyncio.gather(self._feeding, return_exceptions=True)

@@ -8,7 +8,6 @@ import msgspec
 
 from monitor.configured import digest, rules
 from monitor.live.stored import Stored
-from monitor.page.data import AlertView
 from monitor.settings import Settings
 from schemas.alert import Alert
 from schemas.baseline import MadeBy
@@ -55,13 +54,13 @@ def with_baseline(stored: Stored) -> frozenset[str]:
 
 
 def ends_of(
-    views: Iterable[AlertView],
+    alerts: Iterable[Alert],
     *,
     watched: Iterable[str],
     followed: Iterable[str],
     closed_until: int,
 ) -> list[Alert]:
-    """The ends of open alerts that no detector follows: nothing else would end them.
+    """The ends of those open alerts that no detector follows: nothing else would end them.
 
     `followed` are the tracks whose detectors have an open alert. Of the others some are `watched`
     no longer; the rest were learnt again, as their baselines could not be used. The ends' ids are
@@ -69,9 +68,8 @@ def ends_of(
     """
     names, following = set(watched), set(followed)
     ends = []
-    for view in views:
-        alert = view.alert
-        if alert.transition == "resolved" or alert.track in following:
+    for alert in alerts:
+        if alert.track in following:
             continue
         at = max(alert.at, datetime.fromtimestamp(closed_until, UTC))
         id_ = str(uuid5(NAMESPACE_OID, f"{alert.alert_id}\nresolved\n{at.timestamp():.0f}"))

@@ -94,12 +94,13 @@ def disarmed(text: str) -> str:
 
 
 def moment(page_url: str, alert: Alert) -> str:
-    """The page's address for an alert."""
+    """The page's address for an alert, at the time at which it fired: with the posts before it."""
+    at = alert.at if alert.fired_at is UNSET else alert.fired_at
     query = urlencode(
         {
             "track": alert.track,
             "range": "24h",
-            "at": int(alert.started_at.timestamp()),
+            "at": int(at.timestamp()),
             "alert": alert.alert_id,
         }
     )

@@ -47,9 +47,9 @@ async def no_examples(alert: Alert) -> Sequence[str]:  # noqa: ARG001 - the seam
 class Notifier:
     """Tells every target of the transitions that its settings want, each once.
 
-    A transition of a muted track is told to nobody, and neither is the end of an alert whose firing
-    was not told. What still fires when the mute ends is told then (`tell_unmuted`). Runs on one
-    event loop; call `start` before anything is offered.
+    That a muted track fires is told to nobody, nor how that ends. What still fires when the mute
+    ends is told then (`tell_unmuted`); who was told before the mute is told the end, mute or not.
+    Runs on one event loop; call `start` before anything is offered.
     """
 
     def __init__(
@@ -83,12 +83,12 @@ class Notifier:
         self._severities: OrderedDict[str, Severity] = OrderedDict()
         """By open alert, the highest severity with which it fired."""
         self._untold: OrderedDict[str, Alert] = OrderedDict()
-        """By alert, the firing that a mute kept from being told, while the alert is open."""
+        """By open alert whose firing a mute kept from being told, its newest transition."""
         self.muted = 0
         """Transitions that a mute kept from being told, since the start."""
 
     def start(self, firing: Sequence[Alert] = ()) -> None:
-        """Begin; `firing` are the alerts that fire already.
+        """Begin; `firing` are the alerts that fire already, or did before they became stale.
 
         Targets that want it are told of them again, and all of those whose track is muted now, once
         it isn't.
@@ -135,7 +135,7 @@ class Notifier:
         """Tell of the alerts that fire still, and whose track is muted no longer."""
         now = self._now()
         for alert in tuple(self._untold.values()):
-            if not self._is_muted(alert.track, now):
+            if alert.transition == "firing" and not self._is_muted(alert.track, now):
                 self.offer(alert)
 
     @property
@@ -181,6 +181,8 @@ class Notifier:
         if alert.alert_id in self._untold:
             if alert.transition == "resolved":
                 del self._untold[alert.alert_id]
+            else:
+                self._untold[alert.alert_id] = alert
             self.muted += 1
             return True
         return False

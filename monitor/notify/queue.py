@@ -106,7 +106,7 @@ class TargetQueue:
         self._changed.set()
 
     def restore(self, firing: Sequence[Alert]) -> None:
-        """These fire already: a target that wants them again and again gets them."""
+        """These are open already: a target that wants them again and again gets them."""
         self._firing = {alert.alert_id: alert for alert in firing}
 
     async def run(self) -> None:
@@ -211,10 +211,10 @@ class TargetQueue:
     def _taken(self, track: str, group: _Group) -> None:
         self.fault = None
         for alert in group.alerts:
-            if alert.transition == "firing":
-                self._firing[alert.alert_id] = alert
-            else:
+            if alert.transition == "resolved":
                 self._firing.pop(alert.alert_id, None)
+            else:  # stale, too: what isn't sent again is taken for resolved
+                self._firing[alert.alert_id] = alert
         self._observer.delivered(self.name)
         _log.info(
             log_events.DELIVERED,
@@ -227,6 +227,9 @@ class TargetQueue:
     def _give_up(self, group: _Group, track: str, reason: str) -> None:
         self.undelivered += len(group.alerts)
         self.fault = reason
+        for alert in group.alerts:
+            if alert.transition == "resolved":  # nobody was told, but it fires no more
+                self._firing.pop(alert.alert_id, None)
         self._observer.undelivered(self.name)
         _log.error(
             log_events.UNDELIVERED,

@@ -58,6 +58,11 @@ class NotifySettings(Section):
     def _whole(self) -> Self:
         if not is_set(self.url):
             raise ValueError("name an address: url, or url_file")
+        if self.kind == "alertmanager" and "resolved" not in self.transitions:
+            raise ValueError(
+                "transitions must have resolved: what fires is sent to an Alertmanager again and"
+                " again, until it ends"
+            )
         if self.kind == "webhook" and is_set(self.secret):
             signing_key(self.secret.get_secret_value())
         for url in self.urls:

@@ -152,9 +152,11 @@ class Posts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TracksChanged(msgspec.Struct, frozen=True, kw_only=True, tag="tracks"):
-    """These tracks' state now. A track that is gone stays out of `PageData.tracks()`."""
+    """These tracks' state now."""
 
-    tracks: tuple[TrackState, ...]
+    tracks: tuple[TrackState, ...] = ()
+    gone: tuple[str, ...] = ()
+    """Watched no longer; not in `PageData.tracks()` any more."""
 
 
 class MinuteClosed(msgspec.Struct, frozen=True, kw_only=True, tag="minute"):

@@ -25,7 +25,7 @@ from monitor.page.data import (
     PostsDeleted,
 )
 from monitor.page.sparks import Sparks
-from monitor.page.wire import MinuteChange, Payload, State
+from monitor.page.wire import MinuteChange, Payload, QuarterChange, State
 
 BEAT_S = 5.0
 """Seconds between heartbeats: a page that hears nothing for three of them says so."""
@@ -229,6 +229,7 @@ class Hub:
         self._state = None  # its id is about to be old
         self._number += 1
         changes = [sent for one in pending for sent in self._sent(one)]
+        changes += self._quarters(pending)
         frame = _frame("changes", changes, self.last_id)
         self._kept.append((self._number, frame))
         self._kept_bytes += len(frame)
@@ -245,6 +246,12 @@ class Hub:
         except NotFoundError:
             return ()
         return (MinuteChange(columns=columns),)
+
+    def _quarters(self, pending: Iterable[Change]) -> list[QuarterChange]:
+        """What these minutes have made of the small curves; each quarter once."""
+        windows = [one.minute.window for one in pending if isinstance(one, MinuteClosed)]
+        changed = (self._sparks.quarter(window.track, window.start) for window in windows)
+        return list({(one.track, one.start): one for one in changed}.values())
 
     def _send(self, frame: bytes) -> None:
         for viewer in [one for one in self._viewers if not one.put(frame)]:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from monitor.page.data import Columns, NotFoundError, PageData
-from monitor.page.wire import Spark
+from monitor.page.wire import QuarterChange, Spark
 
 _QUARTER = 900  # seconds
 _COUNT = 96
@@ -21,6 +21,12 @@ class Sparks:
         """A minute of this track is new."""
         number = int(start.timestamp()) // _QUARTER
         self._changed.setdefault(track, set()).add(number)
+
+    def quarter(self, track: str, start: datetime) -> QuarterChange:
+        """The quarter that this minute is in, as it is now."""
+        number = int(start.timestamp()) // _QUARTER
+        share = self._read(track, number, number).get(number)
+        return QuarterChange(track=track, start=number * _QUARTER, negative_share=share)
 
     def of(self, track: str, now: float) -> Spark:
         """The curve that ends with the quarter of `now` (Unix seconds of event time)."""

@@ -48,6 +48,15 @@ class MinuteChange(msgspec.Struct, frozen=True, kw_only=True, tag="minutes"):
     columns: Columns
 
 
+class QuarterChange(msgspec.Struct, frozen=True, kw_only=True, tag="quarter"):
+    """A quarter of an hour of a track's small curve: it replaces the one of the same time."""
+
+    track: str
+    start: int
+    """Unix seconds."""
+    negative_share: float | None
+
+
 class Post(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A stranger's post; nothing of it is markup."""
 

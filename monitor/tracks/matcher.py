@@ -94,10 +94,7 @@ class TrackMatcher:
             tags = event.topics if self._by == "topics" else (self._tag(event),)
             if len(tags) == 1:
                 return self._known.get(tags[0]) or self._name(tags[0])
-        found: list[str] = []
-        if self._tests:
-            named = self._keywords.find(event.text) if self._needs_text and event.text else set()
-            found = [test.name for test in self._tests if test.matches(event, named)]
+        found = self._by_rules(event)
         if self._by == "topics":
             for tag in event.topics[:MAX_TAGS]:
                 (name,) = self._known.get(tag) or self._name(tag)
@@ -111,6 +108,26 @@ class TrackMatcher:
             tag = self._tag(event)
             found += self._known.get(tag) or self._name(tag)
         return tuple(found)
+
+    def known(self, event: Reading) -> tuple[str, ...]:
+        """Return the names of the event's tracks as they are now.
+
+        As `match`, but nothing is counted and no track made: for posts that are read once more.
+        """
+        found = self._by_rules(event)
+        if self._by is not None:
+            tags = event.topics if self._by == "topics" else (self._tag(event),)
+            for tag in tags[:MAX_TAGS]:
+                found.append(self._tracks.get(same_name(clean_name(tag) or ""), OTHER))
+            if len(tags) > MAX_TAGS:
+                found.append(OTHER)
+        return tuple(dict.fromkeys(found))
+
+    def _by_rules(self, event: Reading) -> list[str]:
+        if not self._tests:
+            return []
+        named = self._keywords.find(event.text) if self._needs_text and event.text else set()
+        return [test.name for test in self._tests if test.matches(event, named)]
 
     def _tag(self, event: Reading) -> str:
         return (event.source if self._by == "source" else event.lang) or ""

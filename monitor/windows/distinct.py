@@ -2,7 +2,6 @@
 
 import heapq
 from hashlib import blake2b
-from math import sqrt
 
 KEPT = 2048
 """Hashes kept: exact up to here; past it the standard error is 1 / sqrt(2046), 2.2 %."""
@@ -37,18 +36,8 @@ class Distinct:
                 self._below = smallest.pop()
                 self._hashes = set(smallest)
 
-    def merge(self, other: "Distinct") -> None:
-        """Count what the other has counted."""
-        self._below = min(self._below, other._below)  # noqa: SLF001 - our own class
-        both = self._hashes | other._hashes  # noqa: SLF001
-        self._hashes = {hashed for hashed in both if hashed < self._below}
-
     def count(self) -> int:
         """Return the number of distinct values."""
         if self._below == 1 << 64:
             return len(self._hashes)
         return round(len(self._hashes) / (self._below / _SPACE))
-
-    def error(self) -> float:
-        """Return the relative standard error of `count`; 0 while it is exact."""
-        return 0.0 if self._below == 1 << 64 else 1 / sqrt(len(self._hashes))

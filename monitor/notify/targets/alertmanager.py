@@ -21,7 +21,7 @@ class Alertmanager:
     """POSTs to `/api/v2/alerts` of every replica.
 
     Labels are an alert's identity there (`alertname`, `track`, `measure`, `severity`); all else is
-    an annotation. What fires must be sent again before `endsAt`: see `Notifier`.
+    an annotation. What fires or is stale must be sent again before `endsAt`: see `Notifier`.
     """
 
     interval_s = 0.0

@@ -11,11 +11,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from bench.monitor.nab import score
 from emostream.__main__ import make_app
 from emostream.exits import CommandError
 from monitor.backtest import EventFileError, Tally, backtest
+from monitor.backtest.picture import Mood, picture
 from monitor.backtest.volumes import VolumeFileError, read_series, score_series
 from monitor.detection import DetectionSettings
 from monitor.tracks import TrackMatcher
@@ -152,6 +154,18 @@ def test_on_a_terminal_there_is_a_table_and_a_picture(
     assert "1 alert in" in shown
     assert "trains" in shown
     assert "negative share" in shown.replace("_", " ")
+
+
+def test_a_picture_has_every_hour_also_of_a_track_with_posts_in_the_last_one_only() -> None:
+    for hours in range(1, 80):
+        long, short = Mood(), Mood()
+        for hour in range(hours):
+            long.add(3600 * hour, 10, 3)
+        short.add(3600 * (hours - 1), 10, 6)
+        console = Console(width=64, record=True, file=io.StringIO())
+        console.print(picture({"long": long, "short": short}, [], width=64))
+        line = console.export_text().splitlines()[1]
+        assert any(block in line for block in "▁▂▃▄▅▆▇█"), hours
 
 
 def test_another_run_gives_the_same_ids(events_file: Path) -> None:

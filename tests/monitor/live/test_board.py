@@ -10,6 +10,7 @@ import pytest
 from msgspec import UNSET
 
 from monitor.detection import TrackDetector
+from monitor.live.alerts import Raising
 from monitor.live.board import Board
 from monitor.live.lookup import Lookup
 from monitor.live.places import Places
@@ -20,8 +21,11 @@ from monitor.page.data import (
     MutesChanged,
     MuteTrack,
     NotFoundError,
+    Pipe,
+    PipeChanged,
     Say,
     TracksChanged,
+    TrackState,
     UnmuteTrack,
 )
 from monitor.settings import Settings
@@ -129,6 +133,29 @@ async def test_what_is_published_is_shown_already(board: Board) -> None:
     assert (state.track, state.posts, state.negative_share) == ("trains", 20, 0.325)
 
 
+async def test_a_track_that_falls_silent_is_told_until_it_is_shown_without_posts(
+    board: Board,
+) -> None:
+    changes = changes_of(board, 31)
+    await anext(changes)
+    board.closed([window(0), window(0, "planes")])
+    for minute in range(1, 15):
+        board.closed([window(minute, "planes")])
+    told = [one.tracks async for one in changes if isinstance(one, TracksChanged)]
+    silent = [{one.track: one for one in states}.get("trains") for states in told]
+    assert [one and one.posts for one in silent] == [*[20] * 10, 0, *[None] * 4]
+    assert silent[10] is not None
+    assert silent[10].negative_share is None
+
+
+async def test_a_track_that_is_gone_is_told(board: Board) -> None:
+    board.closed([window(0)])
+    changes = changes_of(board, 1)
+    await anext(changes)
+    board.forget("trains")
+    assert [one async for one in changes] == [TracksChanged(gone=("trains",))]
+
+
 def test_tracks_of_the_configuration_come_first_even_without_posts(board: Board) -> None:
     board.closed([window(0, "trains"), window(0, "buses", posts=90)])
     assert [state.track for state in board.tracks()] == ["planes", "buses", "trains"]
@@ -229,6 +256,48 @@ async def test_a_mute_holds_until_it_is_over(board: Board) -> None:
     board.mute_record("trains", msgspec.structs.replace(mute, until=at - timedelta(seconds=1)))
     assert not board.muted("trains")
     assert not board.mutes()
+
+
+async def test_a_mute_that_ends_is_told_without_any_record(board: Board) -> None:
+    now = datetime.fromtimestamp(WALL, UTC)
+    mute = Mute(version=1, id="m", track="trains", by="ann", at=now, until=now + timedelta(hours=1))
+    board.mute_record("trains", mute)
+    changes = changes_of(board, 3)
+    await anext(changes)
+    board.pipe_is(Pipe(at=now))
+    board._wall = lambda: WALL + 3_600
+    board.pipe_is(Pipe(at=now))
+    told = [one async for one in changes]
+    assert told == [PipeChanged(pipe=Pipe(at=now))] * 2 + [MutesChanged(mutes=())]
+
+
+def test_every_open_alert_is_known_however_many_there_are(board: Board) -> None:
+    for number in range(300):
+        board.alert_record(make_alert("firing", f"alert-{number}", track=f"track {number}"))
+    board.alert_record(make_alert("resolved", "alert-0", track="track 0"))
+    assert board.open_alerts == 299
+    assert board.alerts_kept.open_of("track 0") is None
+    ended = board.alerts_kept.open_of("track 1")
+    assert ended is not None
+    end = msgspec.structs.replace(ended, id="end", alert_id="learnt again", transition="resolved")
+    (told,) = Raising(board.alerts_kept, history_after_s=None).choose([end], WALL)
+    assert told.alert_id == "alert-1", "the track's open alert ends"
+
+
+def test_a_record_of_an_alert_costs_the_state_of_its_track_alone(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A take-over reads tens of thousands, of a hundred tracks."""
+    board.closed([window(0)])
+    looked: list[str] = []
+
+    def state(track: str) -> TrackState:
+        looked.append(track)
+        return TrackState(track=track, condition="firing")
+
+    monkeypatch.setattr(board, "_state", state)
+    board.alert_record(alert("firing"))
+    assert looked == ["trains"]
 
 
 async def test_memory_is_bounded_whatever_the_number_of_alerts(board: Board) -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from infra.kafka import EmbeddedKafka
@@ -12,7 +13,7 @@ from monitor.live.places import Places, Tombstones
 from monitor.page.data import UnavailableError
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import kafka_producer
-from tests.monitor.live.made import T0
+from tests.monitor.live.made import T0, event
 from tests.monitor.live.stage import closing, make_stage, posts
 
 
@@ -59,6 +60,25 @@ async def test_posts_of_a_time_are_found_once_each_and_deleted_ones_are_not(
     few = await lookup.posts("planes", start, end, limit=100, negative=False)
     assert few.note is not None
     assert few.total < found.total
+
+
+async def test_the_page_shows_the_first_posts_of_a_track_that_a_tag_made(
+    bootstrap: str, tmp_path: Path
+) -> None:
+    """Those before it was one, too; by the spelling that it was made under."""
+    stage = await make_stage(bootstrap, tmp_path)
+    few = [event(n, topic="#Trains" if n < 12 else "trains") for n in range(14)]
+    await stage.write([*few, *closing(100, 1_200)])
+    async with stage.running(tracks=[], page={"port": 0}):
+        await stage.windows_until([f"#Trains|{T0:%Y-%m-%dT%H:%M:%SZ}".encode()])
+    again = stage.running(tracks=[], page={"port": 0})
+    async with again as line, aiohttp.ClientSession() as http:
+        start = int(T0.timestamp())
+        query = {"track": "#Trains", "start": str(start), "end": str(start + 60)}
+        page = line.rpartition(" ")[2]
+        async with http.get(f"{page}/api/posts", params=query) as answer:
+            found = await answer.json()
+    assert [one["id"] for one in found["posts"]] == [one.id for one in few]
 
 
 async def test_without_a_broker_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 
 from infra.kafka import create_topics, default_topics
 from monitor.configured import digest
+from monitor.live.alerts import Alerts
 from monitor.live.stored import Stored, read_compacted
 from monitor.live.unwatched import drop_unwatched, ends_of, with_baseline
-from monitor.page.data import AlertView
 from monitor.settings import Settings
 from monitor.tracks import TrackRule
 from runtime.kafka.producing import kafka_producer
@@ -71,20 +71,20 @@ def test_windows_alone_bring_a_track_back_only_where_no_baseline_says_what_made_
 
 def test_an_open_alert_that_no_detector_follows_ends_with_the_same_id() -> None:
     firing = make_alert("firing", track="gone")
-    views = [
-        AlertView(alert=one, transitions=(), actions=())
-        for one in (
-            firing,
-            make_alert("firing", "alert-1", track="followed"),
-            make_alert("resolved", "alert-2", track="gone"),
-            make_alert("stale", "alert-3", track="learnt again"),
-        )
+    told = [
+        firing,
+        make_alert("firing", "alert-1", track="followed"),
+        make_alert("resolved", "alert-2", track="gone"),
+        make_alert("stale", "alert-3", track="learnt again"),
     ]
+    kept = Alerts()
+    for one in told:
+        kept.take(one)
     until = round((firing.at + timedelta(hours=1)).timestamp())
 
     def ends() -> list[Alert]:
         watched = ["followed", "learnt again"]
-        return ends_of(views, watched=watched, followed=["followed"], closed_until=until)
+        return ends_of(kept.open(), watched=watched, followed=["followed"], closed_until=until)
 
     end, again = ends()
     assert (end.alert_id, end.transition, end.resolved_at) == (firing.alert_id, "resolved", end.at)
@@ -93,7 +93,7 @@ def test_an_open_alert_that_no_detector_follows_ends_with_the_same_id() -> None:
     assert (again.alert_id, again.transition) == ("alert-3", "resolved")
     assert "learnt again" in (again.note or "")
     assert ends() == [end, again]
-    assert not {end.id, again.id} & {view.alert.id for view in views}
+    assert not {end.id, again.id} & {one.id for one in told}
 
 
 @pytest.mark.parametrize(

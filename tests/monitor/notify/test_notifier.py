@@ -239,6 +239,27 @@ async def test_what_still_fires_when_its_mute_ends_is_told_then_and_its_end_too(
         assert told == ["firing", "resolved"]
 
 
+async def test_what_is_stale_when_its_mute_ends_is_told_once_it_fires_again() -> None:
+    clock, target = FakeClock(), FakeTarget()
+    muted = {"airline"}
+    async with running(
+        target,
+        clock=clock,
+        settings=options(group_s=0),
+        is_muted=lambda track, _: track in muted,
+    ) as notifier:
+        notifier.offer(alert())
+        notifier.offer(alert(transition="stale"))
+        muted.clear()
+        notifier.tell_unmuted()
+        await settle()
+        assert target.taken == []
+        for transition in ("firing", "resolved"):
+            notifier.offer(alert(transition=transition))
+            await settle()
+        assert [one.alerts[0].transition for one in target.taken] == ["firing", "resolved"]
+
+
 async def test_what_fires_under_a_mute_at_the_start_is_told_when_that_ends() -> None:
     clock, target = FakeClock(), FakeTarget()
     muted = {"airline"}
@@ -336,6 +357,34 @@ async def test_what_fires_is_sent_again_until_it_resolves_also_after_a_restart()
         notifier.offer(alert(id="transition-2", transition="resolved"))
         await clock.advance(200)
         assert [one.alerts[0].transition for one in target.taken] == ["firing"] * 2 + ["resolved"]
+
+
+@pytest.mark.parametrize("fault", [Unavailable("no answer"), Rejected("it answered 400")])
+async def test_what_fires_is_not_sent_again_once_it_ended_though_its_end_was_given_up(
+    fault: TargetFault,
+) -> None:
+    clock, target = FakeClock(), Resending()
+    settings = options(group_s=0, give_up_after_s=30)
+    async with running(target, clock=clock, settings=settings, firing=[alert()]) as notifier:
+        target.always = fault
+        ended = notifier.offer(alert(id="transition-2", transition="resolved"))
+        await clock.advance(31)
+        assert ended.done()
+        target.always = None
+        await clock.advance(300)
+        assert target.taken == []
+
+
+async def test_what_is_stale_is_sent_again_too_for_silence_resolves_nothing() -> None:
+    clock, target = FakeClock(), Resending()
+    settings = options(group_s=0)
+    async with running(target, clock=clock, settings=settings, firing=[alert()]) as notifier:
+        notifier.offer(alert(id="transition-2", transition="stale"))
+        await clock.advance(121)
+        assert [one.alerts[0].transition for one in target.taken] == ["stale"] * 3
+        notifier.offer(alert(id="transition-3", transition="resolved"))
+        await clock.advance(200)
+        assert [one.alerts[0].transition for one in target.taken] == ["stale"] * 3 + ["resolved"]
 
 
 async def test_closing_tries_what_waits_once_more_and_leaves_the_rest_pending() -> None:

@@ -23,6 +23,7 @@ def settings(**values: Any) -> NotifySettings:
         ({"url": "https://x.example:99999/"}, "name a host"),
         ({"kind": "apprise", "url": "exec:///bin/sh"}, "not among those that tell people"),
         ({"kind": "apprise", "url": "syslog://"}, "not among those that tell people"),
+        ({"kind": "alertmanager", "transitions": ["firing", "stale"]}, "must have resolved"),
         ({"secret": "short"}, "openssl rand -base64 32"),
         ({"name": "a b"}, "name"),
         ({"colour": "red"}, "colour"),

@@ -38,7 +38,7 @@ async def test_a_webhook_is_signed_so_that_the_specs_own_library_verifies_it() -
     read = msgspec.convert(checked["data"]["alerts"][0], Alert)
     assert read == alert()
     assert checked["data"]["link"] == (
-        "http://page/?track=airline&range=24h&at=1772452800&alert=alert-1"
+        "http://page/?track=airline&range=24h&at=1772453160&alert=alert-1"
     )
 
 

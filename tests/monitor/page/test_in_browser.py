@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
-from monitor.page.data import MuteTrack, Say
+from monitor.page.data import MuteTrack, Say, TracksChanged
 from tests.monitor.page.browsing import Browse, ready
 from tests.monitor.page.chromium import Tab
 from tests.monitor.page.conftest import WALL, Serve, Served
@@ -307,6 +307,28 @@ async def test_a_mute_lasts_by_the_servers_clock_whatever_the_browsers_says(
     assert muted.until.timestamp() - WALL == 3_600
 
 
+async def test_a_mute_until_tomorrow_ends_then_however_long_it_was_thought_over(
+    serve: Serve, browse: Browse
+) -> None:
+    page: Served = await serve(calm())
+    tab = await browse(page, "about:blank")
+    await tab.run_first(
+        "const real = Date.now; globalThis.__later = 0; Date.now = () => real() + __later;"
+    )
+    await tab.open(page.url)
+    await tab.until("document.querySelector('#mute button')")
+    await tab.click("#mute button")
+    await tab.until("document.querySelector('dialog[open] select')")
+    await tab.run("document.querySelector('dialog select').selectedIndex = 3")
+    await tab.run("__later = 1_800_000")
+    await tab.run("document.querySelector('dialog .primary').click()")
+    await page.source.acted.wait()
+    (muted,) = page.source.actions
+    assert isinstance(muted, MuteTrack)
+    assert muted.until is not None
+    assert muted.until.timestamp() % 900 == 0
+
+
 async def test_a_request_over_a_dead_connection_is_given_up_and_made_again(
     serve: Serve, browse: Browse
 ) -> None:
@@ -341,6 +363,63 @@ async def test_figures_that_could_not_be_had_are_asked_for_again(
     await tab.run("__restore()")
     page.hub().send_beat()
     await tab.until("document.querySelector('.sentence').textContent.startsWith('Highest')")
+
+
+async def test_a_days_figures_are_shown_though_a_minute_came_before_them(
+    serve: Serve, browse: Browse
+) -> None:
+    page: Served = await serve(calm())
+    tab = await browse(page, "about:blank")
+    await tab.run_first(
+        "const real = fetch; const held = new Promise((go) => (globalThis.__release = go));"
+        "globalThis.fetch = async (address, options) => {"
+        " if (address.startsWith('/api/history')) await held; return real(address, options); };",
+    )
+    await tab.open(page.url)
+    await tab.until("document.querySelector('#status').dataset.state === 'live'")
+    page.source.advance(2)
+    await tab.until("document.querySelector('.sentence').textContent.startsWith('Highest')")
+    await tab.run("__release()")
+    await tab.run("document.querySelector('.slider').focus()")
+    await tab.press("Home", 36)
+    await tab.until("/posts/.test(document.getElementById('reading').textContent)")
+    await tab.until("!/no posts/.test(document.getElementById('reading').textContent)")
+
+
+async def test_the_small_curves_move_on_while_the_page_is_open(
+    serve: Serve, browse: Browse
+) -> None:
+    page: Served = await serve(calm())
+    tab = await browse(page, "about:blank")
+    await tab.run_first(
+        "const real = CanvasRenderingContext2D.prototype; const { beginPath, lineTo } = real;"
+        "const first = (ink) => ink.canvas === document.querySelector('.spark');"
+        "real.beginPath = function () { if (first(this)) globalThis.__line = [];"
+        " return beginPath.call(this); };"
+        "real.lineTo = function (x, y) { if (first(this)) __line.push(y / this.canvas.height);"
+        " return lineTo.call(this, x, y); };"
+    )
+    await tab.open(page.url)
+    await tab.until("globalThis.__line?.length > 3")
+    assert await tab.run("Math.min(...__line)") > 0.3
+    page.source.break_out()
+    page.source.advance(30)
+    await tab.until("Math.min(...__line) < 0.2")
+
+
+async def test_the_first_track_is_shown_as_soon_as_there_is_one_and_no_longer_than_it_is(
+    serve: Serve, browse: Browse
+) -> None:
+    page: Served = await serve(MadeUp(tracks=0, hours=1, storm_minutes=0))
+    tab = await browse(page)
+    await tab.until("document.getElementById('mood-track').textContent === 'No tracks yet'")
+    page.source.names = ("trains", "planes")
+    page.source.advance(1)
+    await tab.until("document.getElementById('mood-track').textContent === 'trains'")
+    page.source.names = ("planes",)
+    page.source.push(TracksChanged(gone=("trains",)))
+    await tab.until("document.getElementById('mood-track').textContent === 'planes'")
+    await tab.until("document.querySelectorAll('.track').length === 1")
 
 
 async def test_before_the_first_track_the_page_says_so(serve: Serve, browse: Browse) -> None:

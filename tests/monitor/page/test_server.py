@@ -44,6 +44,31 @@ async def test_the_state_holds_all_that_is_shown_first(serve: Serve) -> None:
     assert state["actions"] is True
 
 
+async def test_a_minutes_quarter_of_an_hour_comes_with_it_once(serve: Serve) -> None:
+    page: Served = await serve(MadeUp(tracks=2, hours=1))
+    async with page.get("/api/state") as answer:
+        state = await answer.json()
+    async with watching(page, state["id"]) as stream:
+        page.source.advance(20)
+        quarters: dict[str, dict[int, float]] = {name: {} for name in page.source.names}
+        missing = set(page.source.names)
+        while missing:
+            for change in json.loads((await stream.until("changes"))["data"]):
+                if change["type"] == "quarter":
+                    quarters[change["track"]][change["start"]] = change["negative_share"]
+                elif change["type"] == "minutes":
+                    columns = change["columns"]
+                    if columns["start"] == page.source.end.timestamp() - 60:
+                        missing.discard(columns["track"])
+    async with page.get("/api/state") as answer:
+        sparks = (await answer.json())["sparks"]
+    for track, known in quarters.items():
+        assert len(known) >= 2
+        spark = sparks[track]
+        for start, share in known.items():
+            assert spark["negative_share"][(start - spark["start"]) // 900] == share
+
+
 async def test_the_state_is_sent_compressed_and_says_the_same(serve: Serve) -> None:
     page: Served = await serve()
     async with page.get("/api/state", Accept_Encoding="identity") as answer:

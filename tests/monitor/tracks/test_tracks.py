@@ -81,6 +81,18 @@ def test_a_tag_is_a_track_once_it_has_posts_enough() -> None:
     assert matcher.match(reading(topics=("#trains", "trains"))) == ("Trains",)
 
 
+def test_an_event_that_is_read_once_more_is_of_the_tracks_as_they_are_now() -> None:
+    rules = (TrackRule(name="english", langs=("en",)),)
+    matcher = TrackMatcher(rules, by="topics", min_posts=2)
+    event = reading(topics=("trains", "rare", "Trains"), lang="en")
+    assert matcher.known(event) == matcher.known(event) == ("english", OTHER)
+    matcher.match(event)
+    assert matcher.known(event) == ("english", "Trains", OTHER)
+    assert matcher.refused == 2, "what is read once more is not counted"
+    assert matcher.known(reading(topics=("trains",) * 65, lang="de")) == ("Trains", OTHER)
+    assert TrackMatcher(rules).known(event) == ("english",)
+
+
 def test_the_number_of_tracks_is_limited_and_a_silent_one_gives_its_place() -> None:
     matcher = TrackMatcher(by="source", min_posts=1, max_tracks=2)
     names = [matcher.match(reading(source=name))[0] for name in ("a", "b", "c")]

@@ -124,7 +124,7 @@ export function mute(track, user) {
     [3_600_000, "for 1 hour"],
     [14_400_000, "for 4 hours"],
     [86_400_000, "for 24 hours"],
-    [tomorrow.getTime() - time(), `until tomorrow ${clock(tomorrow, tomorrow)}`],
+    [`@${tomorrow.getTime()}`, `until tomorrow ${clock(tomorrow, tomorrow)}`],
     ["weekly", "each week …"],
   ];
   const weekly = el(
@@ -171,7 +171,9 @@ export function mute(track, user) {
       body.weekly = `${days.join(",")} ${form.get("from")}-${form.get("to")}`;
       body.zone = form.get("zone");
     } else {
-      body.until = new Date(time() + Number(form.get("until"))).toISOString();
+      const until = form.get("until"); // a span, or @ and a moment, however long one thinks it over
+      const end = until.startsWith("@") ? Number(until.slice(1)) : time() + Number(until);
+      body.until = new Date(end).toISOString();
     }
     return ask("/api/actions", { body });
   });

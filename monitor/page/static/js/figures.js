@@ -2,7 +2,7 @@
 
 import { ask } from "./live.js";
 
-const DAY = 1440;
+const KEPT = 1440 + 5; // minutes
 export const EMOTIONS = [
   "anger",
   "disgust",
@@ -30,10 +30,9 @@ export const RANGES = {
   "24h": { minutes: 1440, step: 5, span: 15, label: "the last 24 hours" },
 };
 
-/** All minutes kept of one track, by minute (Unix seconds / 60). */
+/** The last day's minutes of one track, by minute (Unix seconds / 60), in whatever order they come. */
 class Track {
-  first = null;
-  rows = [];
+  #rows = new Array(KEPT);
 
   merge(columns) {
     const first = columns.start / 60;
@@ -50,18 +49,14 @@ class Track {
   }
 
   #put(minute, row) {
-    if (this.first === null) this.first = minute;
-    if (minute < this.first) return;
-    this.rows[minute - this.first] = row;
-    const extra = this.rows.length - DAY - 5;
-    if (extra > 0) {
-      this.rows.splice(0, extra);
-      this.first += extra;
-    }
+    const place = minute % KEPT;
+    if (this.#rows[place]?.minute > minute) return;
+    this.#rows[place] = { minute, ...row };
   }
 
   at(minute) {
-    return this.first === null ? undefined : this.rows[minute - this.first];
+    const row = this.#rows[minute % KEPT];
+    return row?.minute === minute ? row : undefined;
   }
 }
 

@@ -12,9 +12,11 @@ import { ask, Line } from "./live.js";
 import { Mood } from "./mood.js";
 import { Pipe } from "./pipe.js";
 import { Posts } from "./posts.js";
+import { upTo, withQuarter } from "./sparks.js";
 import { Tracks } from "./tracks.js";
 
 const ACTIVE = new Set(["firing", "pending", "stale"]);
+const MOST_ALERTS = 200; // as many as the server has
 const SPOKEN = 3; // alerts of one moment that are read out; more are counted
 
 let state = null;
@@ -61,11 +63,7 @@ const connection = new Line({
     watermark = found.pipe.watermark ? Date.parse(found.pipe.watermark) : null;
     const known = new Set(found.tracks.map((track) => track.track));
     view.tracks = view.tracks.filter((track) => known.has(track));
-    if (!view.tracks.length && found.tracks.length) {
-      const worst = found.tracks.find((track) => track.condition === "firing");
-      view.tracks = [(worst ?? found.tracks[0]).track];
-      address.write(view, { replace: true });
-    }
+    settle();
     load();
     if (first) {
       first = false;
@@ -102,6 +100,15 @@ function now() {
 }
 setClock(now);
 
+/** Where no track is chosen, or none that there is: one whose alert fires, else the first. */
+function settle() {
+  if (view.tracks.length || !state.tracks.length) return false;
+  const worst = state.tracks.find((track) => track.condition === "firing");
+  view = { ...view, tracks: [(worst ?? state.tracks[0]).track] };
+  address.write(view, { replace: true });
+  return true;
+}
+
 /** Take a change over; returns what someone who hears the page must be told of it. */
 function apply(change) {
   if (change.type === "tracks") {
@@ -109,12 +116,23 @@ function apply(change) {
     state.tracks = state.tracks.map((track) => changed.get(track.track) ?? track);
     const known = new Set(state.tracks.map((track) => track.track));
     state.tracks.push(...change.tracks.filter((track) => !known.has(track.track)));
+    for (const gone of change.gone) {
+      state.tracks = state.tracks.filter((track) => track.track !== gone);
+      if (view.tracks.includes(gone))
+        view = { ...view, tracks: view.tracks.filter((track) => track !== gone) };
+    }
+    if (settle()) load();
   } else if (change.type === "minutes") {
     figures.merge(change.columns);
+  } else if (change.type === "quarter") {
+    const { track, start, negative_share: share } = change;
+    state.sparks[track] = withQuarter(state.sparks[track], start, share);
   } else if (change.type === "alert") {
     const found = change.alert;
     const before = state.alerts.find((one) => one.alert.alert_id === found.alert.alert_id);
-    state.alerts = [found, ...state.alerts.filter((one) => one !== before)].sort(order);
+    state.alerts = [found, ...state.alerts.filter((one) => one !== before)]
+      .sort(order)
+      .slice(0, MOST_ALERTS);
     const loud = found.alert.transition !== "resolved" || found.alert.fired_at !== undefined;
     if (loud && before?.alert.transition !== found.alert.transition) {
       return spoken(found);
@@ -124,6 +142,8 @@ function apply(change) {
   } else if (change.type === "pipe") {
     state.pipe = change.pipe;
     watermark = change.pipe.watermark ? Date.parse(change.pipe.watermark) : watermark;
+    for (const [track, spark] of Object.entries(state.sparks))
+      if (watermark !== null) state.sparks[track] = upTo(spark, watermark / 1000);
   } else if (change.type === "deleted") {
     posts.remove(change.events);
   }
