@@ -200,7 +200,6 @@ class Service:
 
     async def on_revoked(self, partitions: frozenset[Partition]) -> None:
         """Drain what is started of them, commit it, let them go."""
-        self._joined = False
         if self._poller is not None:
             self._poller.revoking()
         with self._ending_on_errors():
@@ -361,6 +360,7 @@ class Service:
         self.stop()
 
     async def _let_go(self, partitions: frozenset[Partition]) -> None:
+        self._joined = False
         consumer, started = self._consumer, self._clock.monotonic()
         ours = partitions & self._ledger.partitions()
         if not ours or consumer is None:
@@ -447,9 +447,7 @@ class Service:
         abandon = asyncio.ensure_future(self._abandoned.wait())
         try:
             done = await self._scheduler.drain(
-                budget_s,
-                publishing_only=self.error is not None,
-                unless=abandon,
+                budget_s, publishing_only=self.error is not None, unless=abandon
             )
         finally:
             abandon.cancel()
@@ -461,6 +459,7 @@ class Service:
         committed_by = min(drained_by, self._clock.monotonic()) + LAST_COMMIT_S
         await self._commit_last(committed_by - self._clock.monotonic())
         await self._disconnect(committed_by + _DISCONNECT_S - self._clock.monotonic())
+        await self._background.cancel()  # what an assignment began that came meanwhile
         self._phase = "stopped"
         self._log_end()
 
