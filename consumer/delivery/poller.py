@@ -128,6 +128,11 @@ class Poller:
         """Whether the run's bound on records is reached."""
         return self._left is not None and self._left <= 0
 
+    @property
+    def begun(self) -> frozenset[Partition]:
+        """Partitions that are read: of others nothing is delivered."""
+        return self._ledger.partitions()
+
     def regulate(self) -> None:
         """Pause or resume, by what is in flight and whether the analysis takes work.
 
