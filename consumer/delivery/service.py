@@ -211,8 +211,9 @@ class Service:
             await unended("assign", self._begin(partitions), may_end=True)
 
     async def _begin(self, partitions: frozenset[Partition]) -> None:
-        if self._consumer is not None:
-            await self._guarantee.assigned(self._consumer, partitions)
+        if (consumer := self._consumer) is None:
+            return  # it is the one that is being replaced
+        await self._guarantee.assigned(consumer, partitions)
         self._joined = True
         if self._poller is not None:
             self._poller.reassigned()
@@ -220,7 +221,7 @@ class Service:
             self._log_ends.forget()
         _log.info(log_events.PARTITIONS_ASSIGNED, partitions=len(partitions))
         self._observer.rebalanced(len(partitions))
-        if partitions and (consumer := self._consumer) is not None:
+        if partitions:
             await self._background.cancel("retention", "verify")
             assert self._watch is not None
             verifying = self._background.start("verify", self._watch.verify(), may_end=True)
@@ -417,8 +418,8 @@ class Service:
         assert old is not None
         self._observer.consumer_restarted()
         await self._background.cancel("poller", "committer", "retention", "verify")
-        held = old.assignment() | self._ledger.partitions()
-        await self._let_go(held)
+        await self._let_go(old.assignment() | self._ledger.partitions())
+        self._consumer = None  # it may be given partitions until it has left
         await old.stop(timeout_s=_DISCONNECT_S)
         try:
             self._join(await self._connect())

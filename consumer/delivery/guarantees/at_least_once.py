@@ -40,9 +40,6 @@ class AtLeastOnce:
 
     async def assigned(self, _: KafkaConsumer, partitions: frozenset[Partition]) -> None:
         """Begin an epoch for each, at once: what an earlier owner still writes, it writes twice."""
-        # An assignment is the whole of what is ours: one of a consumer that was replaced may have
-        # come after all was let go of.
-        self._ledger.lose(self._ledger.partitions())
         self._ledger.assign(partitions)
 
     async def publish(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> Receipt:

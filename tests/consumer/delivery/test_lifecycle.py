@@ -226,6 +226,7 @@ async def test_an_assignment_that_comes_to_a_consumer_while_it_is_replaced_leave
         rig.kafka.stop_takes_s = 2.0
         await replacing(rig)
         await rig.kafka.rebalance(GROUP)
+        assert not rig.service.snapshot().ready
         async with running(other):
             await rig.turn(5)
             shares = [one.service.snapshot().partitions for one in (rig, other)]
