@@ -325,16 +325,16 @@ class Scheduler:
         self.dead_letters += len(receipt.dead_lettered)
         if receipt.events:
             self._observer.events_published(receipt.events, self._clock.wall())
-        late_poison = 0
+        refused = 0
         for dead_letter in receipt.dead_letters:
             self._observer.dead_letter(dead_letter.stage, dead_letter.class_name)
-            late_poison += dead_letter.stage == Stage.PUBLISH
+            refused += dead_letter.stage == Stage.PUBLISH
         if receipt.skipped:
             self._count_skipped(receipt.skipped)
         if receipt.error is not None:
             raise receipt.error
-        if late_poison:
-            self._fuse.add(0, late_poison)
+        if receipt.events or refused:
+            self._fuse.add_events(len(receipt.events) + refused, refused)
         settled = len(receipt.events) + len(receipt.dead_lettered) + len(receipt.skipped)
         if settled == len(items):
             self._acknowledged(items)

@@ -144,6 +144,34 @@ async def test_events_that_are_all_too_large_blow_the_fuse() -> None:
     assert len(rig.kafka.values("affect.dlq")) < 40
 
 
+async def test_it_says_that_these_are_published_and_to_be_sent_back() -> None:
+    rig = Rig(service_limits=limits(batch=FIVE_AT_ONCE, fuse=FUSE))
+    rig.kafka.max_bytes["affect.events"] = 1
+    rig.kafka.produce("posts", numbered(100))
+    rig.start()
+    assert await rig.end() == 3
+    assert rig.committed == len(rig.kafka.values("affect.dlq")) > 0
+    assert "20 of the last 20 records have an event that can't be" in str(rig.service.error)
+    assert "emostream dlq replay" in str(rig.service.error)
+
+
+async def test_a_part_of_the_events_that_is_refused_after_a_stall_does_not_blow_it() -> None:
+    """All answers come at once, to events that were judged long before the last ones."""
+    batch = BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=500)
+    rig = Rig(service_limits=limits(batch=batch, fuse=FUSE))
+    rig.processor.make = lambda record: b"x" * (2_000_000 if record.offset % 4 == 0 else 1)
+    rig.kafka.held_topics = {"affect.events", "affect.dlq"}
+    rig.kafka.produce("posts", numbered(400))
+    async with running(rig):
+        await rig.turn(2)
+        rig.kafka.held_topics.clear()
+        for topic in ("affect.events", "affect.dlq"):
+            rig.kafka.acknowledge(topic)
+        await rig.turn(4)
+        assert rig.service.error is None
+        assert rig.committed == 400
+
+
 async def test_an_analysis_that_says_it_can_not_go_on_ends_the_service_with_status_1() -> None:
     """A dead pool, for one: its posts come again, none is a dead letter."""
     rig = Rig()
