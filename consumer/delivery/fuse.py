@@ -18,14 +18,17 @@ class Fuse:
         self._analysed = _Window(limits)
         self._events = _Window(limits)
 
-    def add(self, records: int, poison: int) -> None:
+    def add(self, records: int, poison: int, *, overtaken: int = 0) -> None:
         """A batch of `records` has `poison` dead letters among its outcomes.
+
+        So many that began before it are `overtaken`, and are no poison yet: posts wait for the
+        model, and what can't be decoded waits for nothing.
 
         Raises:
             FuseBlown: of at least the last `window` records, the share of dead letters is too
                 high. The batch's dead letters must be neither published nor committed.
         """
-        if found := self._analysed.add(records, poison):
+        if found := self._analysed.add(records, poison, overtaken):
             raise FuseBlown(
                 f"{found} could not become events: look at the dead letters' reasons (`emostream"
                 " dlq list`), correct the cause, and start again; what blew the fuse is neither"
@@ -55,7 +58,7 @@ class _Window:
         self._records = 0
         self._poison = 0
 
-    def add(self, records: int, poison: int) -> str | None:
+    def add(self, records: int, poison: int, overtaken: int = 0) -> str | None:
         """Count these; give how many of how many are poison, where those are too many."""
         self._seen.append((records, poison))
         self._records += records
@@ -65,6 +68,7 @@ class _Window:
             old_records, old_poison = self._seen.popleft()
             self._records -= old_records
             self._poison -= old_poison
-        if self._records >= window and self._poison >= self._limits.share * self._records:
+        seen = self._records + overtaken
+        if self._records >= window and self._poison >= self._limits.share * seen:
             return f"{self._poison} of the last {self._records} records"
         return None

@@ -116,6 +116,34 @@ async def test_bad_records_that_are_done_before_their_neighbours_do_not_blow_the
         assert rig.committed == 400
 
 
+async def test_nor_do_they_where_their_neighbours_are_batches_of_their_own() -> None:
+    """Posts that come one by one, while the model is slow for some seconds."""
+    batch = BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=500)
+    rig = Rig(service_limits=limits(batch=batch, fuse=FUSE))
+    rig.processor.slow_down(b"post")
+    async with running(rig):
+        for number in range(120):
+            rig.kafka.produce("posts", [b"post-%d" % number if number % 3 else b"poison"])
+            await rig.turn(0.05)
+        rig.processor.release()
+        await rig.turn(4)
+        assert rig.service.error is None
+        assert len(rig.events()) == 80
+        assert rig.committed == 120
+
+
+async def test_a_bug_in_every_post_blows_it_however_many_are_under_way() -> None:
+    batch = BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=500)
+    rig = Rig(service_limits=limits(batch=batch, fuse=FUSE))
+    values = [value for value in numbered(400, "bug") if value is not None]
+    rig.processor.hold(*values)
+    rig.kafka.produce("posts", values)
+    rig.start()
+    await rig.turn(2)
+    rig.processor.release()
+    assert await rig.end() == 3
+
+
 async def test_what_was_acknowledged_before_the_fuse_blew_is_committed_and_not_written_again() -> (
     None
 ):
