@@ -4,7 +4,7 @@ import re
 
 from consumer.options import LAST_COMMIT_S, ServiceLimits
 from runtime.errors import Misconfigured
-from runtime.kafka.options import KafkaOptions
+from runtime.kafka.options import KafkaOptions, whole_names
 
 
 def check(options: KafkaOptions, limits: ServiceLimits) -> None:
@@ -35,12 +35,12 @@ def _check_topics(options: KafkaOptions) -> None:
     if bool(options.input_topics) == (options.input_pattern is not None):
         raise Misconfigured("give either input.topics or input.pattern: one of the two")
     try:
-        pattern = re.compile(options.input_pattern or "")
+        pattern = whole_names(options.input_pattern or "")
     except re.error as error:
         raise Misconfigured(f"input.pattern is no regular expression: {error}") from None
     ours = {"output.events_topic": options.output_topic, "output.dlq_topic": options.dlq_topic}
     for name, topic in ours.items():
-        if topic in options.input_topics or (options.input_pattern and pattern.fullmatch(topic)):
+        if topic in options.input_topics or (options.input_pattern and pattern.match(topic)):
             raise Misconfigured(
                 f"{name} {topic!r} is also an input topic, so output would be read back as posts,"
                 " without end: name another topic or narrow input"

@@ -177,6 +177,8 @@ class Asking:
 
     def want(self, case: Case, question: Question) -> None:
         """Have a question answered. What is known is told at once, from within this call."""
+        if self._closed:  # nobody would ask it, and others would wait for it
+            return
         inference = self._inference
         key = case.digest + question.suffix
         known = inference.cache.get(key)

@@ -7,7 +7,50 @@ from consumer.options import FuseLimits
 
 
 class Fuse:
-    """Looks at the last outcomes, batch by batch, before a batch's dead letters are published."""
+    """Looks at the last outcomes, batch by batch, before a batch's dead letters are published.
+
+    Which events are refused is known only when they are sent: so the last ones of these are looked
+    at, too, by themselves. Counted with records that are analysed by then, the refusals of many
+    records would meet a few.
+    """
+
+    def __init__(self, limits: FuseLimits) -> None:
+        self._analysed = _Window(limits)
+        self._events = _Window(limits)
+
+    def add(self, records: int, poison: int, *, overtaken: int = 0) -> None:
+        """A batch of `records` has `poison` dead letters among its outcomes.
+
+        So many that began before it are `overtaken`, and are no poison yet: posts wait for the
+        model, and what can't be decoded waits for nothing.
+
+        Raises:
+            FuseBlown: of at least the last `window` records, the share of dead letters is too
+                high. The batch's dead letters must be neither published nor committed.
+        """
+        if found := self._analysed.add(records, poison, overtaken):
+            raise FuseBlown(
+                f"{found} could not become events: look at the dead letters' reasons (`emostream"
+                " dlq list`), correct the cause, and start again; what blew the fuse is neither"
+                " published nor committed"
+            )
+
+    def add_events(self, events: int, refused: int) -> None:
+        """Of so many `events`, `refused` became dead letters; all of it is acknowledged.
+
+        Raises:
+            FuseBlown: as `add`, but these dead letters are published, and to be committed.
+        """
+        if found := self._events.add(events, refused):
+            raise FuseBlown(
+                f"{found} have an event that can't be published, and are on the dead-letter topic:"
+                " look at the reasons (`emostream dlq list`), correct the cause, start again, and"
+                " send them back (`emostream dlq replay`)"
+            )
+
+
+class _Window:
+    """The last records, and how many of them are poison."""
 
     def __init__(self, limits: FuseLimits) -> None:
         self._limits = limits
@@ -15,13 +58,8 @@ class Fuse:
         self._records = 0
         self._poison = 0
 
-    def add(self, records: int, poison: int) -> None:
-        """A batch of `records` has `poison` dead letters among its outcomes.
-
-        Raises:
-            FuseBlown: of at least the last `window` records, the share of dead letters is too
-                high. The batch's dead letters must be neither published nor committed.
-        """
+    def add(self, records: int, poison: int, overtaken: int = 0) -> str | None:
+        """Count these; give how many of how many are poison, where those are too many."""
         self._seen.append((records, poison))
         self._records += records
         self._poison += poison
@@ -30,9 +68,7 @@ class Fuse:
             old_records, old_poison = self._seen.popleft()
             self._records -= old_records
             self._poison -= old_poison
-        if self._records >= window and self._poison >= self._limits.share * self._records:
-            raise FuseBlown(
-                f"{self._poison} of the last {self._records} records could not become events: "
-                "look at the dead letters' reasons (`emostream dlq list`), correct the cause, and "
-                "start again; what blew the fuse is neither published nor committed"
-            )
+        seen = self._records + overtaken
+        if self._records >= window and self._poison >= self._limits.share * seen:
+            return f"{self._poison} of the last {self._records} records"
+        return None

@@ -61,7 +61,8 @@ class Poller:
         self._observer = observer
         self._left = max_records
         self._consumer: KafkaConsumer | None = None
-        self._retry_at: dict[Partition, float] = {}
+        self._stopped: dict[Partition, tuple[BadBatch, float]] = {}
+        """What was told of partitions that can't go on, and when they are tried again."""
         self.paused: Paused | None = None
         """Why nothing is fetched now; None while it is."""
         self.held: dict[Partition, Held] = {}
@@ -127,6 +128,11 @@ class Poller:
         """Whether the run's bound on records is reached."""
         return self._left is not None and self._left <= 0
 
+    @property
+    def begun(self) -> frozenset[Partition]:
+        """Partitions that are read: of others nothing is delivered."""
+        return self._ledger.partitions()
+
     def regulate(self) -> None:
         """Pause or resume, by what is in flight and whether the analysis takes work.
 
@@ -168,7 +174,7 @@ class Poller:
         self.rebalancing = False
         self.paused = None
         self.held.clear()
-        self._retry_at.clear()
+        self._stopped.clear()
         self.last_loop = self.last_delivery = self._clock.monotonic()
         self.regulate()
 
@@ -190,7 +196,8 @@ class Poller:
 
     def _why_held(self, partition: Partition, epoch: int, tracker: OffsetTracker) -> Held | None:
         before, limits = self.held.get(partition), self._limits
-        if self._clock.monotonic() < self._retry_at.get(partition, 0.0):
+        stopped = self._stopped.get(partition)
+        if stopped is not None and self._clock.monotonic() < stopped[1]:
             return "bad_batch"
         low = limits.resume_at * limits.max_window if before == "window" else limits.max_window - 1
         if tracker.window > low:
@@ -204,13 +211,14 @@ class Poller:
         """Say once for each try that a partition can't go on, and leave it alone for a while."""
         now = self._clock.monotonic()
         bad: Mapping[Partition, BadBatch] = consumer.bad_batches
-        for partition in [one for one in self._retry_at if one not in bad]:
-            del self._retry_at[partition]
+        for partition in [one for one in self._stopped if one not in bad]:
+            del self._stopped[partition]
             _log.info(log_events.PARTITION_GOES_ON, partition=_name(partition))
         for partition, batch in bad.items():
-            if now < self._retry_at.get(partition, 0.0):
-                continue
-            self._retry_at[partition] = now + BAD_BATCH_RETRY_S
+            told = self._stopped.get(partition)
+            if told is not None and told[0] is batch:
+                continue  # it waits for its next try, or that is being fetched
+            self._stopped[partition] = batch, now + BAD_BATCH_RETRY_S
             _log.error(
                 log_events.PARTITION_STOPPED,
                 partition=_name(partition),

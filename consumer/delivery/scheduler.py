@@ -1,6 +1,7 @@
 """The posts under way: from the queue through analysis and publishing to the committer."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable, Container, Iterable
 from functools import partial
@@ -37,6 +38,7 @@ class _Run:
         "batch",
         "epochs",
         "isolation",
+        "number",
         "open",
         "poison",
         "skipped",
@@ -45,8 +47,10 @@ class _Run:
         "unfinished",
     )
 
-    def __init__(self, batch: Batch, started: float) -> None:
+    def __init__(self, batch: Batch, started: float, number: int) -> None:
         self.batch = batch
+        self.number = number
+        """Batches are started in this order."""
         self.epochs = {record.epoch for record in batch.records}
         self.started = started
         self.open = len(batch.records)
@@ -112,12 +116,13 @@ class Scheduler:
         self._analysing: dict[asyncio.Task[None], _Run] = {}
         self._ready: list[_Item] = []
         """Outcomes of this turn of the loop."""
-        self._judged: list[tuple[int, int]] = []
-        """Batches that are whole in this turn: how many records, and how many of them poison."""
+        self._judged: list[tuple[int, int, int]] = []
+        """Batches that are whole in this turn: number, records, and how many of them poison."""
         self._publishing: dict[asyncio.Task[None], list[_Item]] = {}
         self._cancelled: set[asyncio.Task[None]] = set()
         """Cancelled by us: any other task that ends so is a failure."""
         self._places_taken = 0
+        self._numbers = itertools.count()
         self._timer: Timer | None = None
         self._closed = False
         self._failed = False
@@ -204,7 +209,7 @@ class Scheduler:
 
     def _start(self, batch: Batch, now: float) -> None:
         self._observer.batch_closed(batch.closed_by, len(batch.records), batch.nbytes)
-        run = _Run(batch, now)
+        run = _Run(batch, now, next(self._numbers))
         isolation = run.isolation = Isolation(
             self._processor,
             batch.records,
@@ -235,7 +240,8 @@ class Scheduler:
             run.skipped += isinstance(outcome, Skip)
             self._add(item)
         if not run.unfinished:
-            self._judged.append((len(run.batch.records) - run.skipped, len(run.poison)))
+            records = len(run.batch.records) - run.skipped
+            self._judged.append((run.number, records, len(run.poison)))
             self._release(run)
 
     def _add(self, *items: _Item) -> None:
@@ -288,11 +294,14 @@ class Scheduler:
 
     def _judge(self) -> None:
         judged, self._judged = self._judged, []
-        if self._failed:
+        if self._failed or not judged:
             return
+        numbers, records, poison = zip(*judged, strict=True)
+        newest = max(numbers)
+        older = itertools.takewhile(lambda run: run.number < newest, self._analysing.values())
+        overtaken = sum(run.unfinished for run in older)
         try:
-            for records, poison in judged:
-                self._fuse.add(records, poison)
+            self._fuse.add(sum(records), sum(poison), overtaken=overtaken)
         except Exception as error:  # noqa: BLE001 - FuseBlown; anything else ends it as well
             self._fail(error)
 
@@ -325,16 +334,16 @@ class Scheduler:
         self.dead_letters += len(receipt.dead_lettered)
         if receipt.events:
             self._observer.events_published(receipt.events, self._clock.wall())
-        late_poison = 0
+        refused = 0
         for dead_letter in receipt.dead_letters:
             self._observer.dead_letter(dead_letter.stage, dead_letter.class_name)
-            late_poison += dead_letter.stage == Stage.PUBLISH
+            refused += dead_letter.stage == Stage.PUBLISH
         if receipt.skipped:
             self._count_skipped(receipt.skipped)
         if receipt.error is not None:
             raise receipt.error
-        if late_poison:
-            self._fuse.add(0, late_poison)
+        if receipt.events or refused:
+            self._fuse.add_events(len(receipt.events) + refused, refused)
         settled = len(receipt.events) + len(receipt.dead_lettered) + len(receipt.skipped)
         if settled == len(items):
             self._acknowledged(items)

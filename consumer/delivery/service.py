@@ -200,7 +200,6 @@ class Service:
 
     async def on_revoked(self, partitions: frozenset[Partition]) -> None:
         """Drain what is started of them, commit it, let them go."""
-        self._joined = False
         if self._poller is not None:
             self._poller.revoking()
         with self._ending_on_errors():
@@ -212,8 +211,9 @@ class Service:
             await unended("assign", self._begin(partitions), may_end=True)
 
     async def _begin(self, partitions: frozenset[Partition]) -> None:
-        if self._consumer is not None:
-            await self._guarantee.assigned(self._consumer, partitions)
+        if (consumer := self._consumer) is None:
+            return  # it is the one that is being replaced
+        await self._guarantee.assigned(consumer, partitions)
         self._joined = True
         if self._poller is not None:
             self._poller.reassigned()
@@ -221,7 +221,7 @@ class Service:
             self._log_ends.forget()
         _log.info(log_events.PARTITIONS_ASSIGNED, partitions=len(partitions))
         self._observer.rebalanced(len(partitions))
-        if partitions and (consumer := self._consumer) is not None:
+        if partitions:
             await self._background.cancel("retention", "verify")
             assert self._watch is not None
             verifying = self._background.start("verify", self._watch.verify(), may_end=True)
@@ -361,6 +361,7 @@ class Service:
         self.stop()
 
     async def _let_go(self, partitions: frozenset[Partition]) -> None:
+        self._joined = False
         consumer, started = self._consumer, self._clock.monotonic()
         ours = partitions & self._ledger.partitions()
         if not ours or consumer is None:
@@ -417,8 +418,8 @@ class Service:
         assert old is not None
         self._observer.consumer_restarted()
         await self._background.cancel("poller", "committer", "retention", "verify")
-        held = old.assignment() | self._ledger.partitions()
-        await self._let_go(held)
+        await self._let_go(old.assignment() | self._ledger.partitions())
+        self._consumer = None  # it may be given partitions until it has left
         await old.stop(timeout_s=_DISCONNECT_S)
         try:
             self._join(await self._connect())
@@ -447,9 +448,7 @@ class Service:
         abandon = asyncio.ensure_future(self._abandoned.wait())
         try:
             done = await self._scheduler.drain(
-                budget_s,
-                publishing_only=self.error is not None,
-                unless=abandon,
+                budget_s, publishing_only=self.error is not None, unless=abandon
             )
         finally:
             abandon.cancel()
@@ -461,6 +460,7 @@ class Service:
         committed_by = min(drained_by, self._clock.monotonic()) + LAST_COMMIT_S
         await self._commit_last(committed_by - self._clock.monotonic())
         await self._disconnect(committed_by + _DISCONNECT_S - self._clock.monotonic())
+        await self._background.cancel()  # what an assignment began that came meanwhile
         self._phase = "stopped"
         self._log_end()
 

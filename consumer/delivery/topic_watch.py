@@ -72,8 +72,8 @@ class TopicWatch:
         self._lock = asyncio.Lock()  # an older answer must not come after a newer one
         self._asked = 0
         """Questions about topics that were begun."""
-        self._facts: dict[str, TopicFacts] = {}
-        """What the last one was answered with."""
+        self._facts: dict[str, TopicFacts] | None = None
+        """What the last one was answered with; None where it wasn't."""
         self._known: dict[str, TopicFacts] = {}
         self._missing: dict[str, int] = {}
 
@@ -97,7 +97,7 @@ class TopicWatch:
             if (consumer := self._current()) is None:
                 return
             try:
-                facts = await self._ask(consumer, self._outputs, timeout_s=_WITHIN_S)
+                facts = await self._ask(consumer, timeout_s=_WITHIN_S)
             except KafkaFault as error:
                 self._lost.still(bootstrap=self._bootstrap, reason=str(error), advice=_ADVICE)
                 return  # which ends by itself
@@ -127,10 +127,10 @@ class TopicWatch:
         async with self._lock:
             if (consumer := self._current()) is None:
                 return False
-            if self._asked == before:
-                # The outputs, too: no answer at all means brokers too old to tell.
-                await self._ask(consumer, self._outputs, timeout_s=_VERIFY_WITHIN_S)
-            facts, known = self._facts, self._known.get(topic)
+            facts = self._facts
+            if self._asked == before or facts is None:
+                facts = await self._ask(consumer, timeout_s=_VERIFY_WITHIN_S)
+            known = self._known.get(topic)
         if not facts:
             return True
         return known is not None and topic in facts and facts[topic].id in {known.id, ""}
@@ -168,15 +168,17 @@ class TopicWatch:
                     held[partition].metadata = ""  # brokers too old to tell
             return all(held[partition].metadata is not None for partition in waiting)
 
-    async def _ask(
-        self, consumer: KafkaConsumer, also: Iterable[str] = (), *, timeout_s: float
-    ) -> dict[str, TopicFacts]:
-        """Ask what the input topics (and others) are, and compare them with what they were."""
+    async def _ask(self, consumer: KafkaConsumer, *, timeout_s: float) -> dict[str, TopicFacts]:
+        """Ask what the topics are, and compare the input topics with what they were.
+
+        The output topics, too: no answer at all means brokers too old to tell.
+        """
         # A pattern that takes another topic leaves the client without an assignment for a moment.
         held = consumer.assignment() | self._ledger.partitions()
         inputs = {*self._inputs, *(topic for topic, _ in held)}
         self._asked += 1
-        facts = await consumer.topic_facts({*inputs, *also}, timeout_s=timeout_s)
+        self._facts = None
+        facts = await consumer.topic_facts({*inputs, *self._outputs}, timeout_s=timeout_s)
         self._facts = facts
         for topic in sorted(inputs & facts.keys()):
             known, now = self._known.get(topic), facts[topic]

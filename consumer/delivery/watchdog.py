@@ -75,17 +75,17 @@ class Watchdog:
 
     async def _behind(self, consumer: KafkaConsumer) -> int:
         """How many offsets it is behind; 0 if that can't be told now."""
-        assigned = consumer.assignment()
-        if not assigned:
+        # One that isn't begun waits for its transactions: a new consumer brings them no sooner.
+        read = consumer.assignment() & self._poller.begun - self._poller.held.keys()
+        if not read:
             return 0
         try:
-            ends = await consumer.end_offsets(assigned, timeout_s=self._limits.probe_timeout_s)
+            ends = await consumer.end_offsets(read, timeout_s=self._limits.probe_timeout_s)
         except KafkaFault:
             # Brokers that don't answer us are another trouble, which ends by itself.
             return 0
         return sum(
             max(0, end - position)
             for partition, end in ends.items()
-            if partition not in self._poller.held
-            and (position := consumer.position(partition)) is not None
+            if (position := consumer.position(partition)) is not None
         )

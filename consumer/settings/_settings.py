@@ -53,6 +53,13 @@ class Settings(Document):
                 f" model.timeout_s ({self.model.timeout_s:g}), or a slow model server gets the"
                 " consumer restarted: raise the first or lower the second"
             )
+        if self.http.stuck_after_s <= self.kafka.rebalance_timeout_s:
+            raise ValueError(
+                f"http.stuck_after_s ({self.http.stuck_after_s:g}) must be above"
+                f" kafka.rebalance_timeout_s ({self.kafka.rebalance_timeout_s:g}), or a rebalance"
+                " that waits for a slow member gets all the others restarted: raise the first or"
+                " lower the second"
+            )
         if self.in_flight.max_posts < self.batch.max_posts:
             raise ValueError("in_flight.max_posts is below batch.max_posts: no batch would fill")
         if self.input.value == "registry" and not self.registry.urls:

@@ -240,7 +240,8 @@ ABANDONED = Metric(
 LATE = Metric(
     "emostream_late_finishes_total",
     "counter",
-    "Records finished after their partition was lost: published, committed by nobody here.",
+    "Records finished after their partition was lost: committed by nobody here, and published with"
+    " at-least-once only.",
 )
 COMMITS = Metric("emostream_commits_total", "counter", "Commits that succeeded.")
 COMMITTED = Metric("emostream_committed_posts_total", "counter", "Records settled by commits.")

@@ -63,7 +63,7 @@ class Observer(Protocol):
         """Fetching goes on."""
 
     def late_finish(self, records: int) -> None:
-        """Records finished after their partition was lost: published, not committed here."""
+        """Records finished after their partition was lost: not committed here."""
 
     def consumer_restarted(self) -> None:
         """The watchdog replaced the Kafka consumer."""

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,7 +28,7 @@ from runtime.kafka.errors import (
 from runtime.kafka.faults import read_fault
 from runtime.kafka.first_offsets import FirstOffsets
 from runtime.kafka.group_rights import group_operations
-from runtime.kafka.options import FETCH_WAIT_S, KafkaOptions
+from runtime.kafka.options import FETCH_WAIT_S, KafkaOptions, whole_names
 from runtime.kafka.partition_fetches import PartitionFetches
 from runtime.kafka.protocol import (
     BadBatch,
@@ -206,8 +205,7 @@ class AiokafkaConsumer:
         if options.input_pattern is None:
             self._consumer.subscribe(list(options.input_topics), listener=ours)
         else:
-            # aiokafka compiles and `match`es it: the end must be anchored, too.
-            pattern = re.compile(rf"(?:{options.input_pattern})\Z").pattern
+            pattern = whole_names(options.input_pattern).pattern
             self._consumer.subscribe(pattern=pattern, listener=ours)
 
     async def getmany(

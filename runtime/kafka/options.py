@@ -3,6 +3,7 @@
 Units are in the names: seconds (`_s`), bytes, records. Every default says why it is that number.
 """
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -19,6 +20,22 @@ REBALANCE_TIMEOUT_S = 60.0
 
 FETCH_WAIT_S = 0.1
 """For records. The broker answers at once when there are some: this bounds only the idle wait."""
+
+_FLAGS = re.compile(r"(?:\(\?[aiLmsux]+\))*")
+
+
+def whole_names(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern to one that matches whole names alone, also with `match`, as aiokafka does.
+
+    Raises:
+        re.error: it is no regular expression.
+    """
+    re.compile(pattern)
+    flags = _FLAGS.match(pattern)
+    assert flags is not None
+    # Flags such as (?i) have to stay in front; with (?x) a comment may go to the line's end.
+    line = "\n" if "x" in flags[0] else ""
+    return re.compile(rf"{flags[0]}(?:{pattern[flags.end() :]}{line})\Z")
 
 
 class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,11 +45,12 @@ class PartitionFetches:
         fetcher, subscription = self._consumer._fetcher, self._consumer._subscription  # noqa: SLF001
         self._consumer._coordinator.check_errors()  # noqa: SLF001
         deadline = time.monotonic() + timeout_s
+        stopped: set[Partition] = set()
         with subscription.fetch_context():  # keeps the group from missing us
             while True:
                 if subscription.reassignment_in_progress:
                     await subscription.wait_for_assignment()
-                drained = self._drain(max_records, room)
+                drained = self._drain(max_records, room, stopped)
                 left = deadline - time.monotonic()
                 if drained or left <= 0 or fetcher._closed:  # noqa: SLF001
                     return drained
@@ -112,8 +113,15 @@ class PartitionFetches:
         found.cancel()
 
     def _drain(
-        self, max_records: int, room: Callable[[Partition], int] | None
+        self,
+        max_records: int,
+        room: Callable[[Partition], int] | None,
+        stopped: set[Partition],
     ) -> dict[Partition, Sequence[ConsumedRecord]]:
+        """Take what there is; add to `stopped`, and leave alone, what stopped in this call.
+
+        Who hears of it says when it is tried again: what is fetched before that would be old.
+        """
         # No await in here: a cancelled caller either has all of it, or nothing has moved.
         fetcher = self._consumer._fetcher  # noqa: SLF001
         held: dict[Any, Any] = fetcher._records  # noqa: SLF001
@@ -128,7 +136,7 @@ class PartitionFetches:
                 del held[place]
                 continue
             most = max_records if room is None else min(max_records, room(partition))
-            if most <= 0:
+            if most <= 0 or partition in stopped:
                 continue
             result = held[place]
             if type(result) is not FetchResult:
@@ -141,6 +149,8 @@ class PartitionFetches:
             if records:
                 drained[partition] = records
                 max_records -= len(records)
+            elif partition in self.bad_batches:
+                stopped.add(partition)
         return drained
 
     def _take_one(

@@ -119,6 +119,10 @@ REFUSED = {
         'set guarantee = "exactly-once", or leave it out',
     ),
     "stuck before slow": ("[http]\nstuck_after_s = 60", "must be above twice model.timeout_s"),
+    "stuck in a rebalance": (
+        "[kafka]\nrebalance_timeout_s = 120",
+        "must be above kafka.rebalance_timeout_s",
+    ),
     "in flight below a batch": ("[in_flight]\nmax_posts = 10", "no batch would fill"),
 }
 

@@ -186,6 +186,7 @@ class Committer:
             records += prefix - tracker.settled
             tracker.committed, tracker.settled = at.offset, prefix
         self.committed += records
-        self._unsettled = max(0, self._unsettled - records)
+        # Counted anew: what was finished of a partition that is lost is nobody's to commit.
+        self._unsettled = sum(one.prefix - one.settled for one in self._ledger.held().values())
         self.last_progress = self._clock.monotonic()
         self._observer.committed(len(due), records)

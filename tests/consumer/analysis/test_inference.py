@@ -139,3 +139,17 @@ async def test_what_a_failed_batch_asked_is_asked_by_those_who_wait_for_it_at_on
         assert await asyncio.wait_for(ask(inference, [3], 0), 1.0) == {3: 0.3}
         assert len(failures) == 1
     assert not inference.flights
+
+
+async def test_what_a_batch_wants_after_it_failed_keeps_nobody_else_waiting() -> None:
+    """The first model's answer may come between the second's failure and the batch's end."""
+    inference = Inference(MoodyPool([]), BUILDER, AnswerCache[Answer](max_entries=10))
+    case = Case(record(""), DECODED, PreparedText("Number 3."), b"%016d" % 3)
+    failures: list[BaseException] = []
+    with inference.begin(lambda *_: None) as failed:
+        failed.on_failure(failures.append)
+        failed.fail(KeyError("a bug"))
+        await reach(lambda: bool(failures))
+        failed.want(case, QUESTION)
+        assert not inference.flights
+        assert await asyncio.wait_for(ask(inference, [3], 0), 1.0) == {3: 0.3}

@@ -30,6 +30,13 @@ def test_good_posts_of_long_ago_do_not_hide_a_bad_deploy() -> None:
         fuse.add(10, 10)
 
 
+def test_what_is_overtaken_is_no_poison_yet() -> None:
+    fuse = Fuse(FuseLimits(window=100, share=0.9))
+    fuse.add(100, 100, overtaken=12)
+    with pytest.raises(FuseBlown, match="101 of the last 101"):
+        fuse.add(1, 1, overtaken=11)
+
+
 def test_a_share_above_one_switches_it_off() -> None:
     fuse = Fuse(FuseLimits(window=10, share=1.1))
     for _ in range(20):

@@ -1,5 +1,6 @@
 """Start, stop, and every way in which the service ends."""
 
+import asyncio
 import os
 import signal
 
@@ -8,7 +9,7 @@ import pytest
 from consumer.options import CommitPolicy, DrainBudget, WatchdogLimits
 from emollm.errors import Stop, Unauthorized, Unavailable, WrongModel, WrongRequest
 from runtime.kafka.errors import Denied, NoOffset, Unreachable
-from tests.consumer.delivery.rig import Rig, limits, numbered, running
+from tests.consumer.delivery.rig import GROUP, Rig, limits, numbered, running
 from tests.runtime.fake_clock import settle
 from tests.runtime.kafka.fake_kafka import FakeKafka
 
@@ -198,6 +199,56 @@ async def test_a_stuck_consumer_is_replaced() -> None:
         assert rig.kafka.consumers[0].stopped
         await rig.turn(200)
         assert rig.seen.restarts == 1
+
+
+async def replacing(rig: Rig) -> None:
+    """Turn the clock until the rig's consumer, which is stuck, is being replaced."""
+    rig.kafka.consumers[0].stuck = True
+    rig.kafka.produce("posts", numbered(2, "unseen"))
+    while not rig.seen.restarts:
+        await rig.turn()
+
+
+async def test_a_member_whose_consumer_is_replaced_is_ready_once_it_has_its_share_again() -> None:
+    rig = Rig(service_limits=limits(watchdog=WatchdogLimits(stall_s=20)))
+    async with running(rig):
+        rig.kafka.stop_takes_s = 2.0
+        await replacing(rig)
+        assert not rig.service.snapshot().ready
+        await rig.turn(5)
+        assert rig.service.snapshot().ready
+
+
+async def test_an_assignment_that_comes_to_a_consumer_while_it_is_replaced_leaves_nothing() -> None:
+    rig = Rig(partitions=2, service_limits=limits(watchdog=WatchdogLimits(stall_s=20)))
+    other = Rig(rig.kafka, clock=rig.clock)
+    async with running(rig):
+        rig.kafka.stop_takes_s = 2.0
+        await replacing(rig)
+        await rig.kafka.rebalance(GROUP)
+        assert not rig.service.snapshot().ready
+        async with running(other):
+            await rig.turn(5)
+            shares = [one.service.snapshot().partitions for one in (rig, other)]
+            assert [len(share) for share in shares] == [1, 1]
+
+
+async def test_an_assignment_that_comes_while_the_service_ends_leaves_no_task() -> None:
+    rig = Rig()
+    rig.processor.hold(*(value for value in numbered(4) if value is not None))
+    rig.kafka.produce("posts", numbered(4))
+    async with running(rig):
+        rig.kafka.stop_takes_s = 2.0
+        before = asyncio.all_tasks()
+        moving = asyncio.ensure_future(rig.kafka.rebalance(GROUP))
+        await settle()
+        rig.service.stop()
+        await rig.turn(1)
+        rig.kafka.committed_faults = [Unreachable("no answer")] * 100
+        rig.processor.release()
+        assert await rig.end() == 0
+        await moving
+        assert asyncio.all_tasks() <= before
 
 
 async def test_a_consumer_that_stays_stuck_ends_the_service_with_exit_1() -> None:

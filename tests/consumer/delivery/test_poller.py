@@ -58,6 +58,19 @@ async def test_a_bad_batch_is_tried_again_now_and_then_and_goes_on_once_it_can_b
         assert rig.service.snapshot().partitions[1].bad_batch_at is None
 
 
+async def test_a_batch_that_is_being_fetched_again_is_not_told_as_bad_before_it_is_there() -> None:
+    rig = Rig(partitions=2)
+    rig.kafka.produce("posts", numbered(9), 1)
+    rig.kafka.logs[BAD].bad_at = 3
+    rig.kafka.bad_fetch_takes_s = 2.0
+    async with running(rig):
+        await rig.turn(BAD_BATCH_RETRY_S - 1)
+        rig.kafka.logs[BAD].bad_at = None
+        await rig.turn(5)
+        assert rig.events() == numbered(9)
+        assert rig.seen.bad_batches == 1
+
+
 async def test_a_partition_at_a_bad_batch_is_no_reason_to_replace_the_consumer() -> None:
     rig = Rig(partitions=2, service_limits=limits(watchdog=WatchdogLimits(stall_s=20)))
     rig.kafka.produce("posts", numbered(9), 1)

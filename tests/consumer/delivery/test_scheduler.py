@@ -116,6 +116,34 @@ async def test_bad_records_that_are_done_before_their_neighbours_do_not_blow_the
         assert rig.committed == 400
 
 
+async def test_nor_do_they_where_their_neighbours_are_batches_of_their_own() -> None:
+    """Posts that come one by one, while the model is slow for some seconds."""
+    batch = BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=500)
+    rig = Rig(service_limits=limits(batch=batch, fuse=FUSE))
+    rig.processor.slow_down(b"post")
+    async with running(rig):
+        for number in range(120):
+            rig.kafka.produce("posts", [b"post-%d" % number if number % 3 else b"poison"])
+            await rig.turn(0.05)
+        rig.processor.release()
+        await rig.turn(4)
+        assert rig.service.error is None
+        assert len(rig.events()) == 80
+        assert rig.committed == 120
+
+
+async def test_a_bug_in_every_post_blows_it_however_many_are_under_way() -> None:
+    batch = BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=500)
+    rig = Rig(service_limits=limits(batch=batch, fuse=FUSE))
+    values = [value for value in numbered(400, "bug") if value is not None]
+    rig.processor.hold(*values)
+    rig.kafka.produce("posts", values)
+    rig.start()
+    await rig.turn(2)
+    rig.processor.release()
+    assert await rig.end() == 3
+
+
 async def test_what_was_acknowledged_before_the_fuse_blew_is_committed_and_not_written_again() -> (
     None
 ):
@@ -142,6 +170,34 @@ async def test_events_that_are_all_too_large_blow_the_fuse() -> None:
     rig.start()
     assert await rig.end() == 3
     assert len(rig.kafka.values("affect.dlq")) < 40
+
+
+async def test_it_says_that_these_are_published_and_to_be_sent_back() -> None:
+    rig = Rig(service_limits=limits(batch=FIVE_AT_ONCE, fuse=FUSE))
+    rig.kafka.max_bytes["affect.events"] = 1
+    rig.kafka.produce("posts", numbered(100))
+    rig.start()
+    assert await rig.end() == 3
+    assert rig.committed == len(rig.kafka.values("affect.dlq")) > 0
+    assert "20 of the last 20 records have an event that can't be" in str(rig.service.error)
+    assert "emostream dlq replay" in str(rig.service.error)
+
+
+async def test_a_part_of_the_events_that_is_refused_after_a_stall_does_not_blow_it() -> None:
+    """All answers come at once, to events that were judged long before the last ones."""
+    batch = BatchLimits(max_posts=5, max_wait_s=0.01, max_concurrent_posts=500)
+    rig = Rig(service_limits=limits(batch=batch, fuse=FUSE))
+    rig.processor.make = lambda record: b"x" * (2_000_000 if record.offset % 4 == 0 else 1)
+    rig.kafka.held_topics = {"affect.events", "affect.dlq"}
+    rig.kafka.produce("posts", numbered(400))
+    async with running(rig):
+        await rig.turn(2)
+        rig.kafka.held_topics.clear()
+        for topic in ("affect.events", "affect.dlq"):
+            rig.kafka.acknowledge(topic)
+        await rig.turn(4)
+        assert rig.service.error is None
+        assert rig.committed == 400
 
 
 async def test_an_analysis_that_says_it_can_not_go_on_ends_the_service_with_status_1() -> None:

@@ -13,6 +13,7 @@ from consumer.telemetry.health import Health
 from runtime.errors import Misconfigured
 from runtime.kafka.protocol import Partition
 from tests.consumer.delivery.rig import (
+    GROUP,
     POSTS,
     FakeProcessor,
     Rig,
@@ -181,6 +182,22 @@ async def test_commits_come_by_time_and_sooner_by_count() -> None:
         rig.kafka.produce("posts", numbered(1, "last"))
         await rig.turn(11)
         assert rig.committed == 9
+
+
+async def test_what_is_lost_with_its_partition_makes_later_commits_no_more_frequent() -> None:
+    policy = CommitPolicy(interval_s=1_000.0, every_records=8)
+    rig = Rig(service_limits=limits(commit=policy))
+    async with running(rig):
+        rig.kafka.produce("posts", numbered(7))
+        await rig.turn(1)
+        rig.kafka.consumers[0].kick()
+        await rig.kafka.rebalance(GROUP)  # its commit is refused
+        await rig.turn(1)  # the seven come again
+        rig.kafka.commits.clear()
+        for index in range(8):
+            rig.kafka.produce("posts", numbered(1, f"later-{index}"))
+            await rig.turn(1)
+        assert len(rig.kafka.commits) == 1
 
 
 async def test_the_snapshot_tells_lag_age_and_counts() -> None:

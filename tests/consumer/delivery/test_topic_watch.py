@@ -1,11 +1,16 @@
 """Topics that come and go under a running service, and what is checked of them at its start."""
 
+import asyncio
+from collections.abc import Iterable
+
 import pytest
 
 from consumer.delivery.topic_watch import EVERY_S
-from runtime.kafka.protocol import Partition
+from runtime.kafka.errors import Unreachable
+from runtime.kafka.protocol import Partition, TopicFacts
 from tests.consumer.delivery.rig import Rig, numbered, options, running
-from tests.runtime.kafka.fake_kafka import FakeKafka, FakeLog
+from tests.runtime.fake_clock import settle
+from tests.runtime.kafka.fake_kafka import FakeConsumer, FakeKafka, FakeLog
 
 
 @pytest.mark.parametrize("topic", ["affect.events", "affect.dlq"])
@@ -109,3 +114,57 @@ async def test_a_topic_of_a_pattern_is_known_while_the_client_is_between_two_ass
         assigned, consumer._assigned = consumer._assigned, frozenset()
         assert await rig.service._topics().same_topic("posts")
         consumer._assigned = assigned
+
+
+async def test_a_question_without_an_answer_confirms_no_topic_to_those_who_waited_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor does the answer before: the topic may have been created again since."""
+    rig = Rig()
+    async with running(rig):
+        (consumer,) = rig.kafka.consumers
+        ask, gate, asked = consumer.topic_facts, asyncio.Event(), 0
+
+        async def topic_facts(topics: Iterable[str], *, timeout_s: float) -> dict[str, TopicFacts]:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                await gate.wait()
+            if asked == 2:
+                raise Unreachable("no answer")
+            return await ask(topics, timeout_s=timeout_s)
+
+        monkeypatch.setattr(consumer, "topic_facts", topic_facts)
+        watch = rig.service._topics()
+        first = asyncio.ensure_future(watch.look())
+        await settle()
+        others = [asyncio.ensure_future(watch.same_topic("posts")) for _ in range(3)]
+        await settle()
+        gate.set()
+        await first
+        rig.kafka.create_again("posts")
+        assert isinstance((await asyncio.gather(*others, return_exceptions=True))[0], Unreachable)
+        assert asked == 3
+
+
+async def test_nothing_is_committed_of_a_topic_that_is_gone_when_it_is_first_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is of no brokers that are too old to tell: they know the output topics."""
+    ask, gone = FakeConsumer.topic_facts, True
+
+    async def topic_facts(
+        consumer: FakeConsumer, topics: Iterable[str], *, timeout_s: float
+    ) -> dict[str, TopicFacts]:
+        facts = await ask(consumer, topics, timeout_s=timeout_s)
+        return {topic: one for topic, one in facts.items() if not (gone and topic == "posts")}
+
+    monkeypatch.setattr(FakeConsumer, "topic_facts", topic_facts)
+    rig = Rig(kafka_options=options(input_topics=(), input_pattern="posts"))
+    rig.kafka.produce("posts", numbered(3))
+    async with running(rig):
+        await rig.turn(5)
+        assert rig.committed is None
+        gone = False
+        await rig.turn(5)
+        assert rig.committed == 3

@@ -109,6 +109,8 @@ class FakeKafka:
         """For each of these questions to be answered, unless less is allowed: then it fails."""
         self.sends_hang = False
         """`send` itself waits, as for a partition's full buffer."""
+        self.bad_fetch_takes_s = 0.0
+        """Until a batch that couldn't be read is there again, once it is asked for again."""
         self.stop_takes_s = 0.0
         """For clients to stop, unless less is allowed."""
         self.max_bytes: dict[str, int] = {}
@@ -234,6 +236,9 @@ class FakeConsumer:
         self._paused: set[Partition] = set()
         self._generation = -1
         self._bad: dict[Partition, BadBatch] = {}
+        self._found_bad: dict[Partition, int] = {}
+        """In which poll: only a later one asks for it again."""
+        self._fetched_again_at: dict[Partition, float] = {}
         self._lost: dict[Partition, int] = {}
         self._known: dict[str, int] = {}
         """How many partitions each topic had when this member first saw it."""
@@ -450,6 +455,8 @@ class FakeConsumer:
             most = max_records if room is None else min(max_records, room(partition))
             if most <= 0:
                 continue
+            if partition in self._bad and not self._fetched_again(partition):
+                continue
             log, position = self._kafka.logs[partition], self._positions[partition]
             if position < log.start:
                 self._lost[partition] = self._lost.get(partition, 0) + log.start - position
@@ -459,6 +466,7 @@ class FakeConsumer:
             records = [one for one in log.records[first:] if one.offset < end]
             if not records and log.bad_at is not None:
                 self._bad[partition] = BadBatch(log.bad_at, "its checksum is wrong")
+                self._found_bad[partition] = self.polls
                 continue
             more = len(records) > most
             records = records[:most]
@@ -468,6 +476,16 @@ class FakeConsumer:
                 fetched[partition] = records
                 max_records -= len(records)
         return fetched
+
+    def _fetched_again(self, partition: Partition) -> bool:
+        if self._found_bad[partition] == self.polls:
+            return False
+        now = self._kafka.clock.monotonic()
+        due = now + self._kafka.bad_fetch_takes_s
+        if now < self._fetched_again_at.setdefault(partition, due):
+            return False
+        del self._fetched_again_at[partition]
+        return True
 
 
 def _offset(record: FakeRecord) -> int:

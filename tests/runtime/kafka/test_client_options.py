@@ -147,6 +147,8 @@ async def test_the_tools_producer_is_idempotent_and_waits_for_all_replicas(
     [
         ("x", ["x"], ["x.private", "ax"]),
         ("posts|tweets", ["posts", "tweets"], ["posts2", "retweets"]),
+        ("(?i)posts|tweets", ["Posts", "TWEETS"], ["posts2", "retweets"]),
+        ("(?i)(?x)posts # or\n| tweets # as well", ["Posts", "tweets"], ["posts2", "retweets"]),
     ],
 )
 async def test_a_pattern_matches_whole_names_as_aiokafka_uses_it(

@@ -12,6 +12,8 @@ from aiokafka.errors import RecordTooLargeError, TopicAuthorizationFailedError
 
 from runtime.kafka.partition_fetches import PartitionFetches
 from runtime.kafka.protocol import BadBatch, Partition
+from runtime.kafka.record_batches import BadBatchError
+from tests.runtime.fake_clock import settle
 
 BAD, GOOD = Partition("posts", 0), Partition("posts", 1)
 
@@ -32,6 +34,16 @@ class Records:
         offset = self._left.pop(0)
         self.next_fetch_offset = offset + 1
         return SimpleNamespace(offset=offset)
+
+
+class Broken(Records):
+    """A batch that can't be read: whoever has tried it finds nothing more of the fetch."""
+
+    def __next__(self) -> Any:
+        if self._left:
+            self._left.clear()
+            raise BadBatchError("its checksum is wrong", None)
+        return super().__next__()
 
 
 class State:
@@ -61,6 +73,7 @@ class Client:
         self.states = {BAD: State(40), GOOD: State(7)}
         self._records: dict[TopicPartition, Any] = {}
         self.sought: list[tuple[TopicPartition, int]] = []
+        self.waiters: list[asyncio.Future[None]] = []
 
     def state_value(self, place: Partition) -> State:
         return self.states[Partition(*place)]
@@ -76,6 +89,10 @@ class Client:
 
     def _notify(self, _: object) -> None: ...
 
+    def _create_fetch_waiter(self) -> "asyncio.Future[None]":
+        self.waiters.append(asyncio.get_running_loop().create_future())
+        return self.waiters[-1]
+
     def seek(self, place: TopicPartition, offset: int) -> None:
         self.sought.append((place, offset))
         self._records.pop(place, None)
@@ -86,6 +103,15 @@ class Client:
         self._records[place] = FetchResult(
             place, assignment=self, partition_records=Records(*offsets), backoff=0
         )
+
+    def fetched_broken(self, partition: Partition) -> None:
+        place = TopicPartition(*partition)
+        self._records[place] = FetchResult(
+            place, assignment=self, partition_records=Broken(40), backoff=0
+        )
+
+    def holds(self, partition: Partition) -> bool:
+        return TopicPartition(*partition) in self._records
 
     def failed(self, partition: Partition, error: Exception) -> None:
         self._records[TopicPartition(*partition)] = FetchError(error=error, backoff=0)
@@ -144,6 +170,24 @@ async def test_a_batch_that_comes_in_part_moves_no_position_and_is_tried_again_f
     assert fetches.taken_away() == {}
     assert fetches.bad_batches == {}
     assert fetches.position(BAD) == 42
+
+
+async def test_a_batch_that_can_not_be_read_is_fetched_again_by_the_next_call_and_not_before() -> (
+    None
+):
+    """Who holds the partition back for a while would else look at what was fetched before it."""
+    client = Client()
+    fetches = PartitionFetches(client)
+    client.fetched_broken(BAD)
+    taking = asyncio.ensure_future(fetches.take(timeout_s=600, max_records=100, room=None))
+    await settle()
+    client.fetched(GOOD, 7)
+    client.waiters[-1].set_result(None)
+    assert list(await taking) == [GOOD]
+    assert fetches.bad_batches == {BAD: BadBatch(40, "its checksum is wrong")}
+    assert client.holds(BAD)
+    assert await take(fetches) == {}
+    assert not client.holds(BAD)
 
 
 async def test_a_partition_that_begins_again_leaves_no_error_in_the_log() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from consumer.options import CommitPolicy, DrainBudget
+from consumer.options import CommitPolicy, DrainBudget, WatchdogLimits
 from runtime.errors import EXIT_DONE, EXIT_HALTED, EXIT_MISCONFIGURED
 from runtime.kafka.errors import (
     Denied,
@@ -136,6 +136,19 @@ async def test_nothing_is_read_before_the_earlier_owner_is_fenced() -> None:
     assert it.events() == numbered(4)
     assert it.service.snapshot().not_begun == ()
     assert await it.stop() == EXIT_DONE
+
+
+async def test_a_partition_that_can_not_begin_is_waited_for_with_the_same_consumer() -> None:
+    it = rig(service_limits=limits(watchdog=WatchdogLimits(stall_s=20)))
+    async with running(it):
+        it.kafka.transaction_gate.clear()
+        it.kafka.produce("posts", numbered(4))
+        await it.kafka.rebalance(GROUP)
+        await it.turn(300)
+        assert it.seen.restarts == 0
+        it.kafka.transaction_gate.set()
+        await it.turn(20)
+        assert it.events() == numbered(4)
 
 
 async def test_a_partition_that_begins_while_it_is_taken_away_is_read_no_earlier_than_others() -> (
