@@ -64,7 +64,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     def base(self) -> URL:
         """The URL without credentials and without a slash at its end."""
         url = URL(self.url).with_user(None)
-        return url.with_path(url.path.rstrip("/") or "/")
+        return url.with_path(url.raw_path.rstrip("/") or "/", encoded=True)
 
     @property
     def shown(self) -> str:
