@@ -17,6 +17,8 @@ from tests.raw_http import Connection, RawServer, Request, answering, http
         {"url": "gpu:8080"},
         {"url": "ftp://gpu"},
         {"url": "http://"},
+        {"url": "http://gpu..local"},
+        {"url": f"http://{'a' * 64}.local"},
         {"url": "http://gpu/?key=s3cret"},
         {"url": "http://gpu", "dialect": "grpc"},
         {"url": "http://gpu", "token": "line\nbreak"},
