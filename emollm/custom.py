@@ -21,6 +21,7 @@ from emollm.readers import (
     Value,
     choice_reader,
     class_reader,
+    folded,
     labels_reader,
 )
 from emollm.tasks import TASKS, Task
@@ -29,7 +30,7 @@ from emollm.wordings import WORDINGS
 ResultType = Literal["number", "integer", "string"]
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_CLASS: Final = re.compile(r"(-?[0-9]{1,4}): *(\S.*)")
+_CLASS: Final = re.compile(r"(0|-?[1-9][0-9]{0,3}): *(\S.*)")
 _PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
 _NAMED_GROUP: Final = re.compile(r"\(\?P<\w+>")
 _MATCH_S: Final = 0.05
@@ -141,26 +142,29 @@ class CustomTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         )
 
     def _choices_reader(self) -> Reader:
-        folded = [choice.strip().lower().removesuffix(".") for choice in self.choices]
-        if not all(folded) or len(set(folded)) < len(folded):
+        choices = [folded(choice) for choice in self.choices]
+        if not all(choices) or len(set(choices)) < len(choices):
             raise self._error("`choices` must be different words (in lower case, too), none empty")
-        if self.none is not None and (not self.multiple or self.none.lower() in folded):
-            raise self._error("`none` needs `multiple = true` and must not be one of `choices`")
+        none = None if self.none is None else folded(self.none)
+        if none is not None and (not self.multiple or not none or none in choices):
+            raise self._error(
+                "`none` needs `multiple = true`, is not empty, and is not one of `choices`"
+            )
         if self.type == "number" or (self.type == "integer" and self.multiple):
             raise self._error('single choices are of type "string" or "integer", lists "string"')
         if self.multiple:
-            if any("," in choice for choice in folded):
+            if any("," in choice for choice in choices):
                 raise self._error("a choice in a list must not hold a comma")
-            return labels_reader(folded, None if self.none is None else self.none.lower())
+            return labels_reader(choices, none)
         if self.type == "string":
             return choice_reader(self.choices)
         classes = [_CLASS.fullmatch(choice.strip()) for choice in self.choices]
         if not all(classes):
             raise self._error('choices of type "integer" are written `2: moderate`')
-        labels = {int(found[1]): (found[2].removesuffix("."),) for found in classes if found}
-        if len(labels) < len(classes):
-            raise self._error("two choices have the same number")
-        return class_reader({None: labels})
+        labels = {int(found[1]): found[2].removesuffix(".").rstrip() for found in classes if found}
+        if len(set(map(folded, labels.values()))) < len(classes):
+            raise self._error("two choices have the same number, or the same words")
+        return class_reader({None: {number: (label,) for number, label in labels.items()}})
 
     def _error(self, message: str) -> ValueError:
         return ValueError(f"custom task {self.name!r}: {message}")

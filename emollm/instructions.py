@@ -45,8 +45,9 @@ def parse(instruction: str) -> Instruction | None:
             match = pattern.fullmatch(instruction, len(start))
             if match is not None:
                 return _instruction(match, (task,))
-    for pattern, tasks in _FREE:
-        match = pattern.fullmatch(instruction)
+    for end, pattern, tasks in _FREE:
+        # Its end first: without it the pattern tries each place where a text might begin.
+        match = pattern.fullmatch(instruction) if end.search(instruction) is not None else None
         if match is not None:
             return _instruction(match, tasks)
     return None
@@ -69,8 +70,8 @@ def _known() -> Iterator[tuple[str, re.Pattern[str], str]]:
             )
 
 
-def _free() -> Iterator[tuple[re.Pattern[str], tuple[str, ...]]]:
-    """For each layout a pattern with any wording, and the tasks that it may be."""
+def _free() -> Iterator[tuple[re.Pattern[str], re.Pattern[str], tuple[str, ...]]]:
+    """For each layout patterns of its end, and of all of it with any wording; what it may ask."""
     by_layout: dict[str, list[str]] = {}
     for name, source in WORDINGS.items():
         tasks = (_name(name, index) for index in range(len(source.wordings)))
@@ -78,8 +79,9 @@ def _free() -> Iterator[tuple[re.Pattern[str], tuple[str, ...]]]:
     for layout, found in by_layout.items():
         before, _, after = layout.partition("{text}")
         start = re.escape(before).replace(re.escape("{wording}"), ".*?")
-        pattern = f"{start}(?P<text>.*){_pattern(after)}"
-        yield re.compile(pattern, re.DOTALL), tuple(found)
+        end = _pattern(after)
+        pattern = re.compile(f"{start}(?P<text>.*){end}", re.DOTALL)
+        yield re.compile(rf"{end}\Z"), pattern, tuple(found)
 
 
 def _pattern(after: str) -> str:
@@ -89,7 +91,7 @@ def _pattern(after: str) -> str:
 
 # Layouts with an emotion first: the others would take it for a part of the text.
 _KNOWN: Final = sorted(_known(), key=lambda one: "emotion" not in one[1].groupindex)
-_FREE: Final = sorted(_free(), key=lambda one: "emotion" not in one[0].groupindex)
+_FREE: Final = sorted(_free(), key=lambda one: "emotion" not in one[1].groupindex)
 
 
 def _instruction(match: re.Match[str], tasks: tuple[str, ...]) -> Instruction:

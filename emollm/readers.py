@@ -132,7 +132,7 @@ class ClassReader(Reader, frozen=True, kw_only=True):
         value = known.get(answer)
         if value is not None:
             return value
-        text = _words(answer)
+        text = folded(answer)
         value = known.get(text)
         if value is not None:
             return value
@@ -178,7 +178,7 @@ class LabelsReader(Reader, frozen=True, kw_only=True):
             return TOO_LONG
         found = answer.removesuffix(".").split(", ")
         if not self.known.issuperset(found):
-            text = _words(answer)
+            text = folded(answer)
             if text == self.none:
                 return ()
             found = [label.strip() for label in text.split(",")]
@@ -218,12 +218,12 @@ class ChoiceReader(Reader, frozen=True, kw_only=True):
 
     @override
     def read(self, answer: str, emotion: str | None = None) -> str | Unreadable:
-        text = _words(answer)
+        text = folded(answer)
         return self.choices.get(text) or (NOT_A_CHOICE if text else EMPTY)
 
     @override
     def write(self, value: Value, emotion: str | None = None) -> str:
-        return self.choices[_words(str(value))]
+        return self.choices[folded(str(value))]
 
     @override
     def grammar(self, emotion: str | None = None) -> str:
@@ -255,7 +255,7 @@ def labels_reader(labels: Iterable[str], none: str | None) -> LabelsReader:
 
 def choice_reader(choices: Iterable[str]) -> ChoiceReader:
     """Build the reader of one choice out of several, different in lower case, too."""
-    return ChoiceReader(choices={_words(choice): choice for choice in choices})
+    return ChoiceReader(choices={folded(choice): choice for choice in choices})
 
 
 def escape(phrase: str) -> str:
@@ -263,7 +263,8 @@ def escape(phrase: str) -> str:
     return re.escape(phrase).replace("\\ ", " ").replace("\\-", "-")
 
 
-def _words(answer: str) -> str:
+def folded(answer: str) -> str:
+    """Give words as they are compared: lower case, no full stop, no space around them."""
     return answer.strip().lower().removesuffix(".").rstrip()
 
 

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas import AffectEvent
+from schemas.reading import json_reader
 
 
 class Mood(msgspec.Struct, frozen=True, gc=False):
@@ -42,7 +43,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whose reading it is: `both`, `first` or `second`; absent where one model reads alone."""
 
 
-_decoder = msgspec.json.Decoder(Reading)
+_read = json_reader(Reading)
 
 
 def decode(value: bytes) -> Reading:
@@ -50,9 +51,9 @@ def decode(value: bytes) -> Reading:
 
     Raises:
         msgspec.ValidationError: a field is missing or has another type.
-        msgspec.DecodeError: it isn't JSON.
+        msgspec.DecodeError: it isn't JSON, or can't be read as such.
     """
-    return _decoder.decode(value)
+    return _read(value)
 
 
 def reading_of(event: AffectEvent) -> Reading:

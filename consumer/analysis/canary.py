@@ -43,21 +43,16 @@ def prover(
             builder.build(by_name[c.task], builder.prepare(c.text), c.emotion) for c in canaries
         ]
         # No more at once than the server takes: it would refuse the rest (429), at every try.
-        places = asyncio.Semaphore(min(_AT_ONCE, info.max_concurrent_requests or _AT_ONCE))
-
-        async def ask(prompt: Prompt) -> Generation | ModelError:
-            async with places:
-                return await _ask(client, prompt, options.timeout_s)
-
-        answers = await asyncio.gather(*map(ask, prompts))
+        at_once = min(_AT_ONCE, info.max_concurrent_requests or _AT_ONCE)
+        answers = await _ask_all(client, prompts, at_once, options.timeout_s)
+        if isinstance(answers, ModelError):
+            return answers
         wrong: list[str] = []
         refused: list[Poison] = []
         for canary, answer in zip(canaries, answers, strict=True):
             if isinstance(answer, Poison):
                 refused.append(answer)
                 wrong.append(f"{canary.key} of a known text was refused: {answer}")
-            elif isinstance(answer, ModelError):
-                return answer
             elif canary.task in TASKS and (problem := canary.check(answer.text)):
                 wrong.append(problem)
         if not wrong:
@@ -78,6 +73,30 @@ def _todo(all_refused: list[Poison], section: str) -> str:
     if all_refused:  # too small a limit, more likely than another model
         return f"If it is the right model, {remedy(all_refused[0], section)}"
     return "Check which model the server loaded, and that this server can serve it (docs/models.md)"
+
+
+async def _ask_all(
+    client: ModelClient, prompts: list[Prompt], at_once: int, timeout_s: float
+) -> list[Generation | Poison] | ModelError:
+    """Ask these, some at once; the first failure ends it.
+
+    A server that hangs costs one deadline then, instead of one for each few prompts.
+    """
+    places = asyncio.Semaphore(at_once)
+    failed: list[ModelError] = []
+
+    async def ask(prompt: Prompt) -> Generation | Poison | None:
+        async with places:
+            if failed:
+                return None
+            answer = await _ask(client, prompt, timeout_s)
+            if isinstance(answer, Generation | Poison):
+                return answer
+            failed.append(answer)
+            return None
+
+    answers = await asyncio.gather(*map(ask, prompts))
+    return failed[0] if failed else [answer for answer in answers if answer is not None]
 
 
 async def _ask(client: ModelClient, prompt: Prompt, timeout_s: float) -> Generation | ModelError:

@@ -45,6 +45,12 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("a model server's URL can't be read") from None
         if url.scheme not in ("http", "https") or not url.host:
             raise ValueError("a model server's URL must begin with http:// or https://")
+        try:
+            url.host.encode("idna")  # as the resolver does
+        except UnicodeError:
+            raise ValueError(
+                f"a model server's URL has a host that can't be one: {url.host}"
+            ) from None
         if url.raw_query_string or url.raw_fragment:
             raise ValueError(
                 f"a model server's URL ends at its path (at {url.host}): give a key as token"
@@ -64,7 +70,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     def base(self) -> URL:
         """The URL without credentials and without a slash at its end."""
         url = URL(self.url).with_user(None)
-        return url.with_path(url.path.rstrip("/") or "/")
+        return url.with_path(url.raw_path.rstrip("/") or "/", encoded=True)
 
     @property
     def shown(self) -> str:

@@ -91,7 +91,9 @@ def error_of(
     else:
         kind = WrongRequest  # a redirect or an informational answer: the URL is wrong
     words = f"{path}: status {status}"
-    if message:
+    if 300 <= status < 400:
+        words += ": it redirects, to https or to another path, and that isn't followed"
+    elif message:
         words += f": {_discreet(message, prompt, secrets)}"
     elif body and content_type not in ("application/json", "text/plain"):
         words += f" with {content_type or 'no content type'}"

@@ -15,6 +15,8 @@ from emollm.clients.transport import (
 
 _HEAD_LIMIT = 64 * 1024
 """Longest head of an answer that is read, in bytes, and longest trailers; a TGI's has about 300."""
+_SENT_AT_ONCE = 16 * 1024
+"""A request of up to so many bytes is in the sockets' buffers, whole, before it can be answered."""
 
 
 class ClosedSilently(ConnectionLost):
@@ -92,7 +94,10 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._future = None
-        if self._wrong or not self._keep or self._still_sending():
+        # Refused (413) before it was sent whole, perhaps: the rest may never be read, or read as
+        # the next request. With TLS nothing tells how much of it is still to be sent.
+        unread = response.status >= 400 and len(request) > _SENT_AT_ONCE
+        if self._wrong or not self._keep or unread:
             self.abort()
         return response
 
@@ -194,10 +199,6 @@ class Connection(asyncio.Protocol):
     def late(self) -> None:
         """Fail what is being asked: its time is over."""
         self._fail(DeadlinePassed(f"no answer within {self._timeout_s:.3g} s"))
-
-    def _still_sending(self) -> bool:
-        """An answer before the whole request was sent (413): the rest would be read as the next."""
-        return self._transport is None or self._transport.get_write_buffer_size() > 0
 
 
 def _kind(raw: bytes) -> str:

@@ -93,7 +93,7 @@ async def _found(
             transport, model=options.model, grammar=options.grammar, secrets=options.secrets
         )
     failure = error_of(models, "/v1/models", server=server, secrets=options.secrets)
-    if isinstance(failure, WrongRequest):
+    if isinstance(failure, WrongRequest) and models.status in (404, 405):
         return WrongRequest(
             "it has neither TGI's /info nor OpenAI's /v1/models", server=server, status=404
         )

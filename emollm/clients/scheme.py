@@ -35,14 +35,14 @@ async def _speaks_tls(options: ServerOptions) -> bool:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # only whether it is TLS is asked
-    with suppress(OSError):  # a timeout and what isn't TLS among them
+    with suppress(OSError, ValueError):  # a timeout, what isn't TLS, a name that can't be one
         async with _opened(options, context):
             return True
     return False
 
 
 async def _answers_plain(options: ServerOptions) -> bool:
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         async with _opened(options, None) as (reader, writer), asyncio.timeout(_STEP_S):
             writer.write(_HELLO)
             return (await reader.read(5)).startswith(b"HTTP/")

@@ -239,6 +239,8 @@ class HealthChecks:
         # Before the canary is asked: if it is suspected again meanwhile, that counts for the next.
         upstream.maybe_restarted = False
         problem = await self._prove_unless(upstream, mismatch, patient=True)
+        if problem is None:  # another server's model may have become the one in use meanwhile
+            problem = _mismatch(upstream, info, self.info)
         if problem is not None:
             upstream.maybe_restarted = True
         elif self.info is None:

@@ -47,7 +47,7 @@ async def open_pool(
     clock: Clock | None = None,
     wait_s: float | None = None,
 ) -> Pool:
-    """Make a pool of these servers; return when one of them takes prompts.
+    """Make a pool of these servers; return when each was tried once and one takes prompts.
 
     `prove` says of one server's client whether it answers as it should (the canary): None, or
     why not. `wait_s` bounds the wait for the first server, in seconds; None waits without end, with

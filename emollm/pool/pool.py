@@ -118,7 +118,7 @@ class Pool:
     # ---- what the consumer sees
 
     async def start(self, *, wait_s: float | None = None) -> None:
-        """Ask each server what it serves and have it proven; return when one takes prompts.
+        """Try each server once: what it serves, its proof. Then return when one takes prompts.
 
         Servers that don't answer join when they do. With none, this waits up to `wait_s` seconds
         (None: without end).

@@ -198,7 +198,7 @@ class Trials:
 
     def _take(self, now: float) -> Pending | None:
         while (pending := self._quarantine.take(now)) is not None:
-            if not pending.call.closed and not self.settle_condemned(pending):
+            if not pending.call.closed:
                 return pending
             self._quarantine.done(pending, now)
         return None

@@ -9,10 +9,10 @@ from monitor.telemetry import log_events
 from runtime.kafka.connection import Broker
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas.alert import AlertAction, Mute
-from schemas.reading import read_alert_record
+from schemas.reading import json_reader, read_alert_record
 
 _log = structlog.get_logger("monitor")
-_MUTE = msgspec.json.Decoder(Mute)
+_read_mute = json_reader(Mute)
 
 
 class Control:
@@ -81,7 +81,7 @@ class Control:
         mute: Mute | None = None
         if record.value is not None:
             try:
-                mute = _MUTE.decode(record.value)
+                mute = _read_mute(record.value)
             except msgspec.DecodeError:
                 _unreadable(self._names.mutes_topic, record)
                 return

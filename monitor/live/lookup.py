@@ -14,6 +14,7 @@ from runtime.kafka.connection import Broker
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas.event import AffectEvent
+from schemas.reading import json_reader
 
 _AT_ONCE = 4
 _MOST_RECORDS = 200_000
@@ -21,7 +22,7 @@ _MOST_RECORDS = 200_000
 _MOST_PLACES = 2_000
 """Kept to be sorted by time; the page asks for fewer."""
 
-_EVENT = msgspec.json.Decoder(AffectEvent)
+_read_event = json_reader(AffectEvent)
 
 
 class Lookup:
@@ -122,7 +123,7 @@ class Lookup:
         ):
             return None
         try:
-            return _EVENT.decode(record.value)
+            return _read_event(record.value)
         except msgspec.DecodeError:
             return None
 

@@ -13,6 +13,7 @@ from monitor.telemetry import log_events
 from runtime.kafka.connection import Broker
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas.baseline import Baseline, MadeBy
+from schemas.reading import json_reader
 from schemas.window import Window
 
 _log = structlog.get_logger("monitor")
@@ -20,8 +21,8 @@ _log = structlog.get_logger("monitor")
 HISTORY = timedelta(hours=24)
 """What the page shows, and for which reposts are remembered."""
 
-_WINDOW = msgspec.json.Decoder(Window)
-_BASELINE = msgspec.json.Decoder(Baseline)
+_read_window = json_reader(Window)
+_read_baseline = json_reader(Baseline)
 
 
 class Stored(msgspec.Struct):
@@ -110,7 +111,7 @@ def note_committed(stored: Stored, committed: Mapping[int, tuple[int, str]]) -> 
 
 def _take_baseline(stored: Stored, key: bytes, value: bytes) -> None:
     try:
-        baseline = _BASELINE.decode(value)
+        baseline = _read_baseline(value)
         if not isinstance(baseline.by, UnsetType):
             stored.made_by[baseline.track] = baseline.by
         if not isinstance(baseline.rule, UnsetType):
@@ -148,6 +149,6 @@ def _note(stored: Stored, window: Window) -> None:
 
 def _decode(record: StoredRecord) -> Window | None:
     try:
-        return _WINDOW.decode(record.value or b"")
+        return _read_window(record.value or b"")
     except msgspec.DecodeError:
         return None

@@ -26,6 +26,7 @@ from monitor.page.lookups import LIMIT, MAX_SPAN_S, BusyError, Lookups
 from monitor.page.settings import PageSettings
 from monitor.page.table import CHARTS, as_csv, file_name
 from monitor.page.wire import Ask, MuteAsk, Payload, SayAsk, UnmuteAsk
+from schemas.reading import json_reader
 
 MAX_BODY = 16 << 10
 """Bytes of a request's body; a note has 2,000 characters at most."""
@@ -234,7 +235,7 @@ def _span(request: web.Request) -> tuple[int, int]:
 
 async def _read(request: web.Request, kind: Any) -> Any:
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
+        return json_reader(kind)(await request.read())
     except msgspec.MsgspecError as error:
         raise ValueError(f"the request can't be read: {error}") from None
 

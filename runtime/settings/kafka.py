@@ -140,7 +140,7 @@ class Kafka(Section):
                     f"bootstrap takes no {scheme}://: write {address.rstrip('/') or 'host:port'}"
                 )
             host, colon, port = address.rpartition(":")
-            if not (colon and host and port.isdecimal()):
+            if not (colon and _is_host(host) and _is_port(port)):
                 raise ValueError("bootstrap must be host:port, several separated by commas")
         clear = self.sasl.mechanism in {"PLAIN", "OAUTHBEARER"} and not self.tls.enabled
         if clear and not self.sasl.allow_plaintext:
@@ -149,3 +149,15 @@ class Kafka(Section):
                 " the way: set tls.enabled = true, or sasl.allow_plaintext = true if you must"
             )
         return self
+
+
+def _is_host(name: str) -> bool:
+    """Whether a resolver takes it: others it doesn't answer, it raises UnicodeError."""
+    try:
+        return bool(name.encode("idna"))
+    except UnicodeError:  # an empty part, or one of more than 63 characters
+        return False
+
+
+def _is_port(number: str) -> bool:
+    return number.isdecimal() and len(number) <= 5 and int(number) < 1 << 16

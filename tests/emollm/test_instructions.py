@@ -28,6 +28,13 @@ def test_what_no_task_asks_is_nothing() -> None:
     assert parse("Write a poem.") is None
 
 
+@pytest.mark.parametrize("again", [" Tweet: ", " Text: "])
+def test_a_long_instruction_that_no_task_asks_is_nothing_without_a_search_for_hours(
+    again: str,
+) -> None:
+    assert parse(f"Task: x{again * 50_000}!") is None
+
+
 @pytest.mark.parametrize("wrapper", Wrapper)
 def test_a_wrapper_is_taken_off(wrapper: Wrapper) -> None:
     before, after = wrapper.value

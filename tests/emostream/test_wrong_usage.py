@@ -55,6 +55,8 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("offsets skip --partition posts", "TOPIC/NUMBER"),
         ("topics create --partitions 0", "--partitions"),
         ("doctor --bootstrap nonsense", "--bootstrap: kafka: bootstrap must be host:port"),
+        ("doctor --bootstrap kafka..local:9092", "--bootstrap: kafka: bootstrap must be host:port"),
+        ("doctor --bootstrap kafka:99999", "--bootstrap: kafka: bootstrap must be host:port"),
         ("dlq list --bootstrap http://k:9092", "--bootstrap: kafka: bootstrap takes no http://"),
         ("ask hello --server k:8080", "--server: model: a model server's URL must begin with"),
         (

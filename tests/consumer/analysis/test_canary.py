@@ -5,7 +5,14 @@ import itertools
 
 from consumer.analysis.canary import prover
 from consumer.settings import Model
-from emollm.errors import GenerationFailed, ModelError, Overloaded, Refused, WrongModel
+from emollm.errors import (
+    GenerationFailed,
+    ModelError,
+    Overloaded,
+    Refused,
+    TimedOut,
+    WrongModel,
+)
 from emollm.protocol import GenerateParams, Generation, ServerInfo
 from emollm.tasks import E_C, EI_REG, V_REG
 from tests.tgi import joyful
@@ -52,6 +59,25 @@ async def test_a_server_of_two_places_passes_without_being_overrun() -> None:
     assert await prover(Model(), (V_REG, E_C, EI_REG))(server) is None
     assert server.asked > server.most
     assert server.refused == 0
+
+
+async def test_a_server_that_hangs_is_not_asked_all_canaries_one_deadline_after_the_other() -> None:
+    """Whoever starts or waits for it to come back would wait three deadlines instead of one."""
+    server = SmallServer(most=2)
+    asked = 0
+
+    async def hangs(
+        prompt: str, params: GenerateParams, *, timeout_s: float
+    ) -> Generation | ModelError:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        return TimedOut("no answer", server=server.url)
+
+    server.generate = hangs  # type: ignore[method-assign]
+    problem = await prover(Model(), (V_REG, E_C, EI_REG))(server)
+    assert isinstance(problem, TimedOut)
+    assert asked == server.most
 
 
 async def test_a_failure_now_and_then_is_not_the_wrong_model() -> None:

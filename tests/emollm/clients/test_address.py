@@ -8,7 +8,7 @@ from emollm.clients import HttpTransport, ServerOptions, make_client
 from emollm.clients.address import refuse_plain_token
 from emollm.errors import Unauthorized
 from emollm.protocol import GenerateParams
-from tests.raw_http import Connection, RawServer, Request, http
+from tests.raw_http import Connection, RawServer, Request, answering, http
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,8 @@ from tests.raw_http import Connection, RawServer, Request, http
         {"url": "gpu:8080"},
         {"url": "ftp://gpu"},
         {"url": "http://"},
+        {"url": "http://gpu..local"},
+        {"url": f"http://{'a' * 64}.local"},
         {"url": "http://gpu/?key=s3cret"},
         {"url": "http://gpu", "dialect": "grpc"},
         {"url": "http://gpu", "token": "line\nbreak"},
@@ -49,6 +51,18 @@ async def test_a_server_that_repeats_our_authorization_does_not_get_it_into_an_e
             assert credentials
             assert credentials not in str(error)
             assert "withheld" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [("", "/info"), ("/tgi//", "/tgi/info"), ("/lzw%2FEmollama/", "/lzw%2FEmollama/info")],
+)
+async def test_a_prefix_is_asked_as_it_is_written(path: str, asked: str) -> None:
+    async with RawServer(answering(200, b"{}")) as server:
+        transport = HttpTransport(ServerOptions(url=f"{server.url}{path}"))
+        await transport.get("/info", 5.0)
+        await transport.aclose()
+    assert server.requests[0].path == asked
 
 
 @pytest.mark.parametrize(

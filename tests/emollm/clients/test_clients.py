@@ -358,15 +358,21 @@ async def test_openai_is_found_by_its_models(info: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("info", "models", "kind"),
-    [(404, 404, WrongRequest), (503, 200, Unavailable), (404, 401, Unauthorized)],
+    ("info", "models", "kind", "words"),
+    [
+        (404, 404, WrongRequest, "neither"),
+        (503, 200, Unavailable, "status 503"),
+        (404, 401, Unauthorized, "status 401"),
+        (308, 308, WrongRequest, "it redirects, to https or to another path"),
+    ],
 )
 async def test_a_server_that_is_neither_says_why(
-    info: int, models: int, kind: type[ModelError]
+    info: int, models: int, kind: type[ModelError], words: str
 ) -> None:
     transport = FakeTransport(info=Response(info, "", b""), v1_models=Response(models, "", b""))
     found = await detect(ServerOptions(url="http://gpu"), timeout_s=1.0, transport=transport)
     assert type(found) is kind
+    assert words in str(found)
     assert transport.closed
 
 

@@ -68,6 +68,11 @@ async def test_nobody_there_is_no_matter_of_the_scheme() -> None:
     assert isinstance(await found(url), Unavailable)
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_name_that_no_resolver_takes_is_no_matter_of_the_scheme(scheme: str) -> None:
+    assert isinstance(await found(f"{scheme}://g\0pu"), Unavailable)
+
+
 async def test_a_named_dialect_gets_the_hint_with_the_first_request() -> None:
     async with refusing_what_is_not_http() as address:
         transport = HttpTransport(ServerOptions(url=f"https://{address}"))

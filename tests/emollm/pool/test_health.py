@@ -258,6 +258,25 @@ async def test_a_server_missing_at_start_joins_later() -> None:
 
 
 @simulated
+async def test_of_two_models_that_come_up_together_only_one_takes_prompts() -> None:
+    """Neither is known while the other is proven: the one that is proven first is the model."""
+    gone = Unavailable("connection refused", unsent=True)
+    servers = [FakeServer(url=f"http://{name}", info=gone, latency_s=2.0) for name in "ab"]
+    pool = Pool([(one.url, one.connect) for one in servers], clock=LoopClock(), rand=lambda: 0.5)
+    starting = asyncio.ensure_future(pool.start())
+    await asyncio.sleep(10.0)
+    for server, model in zip(servers, ("emollama", "emobloom"), strict=True):
+        server.information = ServerInfo(dialect="tgi", model_id=model, max_concurrent_requests=8)
+    await starting
+    await pool.ask(prompts(*TEXTS[:50]))
+    used = [server for server in servers if set(server.answered) & set(TEXTS)]
+    assert [one.information for one in used] == [pool.info]
+    (out,) = (one.out for one in pool.servers() if one.out is not None)
+    assert "the model in use is" in out
+    await pool.aclose()
+
+
+@simulated
 async def test_starting_without_a_server_gives_up_in_time_or_waits_for_one() -> None:
     loop = asyncio.get_running_loop()
     server = FakeServer(info=Unavailable("connection refused"))

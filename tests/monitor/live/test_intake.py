@@ -44,8 +44,9 @@ def test_where_a_record_has_no_time_its_event_was_made_when_it_says(nothing: int
     assert arrived.at == T0.timestamp()
 
 
-def test_what_is_no_event_is_told_from_a_tombstone() -> None:
-    _, junk = read(b"not JSON")
+@pytest.mark.parametrize("value", [b"not JSON", b'{"id":"\xff"}', b'{"x":' + b"[" * 100_000])
+def test_what_is_no_event_is_told_from_a_tombstone(value: bytes) -> None:
+    _, junk = read(value)
     _, tombstone = read(None)
     assert (junk.event, junk.tombstone) == (None, False)
     assert (tombstone.event, tombstone.tombstone) == (None, True)

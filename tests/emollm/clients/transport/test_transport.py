@@ -5,6 +5,7 @@ import contextlib
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import trustme
@@ -45,6 +46,23 @@ def answering_once(then: Behaviour) -> Behaviour:
             await connection.write(http(200, OK))
 
     return behave
+
+
+class Authority(NamedTuple):
+    """Who vouches for a server of 127.0.0.1, and that server's certificate."""
+
+    pem: str
+    context: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    made = trustme.CA()
+    pem = str(tmp_path_factory.mktemp("authority") / "authority.pem")
+    made.cert_pem.write_to_path(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    return Authority(pem, context)
 
 
 @pytest.fixture(params=[HttpTransport])
@@ -289,8 +307,11 @@ async def test_an_answer_to_no_question_is_never_taken_for_one(make: Make, *, la
     assert len(server.connections) == 3
 
 
-async def test_an_answer_before_the_whole_request_was_sent_ends_the_connection(make: Make) -> None:
-    # As TGI's 413. What is left of the body would be read as the next request.
+@pytest.mark.parametrize("tls", [False, True])
+async def test_an_answer_before_the_whole_request_was_sent_ends_the_connection(
+    make: Make, authority: Authority, *, tls: bool
+) -> None:
+    # As TGI's 413. What is left of the body would be read as the next request, or never.
     async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(http(413, b"", None))
@@ -298,9 +319,11 @@ async def test_an_answer_before_the_whole_request_was_sent_ends_the_connection(m
             await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(hasty, "127.0.0.1", 0, limit=1024)
+    context = authority.context if tls else None
+    server = await asyncio.start_server(hasty, "127.0.0.1", 0, limit=1024, ssl=context)
     async with server:
-        transport = make(ServerOptions(url=f"http://127.0.0.1:{port_of(server)}"))
+        url = f"{'https' if tls else 'http'}://127.0.0.1:{port_of(server)}"
+        transport = make(ServerOptions(url=url, ca_file=authority.pem if tls else None))
         body = b"x" * 60_000_000  # no socket buffer takes that much
         for _ in range(2):
             assert (await transport.post("/generate", body, 60.0)).status == 413
@@ -457,16 +480,11 @@ async def test_a_ca_file_that_is_none_is_refused_at_once(make: Make, tmp_path: P
 
 
 async def test_a_certificate_is_checked_against_the_given_authority(
-    make: Make, tmp_path: Path
+    make: Make, authority: Authority
 ) -> None:
-    authority = trustme.CA()
-    pem = str(tmp_path / "authority.pem")
-    authority.cert_pem.write_to_path(pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-    async with RawServer(answering(200, OK), tls=context) as server:
+    async with RawServer(answering(200, OK), tls=authority.context) as server:
         for options, works in (
-            (ServerOptions(url=server.url, ca_file=pem), True),
+            (ServerOptions(url=server.url, ca_file=authority.pem), True),
             (ServerOptions(url=server.url), False),
         ):
             transport = make(options)
