@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas import AffectEvent
+from schemas.reading import NO_MESSAGE
 
 
 class Mood(msgspec.Struct, frozen=True, gc=False):
@@ -52,7 +53,12 @@ def decode(value: bytes) -> Reading:
         msgspec.ValidationError: a field is missing or has another type.
         msgspec.DecodeError: it isn't JSON.
     """
-    return _decoder.decode(value)
+    try:
+        return _decoder.decode(value)
+    except msgspec.DecodeError:
+        raise
+    except NO_MESSAGE as error:  # neither of the others is one
+        raise msgspec.DecodeError(f"no JSON ({type(error).__name__})") from None
 
 
 def reading_of(event: AffectEvent) -> Reading:

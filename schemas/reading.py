@@ -4,6 +4,10 @@ import msgspec
 
 from schemas.alert import Alert, AlertAction
 
+NO_MESSAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a value that is none of ours: the last two, for a text that is no UTF-8
+and for nesting deeper than Python's stack, are no `DecodeError`."""
+
 _ALERT = msgspec.json.Decoder(Alert)
 _ACTION = msgspec.json.Decoder(AlertAction)
 
@@ -13,6 +17,6 @@ def read_alert_record(value: bytes) -> Alert | AlertAction | None:
     for decoder in (_ALERT, _ACTION):
         try:
             return decoder.decode(value)
-        except msgspec.DecodeError:
+        except NO_MESSAGE:
             continue
     return None

@@ -247,11 +247,11 @@ def moment(text: str, now: datetime) -> datetime:
     Raises:
         CommandError: it is neither, status 2.
     """
-    if (ago := re.fullmatch(r"(\d{1,6})([smhd])", text)) is not None:
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
+        if (ago := re.fullmatch(r"(\d{1,6})([smhd])", text)) is not None:
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         return local(datetime.fromisoformat(text))
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter: before the calendar begins
         message = f"{text} is no time: give 2026-01-31T08:00:00, or how long ago, such as 2h or 7d"
         raise CommandError(message, status=WRONG_USAGE) from None
 

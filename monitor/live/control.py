@@ -9,7 +9,7 @@ from monitor.telemetry import log_events
 from runtime.kafka.connection import Broker
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas.alert import AlertAction, Mute
-from schemas.reading import read_alert_record
+from schemas.reading import NO_MESSAGE, read_alert_record
 
 _log = structlog.get_logger("monitor")
 _MUTE = msgspec.json.Decoder(Mute)
@@ -82,7 +82,7 @@ class Control:
         if record.value is not None:
             try:
                 mute = _MUTE.decode(record.value)
-            except msgspec.DecodeError:
+            except NO_MESSAGE:
                 _unreadable(self._names.mutes_topic, record)
                 return
         track = record.key.decode(errors="replace")

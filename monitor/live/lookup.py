@@ -14,6 +14,7 @@ from runtime.kafka.connection import Broker
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas.event import AffectEvent
+from schemas.reading import NO_MESSAGE
 
 _AT_ONCE = 4
 _MOST_RECORDS = 200_000
@@ -123,7 +124,7 @@ class Lookup:
             return None
         try:
             return _EVENT.decode(record.value)
-        except msgspec.DecodeError:
+        except NO_MESSAGE:
             return None
 
     async def _spans_by_record_time(self, start: datetime, end: datetime) -> dict[int, Span]:

@@ -13,6 +13,7 @@ from monitor.telemetry import log_events
 from runtime.kafka.connection import Broker
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas.baseline import Baseline, MadeBy
+from schemas.reading import NO_MESSAGE
 from schemas.window import Window
 
 _log = structlog.get_logger("monitor")
@@ -118,7 +119,7 @@ def _take_baseline(stored: Stored, key: bytes, value: bytes) -> None:
         if baseline.state:
             TrackDetector.restore(baseline.state)
             stored.baselines[baseline.track] = baseline
-    except (msgspec.DecodeError, SnapshotError):
+    except (*NO_MESSAGE, SnapshotError):
         stored.refused.append(key.decode(errors="replace"))
         return
     stored.tracks.setdefault(baseline.track)
@@ -149,5 +150,5 @@ def _note(stored: Stored, window: Window) -> None:
 def _decode(record: StoredRecord) -> Window | None:
     try:
         return _WINDOW.decode(record.value or b"")
-    except msgspec.DecodeError:
+    except NO_MESSAGE:
         return None

@@ -46,6 +46,8 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     [
         ("produce replay - --loop", "a pipe can't be replayed in a loop"),
         ("produce replay x.jsonl --field.nope x", "a post's fields are id, text"),
+        ("produce replay x.jsonl --field.meta_values x", "a post's fields are id, text"),
+        ("produce feed http://h/ --items a --field.meta_values x", "a post's fields are id, text"),
         ("produce load --count 1 --bad-kind nope", "no such bad input: nope"),
         ("produce load --count 1 --size 0", "size must be at least 1"),
         ("produce load --count 1 --duplicates 0.7 --bad-input 0.7", "1 together at most"),

@@ -44,10 +44,15 @@ def test_where_a_record_has_no_time_its_event_was_made_when_it_says(nothing: int
     assert arrived.at == T0.timestamp()
 
 
-def test_what_is_no_event_is_told_from_a_tombstone() -> None:
-    _, junk = read(b"not JSON")
+@pytest.mark.parametrize(
+    "junk",
+    [b"not JSON", b'{"id":"\xff"}', b'{"x":' + b"[" * 200_000],
+    ids=["words", "no UTF-8", "nested"],
+)
+def test_what_is_no_event_is_told_from_a_tombstone(junk: bytes) -> None:
+    _, other = read(junk)
     _, tombstone = read(None)
-    assert (junk.event, junk.tombstone) == (None, False)
+    assert (other.event, other.tombstone) == (None, False)
     assert (tombstone.event, tombstone.tombstone) == (None, True)
 
 
