@@ -197,6 +197,8 @@ class _Replay:
         if settings.limit == 0:
             return
         async for record in self._log.read(spans):
+            if stop.is_set():
+                return
             self._read += 1
             settle = done[record.partition].begin(record.offset)
             try:
