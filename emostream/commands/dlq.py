@@ -214,7 +214,8 @@ def replay(
                 f" value (output.identifiers): {samples}\n"
             )
         if report.failed or report.failure:
-            sys.stdout.write(f"{report.failed:,} not written: {report.failure or 'see the log'}\n")
+            errors = ", ".join(f"{name} {count:,}" for name, count in report.errors.items())
+            sys.stdout.write(f"{report.failed:,} not written: {report.failure or errors}\n")
     if not report.ok:
         return FAILED
     return INTERRUPTED if interrupted else 0
