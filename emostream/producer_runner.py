@@ -5,9 +5,9 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import msgspec
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from emostream.console import Console
 from emostream.exits import FAILED, INTERRUPTED
 from emostream.interrupt import run_until_stopped
 from producer import BadLine, Observer, Report
