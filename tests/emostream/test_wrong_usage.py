@@ -56,6 +56,8 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("dlq replay --to affect.dlq", "their own topic"),
         ("offsets skip --partition posts", "TOPIC/NUMBER"),
         ("topics create --partitions 0", "--partitions"),
+        ("topics create --partitions 2147483648", "--partitions"),
+        ("topics create --replication 32768", "--replication"),
         ("doctor --bootstrap nonsense", "--bootstrap: kafka: bootstrap must be host:port"),
         ("dlq list --bootstrap http://k:9092", "--bootstrap: kafka: bootstrap takes no http://"),
         ("ask hello --server k:8080", "--server: model: a model server's URL must begin with"),
