@@ -1,13 +1,19 @@
-"""Standard output for people, by rich."""
+"""Standard output and error for people, by rich."""
+
+from typing import Any
 
 from rich import console
 
 
 class Console(console.Console):
-    """rich's, but that a pipe which was closed is left to `main`, as `| head` is no error.
+    """rich's, but that texts are texts, and a closed pipe is left to `main`: `| head` is no error.
 
-    rich ends the process with status 1, even in the middle of an event loop.
+    To rich `[/b]` in a file's name or a column's is markup, which it takes out or refuses; and a
+    closed pipe it ends with status 1, even in the middle of an event loop.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
 
     def on_broken_pipe(self) -> None:
         """Let it be known.

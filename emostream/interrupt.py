@@ -6,10 +6,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from emostream.exits import INTERRUPTED
+from runtime.signals import caught_signals
 
 _T = TypeVar("_T")
 
@@ -47,6 +49,27 @@ def run(work: Coroutine[Any, Any, _T], *, sentence: str = "") -> _T:
         sys.stderr.flush()
     end_at_once_on_another()
     raise KeyboardInterrupt
+
+
+def run_until_stopped(work: Callable[[asyncio.Event], Coroutine[Any, Any, _T]]) -> tuple[_T, bool]:
+    """Run work that its event ends in good order; give what came of it, and whether it was ended.
+
+    By the first Ctrl-C, SIGTERM or SIGHUP. Another one ends the process at once, with status 130.
+    """
+
+    async def main() -> tuple[_T, bool]:
+        stop = asyncio.Event()
+
+        def on_signal(_: str) -> None:
+            if stop.is_set():
+                _end()
+            stop.set()
+
+        mine = threading.current_thread() is threading.main_thread()  # no signal comes to others
+        with caught_signals(on_signal) if mine else nullcontext():
+            return await work(stop), stop.is_set()
+
+    return asyncio.run(main())
 
 
 class _CtrlC:

@@ -45,7 +45,7 @@ class Lines:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._console = Console(file=sys.stdout, highlight=False, markup=False)
+        self._console = Console(file=sys.stdout, highlight=False)
 
     def write(self, value: bytes, line: Callable[[], Text]) -> None:
         """Write one record."""

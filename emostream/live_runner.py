@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import msgspec
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from emostream.console import Console
 from producer.live import LiveReport
 from producer.live.meter import Meter
 from runtime.signals import caught_signals

@@ -1,16 +1,15 @@
 """Running a producer for a person: progress bar, Ctrl-C in good order, report, exit status."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import msgspec
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from emostream.console import Console
 from emostream.exits import FAILED, INTERRUPTED
+from emostream.interrupt import run_until_stopped
 from producer import BadLine, Observer, Report
 from producer import Progress as Sent
 
@@ -22,25 +21,12 @@ Run = Callable[[Observer, asyncio.Event], Awaitable[Report]]
 def run_producer(run: Run, *, total: int | None, as_json: bool) -> int:
     """Run a producer to its end or to Ctrl-C, and report; the exit status.
 
-    On Ctrl-C what was sent is waited for. A progress bar is drawn on a terminal only, on standard
-    error; the report goes to standard output.
+    On Ctrl-C what was sent is waited for; another one ends it at once. A progress bar is drawn on a
+    terminal only, on standard error; the report goes to standard output.
     """
     console = Console(stderr=True)
-    interrupted = False
 
-    async def main() -> Report:
-        nonlocal interrupted
-        stop = asyncio.Event()
-
-        def interrupt() -> None:
-            nonlocal interrupted
-            interrupted = True
-            stop.set()
-
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):
-                loop.add_signal_handler(number, interrupt)
+    async def main(stop: asyncio.Event) -> Report:
         with _bar(console, hidden=as_json or not console.is_terminal) as bar:
             task = bar.add_task("", total=total)
 
@@ -56,7 +42,7 @@ def run_producer(run: Run, *, total: int | None, as_json: bool) -> int:
 
             return await run(observe, stop)
 
-    report = asyncio.run(main())
+    report, interrupted = run_until_stopped(main)
     if as_json:
         summary = {**msgspec.to_builtins(report), "ok": report.ok}
         sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")

@@ -78,6 +78,8 @@ class DlqReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """Acknowledged on their topic; in a dry run those that would be sent."""
     failed: int
     """Sent but not acknowledged: still to be replayed."""
+    errors: dict[str, int]
+    """Class of the delivery error to how often."""
     refused: int
     """Replayed too often already, withheld, or addressed to the dead-letter topic itself."""
     refused_samples: tuple[tuple[int, int], ...]
@@ -197,6 +199,8 @@ class _Replay:
         if settings.limit == 0:
             return
         async for record in self._log.read(spans):
+            if stop.is_set():
+                return
             self._read += 1
             settle = done[record.partition].begin(record.offset)
             try:
@@ -235,6 +239,7 @@ class _Replay:
             matched=self._matched,
             replayed=sends.acked if sends else self._sent,
             failed=sends.failed + sends.in_flight if sends else 0,
+            errors=dict(sends.errors) if sends else {},
             refused=len(self._refused),
             refused_samples=tuple(self._refused[:_REFUSED_SAMPLES]),
             unreadable=self._unreadable,

@@ -11,7 +11,7 @@ import gzip
 import sys
 import threading
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError as FutureCancelled
 from contextlib import suppress
 from pathlib import Path
@@ -128,6 +128,7 @@ class _Lines:
         self._quoted = quoted
         self._number = 0
         self._rest: list[bytes] = []
+        self._rest_bytes = 0
         self._open: list[bytes] = []
         self._open_bytes = 0
         self._quotes = 0
@@ -136,9 +137,10 @@ class _Lines:
         *whole, rest = chunk.split(b"\n")
         if whole:
             whole[0] = b"".join((*self._rest, whole[0]))
-            self._rest = []
-        if rest:
+            self._rest, self._rest_bytes = [], 0
+        if rest and self._rest_bytes <= _MAX_RECORD_BYTES:  # what follows is of a bad line
             self._rest.append(rest)
+            self._rest_bytes += len(rest)
         for line in whole:
             yield from self._line(line)
 
@@ -247,10 +249,9 @@ async def _stdin(stop: asyncio.Event) -> AsyncIterator[bytes]:
     event loop nor the end of the program waiting.
     """
     loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[bytes] = asyncio.Queue(maxsize=4)
-    read = sys.stdin.buffer.read1  # type: ignore[union-attr]  # a BufferedReader, or a test's own
+    queue: asyncio.Queue[bytes | OSError] = asyncio.Queue(maxsize=4)
 
-    def put(chunk: bytes) -> None:
+    def put(chunk: bytes | OSError) -> None:
         putting = queue.put(chunk)
         try:
             asyncio.run_coroutine_threadsafe(putting, loop).result()
@@ -258,14 +259,7 @@ async def _stdin(stop: asyncio.Event) -> AsyncIterator[bytes]:
             putting.close()
             raise
 
-    def pump() -> None:
-        # Either error: the loop has ended, and so has the run.
-        with suppress(RuntimeError, FutureCancelled):
-            while chunk := read(_CHUNK_BYTES):
-                put(chunk)
-            put(b"")
-
-    threading.Thread(target=pump, name="stdin", daemon=True).start()
+    threading.Thread(target=_pump_stdin, args=(put,), name="stdin", daemon=True).start()
     stopped = asyncio.ensure_future(stop.wait())
     try:
         while True:
@@ -274,8 +268,23 @@ async def _stdin(stop: asyncio.Event) -> AsyncIterator[bytes]:
             if not chunk.done():
                 chunk.cancel()
                 return
-            if not (data := chunk.result()):
+            data = chunk.result()
+            if isinstance(data, OSError):
+                raise data
+            if not data:
                 return
             yield data
     finally:
         stopped.cancel()
+
+
+def _pump_stdin(put: Callable[[bytes | OSError], None]) -> None:
+    read = sys.stdin.buffer.read1  # type: ignore[union-attr]  # a BufferedReader, or a test's own
+    # Either error: the loop has ended, and so has the run.
+    with suppress(RuntimeError, FutureCancelled):
+        try:
+            while chunk := read(_CHUNK_BYTES):
+                put(chunk)
+            put(b"")
+        except OSError as error:  # of a terminal that is gone, say
+            put(error)

@@ -1,6 +1,7 @@
 """The fuse: stops the service when nearly everything is poison."""
 
 from collections import deque
+from collections.abc import Callable
 
 from consumer.errors import FuseBlown
 from consumer.options import FuseLimits
@@ -18,11 +19,11 @@ class Fuse:
         self._analysed = _Window(limits)
         self._events = _Window(limits)
 
-    def add(self, records: int, poison: int, *, overtaken: int = 0) -> None:
+    def add(self, records: int, poison: int, *, overtaken: Callable[[], int] = lambda: 0) -> None:
         """A batch of `records` has `poison` dead letters among its outcomes.
 
-        So many that began before it are `overtaken`, and are no poison yet: posts wait for the
-        model, and what can't be decoded waits for nothing.
+        `overtaken` counts those that began before it and are no poison yet: posts wait for the
+        model, and what can't be decoded waits for nothing. It is asked only where it matters.
 
         Raises:
             FuseBlown: of at least the last `window` records, the share of dead letters is too
@@ -58,7 +59,9 @@ class _Window:
         self._records = 0
         self._poison = 0
 
-    def add(self, records: int, poison: int, overtaken: int = 0) -> str | None:
+    def add(
+        self, records: int, poison: int, overtaken: Callable[[], int] = lambda: 0
+    ) -> str | None:
         """Count these; give how many of how many are poison, where those are too many."""
         self._seen.append((records, poison))
         self._records += records
@@ -68,7 +71,9 @@ class _Window:
             old_records, old_poison = self._seen.popleft()
             self._records -= old_records
             self._poison -= old_poison
-        seen = self._records + overtaken
-        if self._records >= window and self._poison >= self._limits.share * seen:
-            return f"{self._poison} of the last {self._records} records"
-        return None
+        share = self._limits.share
+        if self._records < window or self._poison < share * self._records:
+            return None
+        if self._poison < share * (self._records + overtaken()):
+            return None
+        return f"{self._poison} of the last {self._records} records"

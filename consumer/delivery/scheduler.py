@@ -297,13 +297,16 @@ class Scheduler:
         if self._failed or not judged:
             return
         numbers, records, poison = zip(*judged, strict=True)
-        newest = max(numbers)
-        older = itertools.takewhile(lambda run: run.number < newest, self._analysing.values())
-        overtaken = sum(run.unfinished for run in older)
+        overtaken = partial(self._begun_before, max(numbers))
         try:
             self._fuse.add(sum(records), sum(poison), overtaken=overtaken)
         except Exception as error:  # noqa: BLE001 - FuseBlown; anything else ends it as well
             self._fail(error)
+
+    def _begun_before(self, number: int) -> int:
+        """How many records of batches before this one are with the model still."""
+        older = itertools.takewhile(lambda run: run.number < number, self._analysing.values())
+        return sum(run.unfinished for run in older)
 
     def _publish_soon(self, items: list[_Item]) -> None:
         task = asyncio.get_running_loop().create_task(self._publish(items))

@@ -178,7 +178,7 @@ def _show(
 
     fired = [a for a in alerts if a.transition == "firing" and a.fired_at == a.at]
     ended = {a.alert_id: a.at for a in alerts if a.transition == "resolved"}
-    console = Console(markup=False, emoji=False)  # tracks are strangers' tags
+    console = Console()
     console.print(picture(moods, fired, width=console.width))
     if fired:
         console.print(alert_table(fired, ended, width=console.width))

@@ -1,5 +1,6 @@
 """`emostream dlq`: what became a dead letter, why, and once more."""
 
+import asyncio
 import json
 import re
 import sys
@@ -13,12 +14,13 @@ from cyclopts import App, Parameter, validators
 
 from consumer.dead_letters import Reason, Stage
 from emostream.connection import Connection
-from emostream.exits import FAILED, WRONG_USAGE, CommandError, wrong_usage
-from emostream.interrupt import run
+from emostream.exits import FAILED, INTERRUPTED, WRONG_USAGE, CommandError, wrong_usage
+from emostream.interrupt import run, run_until_stopped
 from emostream.logs import quiet_logs
 from emostream.plain import local
 from producer import (
     DeadLetterFilter,
+    DlqReplayReport,
     DlqReplaySettings,
     describe,
     list_dead_letters,
@@ -155,7 +157,8 @@ def replay(
     """Send dead letters back to where they came from, after their cause is corrected.
 
     Each record carries a count of its replays; one that came back too often is refused, so that
-    it can't go round endlessly. Exit status 1 when one was refused or not written.
+    it can't go round endlessly. Exit status 1 when one was refused or not written. Ctrl-C ends it
+    when what was sent is written, and remembered.
 
     **Examples**
 
@@ -193,7 +196,12 @@ def replay(
             dry_run=dry_run,
             group=group,
         )
-    report = run(replay_dead_letters(chosen, connection.broker(settings)))
+    broker = connection.broker(settings)
+
+    async def work(stop: asyncio.Event) -> DlqReplayReport:
+        return await replay_dead_letters(chosen, broker, stop=stop)
+
+    report, interrupted = run_until_stopped(work)
     if json_:
         _write_json(report)
     else:
@@ -206,8 +214,11 @@ def replay(
                 f" value (output.identifiers): {samples}\n"
             )
         if report.failed or report.failure:
-            sys.stdout.write(f"{report.failed:,} not written: {report.failure or 'see the log'}\n")
-    return 0 if report.ok else FAILED
+            errors = ", ".join(f"{name} {count:,}" for name, count in report.errors.items())
+            sys.stdout.write(f"{report.failed:,} not written: {report.failure or errors}\n")
+    if not report.ok:
+        return FAILED
+    return INTERRUPTED if interrupted else 0
 
 
 def _filter(
@@ -247,11 +258,11 @@ def moment(text: str, now: datetime) -> datetime:
     Raises:
         CommandError: it is neither, status 2.
     """
-    if (ago := re.fullmatch(r"(\d{1,6})([smhd])", text)) is not None:
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
+        if (ago := re.fullmatch(r"(\d{1,6})([smhd])", text)) is not None:
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         return local(datetime.fromisoformat(text))
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter: before the calendar begins
         message = f"{text} is no time: give 2026-01-31T08:00:00, or how long ago, such as 2h or 7d"
         raise CommandError(message, status=WRONG_USAGE) from None
 

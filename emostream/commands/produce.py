@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
-from emostream.commands.produce_live import bluesky, feed, mastodon
+from emostream.commands.produce_live import bluesky, feed, field_paths, mastodon
 from emostream.connection import Connection
-from emostream.exits import WRONG_USAGE, CommandError, wrong_usage
+from emostream.exits import wrong_usage
 from emostream.logs import quiet_logs
 from emostream.producer_runner import run_producer
 from producer import (
@@ -22,7 +22,6 @@ from producer import (
     send_tweets,
 )
 from producer.files import FileFormat
-from schemas.foreign import FieldPaths
 
 app = App(
     name="produce",
@@ -83,18 +82,12 @@ def replay(
         json_: The report as one JSON object.
     """
     quiet_logs()
-    try:
-        fields = FieldPaths(**(field or {}))  # type: ignore[arg-type]
-    except TypeError:
-        known = ", ".join(name for name in FieldPaths.__struct_fields__ if name != "meta_values")
-        message = f"--field: a post's fields are {known}"
-        raise CommandError(message, status=WRONG_USAGE) from None
     with wrong_usage():
         settings = ReplaySettings(
             path=file,
             topic=topic,
             file_format=format_,
-            fields=fields,
+            fields=field_paths(field or {}),
             rate=rate,
             loop=loop,
             limit=limit,

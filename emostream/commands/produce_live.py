@@ -232,7 +232,7 @@ def feed(
                     "--items: addresses of one host only, for two hosts' listings may give one id"
                     " to two posts; run a command for each host"
                 )
-            mapping = Mapping(items=items, fields=_fields(field or {}), html=html)
+            mapping = Mapping(items=items, fields=field_paths(field or {}), html=html)
         options = FeedOptions(
             mapping=mapping,
             source=source or "",
@@ -266,14 +266,18 @@ def _no_blanks(**options: tuple[str, ...]) -> None:
             raise ValueError(f"--{option}: it is empty; leave it out for all of them")
 
 
-def _fields(field: dict[str, str]) -> "FieldPaths":
+def field_paths(field: dict[str, str]) -> "FieldPaths":
+    """Take the paths of `--field`.
+
+    Raises:
+        ValueError: a post has no such field.
+    """
     from schemas.foreign import FieldPaths
 
-    try:
-        return FieldPaths(**field)  # type: ignore[arg-type]
-    except TypeError:
-        known = ", ".join(name for name in FieldPaths.__struct_fields__ if name != "meta_values")
-        raise ValueError(f"--field: a post's fields are {known}") from None
+    known = [name for name in FieldPaths.__struct_fields__ if name != "meta_values"]
+    if not field.keys() <= set(known):
+        raise ValueError(f"--field: a post's fields are {', '.join(known)}")
+    return FieldPaths(**field)  # type: ignore[arg-type]
 
 
 def _token(file: Path | None) -> str:

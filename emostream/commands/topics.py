@@ -11,7 +11,9 @@ from emostream.exits import FAILED, CommandError
 from emostream.interrupt import run
 from emostream.logs import quiet_logs
 
-AtLeastOne = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+# Kafka's protocol has four bytes for the one and two for the other.
+Partitions = Annotated[int, Parameter(validator=validators.Number(gte=1, lt=2**31))]
+Copies = Annotated[int, Parameter(validator=validators.Number(gte=1, lt=2**15))]
 
 app = App(name="topics", help="Make emostream's topics, with sensible settings.")
 
@@ -23,8 +25,8 @@ _NONE = ""
 def create(
     *,
     connection: Connection = Connection(),
-    partitions: AtLeastOne = 4,
-    replication: AtLeastOne | None = None,
+    partitions: Partitions = 4,
+    replication: Copies | None = None,
     allow_differences: bool = False,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:

@@ -39,11 +39,11 @@ async def provide_archive(kafka: JavaKafka, cache: Path) -> Path | None:
     None where it can't be made: that costs 2 s per start, and so is logged, not raised.
     """
     path = cache / f"startup-{kafka.lock.version}-{kafka.archive_key}.aot"
-    if await asyncio.to_thread(_is_whole, path):
+    if await asyncio.to_thread(is_whole, path):
         _mark_used(path)
         return path
     async with filling(cache):
-        if await asyncio.to_thread(_is_whole, path):
+        if await asyncio.to_thread(is_whole, path):
             return path
         forget_unused(cache, keep=_KEPT - 1)
         began = time.monotonic()
@@ -59,7 +59,12 @@ async def provide_archive(kafka: JavaKafka, cache: Path) -> Path | None:
 
 
 def forget_unused(cache: Path, *, keep: int) -> None:
-    """Remove all archives but the `keep` that were used last; a running Java keeps what it has."""
+    """Remove all archives but the `keep` that were used last; a running Java keeps what it has.
+
+    And what is half made: whoever holds the cache's lock knows that its maker was killed.
+    """
+    for left in cache.glob("startup-*.new*"):
+        left.unlink(missing_ok=True)
     used = sorted(cache.glob("startup-*.aot"), key=_used_at, reverse=True)
     for path in used[keep:]:
         _seal(path).unlink(missing_ok=True)
@@ -104,7 +109,7 @@ def _seal(path: Path) -> Path:
     return path.with_suffix(".aot.sha256")
 
 
-def _is_whole(path: Path) -> bool:
+def is_whole(path: Path) -> bool:
     """Say whether the archive is there and as it was written; a damaged one is removed."""
     try:
         sealed = _seal(path).read_text(encoding="ascii")
@@ -114,5 +119,7 @@ def _is_whole(path: Path) -> bool:
     if not whole:
         _log.warning(BrokerEvent.ARCHIVE_REFUSED, path=str(path))
         with contextlib.suppress(OSError):
+            # The seal first: beside the next archive it would call that one damaged, too.
+            _seal(path).unlink()
             path.unlink()
     return whole

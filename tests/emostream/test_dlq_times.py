@@ -28,7 +28,7 @@ def test_a_time_without_offset_is_of_the_own_time_zone() -> None:
     assert moment("2026-01-31T07:00:00", NOW).tzinfo is not None
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2 h", "-2h", "1w", ""])
+@pytest.mark.parametrize("text", ["yesterday", "2 h", "-2h", "1w", "", "999999d"])
 def test_anything_else_is_wrong_usage_with_an_example(text: str) -> None:
     with pytest.raises(CommandError, match="such as 2h") as refused:
         moment(text, NOW)

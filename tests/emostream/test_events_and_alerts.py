@@ -173,6 +173,15 @@ def test_an_event_of_a_later_version_has_a_line(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
+    "value", [b'{"id":"\xff"}', b'{"x":' + b"[" * 200_000], ids=["no UTF-8", "nested"]
+)
+def test_a_record_that_nothing_can_read_is_shown_by_its_place(value: bytes) -> None:
+    record = StoredRecord(partition=1, offset=7, timestamp_ms=0, key=None, value=value)
+    assert line(record).plain == "1/7: not an affect event"
+    assert alert_line(record).plain == "1/7: not an alert"
+
+
+@pytest.mark.parametrize(
     ("zone", "moment"),
     [
         ("America/New_York", "0001-01-01T00:00:00Z"),  # what Go writes for no time

@@ -99,6 +99,18 @@ async def test_a_command_that_reads_kafka_ends_by_ctrl_c_without_a_traceback(
     assert process.stderr == []
 
 
+async def test_another_signal_ends_a_producer_that_waits_at_once(
+    silent_broker: tuple[str, asyncio.Event],
+) -> None:
+    address, reached = silent_broker
+    async with emostream("produce", "load", "--count", "1", "--bootstrap", address) as process:
+        await reached.wait()
+        process.signal(signal.SIGINT)
+        process.signal(signal.SIGTERM)  # two of one kind might come as one
+        assert await process.wait() == 130
+    assert process.stderr == []
+
+
 _FIRST_PROCESS = """
 import os
 import signal

@@ -46,6 +46,8 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     [
         ("produce replay - --loop", "a pipe can't be replayed in a loop"),
         ("produce replay x.jsonl --field.nope x", "a post's fields are id, text"),
+        ("produce replay x.jsonl --field.meta_values x", "a post's fields are id, text"),
+        ("produce feed http://h/ --items a --field.meta_values x", "a post's fields are id, text"),
         ("produce load --count 1 --bad-kind nope", "no such bad input: nope"),
         ("produce load --count 1 --size 0", "size must be at least 1"),
         ("produce load --count 1 --duplicates 0.7 --bad-input 0.7", "1 together at most"),
@@ -54,6 +56,8 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("dlq replay --to affect.dlq", "their own topic"),
         ("offsets skip --partition posts", "TOPIC/NUMBER"),
         ("topics create --partitions 0", "--partitions"),
+        ("topics create --partitions 2147483648", "--partitions"),
+        ("topics create --replication 32768", "--replication"),
         ("doctor --bootstrap nonsense", "--bootstrap: kafka: bootstrap must be host:port"),
         ("doctor --bootstrap kafka..local:9092", "--bootstrap: kafka: bootstrap must be host:port"),
         ("doctor --bootstrap kafka:99999", "--bootstrap: kafka: bootstrap must be host:port"),

@@ -218,6 +218,7 @@ async def test_a_letter_that_was_not_acknowledged_holds_the_commit() -> None:
     report = await send_back(producer, store, group="g")
     assert not report.ok
     assert (report.replayed, report.failed) == (3, 1)
+    assert report.errors == {"NotEnoughReplicasError": 1}
     assert store.committed == {0: 2, 1: 6}
 
 

@@ -1,6 +1,7 @@
 """The producer's promises on a real Apache Kafka."""
 
 import asyncio
+import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from runtime.kafka.producing import kafka_producer
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
 from schemas import dead_letter_headers
 from schemas.headers import REPLAYS
+from tests.process import emostream
 from tests.producer.conftest import MakeTopic
 from tests.producer.fakes import MemoryTopicLog
 from tests.schemas.test_headers import LETTER
@@ -130,6 +132,27 @@ async def test_a_group_remembers_what_was_sent_back(broker: Broker, make_topic: 
     assert (await replay_dead_letters(settings, broker)).replayed == 0
     await write_letters(broker, dlq, posts, 2)
     assert (await replay_dead_letters(settings, broker)).replayed == 2
+
+
+async def test_ctrl_c_ends_a_replay_in_order_and_its_group_remembers_what_was_sent(
+    broker: Broker, make_topic: MakeTopic
+) -> None:
+    posts, dlq = await make_topic(), await make_topic(partitions=1)
+    await write_letters(broker, dlq, posts, 3)
+    words = ("--topic", dlq, "--group", f"group-{dlq}", "--bootstrap", broker.bootstrap)
+    async with (
+        kafka_topic_log(posts, broker) as log,
+        emostream("dlq", "replay", "--rate", "0.001", *words) as process,
+    ):
+        back = log.in_order(await log.spans(), follow=True)
+        assert (await anext(back)).value == LETTER.value
+        await back.aclose()
+        process.signal(signal.SIGINT)
+        assert await process.wait() == 130
+    assert process.stdout == ["1 of 1 dead letters replayed"]
+    assert process.stderr == []
+    again = DlqReplaySettings(topic=dlq, group=f"group-{dlq}", dry_run=True)
+    assert (await replay_dead_letters(again, broker)).matched == 2
 
 
 async def test_letters_written_in_a_transaction_are_read_to_the_end(

@@ -1,12 +1,14 @@
 """A file becomes records, each bad line named, each round's ids its own."""
 
 import asyncio
+import errno
 import gzip
 import io
 import os
 import re
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -329,6 +331,50 @@ async def test_a_stop_does_not_wait_for_a_silent_pipe(monkeypatch: pytest.Monkey
         if thread.name == "stdin":
             await asyncio.to_thread(thread.join)
     sys.stdin.close()
+
+
+async def test_standard_input_that_can_not_be_read_on_is_a_failure_after_what_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Gone(io.RawIOBase):
+        """As a terminal whose window was closed."""
+
+        def __init__(self) -> None:
+            self.chunks = [line(1)]
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            if not self.chunks:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            chunk = self.chunks.pop()
+            buffer[: len(chunk)] = chunk
+            return len(chunk)
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Gone())))
+    async with asyncio.timeout(10):
+        report = await run(Path("-"), FakeProducer())
+    assert report.acked == 1
+    assert report.failure == "-: OSError while reading"
+
+
+async def test_a_line_without_an_end_takes_no_more_memory_than_the_longest_record(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "posts.jsonl.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(64):
+            file.write(b"x" * 2**20)
+        file.write(b"\n" + line(1))
+    tracemalloc.start()
+    try:
+        report = await run(path, FakeProducer())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (report.acked, report.bad_lines) == (1, 1)
+    assert peak < 32 * 2**20
 
 
 async def test_a_pipe_cannot_be_looped() -> None:

@@ -18,8 +18,9 @@ from schemas.foreign import html_to_text
 _MOST_TEXT = 20_000
 """Characters of an article; the model reads the first hundreds."""
 _ENTITY = b"<!ENTITY"
-_CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
-_ENCODING = re.compile(rb"encoding\s*=\s*[\"']([\w.:-]+)")
+_ENCODING = re.compile(rb"(?:charset|encoding)\s*=\s*[\"']?([^\"';>\n]+)", re.IGNORECASE)
+_SLOW = frozenset({"punycode", "idna"})
+"""Python's encodings for names of hosts: four megabytes of them take hours."""
 _REFERENCES = re.compile(rb"(?:&#(?:[0-9]{1,9}|[xX][0-9a-fA-F]{1,8});)+")
 _REFERENCE = re.compile(rb"&#(?:([0-9]+)|[xX]([0-9a-fA-F]+));")
 _SURROGATES = range(0xD800, 0xE000)
@@ -41,13 +42,18 @@ def read_entries(fetched: Fetched, *, feed: str, source: str) -> list[Item]:
     """
     import feedparser  # noqa: PLC0415 - an extra, which JSON listings don't need
 
-    if _declares_entities(fetched):
-        raise NotAFeed
-    # A file, for feedparser takes a text for an address or a path and opens it.
-    headers = {"content-type": fetched.content_type, "content-location": fetched.url}
     try:
-        body = _REFERENCES.sub(_mended, fetched.body)
-        parsed = feedparser.parse(io.BytesIO(body), response_headers=headers)
+        body = _REFERENCES.sub(_mended, _decoded(fetched))
+        # A file, for feedparser takes a text for an address or a path and opens it.
+        parsed = feedparser.parse(
+            io.BytesIO(body),
+            response_headers={
+                "content-type": "application/xml; charset=utf-8",
+                "content-location": fetched.url,
+            },
+        )
+    except NotAFeed:
+        raise
     except Exception as error:  # whatever a stranger's bytes find in it
         raise NotAFeed from error
     entries = parsed.get("entries", [])
@@ -59,16 +65,23 @@ def read_entries(fetched: Fetched, *, feed: str, source: str) -> list[Item]:
     return sorted(items, key=lambda item: item.at or 0.0)
 
 
-def _declares_entities(fetched: Fetched) -> bool:
-    """Whether it may hold entities of its own: some bytes of them become megabytes of text.
+def _decoded(fetched: Fetched) -> bytes:
+    """Decode it as feedparser does, into UTF-8.
 
-    No feed needs any. Encodings that would hide the declaration count as one: zeros are UTF-16's
-    and UTF-32's, anything else has to keep ASCII as it is.
+    Raises:
+        NotAFeed: it declares entities of its own, some bytes of which become megabytes of text; no
+            feed needs any. Looked for in what is parsed: encodings hide a declaration in many ways.
     """
-    if _ENTITY in fetched.body.replace(b"\0", b""):
-        return True
-    names = (_CHARSET.search(fetched.content_type.encode()), _ENCODING.search(fetched.body[:512]))
-    return any(found and not _keeps_ascii(found[1].decode(errors="replace")) for found in names)
+    from feedparser.encodings import convert_to_utf8  # noqa: PLC0415 - as above
+
+    first_line = fetched.body.replace(b"\0", b"").partition(b"\n")[0]  # of UTF-16, too
+    named = _ENCODING.findall(fetched.content_type.encode() + b"\n" + first_line)
+    if any(_codec(one.decode(errors="replace").strip()) in _SLOW for one in named):
+        raise NotAFeed
+    body: bytes = convert_to_utf8({"content-type": fetched.content_type}, fetched.body, {})
+    if _ENTITY in body:
+        raise NotAFeed
+    return body
 
 
 def _mended(references: re.Match[bytes]) -> bytes:
@@ -85,12 +98,11 @@ def _mended(references: re.Match[bytes]) -> bytes:
     return "".join(f"&#{ord(char)};" for char in text).encode()
 
 
-def _keeps_ascii(encoding: str) -> bool:
+def _codec(encoding: str) -> str:
     try:
-        name = codecs.lookup(encoding).name
-        return name != "utf-7" and _ENTITY in _ENTITY.decode().encode(name).replace(b"\0", b"")
-    except (LookupError, UnicodeError, TypeError):
-        return True  # feedparser doesn't know it, either, and guesses among those that do
+        return codecs.lookup(encoding).name
+    except (LookupError, ValueError):  # the latter: a zero in it
+        return ""
 
 
 def _item(entry: Any, *, feed: str, source: str, lang: str | None) -> Item:

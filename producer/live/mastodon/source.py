@@ -63,6 +63,8 @@ class MastodonSource:
         self._backoff = backoff
         self._high = 0
         """The newest position seen, Unix microseconds."""
+        self._streamed_until = 0
+        """When the last stream ended, Unix microseconds: a hashtag may be silent for days."""
         self._ever = False
 
     async def items(self, since: int) -> AsyncGenerator[Item, None]:
@@ -109,7 +111,9 @@ class MastodonSource:
         start = self._high
         oldest = int((self._clock.wall() - _CATCH_UP_S) * 1e6)
         if start < oldest - _MINUTE_US:
-            self._watcher.gap(self.name, (oldest - start) / 1e6, "more than a day ago")
+            missed_us = oldest - max(start, self._streamed_until)
+            if missed_us > _MINUTE_US:
+                self._watcher.gap(self.name, missed_us / 1e6, "more than a day ago")
             self._high = start = oldest  # a gap is told once, however often it connects
         # The stream opens only when the timeline is read to its end: while a day is caught up,
         # what it sends would have to be kept.
@@ -118,16 +122,22 @@ class MastodonSource:
                 yield item
         last = id_at(self._high - _MINUTE_US)
         stream = self._instance.stream(base, self._timeline.stream, self._timeline.stream_params)
-        async with aclosing(stream) as events:
-            async for event in events:
-                if event is None:
+        streams = False
+        try:
+            async with aclosing(stream) as events:
+                async for event in events:
+                    if event is not None:
+                        yield self._seen(self._reader.event(event.name, event.data))
+                        continue
                     self._ever = True
                     self._watcher.connected(self.name, self._instance.host)
                     async with aclosing(self._catch_up(last)) as missed:
                         async for item in missed:
                             yield item
-                    continue
-                yield self._seen(self._reader.event(event.name, event.data))
+                    streams = True
+        finally:
+            if streams:
+                self._streamed_until = int(self._clock.wall() * 1e6)
 
     async def _catch_up(self, min_id: int) -> AsyncGenerator[Item, None]:
         """Yield what follows an id, oldest first, until there is no more."""

@@ -32,9 +32,9 @@ def test_good_posts_of_long_ago_do_not_hide_a_bad_deploy() -> None:
 
 def test_what_is_overtaken_is_no_poison_yet() -> None:
     fuse = Fuse(FuseLimits(window=100, share=0.9))
-    fuse.add(100, 100, overtaken=12)
+    fuse.add(100, 100, overtaken=lambda: 12)
     with pytest.raises(FuseBlown, match="101 of the last 101"):
-        fuse.add(1, 1, overtaken=11)
+        fuse.add(1, 1, overtaken=lambda: 11)
 
 
 def test_a_share_above_one_switches_it_off() -> None:

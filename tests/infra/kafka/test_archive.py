@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from infra.kafka._archive import forget_unused
+from infra.kafka._archive import forget_unused, is_whole
 
 
 def test_only_the_archives_used_last_stay_and_nothing_else_is_touched(tmp_path: Path) -> None:
@@ -13,9 +13,23 @@ def test_only_the_archives_used_last_stay_and_nothing_else_is_touched(tmp_path: 
             path = tmp_path / f"startup-4.4.0-{name}{suffix}"
             path.write_text("x")
             os.utime(path, (1_000_000 - age, 1_000_000 - age))
+    for half_made in ("startup-4.4.0-f.2753.new", "startup-4.4.0-f.2753.new.config"):
+        (tmp_path / half_made).write_text("its maker was killed")
     forget_unused(tmp_path, keep=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "jars-4.4.0-1",
         *(f"startup-4.4.0-{name}" for name in ("c.aot", "c.aot.sha256", "e.aot", "e.aot.sha256")),
     ]
     forget_unused(tmp_path / "nobody has started yet", keep=2)
+
+
+def test_a_damaged_archive_goes_with_its_seal_which_would_condemn_the_next_one(
+    tmp_path: Path,
+) -> None:
+    archive, seal = tmp_path / "startup-4.4.0-a.aot", tmp_path / "startup-4.4.0-a.aot.sha256"
+    archive.write_text("damaged")
+    seal.write_text("of what was written")
+    assert not is_whole(archive)
+    archive.write_text("made anew, its seal not there yet")
+    assert not is_whole(archive)
+    assert archive.exists()

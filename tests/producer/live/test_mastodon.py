@@ -119,6 +119,27 @@ async def test_what_can_not_be_caught_up_with_is_told_once() -> None:
     assert abs(gap["seconds"] - 2 * 24 * 3600) < 60
 
 
+async def test_days_of_silence_on_an_open_stream_are_no_gap() -> None:
+    class Later(HastyClock):
+        days = 0
+
+        def wall(self) -> float:
+            return super().wall() + self.days * 24 * 3600.0
+
+    kafka, at, clock = MemoryKafka(), now_us(), Later()
+
+    async def silent(_: MastodonServer, response: object) -> None:
+        clock.days = 3
+
+    after = at + 3 * 24 * 3_600_000_000
+    streams = [silent, saying(sse("update", status(1, after)))]
+    async with mastodon([], *streams) as server:
+        kafka.begin(f"mastodon:{server.url.removeprefix('http://')}/public", at)
+        with capture_logs() as logs:
+            await read(server, kafka, has(kafka, 1), clock=clock)
+    assert not [line for line in logs if line["event"] == GAP]
+
+
 async def test_what_comes_while_the_stream_is_down_is_there_once() -> None:
     kafka, at = MemoryKafka(), now_us()
     missed = [status(number, at + number) for number in range(1, 6)]

@@ -1,0 +1,31 @@
+"""How a producer's run is told."""
+
+import asyncio
+
+import pytest
+
+from emostream.producer_runner import run_producer
+from producer import BadLine, Observer, Report
+
+
+def test_what_a_file_says_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Square brackets in a column's name are no markup, and no error."""
+    report = Report(
+        sent=0,
+        acked=0,
+        failed=0,
+        bad_lines=1,
+        bad_samples=(BadLine(line=2, reason="[bold]2 cells"),),
+        errors={},
+        kinds={},
+        seconds=0.1,
+        failure="no column id; it has: [/red], :cat:",
+    )
+
+    async def run(_observer: Observer, _stop: asyncio.Event) -> Report:
+        return report
+
+    assert run_producer(run, total=None, as_json=False) == 1
+    told = capsys.readouterr().err
+    assert "line 2: [bold]2 cells\n" in told
+    assert "it has: [/red], :cat:\n" in told
