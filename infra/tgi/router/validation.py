@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from infra.tgi.engine import GREEDY, Sampling
 from infra.tgi.router.errors import InvalidRequestError
 from infra.tgi.router.json_schema import MAX_PATTERN, schema_to_regex
+from infra.tgi.router.repetitions import MAX_SIZE, written_out
 from infra.tgi.router.requests import GenerateRequest, Grammar, Parameters, RegexGrammar
 
 #: TGI answers in chunks of this many tokens, and checks no more than one chunk against the total.
@@ -157,8 +158,14 @@ def grammar_pattern(grammar: Grammar, limits: Limits) -> str:
     """The grammar as a regular expression. Raises `InvalidRequestError`."""
     if not limits.grammar:
         raise InvalidRequestError("grammar is not supported")
-    if not isinstance(grammar, RegexGrammar):
-        return schema_to_regex(grammar.schema)
-    if len(grammar.value) > MAX_PATTERN:
-        raise InvalidRequestError(f"grammar is not valid: more than {MAX_PATTERN} characters")
-    return grammar.value
+    if isinstance(grammar, RegexGrammar):
+        pattern = grammar.value
+        if len(pattern) > MAX_PATTERN:
+            raise InvalidRequestError(f"grammar is not valid: more than {MAX_PATTERN} characters")
+    else:
+        pattern = schema_to_regex(grammar.schema)
+    if written_out(pattern) > MAX_SIZE:
+        raise InvalidRequestError(
+            f"grammar is not valid: with its repetitions written out, more than {MAX_SIZE} parts"
+        )
+    return pattern

@@ -10,7 +10,7 @@ from infra.tgi import ServerSettings, StartError
 from infra.tgi.engine import EngineInfo
 from infra.tgi.router.errors import InvalidRequestError
 from infra.tgi.router.json_schema import MAX_PATTERN
-from infra.tgi.router.requests import GenerateRequest, Parameters, RegexGrammar
+from infra.tgi.router.requests import GenerateRequest, JsonGrammar, Parameters, RegexGrammar
 from infra.tgi.router.validation import Limits, best_of, check, check_length, grammar_pattern
 from infra.tgi.settings import token_limits
 
@@ -107,3 +107,45 @@ def test_a_pattern_is_bounded() -> None:
     grammar_pattern(RegexGrammar("a" * MAX_PATTERN), LIMITS)
     with pytest.raises(InvalidRequestError, match="more than 8192 characters"):
         grammar_pattern(RegexGrammar("a" * (MAX_PATTERN + 1)), LIMITS)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "a{1000000000}",
+        "(?:ab?){1000000,}",
+        "(?:(?:a{100}){100}|b){100}",
+        "[)]{30000}",
+        r"\({30000}",
+        "a{" + "9" * 5000 + "}",
+    ],
+)
+def test_a_pattern_that_takes_all_the_memory_to_compile_is_refused(pattern: str) -> None:
+    with pytest.raises(InvalidRequestError, match="written out, more than 20000 parts"):
+        grammar_pattern(RegexGrammar(pattern), LIMITS)
+
+
+def test_a_schema_that_asks_for_a_million_values_is_refused() -> None:
+    asked = {"properties": {"a": {"items": {"type": "string"}, "minItems": 10**6, "type": "array"}}}
+    with pytest.raises(InvalidRequestError, match="written out, more than 20000 parts"):
+        grammar_pattern(JsonGrammar(asked), LIMITS)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?:\.[0-9]{3,6})?",
+        "a{0,1000000000}",
+        "[]{30000}]{3}",
+        "[^]{30000}]",
+        r"[\]{30000}]",
+        "(?:(?:a{10}){10}){10}",
+        "a{,30000}",
+        ")(",
+        "[",
+        "\\",
+        "{30000}",
+    ],
+)
+def test_others_are_left_to_the_compiler(pattern: str) -> None:
+    assert grammar_pattern(RegexGrammar(pattern), LIMITS) == pattern
