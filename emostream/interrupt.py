@@ -11,7 +11,6 @@ from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from emostream.exits import INTERRUPTED
-from runtime.signals import caught_signals
 
 _T = TypeVar("_T")
 
@@ -56,6 +55,8 @@ def run_until_stopped(work: Callable[[asyncio.Event], Coroutine[Any, Any, _T]]) 
 
     By the first Ctrl-C, SIGTERM or SIGHUP. Another one ends the process at once, with status 130.
     """
+    # Not at the top: `main` imports this file before it has put our folders (_rooms) on the path.
+    from runtime.signals import caught_signals
 
     async def main() -> tuple[_T, bool]:
         stop = asyncio.Event()
