@@ -19,6 +19,7 @@ from runtime.errors import AccessDenied, Misconfigured
 from runtime.kafka.errors import Denied, GroupRefused, KafkaFault, NoOffset
 from runtime.kafka.options import FETCH_WAIT_S, KafkaOptions
 from runtime.kafka.protocol import BadBatch, ConsumedRecord, KafkaConsumer, Partition
+from runtime.telemetry.waiting import Waiting
 
 _log = structlog.get_logger("consumer")
 
@@ -63,6 +64,7 @@ class Poller:
         self._consumer: KafkaConsumer | None = None
         self._stopped: dict[Partition, tuple[BadBatch, float]] = {}
         """What was told of partitions that can't go on, and when they are tried again."""
+        self._failing = Waiting(log_events.FETCH_FAILED, clock)
         self.paused: Paused | None = None
         """Why nothing is fetched now; None while it is."""
         self.held: dict[Partition, Held] = {}
@@ -113,9 +115,10 @@ class Poller:
                     "to `earliest` or `latest`, or give the group its offsets"
                 ) from error
             except KafkaFault as error:
-                _log.warning(log_events.FETCH_FAILED, error=str(error))
+                self._failing.still(error=str(error))
                 await sleep(self._clock, _BACK_OFF_S)
                 continue
+            self._failing.over()
             self.last_loop = self._clock.monotonic()
             if fetched:
                 self._receive(fetched)

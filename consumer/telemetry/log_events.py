@@ -108,7 +108,9 @@ PARTITION_BEGINS_AGAIN = _event(
 
 # ---- the way of a batch
 
-FETCH_FAILED = _event("fetch_failed", "The brokers gave no records, this time.")
+FETCH_FAILED = _event(
+    "fetch_failed", "The brokers give no records `since` then. At once, then each minute."
+)
 BATCH_FAILED = _event("batch_failed", "The analysis raised: a bug; its records are tried alone.")
 ANALYSIS_DELAYED = _event("analysis_delayed", "A batch waits for model servers, to be tried again.")
 SENDS_FAILED = _event("sends_failed", "Events or dead letters were not acknowledged; sent again.")

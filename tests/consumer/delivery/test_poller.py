@@ -191,6 +191,18 @@ async def test_a_fetch_that_fails_is_followed_by_a_pause() -> None:
         assert rig.kafka.consumers[0].polls - before <= 21
 
 
+async def test_fetches_that_fail_for_long_are_told_once_a_minute() -> None:
+    rig = Rig()
+    rig.kafka.fetch_faults = [Unreachable("timed out")] * 1_000
+    with capture_logs() as logs:
+        async with running(rig):
+            await rig.turn(150)
+    failed = [entry for entry in logs if entry["event"] == "fetch_failed"]
+    assert [(one["error"], one["since"]) for one in failed] == [
+        ("timed out", failed[0]["since"])
+    ] * 3
+
+
 async def test_a_dead_letters_first_seen_is_wall_clock_time() -> None:
     rig = Rig()
     rig.kafka.produce("posts", [b"poison"])
