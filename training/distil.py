@@ -58,7 +58,7 @@ def read(path: Path) -> list[Reading]:
             tuple(row["probabilities"]),
             row["tweet"],
         )
-        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        for row in map(json.loads, path.read_bytes().splitlines())
     ]
 
 

@@ -13,7 +13,7 @@ PROBABILITIES = tuple(
     0.9 if label == "joy" else 0.0 for label in vocabulary.LABELS
 )  # the other emotions of intensity aren't in it
 TWEET = Reading("a 😀 b", (0.1, 0.2, 0.9, 1.3), -0.1, PROBABILITIES)
-TEXT = Reading("c d", (0.1, 0.2, 0.3, 0.4), 0.7, PROBABILITIES, tweet=False)
+TEXT = Reading("c\u2028d", (0.1, 0.2, 0.3, 0.4), 0.7, PROBABILITIES, tweet=False)
 
 
 def test_readings_are_kept_as_they_are(tmp_path: Path) -> None:

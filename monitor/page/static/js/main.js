@@ -118,6 +118,7 @@ function apply(change) {
     state.tracks.push(...change.tracks.filter((track) => !known.has(track.track)));
     for (const gone of change.gone) {
       state.tracks = state.tracks.filter((track) => track.track !== gone);
+      delete state.sparks[gone];
       if (view.tracks.includes(gone))
         view = { ...view, tracks: view.tracks.filter((track) => track !== gone) };
     }
