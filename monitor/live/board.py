@@ -25,6 +25,7 @@ from monitor.page.data import (
     MinuteClosed,
     MutesChanged,
     MuteTrack,
+    MuteView,
     NotFoundError,
     Pipe,
     PipeChanged,
@@ -79,7 +80,7 @@ class Board:
         self._mutes: dict[str, Mute] = {}
         self._pipe = Pipe(at=datetime.fromtimestamp(wall(), UTC))
         self._changes: asyncio.Queue[Change] | None = None
-        self._told_mutes: Sequence[Mute] = ()
+        self._told_mutes: Sequence[MuteView] = ()
         self._told_posts: set[str] = set()
         """Tracks that were last told with posts."""
         self.alerts_kept = Alerts()
@@ -133,7 +134,7 @@ class Board:
         """Take how the pipe is doing."""
         self._pipe = pipe
         self._tell(PipeChanged(pipe=pipe))
-        self._tell_mutes()  # one may have ended
+        self._tell_mutes()  # one may have begun or ended
 
     def deleted(self, events: Sequence[str]) -> None:
         """Take the ids of events that were shown and are deleted now."""
@@ -171,10 +172,14 @@ class Board:
         """Active ones first, then the newest past ones."""
         return self.alerts_kept.shown()
 
-    def mutes(self) -> Sequence[Mute]:
+    def mutes(self) -> Sequence[MuteView]:
         """Mutes that are in force or still to come."""
         now = self._now()
-        return [mute for mute in self._mutes.values() if not is_over(mute, now)]
+        return [
+            MuteView(mute=mute, in_force=in_force(mute, now))
+            for mute in self._mutes.values()
+            if not is_over(mute, now)
+        ]
 
     def pipe(self) -> Pipe:
         """How the pipe is doing."""

@@ -171,10 +171,17 @@ class AlertChanged(msgspec.Struct, frozen=True, kw_only=True, tag="alert"):
     alert: AlertView
 
 
+class MuteView(msgspec.Struct, frozen=True, kw_only=True):
+    """A mute, and whether it is in force now: a weekly one is at its hours only."""
+
+    mute: Mute
+    in_force: bool
+
+
 class MutesChanged(msgspec.Struct, frozen=True, kw_only=True, tag="mutes"):
     """All mutes that are in force or still to come."""
 
-    mutes: tuple[Mute, ...]
+    mutes: tuple[MuteView, ...]
 
 
 class PipeChanged(msgspec.Struct, frozen=True, kw_only=True, tag="pipe"):
@@ -250,7 +257,7 @@ class PageData(Protocol):
         """Active ones first, then the newest past ones; 200 at most."""
         ...
 
-    def mutes(self) -> Sequence[Mute]:
+    def mutes(self) -> Sequence[MuteView]:
         """Mutes that are in force or still to come."""
         ...
 

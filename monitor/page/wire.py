@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, UnsetType
 
-from monitor.page.data import AlertView, Columns, Pipe, TrackState
-from schemas.alert import Mute
+from monitor.page.data import AlertView, Columns, MuteView, Pipe, TrackState
 from schemas.event import AffectEvent
 
 MAX_TEXT = 4_000
@@ -35,7 +34,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     tracks: tuple[TrackState, ...]
     sparks: dict[str, Spark]
     alerts: tuple[AlertView, ...]
-    mutes: tuple[Mute, ...]
+    mutes: tuple[MuteView, ...]
     pipe: Pipe
     actions: bool
     problems: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from monitor.page.data import (
     MinuteClosed,
     MutesChanged,
     MuteTrack,
+    MuteView,
     NotFoundError,
     Pipe,
     PipeChanged,
@@ -251,7 +252,7 @@ async def test_a_mute_holds_until_it_is_over(board: Board) -> None:
     await anext(changes)
     board.mute_record("trains", mute)
     (change,) = [one async for one in changes]
-    assert change == MutesChanged(mutes=(mute,))
+    assert change == MutesChanged(mutes=(MuteView(mute=mute, in_force=True),))
     assert board.muted("trains")
     board.mute_record("trains", msgspec.structs.replace(mute, until=at - timedelta(seconds=1)))
     assert not board.muted("trains")
@@ -269,6 +270,25 @@ async def test_a_mute_that_ends_is_told_without_any_record(board: Board) -> None
     board.pipe_is(Pipe(at=now))
     told = [one async for one in changes]
     assert told == [PipeChanged(pipe=Pipe(at=now))] * 2 + [MutesChanged(mutes=())]
+
+
+async def test_a_weekly_mute_is_told_as_in_force_at_its_hours_only(board: Board) -> None:
+    at = datetime.fromtimestamp(WALL, UTC)
+    hours = f"daily {at + timedelta(hours=1):%H:%M}-{at + timedelta(hours=2):%H:%M}"
+    mute = Mute(version=1, id="m", track="trains", by="ann", at=at, weekly=hours, zone="UTC")
+    board.mute_record("trains", mute)
+    changes = changes_of(board, 5)
+    await anext(changes)
+    board.pipe_is(Pipe(at=at))
+    board._wall = lambda: WALL + 3_600
+    board.pipe_is(Pipe(at=at))
+    board._wall = lambda: WALL + 7_200
+    board.pipe_is(Pipe(at=at))
+    told = [one async for one in changes if isinstance(one, MutesChanged)]
+    assert told == [
+        MutesChanged(mutes=(MuteView(mute=mute, in_force=True),)),
+        MutesChanged(mutes=(MuteView(mute=mute, in_force=False),)),
+    ]
 
 
 def test_every_open_alert_is_known_however_many_there_are(board: Board) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from math import pi, sin, sqrt
 from random import Random
 
+from monitor.mutes import in_force
 from monitor.page.data import (
     Action,
     AlertChanged,
@@ -21,6 +22,7 @@ from monitor.page.data import (
     MinuteClosed,
     MutesChanged,
     MuteTrack,
+    MuteView,
     NotFoundError,
     Pipe,
     PipeChanged,
@@ -166,8 +168,9 @@ class MadeUp:
             reverse=True,
         )
 
-    def mutes(self) -> Sequence[Mute]:
-        return list(self._mutes.values())
+    def mutes(self) -> Sequence[MuteView]:
+        now = self.end + timedelta(seconds=34)
+        return [MuteView(mute=mute, in_force=in_force(mute, now)) for mute in self._mutes.values()]
 
     def pipe(self) -> Pipe:
         return Pipe(

@@ -7,7 +7,7 @@ from monitor.page.data import MuteTrack, Say, TracksChanged
 from tests.monitor.page.browsing import Browse, ready
 from tests.monitor.page.chromium import Tab
 from tests.monitor.page.conftest import WALL, Serve, Served
-from tests.monitor.page.made_up import MadeUp
+from tests.monitor.page.made_up import TRACKS, MadeUp
 
 INK = """(selector) => [...document.querySelectorAll(selector)].map((canvas) => {
   const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
@@ -285,6 +285,18 @@ async def test_a_track_is_muted_and_unmuted(serve: Serve, browse: Browse) -> Non
     await tab.click("#mute button")
     await tab.until("!document.querySelector('#mute span')")
     assert [type(one).__name__ for one in page.source.actions] == ["MuteTrack", "UnmuteTrack"]
+
+
+async def test_a_weekly_mute_outside_its_hours_mutes_nothing_yet(
+    serve: Serve, browse: Browse
+) -> None:
+    page = await serve(calm())
+    mute = MuteTrack(track=TRACKS[0], by="ann", weekly="daily 01:00-02:00", zone="UTC")
+    await page.source.act(mute)
+    tab = await browse(page)
+    text = await tab.until("document.querySelector('#mute span')?.textContent")
+    assert text.startswith("To be muted daily 01:00-02:00 (UTC) by ann")
+    assert not await tab.run("document.querySelector('.track .badge')?.textContent === 'muted'")
 
 
 async def test_a_mute_lasts_by_the_servers_clock_whatever_the_browsers_says(

@@ -207,7 +207,7 @@ function draw() {
 }
 
 function paint() {
-  const muted = new Set(state.mutes.map((mute) => mute.track));
+  const muted = new Set(state.mutes.filter((one) => one.in_force).map((one) => one.mute.track));
   tracks.draw(state.tracks, state.sparks, view.tracks, muted);
   pipe.draw(state.pipe, state.problems ?? []);
   alerts.draw(state.alerts, { now: now(), actions: state.actions, chosen: view.alert, muted });
@@ -255,12 +255,12 @@ function spansOf(track, end) {
 /** Beside the track's name: its open alert, and its mute. */
 function beside(track) {
   const box = document.getElementById("mute");
-  const mute = state.mutes.find((one) => one.track === track);
+  const found = state.mutes.find((one) => one.mute.track === track);
   const alert = state.alerts.find(
     (one) => one.alert.track === track && ACTIVE.has(one.alert.transition),
   );
   const id = alert?.alert.alert_id;
-  const drawn = JSON.stringify([track, mute ?? null, id ?? null]);
+  const drawn = JSON.stringify([track, found ?? null, id ?? null]);
   if (box.dataset.drawn === drawn) return;
   box.dataset.drawn = drawn;
   const shown = [];
@@ -272,11 +272,12 @@ function beside(track) {
         "Its alert",
       ),
     );
-  if (mute) {
+  if (found) {
+    const { mute, in_force: now } = found;
     const until = mute.until
       ? `until ${clock(Date.parse(mute.until))}`
       : `${mute.weekly} (${mute.zone})`;
-    shown.push(el("span", {}, `Muted ${until} by `, name(mute.by)));
+    shown.push(el("span", {}, `${now ? "Muted" : "To be muted"} ${until} by `, name(mute.by)));
     if (state.actions) {
       shown.push(
         el(
