@@ -307,3 +307,12 @@ async def test_a_reader_without_patience_says_that_the_registry_is_down() -> Non
         registry.fault = "503"
         with pytest.raises(RegistryUnavailable):
             await reader_of(registry).decode_all([(VALUE, ())])
+
+
+async def test_more_unknown_ids_at_once_than_are_remembered_are_values_that_can_not_be_read() -> (
+    None
+):
+    async with http_registry() as registry:
+        reader = SchemaReader(RegistryClient(registry.settings()), max_schemas=2)
+        junk = [bytes([0, 0, 0, 0, number]) + b"junk" for number in range(1, 6)]
+        assert await reader.decode_all([(value, ()) for value in junk]) == junk
