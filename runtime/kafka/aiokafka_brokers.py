@@ -16,6 +16,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from runtime.kafka import offset_fetches, record_batches, unread
 from runtime.kafka.access import cluster_id, refusal
 from runtime.kafka.aiokafka_transactions import AiokafkaTransactions
+from runtime.kafka.coordinators import wait_for_brokers
 from runtime.kafka.diagnosis import diagnose
 from runtime.kafka.errors import (
     Denied,
@@ -159,6 +160,7 @@ class AiokafkaConsumer:
                 partition_assignment_strategy=(RoundRobinPartitionAssignor,),
                 **options.security,
             )
+            wait_for_brokers(self._consumer._client)  # noqa: SLF001 - no public way
             self._fetches = PartitionFetches(self._consumer)
             await self._consumer.start()
             if options.auto_offset_reset != "none":
@@ -371,6 +373,7 @@ class AiokafkaProducer:
                 **self._more,
                 **options.security,
             )
+            wait_for_brokers(self._producer.client)
             await self._producer.start()
         except errors.KafkaError as error:
             await self.stop(timeout_s=1.0)

@@ -52,6 +52,7 @@ class Recorder:
         self.subscribed: dict[str, Any] = {}
         self.started = False
         self._fetcher = SimpleNamespace(_update_fetch_positions=None)
+        self.client = self._client = SimpleNamespace(coordinator_lookup=None)
 
     async def start(self) -> None:
         self.started = True
