@@ -51,7 +51,7 @@ def run(work: Coroutine[Any, Any, _T], *, sentence: str = "") -> _T:
 
 
 def run_until_stopped(work: Callable[[asyncio.Event], Coroutine[Any, Any, _T]]) -> tuple[_T, bool]:
-    """Run work that its event ends in good order; give what came of it, and whether it was ended.
+    """Run work that ends in order once its event is set; give its result, and whether it was.
 
     By the first Ctrl-C, SIGTERM or SIGHUP. Another one ends the process at once, with status 130.
     """

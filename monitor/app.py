@@ -234,7 +234,7 @@ class _Watchkeeper:
             await self._pause(failures)
             return failures
         finally:
-            # A standby's last figures are no figures of now.
+            # A standby would go on showing the figures of its last term.
             for metric in m.ALL:
                 if metric.kind == "gauge":
                     self._counts.clear(metric)

@@ -138,7 +138,7 @@ class _Lines:
         if whole:
             whole[0] = b"".join((*self._rest, whole[0]))
             self._rest, self._rest_bytes = [], 0
-        if rest and self._rest_bytes <= _MAX_RECORD_BYTES:  # what follows is of a bad line
+        if rest and self._rest_bytes <= _MAX_RECORD_BYTES:  # else it is too long already
             self._rest.append(rest)
             self._rest_bytes += len(rest)
         for line in whole:

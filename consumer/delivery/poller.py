@@ -220,7 +220,7 @@ class Poller:
         for partition, batch in bad.items():
             told = self._stopped.get(partition)
             if told is not None and told[0] is batch:
-                continue  # it waits for its next try, or that is being fetched
+                continue  # its next try is to come, or is being fetched
             self._stopped[partition] = batch, now + BAD_BATCH_RETRY_S
             _log.error(
                 log_events.PARTITION_STOPPED,

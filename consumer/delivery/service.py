@@ -212,7 +212,7 @@ class Service:
 
     async def _begin(self, partitions: frozenset[Partition]) -> None:
         if (consumer := self._consumer) is None:
-            return  # it is the one that is being replaced
+            return  # the assignment is of a consumer that is being replaced
         await self._guarantee.assigned(consumer, partitions)
         self._joined = True
         if self._poller is not None:

@@ -75,7 +75,7 @@ class Watchdog:
 
     async def _behind(self, consumer: KafkaConsumer) -> int:
         """How many offsets it is behind; 0 if that can't be told now."""
-        # One that isn't begun waits for its transactions: a new consumer brings them no sooner.
+        # One that isn't begun waits for its transactions: another consumer would wait, too.
         read = consumer.assignment() & self._poller.begun - self._poller.held.keys()
         if not read:
             return 0

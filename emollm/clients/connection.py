@@ -94,10 +94,7 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._future = None
-        # Refused (413) before it was sent whole, perhaps: the rest may never be read, or read as
-        # the next request. With TLS nothing tells how much of it is still to be sent.
-        unread = response.status >= 400 and len(request) > _SENT_AT_ONCE
-        if self._wrong or not self._keep or unread:
+        if self._wrong or not self._keep or self._still_sending(response.status, request):
             self.abort()
         return response
 
@@ -199,6 +196,16 @@ class Connection(asyncio.Protocol):
     def late(self) -> None:
         """Fail what is being asked: its time is over."""
         self._fail(DeadlinePassed(f"no answer within {self._timeout_s:.3g} s"))
+
+    def _still_sending(self, status: int, request: bytes) -> bool:
+        """Whether the answer (413) came before the whole request was sent, as far as can be known.
+
+        The rest would be read as the next request, or never. A TLS transport doesn't tell what it
+        still has to send: there, any refusal of a long request is taken for one.
+        """
+        if self._transport is None or self._transport.get_write_buffer_size() > 0:
+            return True
+        return status >= 300 and len(request) > _SENT_AT_ONCE
 
 
 def _kind(raw: bytes) -> str:

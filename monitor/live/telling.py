@@ -134,7 +134,7 @@ class Telling:
             self._notifier.tell_unmuted()
 
     async def _end(self) -> None:
-        """Tell what waits, then read no more, and commit what was told: also what was only now."""
+        """Send what still waits, then stop reading, which commits all that was told."""
         if self._notifier is not None:
             await self._notifier.aclose(within_s=_CLOSE_S)
         if self._feed is not None and self._feeding is not None:

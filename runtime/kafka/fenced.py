@@ -17,6 +17,7 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
+from runtime.kafka.coordinators import wait_for_brokers
 from runtime.kafka.errors import DeliveryStalled, Fenced, ProducerLost, TopicMissing
 from runtime.kafka.faults import read_fault
 from runtime.kafka.options import KafkaOptions
@@ -66,6 +67,7 @@ class FencedProducer:
             request_timeout_ms=round(1000 * options.request_timeout_s),
             **options.security,
         )
+        wait_for_brokers(self._producer.client)
         try:
             async with asyncio.timeout(_START_S):
                 await self._producer.start()

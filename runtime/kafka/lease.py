@@ -15,6 +15,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
+from runtime.kafka.coordinators import wait_for_brokers
 from runtime.kafka.errors import KafkaFault, TopicMissing
 from runtime.kafka.faults import read_fault
 from runtime.kafka.options import KafkaOptions
@@ -76,6 +77,7 @@ class Lease:
             partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
             **options.security,
         )
+        wait_for_brokers(self._consumer._client)  # noqa: SLF001 - no public way
         try:
             await self._consumer.start()
             await self._require_topic()

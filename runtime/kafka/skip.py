@@ -12,6 +12,7 @@ from aiokafka.errors import CommitFailedError, KafkaError, UnknownMemberIdError
 from runtime.errors import Misconfigured
 from runtime.kafka import offset_fetches, record_batches
 from runtime.kafka.connection import Broker, unreachable
+from runtime.kafka.coordinators import wait_for_brokers
 from runtime.kafka.errors import Fenced, ReadingStalled
 from runtime.kafka.offset_metadata import is_of_another_topic, offset_metadata
 from runtime.kafka.partition_fetches import PartitionFetches
@@ -98,6 +99,7 @@ async def _consumer(broker: Broker, group: str) -> AsyncIterator[AIOKafkaConsume
         isolation_level="read_committed",
         **broker.security,
     )
+    wait_for_brokers(consumer._client)  # noqa: SLF001 - no public way
     try:
         try:
             async with asyncio.timeout(_START_S):

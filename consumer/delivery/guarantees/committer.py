@@ -186,7 +186,7 @@ class Committer:
             records += prefix - tracker.settled
             tracker.committed, tracker.settled = at.offset, prefix
         self.committed += records
-        # Counted anew: what was finished of a partition that is lost is nobody's to commit.
+        # Counted again: what was finished of a partition that is lost can't be committed here.
         self._unsettled = sum(one.prefix - one.settled for one in self._ledger.held().values())
         self.last_progress = self._clock.monotonic()
         self._observer.committed(len(due), records)

@@ -43,7 +43,7 @@ def read_entries(fetched: Fetched, *, feed: str, source: str) -> list[Item]:
     import feedparser  # noqa: PLC0415 - an extra, which JSON listings don't need
 
     try:
-        body = _REFERENCES.sub(_mended, _decoded(fetched))
+        body = _REFERENCES.sub(_fixed, _decoded(fetched))
         # A file, for feedparser takes a text for an address or a path and opens it.
         parsed = feedparser.parse(
             io.BytesIO(body),
@@ -84,7 +84,7 @@ def _decoded(fetched: Fetched) -> bytes:
     return body
 
 
-def _mended(references: re.Match[bytes]) -> bytes:
+def _fixed(references: re.Match[bytes]) -> bytes:
     """Give characters that XML forbids another form: one of them makes all of a feed unreadable.
 
     An emoji in two halves, as programs write it that think in UTF-16, is joined.

@@ -11,7 +11,7 @@ POSTS = Partition("posts", 0)
 
 
 async def test_an_answer_about_a_topic_that_is_another_one_by_now_is_none() -> None:
-    """It was created again between question and answer: its lag would be too great for ever."""
+    """It was created again between question and answer: its lag would be too great forever."""
 
     class Consumer:
         def assignment(self) -> frozenset[Partition]:

@@ -30,6 +30,6 @@ def test_a_damaged_archive_goes_with_its_seal_which_would_condemn_the_next_one(
     archive.write_text("damaged")
     seal.write_text("of what was written")
     assert not is_whole(archive)
-    archive.write_text("made anew, its seal not there yet")
+    archive.write_text("made again, its seal not there yet")
     assert not is_whole(archive)
     assert archive.exists()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -64,6 +64,18 @@ async def running(
         yield notifier
     finally:
         await notifier.aclose(within_s=1)
+
+
+def muting(
+    muted: set[str], target: FakeTarget, clock: FakeClock
+) -> AbstractAsyncContextManager[Notifier]:
+    """One that tells at once, of the tracks that aren't muted."""
+    return running(
+        target,
+        clock=clock,
+        settings=options(group_s=0),
+        is_muted=lambda track, _: track in muted,
+    )
 
 
 async def test_transitions_of_one_track_become_one_message_and_others_their_own() -> None:
@@ -219,12 +231,7 @@ async def test_a_muted_track_is_told_to_nobody_and_neither_is_the_end_of_its_ale
 async def test_what_still_fires_when_its_mute_ends_is_told_then_and_its_end_too() -> None:
     clock, target = FakeClock(), FakeTarget()
     muted = {"airline"}
-    async with running(
-        target,
-        clock=clock,
-        settings=options(group_s=0),
-        is_muted=lambda track, _: track in muted,
-    ) as notifier:
+    async with muting(muted, target, clock) as notifier:
         notifier.offer(alert())
         notifier.tell_unmuted()
         await settle()
@@ -242,12 +249,7 @@ async def test_what_still_fires_when_its_mute_ends_is_told_then_and_its_end_too(
 async def test_what_is_stale_when_its_mute_ends_is_told_once_it_fires_again() -> None:
     clock, target = FakeClock(), FakeTarget()
     muted = {"airline"}
-    async with running(
-        target,
-        clock=clock,
-        settings=options(group_s=0),
-        is_muted=lambda track, _: track in muted,
-    ) as notifier:
+    async with muting(muted, target, clock) as notifier:
         notifier.offer(alert())
         notifier.offer(alert(transition="stale"))
         muted.clear()

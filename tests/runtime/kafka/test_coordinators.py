@@ -8,6 +8,7 @@ import pytest
 from aiokafka.cluster import ClusterMetadata
 
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
+from runtime.kafka.fenced import FencedProducer
 from runtime.kafka.options import KafkaOptions
 
 
@@ -26,14 +27,30 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     return lambda: sum(seen.values())
 
 
+def _options(bootstrap: str, topic: str) -> KafkaOptions:
+    return KafkaOptions(bootstrap=bootstrap, input_topics=(topic,), group_id=topic)
+
+
 async def test_a_transactional_producer_starts_once_there_is_one(
     bootstrap: str, nobody: Callable[[], int]
 ) -> None:
-    options = KafkaOptions(bootstrap=bootstrap, input_topics=("none",), group_id="coordinators")
-    producer = AiokafkaBrokers(options).transactional_producer("coordinators/one")
+    options = _options(bootstrap, "nobody-begins")
+    producer = AiokafkaBrokers(options).transactional_producer(f"{options.group_id}/one")
     try:
         async with asyncio.timeout(20):
             await producer.start()
     finally:
         await producer.stop(timeout_s=5)
+    assert nobody() > 2
+
+
+async def test_the_monitors_producer_starts_once_there_is_one(
+    bootstrap: str, nobody: Callable[[], int]
+) -> None:
+    options = _options(bootstrap, "nobody-watches")
+    producer = FencedProducer(options, f"{options.group_id}/one")
+    try:
+        await producer.start()
+    finally:
+        await producer.stop()
     assert nobody() > 2
