@@ -48,6 +48,8 @@ class Report(msgspec.Struct, kw_only=True):
     took_s: float
     events: int
     dead_letters: int
+    both: int = 0
+    """Posts among the events and the dead letters: unreadable answers when they were read again."""
     skipped: int
     """Records that are no post, or were in a batch that was skipped: committed without a trace."""
     uncommitted: int
@@ -88,6 +90,7 @@ class Report(msgspec.Struct, kw_only=True):
             ("posts", f"{self.posts:,} on {_numbers(self.partitions)} partitions"),
             ("faults", f"{self.faults:,}, seed {_numbers(self.seeds)}"),
             ("events, dead letters", f"{self.events:,}, {self.dead_letters:,}"),
+            ("both: an event, unreadable when read again", f"{self.both:,}"),
             ("skipped; rightly uncommitted", f"{self.skipped:,}; {self.uncommitted:,}"),
             ("delivery", self.delivery),
             ("**lost**", f"**{self.lost}**"),
@@ -183,6 +186,7 @@ def add(reports: Sequence[Report]) -> Report:
         took_s=round(sum(one.took_s for one in reports), 1),
         events=sum(one.events for one in reports),
         dead_letters=sum(one.dead_letters for one in reports),
+        both=sum(one.both for one in reports),
         skipped=sum(one.skipped for one in reports),
         uncommitted=sum(one.uncommitted for one in reports),
         redelivered=sum(one.redelivered for one in reports),

@@ -235,6 +235,7 @@ class Run:
             took_s=round(took_s, 1),
             events=verdict.events,
             dead_letters=verdict.letters,
+            both=verdict.both,
             skipped=verdict.skipped,
             uncommitted=verdict.uncommitted,
             fairness=() if fairness is None else (fairness,),

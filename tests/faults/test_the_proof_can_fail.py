@@ -125,6 +125,18 @@ def test_only_what_the_model_answered_unreadably_may_stay_unanswered(
     assert set(verdict.counts) == ({promise} if promise else set())
 
 
+def test_a_post_that_is_an_event_and_a_dead_letter_is_one_post_of_the_table() -> None:
+    posts = {(0, 0): _post(), (0, 1): _post(), (0, 2): _post("NotJson")}
+    outputs = [_said(0, 1, "Unanswered", "V-reg"), _event(0, 2), _event(1, 1), _letter(2, 2)]
+    missed = frozenset({"V-reg"})
+    verdict = judge(
+        posts, outputs, [Commit(0, 3, 9)], finished=True, unread=lambda _: Unread(missed, missed)
+    )
+    assert verdict.ok
+    fates = verdict.events + verdict.letters + verdict.skipped + verdict.uncommitted
+    assert (fates - verdict.both, verdict.both) == (verdict.posts, 1)
+
+
 def test_the_servers_know_which_questions_they_answered_unreadably() -> None:
     builder = make_builder(Model(), INFO, PLAN.tasks)
     text = builder.prepare("What a day!")
@@ -269,7 +281,8 @@ def _report(seed: int, *pauses_s: float, **breaches: int) -> Report:
         partitions=(4 + seed,),
         took_s=60.0,
         events=90,
-        dead_letters=4,
+        dead_letters=5,
+        both=1,
         skipped=3,
         uncommitted=3,
         redelivered=7,
@@ -307,6 +320,8 @@ def test_the_tables_of_slices_add_up(tmp_path: Path) -> None:
     text = whole.text()
     assert "| broker: frozen | 5 | 3.0 | 9.0 |" in text
     assert "| faults | 5, seed 1 to 2 |" in text
+    assert "| events, dead letters | 180, 10 |" in text
+    assert "| both: an event, unreadable when read again | 2 |" in text
     assert "| corrupt batch: injected | 2 |" in text
     assert "lost: seed 2: lost 2" in text
     with pytest.raises(ValueError, match="a seed twice"):

@@ -79,6 +79,9 @@ class Verdict:
     posts: int = 0
     events: int = 0
     letters: int = 0
+    both: int = 0
+    """Inputs among the events and the dead letters: when they were read again, the model answered
+    unreadably. Less these, the fates add up to the posts."""
     skipped: int = 0
     uncommitted: int = 0
     """Inputs that nobody finished, where that is right."""
@@ -177,6 +180,7 @@ def _judge_outputs(
     letters = [output for output in found if output.letter is not None]
     verdict.events += bool(events)
     verdict.letters += bool(letters)
+    verdict.both += bool(events and letters)
     verdict.redelivered += len(found) - 1
     said = frozenset[str]().union(*(output.unanswered for output in found))
     varies = len({repr(event.values) for event in events}) > 1
