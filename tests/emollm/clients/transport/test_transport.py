@@ -312,12 +312,17 @@ async def test_an_answer_before_the_whole_request_was_sent_ends_the_connection(
     make: Make, authority: Authority, *, tls: bool
 ) -> None:
     # As TGI's 413. What is left of the body would be read as the next request, or never.
+    ended = asyncio.Semaphore(0)
+
     async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(http(413, b"", None))
         with contextlib.suppress(ConnectionError):
             await reader.read()
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.release()
 
     context = authority.context if tls else None
     server = await asyncio.start_server(hasty, "127.0.0.1", 0, limit=1024, ssl=context)
@@ -327,6 +332,8 @@ async def test_an_answer_before_the_whole_request_was_sent_ends_the_connection(
         body = b"x" * 60_000_000  # no socket buffer takes that much
         for _ in range(2):
             assert (await transport.post("/generate", body, 60.0)).status == 413
+            # The server's end of it, too: the loop may be closed after this test.
+            await asyncio.wait_for(ended.acquire(), 60.0)
         await transport.aclose()
 
 
