@@ -8,7 +8,7 @@ import contextlib
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from infra.kafka.errors import BrokerError
+from infra.kafka.errors import BrokerError, TopicsError
 from infra.kafka.topics import TopicSpec, create_topics
 
 _TOPIC = "rehearsal"
@@ -27,7 +27,7 @@ async def rehearse(bootstrap: str) -> None:
             await create_topics({"bootstrap_servers": bootstrap}, [TopicSpec(_TOPIC, 2)])
             await _produce(bootstrap)
             await _consume(bootstrap)
-    except (KafkaError, TimeoutError) as error:
+    except (KafkaError, TopicsError, TimeoutError) as error:
         raise BrokerError(f"the rehearsal failed: {error!r}") from error
 
 

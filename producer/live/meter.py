@@ -84,6 +84,11 @@ class Meter:
         else:
             _log.info(log_events.DISCONNECTED, source=source, host=host, reason=reason)
 
+    def left(self, source: str) -> None:
+        """Nobody pulls from it any more, and its connection is closed: Kafka is away, or a stop."""
+        self.hosts.pop(source, None)
+        self.counts.put(m.CONNECTED, source, value=0)
+
     def waits(self, source: str, seconds: float, reason: str) -> None:
         """It is not asked again for so long: a warning that says until when."""
         if seconds < _TOLD_S:

@@ -316,6 +316,8 @@ class _Service:
             for task in pumps:
                 task.cancel()
             await asyncio.gather(*pumps, stopping, return_exceptions=True)
+            for source in self._sources:
+                self._meter.left(source.name)
 
     def _goes_on(
         self, source: Source, error: BaseException | None, *, beside: Iterable[Source]

@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+import pytest
+
+from infra.kafka import _rehearsal
 from infra.kafka._archive import forget_unused, is_whole
+from infra.kafka.errors import BrokerError, TopicsError
 
 
 def test_only_the_archives_used_last_stay_and_nothing_else_is_touched(tmp_path: Path) -> None:
@@ -33,3 +37,14 @@ def test_a_damaged_archive_goes_with_its_seal_which_would_condemn_the_next_one(
     archive.write_text("made again, its seal not there yet")
     assert not is_whole(archive)
     assert archive.exists()
+
+
+async def test_a_rehearsal_without_its_topic_costs_the_archive_and_not_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise TopicsError({"rehearsal": "no leader after 30 s"})
+
+    monkeypatch.setattr(_rehearsal, "create_topics", refuse)
+    with pytest.raises(BrokerError, match="no leader"):  # which `provide_archive` bears
+        await _rehearsal.rehearse("127.0.0.1:1")

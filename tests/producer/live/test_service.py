@@ -1,7 +1,7 @@
 """Kafka's faults and crashes: what it didn't acknowledge is sent again, and little else."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from producer.live import LiveSettings, SourceFailed, SourceRefused
 from producer.live.items import Found, Gone, Item
+from producer.live.meter import Meter
+from producer.live.metrics import CONNECTED
 from producer.live.outlet import Opened
 from producer.live.service import run_live
+from producer.live.source import SourceWatcher
 from runtime.clock import SystemClock, Timer
 from runtime.kafka.connection import Broker
 from runtime.kafka.errors import Denied, TopicMissing, Unreachable
@@ -45,6 +48,68 @@ async def test_after_a_send_that_failed_all_goes_on_at_the_watermark() -> None:
     assert set(kafka.keys()) == {"before", *(f"p{n}" for n in range(50))}
     assert len(source.sinces) == 2
     assert source.sinces[1] <= start + 30
+
+
+class ConnectedSource(ScriptedSource):
+    """Tells that it is connected, as the real ones do."""
+
+    def __init__(self, items: Sequence[Item], watcher: SourceWatcher) -> None:
+        super().__init__(items)
+        self._watcher = watcher
+
+    async def items(self, since: int) -> AsyncGenerator[Item, None]:
+        self._watcher.connected(self.name, "host")
+        async with aclosing(super().items(since)) as items:
+            async for item in items:
+                yield item
+
+
+class WatchedKafka(MemoryKafka):
+    """Notes at each opening after the first whether a source is told as connected then."""
+
+    def __init__(self, connected: Callable[[], float]) -> None:
+        super().__init__()
+        self.meanwhile: list[float] = []
+        self._connected = connected
+
+    @asynccontextmanager
+    async def open(self, sources: Collection[str]) -> AsyncIterator[Opened]:
+        if self.opened:
+            self.meanwhile.append(self._connected())
+        async with super().open(sources) as opened:
+            yield opened
+
+
+async def test_no_source_is_told_as_connected_while_kafka_is_away() -> None:
+    start = now_us() - 1_000_000
+    meters: list[Meter] = []
+
+    def connected() -> float:
+        return meters[0].counts.value(CONNECTED, "scripted")
+
+    kafka = WatchedKafka(connected)
+    kafka.begin("scripted", start)
+    lost = iter([True])
+    kafka.lose = lambda key: key == b"p1" and next(lost, False)
+    stop = asyncio.Event()
+    running = asyncio.create_task(
+        run_live(
+            lambda watcher: [ConnectedSource([found(n, start + n) for n in range(3)], watcher)],
+            LiveSettings(http=Http(port=0)),
+            Broker(),
+            names=["scripted"],
+            stop=stop,
+            on_start=meters.append,
+            outlet=kafka,
+            clock=HastyClock(),
+        )
+    )
+    await kafka.has(lambda: kafka.holds("p1") and kafka.holds("p2"))
+    assert connected() == 1
+    stop.set()
+    assert (await running).failure is None
+    assert kafka.meanwhile == [0]
+    assert connected() == 0
 
 
 async def test_an_edit_or_a_deletion_overtaken_by_a_replay_stays() -> None:
