@@ -227,13 +227,22 @@ def _alone(work: Path) -> Iterator[None]:
 
 def _refuse_others_files(work: Path) -> None:
     """Refuse a folder that no run made: it would be removed at the end, with all that is in it."""
-    if not work.is_dir() or (work / _PLAN).is_file():
+    if not work.is_dir() or _is_plan(work / _PLAN):
         return
     if any(path.name != _LOCK for path in work.iterdir()):
         raise FinetuneError(
             f"{work} holds other files, and the work folder is removed at the end: name a new one"
             " with --work"
         )
+
+
+def _is_plan(path: Path) -> bool:
+    """Whether it is what `_claim` writes, and no other program's `run.json`."""
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except (FileNotFoundError, msgspec.DecodeError):
+        return False
+    return isinstance(found, dict) and found.keys() >= {"base", "data", "wrapper", "method"}
 
 
 def _claim(work: Path, name: str, data: Data, plan: Plan, wrapper: Wrapper | None) -> None:

@@ -253,15 +253,21 @@ def test_a_work_folder_of_another_run_is_refused_with_what_differs(tmp_path: Pat
         train(base, Data(DATA.train, []), FEW, tmp_path / "out")
 
 
-def test_a_work_folder_with_somebodys_files_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("thesis.txt", "precious"), ("run.json", '{"of": "another program"}'), ("run.json", "[")],
+)
+def test_a_work_folder_with_somebodys_files_is_refused_and_stays_as_it_is(
+    tmp_path: Path, name: str, text: str
+) -> None:
     """It is removed when the run is done."""
     base = str(tiny.save(tmp_path / "base", "opt"))
     mine = tmp_path / "mine"
     mine.mkdir()
-    (mine / "thesis.txt").write_text("precious")
+    (mine / name).write_text(text)
     with pytest.raises(FinetuneError, match="holds other files"):
         train(base, DATA, FEW, tmp_path / "out", work=mine)
-    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+    assert {path.name: path.read_text() for path in mine.iterdir()} == {name: text}
 
 
 def test_the_same_run_started_twice_is_refused_and_disturbs_nothing(tmp_path: Path) -> None:
