@@ -64,10 +64,23 @@ async def test_a_second_that_is_not_there_delays_the_start_a_little_and_nothing_
 async def test_a_second_that_is_the_wrong_model_is_told_and_the_first_reads_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("consumer.app._SECOND_GRACE_S", 1.0)
+    monkeypatch.setattr("consumer.app._SECOND_GRACE_S", 0.1)
+    broker = kafka()
     async with FakeTgi() as big, FakeTgi(lambda _: "Sure! I'd be happy to help.") as small:
         with capture_logs() as logs:
-            found = await events(big.url, small.url)
+            chosen = {"second": {"servers": [small.url], "timeout_s": 5}, "wait_s": 20}
+            running = asyncio.ensure_future(
+                run(
+                    settings(big.url, model=chosen),
+                    until=Until(max_records=20),
+                    signals=False,
+                    make_brokers=broker.brokers,
+                )
+            )
+            await until(lambda: any(one["event"] == "second_model_out" for one in logs))
+            broker.produce("posts", [post(n) for n in range(20)])
+            assert await running == 0
+    found = [json.loads(value or b"") for value in broker.values("affect.events")]
     assert [event["opinion"] for event in found] == ["first"] * 20
     (entry,) = [one for one in logs if one["event"] == "second_model_out"]
     assert entry["error"] == "WrongModel"

@@ -34,14 +34,17 @@ async def hanging(request: web.Request) -> web.StreamResponse | None:
 
 async def findings(failure: Failure) -> list[Finding]:
     async with FakeTgi(failure=failure) as tgi:
-        settings = Settings.model_validate({"model": {"servers": [tgi.url], "timeout_s": 0.2}})
+        timeout_s = 0.2 if failure is hanging else 5  # what answers may be slow on a busy machine
+        settings = Settings.model_validate(
+            {"model": {"servers": [tgi.url], "timeout_s": timeout_s}}
+        )
         (options,) = server_options(settings)
         tasks = make_plan(settings.tasks, ()).tasks
         return [finding async for finding in _server(settings.model, options, tasks)]
 
 
-async def findings_of_second(url: str) -> list[Finding]:
-    second = {"servers": [url], "timeout_s": 0.2}
+async def findings_of_second(url: str, timeout_s: float = 5) -> list[Finding]:
+    second = {"servers": [url], "timeout_s": timeout_s}
     settings = Settings.model_validate({"model": {"second": second}})
     (options,) = second_server_options(settings)
     tasks = make_plan(settings.tasks, ()).tasks
@@ -102,7 +105,7 @@ async def test_a_second_servers_trouble_names_the_key_of_the_second(
     failure: Failure, key: str
 ) -> None:
     async with FakeTgi(failure=failure) as tgi:
-        found = await findings_of_second(tgi.url)
+        found = await findings_of_second(tgi.url, 0.2 if failure is hanging else 5)
     assert key in found[1].message
     assert " model.second." in found[1].message
     assert " model.t" not in found[1].message

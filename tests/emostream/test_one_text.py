@@ -1,6 +1,7 @@
 """`emostream ask`: one text, read as the consumer would read it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ from emostream.one_text import read_one, report_lines
 from tests.tgi import FakeTgi
 
 
-def settings(url: str, **sections: object) -> Settings:
-    values = {"model": {"servers": [url], "timeout_s": 5, "wait_s": 1}, **sections}
+def settings(url: str, wait_s: float = 20, **sections: Any) -> Settings:
+    values = {"model": {"servers": [url], "timeout_s": 5, "wait_s": wait_s}, **sections}
     return Settings.model_validate(values)
 
 
@@ -27,7 +28,7 @@ async def test_a_text_is_read_without_kafka_and_told_in_lines() -> None:
 
 
 async def test_a_shape_configured_for_a_topic_is_no_matter_here() -> None:
-    shaped = {"input": {"preset": "bluesky", "langs": ["en"]}}
+    shaped: dict[str, Any] = {"input": {"preset": "bluesky", "langs": ["en"]}}
     async with FakeTgi() as tgi:
         assert (await read_one(settings(tgi.url, **shaped), "What a day!")).prompts == 3
 
@@ -40,7 +41,7 @@ async def test_a_text_that_can_not_be_read_is_a_sentence() -> None:
 
 async def test_a_server_that_is_not_there_is_told_soon() -> None:
     with pytest.raises(ModelError):
-        await read_one(settings("http://127.0.0.1:1"), "What a day!")
+        await read_one(settings("http://127.0.0.1:1", wait_s=1), "What a day!")
 
 
 def test_a_variable_names_the_configuration_file(

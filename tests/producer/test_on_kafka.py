@@ -216,7 +216,7 @@ async def test_a_broker_that_dies_ends_the_run_as_a_failure_in_bounded_time(tmp_
             if progress.acked and not dying:
                 dying.append(asyncio.create_task(mortal.kill()))
 
-        settings = LoadSettings(rate=500, duration_s=60, delivery=Delivery(timeout_s=1))
+        settings = LoadSettings(rate=500, duration_s=60, delivery=Delivery(timeout_s=5))
         async with asyncio.timeout(30):
             report = await send_load(
                 settings, Broker(bootstrap=mortal.bootstrap), observer=kill_once

@@ -1,7 +1,7 @@
 """Each way not to get into Kafka is its own sentence, provoked on a real broker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -94,10 +94,13 @@ async def test_the_client_says_the_same_and_credentials_are_no_reason_to_wait(
 
 
 @asynccontextmanager
-async def listening(answer: bytes | None) -> AsyncIterator[str]:
+async def listening(
+    answer: bytes | None, connected: Callable[[], None] = lambda: None
+) -> AsyncIterator[str]:
     """Something else than Kafka: it says `answer` to whatever comes; None: nothing, ever."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected()
         await reader.read(64)
         if answer is not None:
             writer.write(answer)
@@ -129,8 +132,10 @@ async def test_what_speaks_something_else() -> None:
 
 
 async def test_what_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.kafka.diagnosis._STEP_S", 0.2)
-    async with listening(None) as place:
+    def hurry() -> None:  # not before: a busy machine may take long to connect
+        monkeypatch.setattr("runtime.kafka.diagnosis._STEP_S", 0.2)
+
+    async with listening(None, hurry) as place:
         assert "takes connections and doesn't answer" in await words(place, PLAIN)
 
 

@@ -78,7 +78,7 @@ async def test_a_head_that_trickles_in_does_not_get_more_time() -> None:
 
 
 async def test_the_next_head_of_a_connection_has_a_deadline_too() -> None:
-    async with running(header_seconds=1.0) as server:
+    async with running(header_seconds=2.0) as server:  # a busy machine answers the first within it
         reader, writer = await connect(server)
         writer.write(_HEALTH)
         assert (await answered(reader)).startswith(b"HTTP/1.1 200")
@@ -90,11 +90,11 @@ async def test_the_next_head_of_a_connection_has_a_deadline_too() -> None:
 async def test_a_request_that_takes_long_is_not_cut_by_the_deadline_of_heads() -> None:
     engine = StandIn()
     engine.gate.clear()
-    async with running(engine, header_seconds=1.0) as server:
+    async with running(engine, header_seconds=2.0) as server:
         reader, writer = await connect(server)
         writer.write(_POST + b"%x\r\n%b\r\n0\r\n\r\n" % (len(_CHUNK), _CHUNK))
         await asyncio.to_thread(engine.entered.acquire)
-        asyncio.get_running_loop().call_later(1.3, engine.gate.set)
+        asyncio.get_running_loop().call_later(2.3, engine.gate.set)
         assert (await answered(reader)).startswith(b"HTTP/1.1 200")
         writer.close()
 
