@@ -184,6 +184,6 @@ def test_a_match_that_takes_too_long_is_unreadable() -> None:
         minimum=-float("inf"),
         maximum=float("inf"),
     )
-    began = time.monotonic()
+    began = time.thread_time()  # a busy machine may give us no time at all for seconds
     assert reader.read("é" * 1_000 + "!?") == TOO_SLOW
-    assert time.monotonic() - began < 2.0
+    assert time.thread_time() - began < 2.0
