@@ -66,7 +66,7 @@ async def read(
                 MastodonSource(
                     instance,
                     timeline,
-                    reader=StatusReader(host, Selection(["en"])),
+                    reader=StatusReader(host, Selection(["en"]), sides=timeline.sides),
                     watcher=watcher,
                     clock=clock,
                     backoff=Backoff(clock, random.Random(2), first_s=0.01, most_s=0.05),
@@ -354,6 +354,18 @@ async def test_several_hashtags_are_read_at_once_and_a_post_with_both_is_there_o
         await read(server, kafka, lambda: has(kafka, 1, 2)() and server.opened == 2, which=which)
     assert sorted(kafka.keys()) == [uri(1), uri(2)]
     assert {page.get("local") for page in server.pages} == {"true"}
+
+
+async def test_of_a_hashtags_stream_which_has_both_sides_only_the_one_asked_for_is_read() -> None:
+    kafka, at = MemoryKafka(), now_us()
+    stream = saying(
+        sse("update", status(1, at)),
+        sse("update", status(2, at, account={"acct": "b@elsewhere.example"})),
+    )
+    async with mastodon([], stream) as server:
+        report = await read(server, kafka, has(kafka, 2), which=timelines("remote", ["trains"]))
+    assert kafka.keys() == [uri(2)]
+    assert report.skipped == {"other_side": 1}
 
 
 @given(
