@@ -236,6 +236,11 @@ def _ceiling(
     if measured is not None:
         return measured, "yours", "your measurement"
     if card.name == MODELS[-1].name and gpu == "cpu":
+        if tokens != TOKENS_PER_PROMPT:  # its tokenizer folds instructions: others don't follow
+            raise Unknown(
+                f"{card.name} on {gpu} was measured with prompts of {TOKENS_PER_PROMPT:g} tokens"
+                f" alone: measure it with {tokens:g} and give --prompts-per-s"
+            )
         return _SMALL_PROMPTS_PER_S, "measured", _SMALL_SOURCE
     speed = _SPEEDS.get(card.name)
     if gpu not in GPUS or speed is None:

@@ -70,6 +70,12 @@ def _tell(report: Report, console: Console) -> None:
         console.print(_bad_line(bad), style="yellow", highlight=False)
     if report.bad_lines:
         console.print(f"{report.bad_lines:,} bad lines were left out", style="yellow")
+    if report.unreadable_times:
+        console.print(
+            f"{report.unreadable_times:,} posts have a time in no form that is known"
+            " (docs/input.md): they were written without it, and count as of now",
+            style="yellow",
+        )
     for error, count in report.errors.items():
         console.print(f"{count:,} records not written: {error}", style="red", highlight=False)
     if report.failure:

@@ -78,6 +78,7 @@ async def replay_file(
     """
     stop = stop or asyncio.Event()
     file = PostFile(settings.path, file_format=settings.file_format)
+    undated = Undated()
 
     async def run(through: RecordProducer) -> Report:
         feed = Feed(
@@ -91,7 +92,8 @@ async def replay_file(
             stop=stop,
             clock=clock,
         )
-        return await feed.run(_records(settings, file, stop))
+        report = await feed.run(_records(settings, file, stop, undated))
+        return msgspec.structs.replace(report, unreadable_times=undated.posts)
 
     if producer is not None:
         return await run(producer)
@@ -99,16 +101,25 @@ async def replay_file(
         return await run(kafka)
 
 
+@dataclass
+class Undated:
+    """Counts the posts whose time is in no known form."""
+
+    posts: int = 0
+
+
 def outgoing(post: Post, topic: str) -> Outgoing:
     """The record of a post: JSON, keyed by its id."""
     return Outgoing(topic=topic, key=post.id.encode(), value=_encode(post))
 
 
-async def _records(settings: ReplaySettings, file: PostFile, stop: asyncio.Event) -> Source:
+async def _records(
+    settings: ReplaySettings, file: PostFile, stop: asyncio.Event, undated: Undated
+) -> Source:
     round_ = 1
     while True:
         empty = True
-        async for item in posts_of(settings, file, stop):
+        async for item in posts_of(settings, file, stop, undated if round_ == 1 else None):
             if isinstance(item, BadLine):
                 if round_ == 1:  # the same ones again tell nothing new
                     yield item
@@ -126,9 +137,12 @@ async def _records(settings: ReplaySettings, file: PostFile, stop: asyncio.Event
 
 
 async def posts_of(
-    settings: ReplaySettings, file: PostFile, stop: asyncio.Event
+    settings: ReplaySettings,
+    file: PostFile,
+    stop: asyncio.Event,
+    undated: Undated | None = None,
 ) -> AsyncIterator[Post | BadLine]:
-    """Yield the posts of a file, and the lines that are none.
+    """Yield the posts of a file, and the lines that are none; count in `undated`.
 
     Raises:
         UnreadableFile: a file of another kind than its name says, or a header that can't be read.
@@ -145,9 +159,13 @@ async def posts_of(
             _check_header(settings.fields, row, name)
             checked = True
         try:
-            yield reader.read(row.value, position=f"{name}:{row.line}").post
+            read = reader.read(row.value, position=f"{name}:{row.line}")
         except NotAPost as error:
             yield BadLine(line=row.line, reason=str(error))
+            continue
+        if undated is not None and read.unreadable_time and not settings.stamp_now:
+            undated.posts += 1
+        yield read.post
 
 
 def _check_header(paths: FieldPaths, row: Row, name: str) -> None:

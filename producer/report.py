@@ -47,6 +47,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     kinds: dict[str, int]
     """Records of `load` by what they were made as."""
     seconds: float
+    unreadable_times: int = 0
+    """Posts of a file whose time is in no known form: they were written without one."""
     failure: str | None = None
     """Why the run ended early; None where it did all there was to do, or was asked to stop."""
 

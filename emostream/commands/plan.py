@@ -88,9 +88,9 @@ def _lines(made: "Plan") -> list[str]:
         "",
         (
             f"model servers  {made.servers} x {made.gpu} with {made.model},"
-            f" {made.posts_per_s_each:.0f} posts/s each"
+            f" {_rate(made.posts_per_s_each)} posts/s each"
         ),
-        f"               planned at {USE:.0%} of {made.prompts_per_s_each:.0f} prompts/s",
+        f"               planned at {USE:.0%} of {_rate(made.prompts_per_s_each)} prompts/s",
         f"               {made.basis}: {made.source}",
         f"consumers      {made.consumers}, {made.consumer_cpu_ms_per_post:.2f} ms of CPU a post",
         f"partitions     {made.partitions}",
@@ -113,3 +113,8 @@ def _lines(made: "Plan") -> list[str]:
     if made.servers == 1:
         lines.append("With one model server, posts wait in Kafka while it is restarted.")
     return lines
+
+
+def _rate(number: float) -> str:
+    """Three digits of what is small: 69 servers of 1 a second each would be no sum."""
+    return f"{number:.0f}" if number >= 10 else f"{number:.3g}"

@@ -222,6 +222,10 @@ def feed(
             raise ValueError("name at least one address: emostream produce feed URL…")
         if field and items is None:
             raise ValueError("--field is for JSON listings: say with --items where the list is")
+        if (field or {}).get("id") in ("@key", "@position"):
+            raise ValueError(
+                "--field.id: a listing's items have no key and no position; name a path"
+            )
         addresses = [feed_url(url) for url in dict.fromkeys(urls)]
         if name and not len(set(name)) == len(name) == len(addresses):
             raise ValueError("--name: give each address a name of its own, in their order")

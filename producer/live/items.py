@@ -66,6 +66,7 @@ TOO_LARGE = "too_large"
 REPLAYED = "replayed"
 KNOWN = "known"
 NOT_A_POST = "not_a_post"
+OTHER_SIDE = "other_side"
 
 SKIPPED: dict[str, str] = {
     DELETE: "the deletion of a post that was not sent, or is no longer remembered",
@@ -81,5 +82,6 @@ SKIPPED: dict[str, str] = {
     REPLAYED: "older than was asked for",
     KNOWN: "sent before, in this version or a newer one, or by another feed",
     NOT_A_POST: "an account's news, and the like",
+    OTHER_SIDE: "of the server's own people where others' were asked for, or the other way round",
 }
 """Every reason to pass something over."""

@@ -35,6 +35,13 @@ class Mark:
         self.passed(position)
         return ticket
 
+    def with_acknowledged(self, ticket: int) -> int:
+        """Give the watermark for when this record is acknowledged: what the record may say."""
+        for other, before in self._in_flight.items():
+            if other != ticket:
+                return before
+        return self._high
+
     def acknowledged(self, ticket: int) -> None:
         """Kafka has it."""
         del self._in_flight[ticket]

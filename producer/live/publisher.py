@@ -112,14 +112,14 @@ class Publisher:
         self, source: str, item: Found | Gone, key: str, value: bytes | None, kind: Kind
     ) -> None:
         mark = self._marks[source]
+        ticket = mark.sent(item.position)
         headers = LiveHeaders(
             source=source,
-            watermark=mark.watermark,
+            watermark=mark.with_acknowledged(ticket),
             position=item.position,
             version=item.version,
             alias=item.alias if isinstance(item, Found) else "",
         )
-        ticket = mark.sent(item.position)
         record = Outgoing(
             topic=self._topic, key=key.encode(), value=value, headers=headers.encoded()
         )

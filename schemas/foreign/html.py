@@ -1,11 +1,12 @@
 """HTML of posts to text, as a browser shows it: Mastodon and its relatives send posts as HTML.
 
-p, div, lists, quotes   lines of their own, paragraphs with a blank line between
+p, div, lists, quotes, … lines of their own, paragraphs with a blank line between
+td, th                  a space between them
 br                      a line break
 span.invisible          left out: Mastodon hides a link's scheme and tail in them
 span.ellipsis           followed by "…", as its stylesheet does
 p.quote-inline          left out: it repeats the link of a quoted post
-script, style, …        left out
+script, style, …        left out, as is what a player or a frame says where there is none
 
 Some 200 µs a status, most of it the walk through the nodes (`python -m bench.html_posts`).
 """
@@ -16,8 +17,20 @@ from html import unescape
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 _PARAGRAPHS = frozenset({"p", "blockquote", "pre", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "h6"})
-_LINES = frozenset({"div", "li", "tr"})
-_LEFT_OUT = frozenset({"script", "style", "template", "head", "title", "noscript", "svg"})
+_LINES = frozenset(
+    {
+        *("div", "li", "tr", "dt", "dd", "dl", "table", "caption", "hr", "center", "address"),
+        *("section", "article", "header", "footer", "aside", "main", "nav"),
+        *("figure", "figcaption", "details", "summary", "form", "fieldset", "legend", "option"),
+    }
+)
+_CELLS = frozenset({"td", "th"})
+_LEFT_OUT = frozenset(
+    {
+        *("script", "style", "template", "head", "title", "noscript", "svg"),
+        *("iframe", "video", "audio", "canvas", "object"),
+    }
+)
 
 _MOST_TAGS = 1_000
 """A status has some tens. The HTML standard makes parsing quadratic in nested ones, and a record
@@ -91,6 +104,8 @@ class _Text:
         tag = node.tag
         if tag == "span" and "ellipsis" in (node.attributes.get("class") or "").split():
             self._say("…")
+        elif tag in _CELLS:
+            self._say(" ")
         self._break(tag)
 
     def whole(self) -> str:

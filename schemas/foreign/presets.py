@@ -7,6 +7,7 @@ Written after each network's own documentation of its API.
 # raise on what can't be hashed.
 
 from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any
 
 import msgspec
@@ -64,8 +65,10 @@ def _mastodon_skip(tree: dict[str, Any]) -> str | None:
 def _mastodon_text(tree: dict[str, Any]) -> Any:
     content, warning = tree.get("content"), tree.get("spoiler_text")
     if isinstance(content, str) and isinstance(warning, str) and warning:
-        # Markup stays markup: the warning is plain text before it.
-        return f"<p>{warning}</p>{content}" if content.startswith("<") else f"{warning}\n{content}"
+        if content and not content.startswith("<"):
+            return f"{warning}\n{content}"
+        # Markup stays markup; the warning before it is plain text, and `<rant>` a word of it.
+        return f"<p>{escape(warning, quote=False)}</p>{content}"
     return content
 
 

@@ -12,6 +12,12 @@ _MICROSECONDS = 1e14
 
 _TWITTER_TIME = "%a %b %d %H:%M:%S %z %Y"
 
+_PASSED_OVER = re.compile(
+    r":\d\d\s*(?:[ap]\.?m\b|[a-z]+\s*[+-]\d|[+-]\d{1,2}:\d|[+-]\d{1,3}\b)", re.IGNORECASE
+)
+"""An afternoon, or an offset of another form than `+0100`, after the time: Python's reader of RFC
+2822 takes the time as if it weren't there, hours off."""
+
 _NUMBER = re.compile(r"\s*[+-]?\d{1,20}(\.\d{0,20})?\s*")
 
 
@@ -58,7 +64,7 @@ def read_time(value: Any) -> datetime:
 
 
 def _written_time(text: str) -> datetime:
-    for read in (datetime.fromisoformat, _twitter_time, parsedate_to_datetime):
+    for read in (datetime.fromisoformat, _twitter_time, _mail_time):
         try:
             time = read(text)
         except (ValueError, TypeError, IndexError, OverflowError):
@@ -70,3 +76,9 @@ def _written_time(text: str) -> datetime:
 
 def _twitter_time(text: str) -> datetime:
     return datetime.strptime(text, _TWITTER_TIME)  # noqa: DTZ007 - it has %z
+
+
+def _mail_time(text: str) -> datetime:
+    if _PASSED_OVER.search(text):
+        raise ValueError("no RFC 2822")
+    return parsedate_to_datetime(text)

@@ -59,6 +59,13 @@ def test_without_a_figure_it_asks_for_a_measurement(name: str) -> None:
     assert plan(posts_per_s=1, card=card, gpu="a100", prompts_per_s=400).basis == "yours"
 
 
+def test_the_small_models_figure_is_of_short_prompts_alone() -> None:
+    small = find_model("emostream-small")
+    assert plan(posts_per_s=1, card=small, gpu="cpu").basis == "measured"
+    with pytest.raises(Unknown, match="measure it with 400 and give --prompts-per-s"):
+        plan(posts_per_s=1, card=small, gpu="cpu", tokens_per_prompt=400)
+
+
 def test_a_model_that_does_not_fit_is_refused() -> None:
     with pytest.raises(Unknown, match="into the 24 GB of l4: take a larger one"):
         plan(posts_per_s=1, card=BIG, gpu="l4")
@@ -140,6 +147,10 @@ def test_the_command_prints_it_and_refuses_in_a_sentence(
     assert math.isclose(json.loads(capsys.readouterr().out)["posts_per_s"], 36)
     app(["plan", "--posts-per-s", "7000"])
     assert "below the load: as planned, monitor can't keep up" in capsys.readouterr().out
+    app(["plan", "--posts-per-s", "36", "--gpu", "l4", "--tokens-per-prompt", "2048"])
+    said = capsys.readouterr().out
+    assert "69 x l4 with Emollama-chat-7b, 0.526 posts/s each" in said
+    assert "80% of 2.15 prompts/s" in said
     for words in (
         ["--gpu", "tpu"],
         ["--gpu=", "--prompts-per-s", "400"],

@@ -29,3 +29,23 @@ def test_what_a_file_says_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]
     told = capsys.readouterr().err
     assert "line 2: [bold]2 cells\n" in told
     assert "it has: [/red], :cat:\n" in told
+
+
+def test_times_that_could_not_be_read_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report(
+        sent=1200,
+        acked=1200,
+        failed=0,
+        bad_lines=0,
+        bad_samples=(),
+        errors={},
+        kinds={},
+        seconds=0.1,
+        unreadable_times=1200,
+    )
+
+    async def run(_observer: Observer, _stop: asyncio.Event) -> Report:
+        return report
+
+    assert run_producer(run, total=None, as_json=False) == 0
+    assert "1,200 posts have a time in no form that is known" in capsys.readouterr().err

@@ -48,6 +48,7 @@ def emostream(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("produce replay x.jsonl --field.nope x", "a post's fields are id, text"),
         ("produce replay x.jsonl --field.meta_values x", "a post's fields are id, text"),
         ("produce feed http://h/ --items a --field.meta_values x", "a post's fields are id, text"),
+        ("produce feed http://h/ --items a --field.id @position", "no key and no position"),
         ("produce load --count 1 --bad-kind nope", "no such bad input: nope"),
         ("produce load --count 1 --size 0", "size must be at least 1"),
         ("produce load --count 1 --duplicates 0.7 --bad-input 0.7", "1 together at most"),

@@ -60,6 +60,21 @@ async def test_each_post_becomes_a_record_keyed_by_its_id(tmp_path: Path) -> Non
     assert (report.sent, report.acked, report.failed, report.bad_lines) == (2, 2, 0, 0)
 
 
+@pytest.mark.parametrize(("stamp_now", "told"), [(False, 2), (True, 0)])
+async def test_times_of_no_known_form_are_counted(
+    stamp_now: bool, told: int, tmp_path: Path
+) -> None:
+    path, producer = tmp_path / "posts.jsonl", FakeProducer()
+    times = ("2023-11-14T22:13:20Z", "14/11/2023 22:13", "2023-11-14 22:13:20 UTC", "")
+    path.write_bytes(b"".join(line(n, created_at=time) for n, time in enumerate(times)))
+    report = await run(path, producer, stamp_now=stamp_now, loop=True, limit=8)
+    assert report.ok
+    assert report.unreadable_times == told
+    assert stamp_now or [post.created_at is None for post in posts_of(producer)[:4]] == [
+        *(False, True, True, True)
+    ]
+
+
 BAD = [
     (b"not json\n", "not JSON"),
     (b'{"id": "x"}\n', "no text at text"),

@@ -99,7 +99,9 @@ async def run_mastodon(
                 MastodonSource(
                     instance,
                     timeline,
-                    reader=StatusReader(instance.host, selection, bots=wanted.bots),
+                    reader=StatusReader(
+                        instance.host, selection, sides=timeline.sides, bots=wanted.bots
+                    ),
                     watcher=watcher,
                     clock=clock,
                     backoff=Backoff(clock, rng, most_s=60.0),

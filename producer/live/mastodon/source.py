@@ -11,7 +11,7 @@ from contextlib import aclosing
 import msgspec
 
 from producer.live.backoff import Backoff
-from producer.live.items import Item
+from producer.live.items import Found, Item
 from producer.live.mastodon.instance import Broken, Instance
 from producer.live.mastodon.status import StatusReader
 from producer.live.mastodon.timeline import Timeline, id_at, time_of_id
@@ -33,6 +33,8 @@ _MINUTE_US = 60_000_000
 _CATCH_UP_S = 24 * 3600.0
 """How far back is caught up: at 40 posts a request and 300 requests in five minutes, a day of a
 large server takes some hours."""
+_LOOKED_AT = 10
+"""Pages that are read to see whether anything was missed: 400 statuses."""
 _TRIES = 3
 """Before the first connection; then there is no such server."""
 _STEADY_S = 60.0
@@ -111,9 +113,9 @@ class MastodonSource:
         start = self._high
         oldest = int((self._clock.wall() - _CATCH_UP_S) * 1e6)
         if start < oldest - _MINUTE_US:
-            missed_us = oldest - max(start, self._streamed_until)
-            if missed_us > _MINUTE_US:
-                self._watcher.gap(self.name, missed_us / 1e6, "more than a day ago")
+            first = await self._first_missed(max(start, self._streamed_until), oldest - _OVERLAP_US)
+            if first is not None:
+                self._watcher.gap(self.name, (oldest - first) / 1e6, "more than a day ago")
             self._high = start = oldest  # a gap is told once, however often it connects
         # The stream opens only when the timeline is read to its end: while a day is caught up,
         # what it sends would have to be kept.
@@ -139,15 +141,42 @@ class MastodonSource:
             if streams:
                 self._streamed_until = int(self._clock.wall() * 1e6)
 
+    async def _first_missed(self, since: int, before: int) -> int | None:
+        """Give when the first post between these times was written; None where there was none.
+
+        All in Unix microseconds. A quiet timeline's last post may be of last week, and nothing
+        missed. Whatever follows `_LOOKED_AT` pages of what is passed over counts as a post.
+        """
+        if since >= before:
+            return None
+        at, looked = since, 0
+        async with aclosing(self._pages(id_at(since + 1_000))) as pages:
+            async for items in pages:
+                for item in items:
+                    at = item.position or at
+                    if at >= before:
+                        return None
+                    if isinstance(item, Found):
+                        return at
+                looked += 1
+                if looked == _LOOKED_AT:
+                    return at
+        return None
+
     async def _catch_up(self, min_id: int) -> AsyncGenerator[Item, None]:
         """Yield what follows an id, oldest first, until there is no more."""
+        async with aclosing(self._pages(min_id)) as pages:
+            async for items in pages:
+                for item in items:
+                    yield self._seen(item)
+
+    async def _pages(self, min_id: int) -> AsyncGenerator[list[Item], None]:
         while True:
             self._tell_of_limit()
             page = await self._instance.page(self._timeline.path, self._timeline.params, min_id)
             if not page.statuses:
                 return
-            for status in reversed(page.statuses):
-                yield self._seen(self._reader.status(status))
+            yield [self._reader.status(status) for status in reversed(page.statuses)]
             following = page.next_min_id or _highest(page.statuses)
             if following is None or following <= min_id:
                 return  # a server that gives the same again

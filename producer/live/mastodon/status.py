@@ -1,6 +1,7 @@
 """A status, read as an item: by the consumer's own preset, and by what its author wishes."""
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from producer.live.items import (
     BOT,
     NOT_A_POST,
     OPTED_OUT,
+    OTHER_SIDE,
     UNREADABLE,
     Found,
     Gone,
@@ -38,10 +40,18 @@ _decode = msgspec.json.Decoder().decode
 class StatusReader:
     """Reads statuses and events of one instance by a selection."""
 
-    def __init__(self, instance: str, selection: Selection, *, bots: bool = False) -> None:
-        """`instance` is its host; `bots`: automated accounts are read, too."""
+    def __init__(
+        self,
+        instance: str,
+        selection: Selection,
+        *,
+        sides: Collection[str] = ("local", "remote"),
+        bots: bool = False,
+    ) -> None:
+        """`instance` is its host, `sides` a timeline's; `bots`: automated accounts, too."""
         self._instance = instance
         self._selection = selection
+        self._sides = frozenset(sides)
         self._bots = bots
         self._reader = PostReader(FieldPaths(), preset=_PRESET, html="always")
 
@@ -103,6 +113,13 @@ class StatusReader:
         note = account.get("note")
         if isinstance(note, str) and _NO_ROBOTS.search(html_to_text(note[:_MOST_NOTE])):
             return OPTED_OUT
+        return self._leaves_out(account)
+
+    def _leaves_out(self, account: dict[str, Any]) -> str | None:
+        # A hashtag's stream has no remote half.
+        side = "remote" if "@" in str(account.get("acct")) else "local"
+        if side not in self._sides:
+            return OTHER_SIDE
         return BOT if account.get("bot") is True and not self._bots else None
 
     def _alias(self, status_id: str) -> str:

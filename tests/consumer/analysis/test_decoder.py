@@ -255,6 +255,9 @@ def test_another_json_shape_is_read_by_dotted_paths_and_list_indexes() -> None:
         ("Tue Nov 14 22:13:20 +0000 2023", 1_700_000_000),
         ("Tue, 14 Nov 2023 22:13:20 GMT", 1_700_000_000),
         ("Tue, 14 Nov 2023 23:13:20 +0100", 1_700_000_000),
+        ("Tue, 14 Nov 2023 23:13:20 +0100 (CET)", 1_700_000_000),
+        ("Tue Nov 14 14:13:20 PST 2023", 1_700_000_000),
+        ("Tuesday, 14-Nov-23 22:13:20 GMT", 1_700_000_000),
     ],
 )
 @pytest.mark.parametrize("decoder", [Decoder(), MAPPED], ids=["as it is", "mapped"])
@@ -264,7 +267,15 @@ def test_a_time_is_read_in_every_usual_form(written: object, unix: float, decode
 
 
 @pytest.mark.parametrize("decoder", [Decoder(), MAPPED], ids=["as it is", "mapped"])
-@pytest.mark.parametrize("written", ["soon", True, {}, "nan", 1e300, -1e30, "9" * 400])
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("soon", True, {}, "nan", 1e300, -1e30, "9" * 400),
+        *("Nov 14, 2023 10:13 PM", "14 Nov 2023 10:13:20 p.m.", "Tue, 14 Nov 2023 23:13:20 +01:00"),
+        "Tue Nov 14 2023 23:13:20 GMT+0100 (Central European Standard Time)",
+        "Tue, 14 Nov 2023 23:13:20 +1",
+    ],
+)
 def test_an_unreadable_time_is_the_records_and_is_told(written: object, decoder: Decoder) -> None:
     found = decoder.decode(record(post(created_at=written)))
     assert isinstance(found, Decoded)

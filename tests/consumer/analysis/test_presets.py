@@ -134,6 +134,15 @@ def test_a_mastodon_content_warning_is_part_of_the_text() -> None:
     )
 
 
+@pytest.mark.parametrize("content", ["<p>It rained.</p>", ""])
+@pytest.mark.parametrize("warning", ["<rant>", "<script>", "if a<b", "<!-- long", "R&amp;D"])
+def test_a_mastodon_content_warning_is_no_markup(warning: str, content: str) -> None:
+    status = STATUS | {"spoiler_text": warning, "content": content}
+    assert read("mastodon", status).text == "\n\n".join(
+        (warning, *(["It rained."] if content else []))
+    )
+
+
 def test_a_bluesky_post_is_named_by_its_at_uri_and_dated_by_the_network() -> None:
     assert read("bluesky", CREATE) == Post(
         id="at://did:plc:made2up/app.bsky.feed.post/3mmoojp4cd223",

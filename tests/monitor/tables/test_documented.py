@@ -19,6 +19,8 @@ from emostream.__main__ import make_app
 from emostream.exits import CommandError
 from infra.kafka import TopicNames, create_topics, default_topics
 from monitor.live.journal import window_key
+from monitor.tables import parquet
+from monitor.tables.folder import NO_DAY
 from runtime.kafka.connection import Broker
 from runtime.kafka.producing import kafka_producer
 from schemas import Sentiment
@@ -120,8 +122,12 @@ async def test_duckdb_reads_it_as_the_page_shows(config: Path) -> None:
 @pytest.mark.skipif(
     importlib.util.find_spec("pandas") is None, reason="of `make test`, not `make unit-light`"
 )
-async def test_pandas_reads_it_as_the_page_shows(config: Path) -> None:
+async def test_pandas_reads_it_as_the_page_shows_also_where_a_day_is_null(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "MOST_DAYS", 1)
     await export(config)
+    assert (config.parent / f"tables/events/day={NO_DAY}").is_dir()
     found = re.search(r"```python\n(.*?)```", SECTION, re.DOTALL)
     assert found is not None
     code = found[1] + "print(len(events), 'events')\n"

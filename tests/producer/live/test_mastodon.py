@@ -66,7 +66,7 @@ async def read(
                 MastodonSource(
                     instance,
                     timeline,
-                    reader=StatusReader(host, Selection(["en"])),
+                    reader=StatusReader(host, Selection(["en"]), sides=timeline.sides),
                     watcher=watcher,
                     clock=clock,
                     backoff=Backoff(clock, random.Random(2), first_s=0.01, most_s=0.05),
@@ -106,10 +106,15 @@ async def test_after_a_gap_the_timeline_is_read_forward_page_by_page_with_an_ove
     assert {page["limit"] for page in server.pages} == {"40"}
 
 
-async def test_what_can_not_be_caught_up_with_is_told_once() -> None:
+async def test_posts_that_can_not_be_caught_up_with_are_told_once() -> None:
     kafka, at = MemoryKafka(), now_us()
     days = 3 * 24 * 3_600_000_000
-    async with mastodon([status(1, at - 3_600_000_000)]) as server:
+    statuses = [
+        status(2, at - days + 5_000_000, account={"bot": True}),
+        status(3, at - days + 10_000_000),
+        status(1, at - 3_600_000_000),
+    ]
+    async with mastodon(statuses) as server:
         kafka.begin(f"mastodon:{server.url.removeprefix('http://')}/public", at - days)
         kafka.age(days / 1e6)
         server.limited = [{"Retry-After": "20"}] * 2
@@ -117,6 +122,26 @@ async def test_what_can_not_be_caught_up_with_is_told_once() -> None:
             await read(server, kafka, has(kafka, 1), clock=HastyClock())
     (gap,) = [line for line in logs if line["event"] == GAP]
     assert abs(gap["seconds"] - 2 * 24 * 3600) < 60
+
+
+async def test_a_quiet_timeline_whose_last_post_is_of_last_week_has_no_gap_after_a_restart() -> (
+    None
+):
+    class LastWeek(HastyClock):
+        def wall(self) -> float:
+            return super().wall() - 7 * 24 * 3600.0
+
+    day, at, kafka = 24 * 3_600_000_000, now_us(), MemoryKafka()
+    async with mastodon([status(1, at - 7 * day)]) as server:
+        kafka.begin(f"mastodon:{server.url.removeprefix('http://')}/public", at - 7 * day - 1)
+        await read(server, kafka, has(kafka, 1), clock=LastWeek())
+        server.statuses += [
+            status(2, at - 6 * day, account={"bot": True}),
+            status(3, at - 3_600_000_000),
+        ]
+        with capture_logs() as logs:
+            await read(server, kafka, has(kafka, 3))
+    assert not [line for line in logs if line["event"] == GAP]
 
 
 async def test_days_of_silence_on_an_open_stream_are_no_gap() -> None:
@@ -329,6 +354,18 @@ async def test_several_hashtags_are_read_at_once_and_a_post_with_both_is_there_o
         await read(server, kafka, lambda: has(kafka, 1, 2)() and server.opened == 2, which=which)
     assert sorted(kafka.keys()) == [uri(1), uri(2)]
     assert {page.get("local") for page in server.pages} == {"true"}
+
+
+async def test_of_a_hashtags_stream_which_has_both_sides_only_the_one_asked_for_is_read() -> None:
+    kafka, at = MemoryKafka(), now_us()
+    stream = saying(
+        sse("update", status(1, at)),
+        sse("update", status(2, at, account={"acct": "b@elsewhere.example"})),
+    )
+    async with mastodon([], stream) as server:
+        report = await read(server, kafka, has(kafka, 2), which=timelines("remote", ["trains"]))
+    assert kafka.keys() == [uri(2)]
+    assert report.skipped == {"other_side": 1}
 
 
 @given(

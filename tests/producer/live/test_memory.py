@@ -53,6 +53,15 @@ def test_an_acknowledgement_out_of_turn_moves_nothing() -> None:
     assert mark.watermark == 30
 
 
+def test_a_record_says_what_is_safe_where_it_is_there_itself() -> None:
+    mark = Mark(0)
+    alone = mark.sent(10)
+    assert mark.with_acknowledged(alone) == 10
+    assert mark.with_acknowledged(mark.sent(20)) == mark.watermark == 0
+    mark.acknowledged(alone)
+    assert mark.with_acknowledged(mark.sent(15)) == mark.watermark == 10
+
+
 def test_what_is_remembered_is_bounded_and_what_is_seen_again_stays() -> None:
     sent = Sent(3)
     for number in range(3):

@@ -147,7 +147,7 @@ async def test_a_deletion_finds_a_post_of_the_run_before_by_its_other_name_too()
 async def test_what_is_passed_over_needs_no_record_to_be_behind_us() -> None:
     at, kafka = now_us() - 1_000_000, MemoryKafka()
     kafka.begin("scripted", at)
-    items: list[Item] = [*(passed(at + n) for n in range(100)), found(2, at + 200)]
+    items: list[Item] = [*(passed(at + n) for n in range(100)), found(2, at + 50)]
     await run(
         made(ScriptedSource(items)), kafka, names=["scripted"], until=lambda: kafka.holds("p2")
     )

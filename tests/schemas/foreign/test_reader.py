@@ -138,6 +138,20 @@ HTML = {
     "quote": ('<p class="quote-inline">RE: <a href="x">x</a></p><p>so true</p>', "so true"),
     "list": ("<p>todo</p><ul><li>a</li><li>b</li></ul><p>end</p>", "todo\n\na\nb\n\nend"),
     "code": ("<pre><code>x = 1</code></pre><p>y</p>", "x = 1\n\ny"),
+    "table": (
+        "<table><tr><th>Place</th><th>Size</th></tr><tr><td>sea</td><td>5.2</td></tr></table>",
+        "Place Size\nsea 5.2",
+    ),
+    "terms": (
+        "<dl><dt>Time</dt><dd>noon</dd><dt>Depth</dt><dd>9 km</dd></dl>",
+        "Time\nnoon\nDepth\n9 km",
+    ),
+    "sections": ("<section>a</section><section>b</section>c<hr>d", "a\nb\nc\nd"),
+    "caption": (
+        "<figure><img src=x><figcaption>rain</figcaption></figure>It poured",
+        "rain\nIt poured",
+    ),
+    "player": ("<p>a</p><video>Your browser can't play it.</video><iframe>no frames</iframe>", "a"),
     "script": ("<p>a</p><script>alert(1)</script>", "a"),
     "text after a paragraph": ("<p>a</p>b", "a\n\nb"),
     "cut off": ("<p>a <em>b", "a b"),
