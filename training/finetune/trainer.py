@@ -92,7 +92,9 @@ class _Watch(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._interruption.asked and state.global_step < state.max_steps:
+        # After its last update the run ends by itself: gone on with, it would make more of them.
+        over = state.global_step >= state.max_steps or control.should_training_stop
+        if self._interruption.asked and not over:
             raise Interrupted
 
 

@@ -208,6 +208,10 @@ def test_training_stops_when_dev_gets_no_better_and_keeps_the_best_weights(tmp_p
     assert result.best_step == result.steps - 2 * 2  # two looks, two updates apart
     again = bases.load(str(tmp_path / "out"), plan)
     assert again.wrapper is Wrapper.HUMAN
+    # A signal during the look that ends it: nothing is left to go on with.
+    at = At(result.steps, interrupt)
+    other = train(base, Data(train_set, dev), plan, tmp_path / "other", progress=at)
+    assert (other.steps, other.best_step) == (result.steps, result.best_step)
 
 
 def test_metrics_are_kept_while_it_runs_and_lie_beside_the_model(tmp_path: Path) -> None:
