@@ -63,7 +63,7 @@ def evaluate(
         part: Of SemEval folders that have several parts, of labels or of predictions.
         text_column: Column or key of the text, in files of your own.
         gold_scale: LOW:HIGH, what the gold scores are on where that isn't the task's own scale;
-            they are brought to 0..1, as the models answer.
+            they are brought to the task's, as the models' answers are.
         unreadable: Unreadable answers are left out (and counted), or count as the middle of their
             scale, as SemEval's own script has it.
         server: Base URL of the model server to ask. [default: the configuration's]

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from emollm.custom import GrammarReader
 from emollm.instructions import KNOWN_TASKS
-from emollm.readers import Unreadable, Value
+from emollm.readers import NumberReader, Unreadable, Value
 from emollm.tasks import Task
 
 _BY_NAME: Final[Mapping[str, tuple[Task, str | None]]] = {
@@ -57,8 +58,9 @@ def value_of(label: object, task: Task, emotion: str | None) -> Value | Unreadab
 def scaled_value(
     label: object, task: Task, emotion: str | None, scale: Scale | None
 ) -> Value | Unreadable:
-    """Read a label as `value_of`; with `scale`, a score is brought from there to 0..1."""
-    if scale is None or task.kind != "number":
+    """Read a label as `value_of`; with `scale`, a score is brought from there to its task's."""
+    reader = task.reader
+    if scale is None or not isinstance(reader, NumberReader | GrammarReader):
         return value_of(label, task, emotion)
     low, high = scale
     try:
@@ -67,4 +69,5 @@ def scaled_value(
         return Unreadable("not a number")
     if not low <= number <= high:  # not a number (NaN), either
         return Unreadable(f"number outside {low:g} to {high:g}")
-    return (number - low) / (high - low)
+    unit = (number - low) / (high - low)
+    return reader.minimum + unit * (reader.maximum - reader.minimum)

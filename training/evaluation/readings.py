@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -49,22 +49,18 @@ def folded(text: str) -> str:
 def matched(gold: Sequence[Reading], predicted: Sequence[Reading]) -> list[Pair]:
     """Find each gold label's prediction: of the post with the same id, else with the same text.
 
-    Of several predictions for one post the first counts. A zero-shot set that has none of its own
-    takes V-reg's, mapped from 0..1 to its scale.
+    Where both sides have the whole instruction, the answer to the same one comes first: a post may
+    be asked in several wordings. Of several predictions that are left the first counts. A zero-shot
+    set that has none of its own takes V-reg's, mapped from 0..1 to its scale.
     """
-    by_id: dict[tuple[str, str], Value | Unreadable] = {}
-    by_text: dict[tuple[str, str], Value | Unreadable] = {}
+    known: dict[tuple[str, str, str, str], Value | Unreadable] = {}
     for one in predicted:
-        if one.id:
-            by_id.setdefault((one.question, one.id), one.value)
-        if one.text:
-            by_text.setdefault((one.question, folded(one.text)), one.value)
+        for key in _keys(one):
+            known.setdefault((one.question, *key), one.value)
 
     def of(question: str, one: Reading) -> Value | Unreadable | None:
-        found = by_id.get((question, one.id)) if one.id else None
-        if found is None and one.text:
-            found = by_text.get((question, folded(one.text)))
-        return found
+        found = (known.get((question, *key)) for key in _keys(one))
+        return next((value for value in found if value is not None), None)
 
     pairs: list[Pair] = []
     for one in gold:
@@ -73,6 +69,18 @@ def matched(gold: Sequence[Reading], predicted: Sequence[Reading]) -> list[Pair]
             value = mapped(of(UNIT_TASK.name, one), one.task)
         pairs.append((one, value))
     return pairs
+
+
+def _keys(one: Reading) -> Iterator[tuple[str, str, str]]:
+    """What finds the other side's reading, the surest first: id, instruction and text, or less."""
+    if one.id and one.instruction:
+        yield one.id, one.instruction, ""
+    if one.id:
+        yield one.id, "", ""
+    if one.instruction:
+        yield "", one.instruction, ""
+    if one.text:
+        yield "", "", folded(one.text)
 
 
 def strangers(gold: Sequence[Reading], predicted: Sequence[Reading]) -> list[str]:

@@ -27,7 +27,7 @@ def read(
 ) -> Iterator[Reading]:
     """Read the labels of a file; a column is named as its question, an empty cell is no label.
 
-    With `scale`, scores are on that scale instead of the task's, and are brought to 0..1. Where it
+    With `scale`, scores are on that scale, and are brought to their task's. Where it
     is `lenient`, as to a model's answers, a cell that is no label is `Unreadable`, no error.
 
     Raises:

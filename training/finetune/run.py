@@ -26,7 +26,7 @@ from training.finetune.encoding import Encoder
 from training.finetune.errors import FinetuneError
 from training.finetune.plan import Plan
 from training.finetune.progress import Progress
-from training.finetune.trainer import Interruption, last_checkpoint, make_trainer
+from training.finetune.trainer import Interruption, last_checkpoint, make_trainer, train_on
 
 _PLAN: Final = "run.json"
 _LOCK: Final = "lock"
@@ -162,7 +162,7 @@ def _train(  # noqa: PLR0917  the arguments of `train`, in its order
     progress.began(f"going on from {checkpoint}" if checkpoint else "training")
     try:
         with saving.writing(work), interruption.watched(progress.stopping):
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            train_on(trainer, checkpoint)
     except torch.OutOfMemoryError as error:
         raise FinetuneError(
             f"the GPU's memory is too small for {plan.on_device} records at a time: lower"

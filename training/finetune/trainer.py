@@ -28,6 +28,8 @@ from training.finetune.batches import AnswerLoss, Examples
 from training.finetune.encoding import Example
 from training.finetune.plan import Plan
 
+_STATE: Final = "trainer_state.json"
+"""The Trainer's state in a checkpoint, written last."""
 _LOGS: Final = 50
 """Lines of training loss between two looks at dev, at most."""
 
@@ -92,7 +94,9 @@ class _Watch(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._interruption.asked and state.global_step < state.max_steps:
+        # After its last update the run ends by itself: gone on with, it would make more of them.
+        over = state.global_step >= state.max_steps or control.should_training_stop
+        if self._interruption.asked and not over:
             raise Interrupted
 
 
@@ -166,6 +170,24 @@ def make_trainer(
     return trainer
 
 
+def train_on(trainer: Any, checkpoint: Path | None) -> None:
+    """Train, from a checkpoint on where there is one; what was trained to its end is only loaded.
+
+    The Trainer itself would make one more update of it each time.
+    """
+    if checkpoint is None:
+        trainer.train()
+        return
+    state = TrainerState.load_from_json(str(checkpoint / _STATE))
+    if not _is_over(state):
+        trainer.train(resume_from_checkpoint=str(checkpoint))
+        return
+    trainer.state = state
+    best = state.best_model_checkpoint
+    weights = best if best is not None and Path(best).is_dir() else str(checkpoint)
+    trainer._load_from_checkpoint(weights)  # noqa: SLF001 - transformers offers no other way
+
+
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that was written to its end, or None.
 
@@ -174,11 +196,17 @@ def last_checkpoint(folder: Path) -> Path | None:
     found: dict[int, Path] = {}
     for path in folder.glob("checkpoint-*"):
         try:
-            state = json.loads((path / "trainer_state.json").read_bytes())
+            state = json.loads((path / _STATE).read_bytes())
             found[int(state["global_step"])] = path
         except (OSError, ValueError, KeyError):
             continue
     return found[max(found)] if found else None
+
+
+def _is_over(state: TrainerState) -> bool:
+    """Whether a checkpoint is of a run's last update, whatever ended it."""
+    kept: Any = state.stateful_callbacks  # in a file a mapping, by its annotation a list
+    return bool(kept[TrainerControl.__name__]["args"]["should_training_stop"])
 
 
 def _has_bfloat16() -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from infra.tgi.events import ServerEvent
@@ -139,10 +139,13 @@ class _Connection(web.RequestHandler):
         self._in_request = False
 
     def log_exception(self, *args: Any, **options: Any) -> None:
-        """Log only what is a bug of ours: no bytes of a client, which may be a post's text."""
+        """Log only what is a bug of ours: no bytes of a client, which may be a post's text.
+
+        A client that left before its stream began is none, either.
+        """
         del args
         error = options.get("exc_info")
-        if not isinstance(error, HttpProcessingError):
+        if not isinstance(error, HttpProcessingError | ClientConnectionResetError):
             _log.error(ServerEvent.REQUEST_FAILED, exc_info=error)
 
     def _expect_head(self) -> None:

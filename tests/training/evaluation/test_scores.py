@@ -1,5 +1,6 @@
 """From pairs of gold label and prediction to each task's metrics."""
 
+import msgspec
 import pytest
 
 from emollm.readers import Unreadable, Value
@@ -69,6 +70,18 @@ def test_the_id_finds_a_prediction_before_the_text() -> None:
     people = [gold("V-reg", 0.5, id="1", text="Hello")]
     model = [gold("V-reg", 0.1, text="Hello"), gold("V-reg", 0.9, id="1", text="Bye")]
     assert matched(people, model) == [(people[0], 0.9)]
+
+
+def test_each_wording_of_a_question_has_the_answer_to_itself() -> None:
+    first = [gold("V-reg", 0.5, text="Hello", instruction=f"wording {n}") for n in range(2)]
+    second = [msgspec.structs.replace(one, id="1") for one in first]
+    model = [msgspec.structs.replace(one, value=n / 10) for n, one in enumerate(first)]
+    with_id = [msgspec.structs.replace(one, id="1") for one in model]
+    assert [value for _, value in matched(first, model)] == [0.0, 0.1]
+    assert [value for _, value in matched(second, with_id)] == [0.0, 0.1]
+    # In another wording than the model was asked in, the post is still the same.
+    other = [gold("V-reg", 0.5, text="Hello", instruction="wording 2")]
+    assert matched(other, model) == [(other[0], 0.0)]
 
 
 def test_a_text_is_found_with_the_full_stop_that_a_prompt_adds() -> None:

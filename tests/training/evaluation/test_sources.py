@@ -269,6 +269,12 @@ def test_scores_of_another_scale_are_brought_to_0_to_1(tmp_path: Path) -> None:
         gold(file, scale=(-1, 0.5))
 
 
+def test_scores_of_a_set_with_a_scale_of_its_own_are_brought_there(tmp_path: Path) -> None:
+    """To where its predictions are: a perfect model has no mean error."""
+    file = write(tmp_path / "a.jsonl", *({"text": "a", name: 0.75} for name in ("V-T", "SST")))
+    assert [one.value for one in gold(file, scale=(0, 1))] == [2.0, 0.75]
+
+
 def test_events_are_read_with_what_they_could_not_answer(tmp_path: Path) -> None:
     file = write(tmp_path / "events.jsonl", EVENT)
     assert holds_events(file)

@@ -157,6 +157,29 @@ def test_after_a_kill_in_the_middle_of_a_checkpoint_the_one_before_counts(tmp_pa
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.parametrize(
+    ("data", "plan"),
+    [
+        (DATA, Plan(**{**DROPOUT.as_dict(), "max_steps": 5})),
+        (Data(DATA.train, []), Plan(batch=4, learning_rate=1e-2, epochs=0.5, device="cpu")),
+    ],
+    ids=["dev", "no-dev"],
+)
+def test_a_run_that_ended_while_it_wrote_its_model_trains_no_further(
+    data: Data, plan: Plan, tmp_path: Path
+) -> None:
+    """However often: a disk may be full more than once."""
+    base = str(tiny.save(tmp_path / "base", "opt"))
+    whole = train(base, data, plan, tmp_path / "out", keep_checkpoints=True)
+    weights = tiny.weights(tmp_path / "out")
+    assert last_checkpoint(tmp_path / "out.work") is not None
+    for _ in range(2):
+        shutil.rmtree(tmp_path / "out")
+        assert train(base, data, plan, tmp_path / "out", keep_checkpoints=True) == whole
+        again = tiny.weights(tmp_path / "out")
+        assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
 def test_a_second_signal_ends_at_once_and_sigterm_is_heard_too(tmp_path: Path) -> None:
     base = str(tiny.save(tmp_path / "base", "opt"))
 
@@ -208,6 +231,10 @@ def test_training_stops_when_dev_gets_no_better_and_keeps_the_best_weights(tmp_p
     assert result.best_step == result.steps - 2 * 2  # two looks, two updates apart
     again = bases.load(str(tmp_path / "out"), plan)
     assert again.wrapper is Wrapper.HUMAN
+    # A signal during the look that ends it: nothing is left to go on with.
+    at = At(result.steps, interrupt)
+    other = train(base, Data(train_set, dev), plan, tmp_path / "other", progress=at)
+    assert (other.steps, other.best_step) == (result.steps, result.best_step)
 
 
 def test_metrics_are_kept_while_it_runs_and_lie_beside_the_model(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from infra.tgi import ServerSettings, TgiServer
+from infra.tgi import server as server_module
 from infra.tgi.engine import Job
 from infra.tgi.events import ServerEvent
+from infra.tgi.router.http import HttpRouter
 from tests.infra.tgi.stand_in import StandIn
 
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -21,6 +24,7 @@ _POST = (
     b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
+_STREAM = _POST.replace(b"/generate ", b"/generate_stream ")
 _CHUNK = b'{"inputs": "emotion"}'
 
 
@@ -185,3 +189,20 @@ async def test_a_bug_is_answered_500_and_logged() -> None:
             writer.close()
     failed = [entry for entry in logs if entry["event"] == ServerEvent.REQUEST_FAILED]
     assert [type(entry["exc_info"]) for entry in failed] == [ZeroDivisionError]
+
+
+async def test_a_client_that_left_before_its_stream_began_is_no_bug() -> None:
+    class Left(HttpRouter):
+        async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+            assert request.transport is not None
+            request.transport.close()  # as it is between the client's reset and our hearing of it
+            return await super().__call__(request)
+
+    with capture_logs() as logs, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server_module, "HttpRouter", Left)
+        async with running() as server:
+            reader, writer = await connect(server)
+            writer.write(_STREAM + b"%x\r\n%b\r\n0\r\n\r\n" % (len(_CHUNK), _CHUNK))
+            assert await ended(reader) == b""
+            writer.close()
+    assert ServerEvent.REQUEST_FAILED not in {entry["event"] for entry in logs}
