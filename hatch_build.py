@@ -2,7 +2,7 @@
 
 In a checkout they are top-level packages (`consumer`, `schemas`, …). In somebody's site-packages
 such names would shadow, or be shadowed by, others, so the wheel keeps them in a folder that only
-the command line puts on its path (`emostream.__main__`).
+the command line puts on its path (`emostream.command_line`).
 
 And one thing that isn't in the checkout: uPlot, which draws the page's charts, is fetched, verified
 and put into the sdist and the wheel (`monitor/page/vendor.py`).

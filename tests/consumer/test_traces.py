@@ -353,7 +353,7 @@ async def test_the_configuration_that_the_documentation_shows_works(tmp_path: Pa
 
 _SCRIPT = """
 import asyncio, sys
-import emostream.__main__, emostream.commands.consume
+import emostream.command_line, emostream.commands.consume
 from tests.consumer.test_traces import Posts, consume, FakeTgi
 names = [name for name in sys.modules if name.startswith("opentelemetry")]
 for name in names:  # the tests' own collector has them

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from consumer.settings import load
 from emollm.tasks import V_REG
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from infra.kafka import TopicNames, create_topics, default_topics
 from schemas.contracts import EVENTS
 from tests.collector import Collector

@@ -6,7 +6,7 @@ import io
 import re
 from pathlib import Path
 
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from tests.docs.pages import ROOT, commands, configurations
 from tests.runtime.registry.http_registry import http_registry
 

@@ -11,7 +11,6 @@ from consumer.settings import Settings
 from consumer.telemetry import metrics
 from emollm.models import MODELS, find_model
 from emollm.pool import PoolOptions
-from emostream.__main__ import make_app
 from emostream.capacity import (
     GPUS,
     IN_FLIGHT,
@@ -21,6 +20,7 @@ from emostream.capacity import (
     Unknown,
     plan,
 )
+from emostream.command_line import make_app
 from emostream.exits import CommandError
 from monitor.telemetry import metrics as monitor_metrics
 

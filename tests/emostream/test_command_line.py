@@ -11,7 +11,7 @@ from typing import IO
 import pytest
 
 from consumer.settings import load
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 
 COMMANDS = [
     *("demo", "consume", "monitor", "events", "alerts", "doctor", "topics", "dlq", "produce"),
@@ -146,8 +146,9 @@ def test_models_are_one_json_list() -> None:
 @pytest.mark.parametrize(("named", "printed"), [("", "😮é".encode()), ("latin-1", b"?\xe9")])
 def test_any_text_is_printed_in_any_locale(named: str, printed: bytes) -> None:
     """The first emoji ended `events` with a traceback."""
-    words = "import sys, emostream.__main__ as m; sys.argv = ['emostream', '--version']"
-    words += "; m.make_app = lambda **_: lambda *_, **_2: print(chr(0x1F62E) + chr(0xE9)); m.main()"
+    words = "import sys, cyclopts, emostream.command_line as m; sys.argv = ['emostream']"
+    words += "; app = cyclopts.App(); app.default(lambda: print(chr(0x1F62E) + chr(0xE9)))"
+    words += "; m.make_app = lambda **_: app; m.main()"
     locale = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     if named:
         locale["PYTHONIOENCODING"] = named

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from emollm.tasks import V_REG
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from infra.kafka import create_topics, default_topics
 from tests.docs.terminal import Terminal
 from tests.tgi import FakeTgi

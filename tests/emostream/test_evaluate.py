@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from emollm.tasks import E_C, V_REG
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from tests.emostream.command import run_command
 from tests.tgi import FakeTgi
 

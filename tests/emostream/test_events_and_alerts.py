@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from rich.text import Text
 
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from emostream.commands.alerts import line as alert_line
 from emostream.commands.events import line
 from emostream.exits import CommandError

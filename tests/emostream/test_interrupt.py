@@ -81,6 +81,22 @@ def test_what_ends_by_itself_leaves_ctrl_c_as_it_was() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.parametrize("library", ["cyclopts", "pydantic"])
+async def test_ctrl_c_in_the_middle_of_an_import_ends_it_silently(
+    tmp_path: Path, library: str
+) -> None:
+    """Of what every command needs, and of what one does: their libraries made tracebacks of it."""
+    waits = "import threading\nprint('importing', flush=True)\nthreading.Event().wait()\n"
+    (tmp_path / f"{library}.py").write_text(waits)
+    path = {"PYTHONPATH": str(tmp_path)}
+    words = ("-m", "emostream", "doctor")
+    async with Process(sys.executable, *words, environment=path) as process:
+        await process.wait_for_line("importing")
+        process.signal(signal.SIGINT)
+        assert await process.wait() == 130
+    assert process.output == "importing"
+
+
 @pytest.mark.parametrize("held", [False, True])
 @pytest.mark.parametrize(
     "words", [("doctor",), ("events", "--follow"), ("alerts", "--follow"), ("dlq", "list")]
@@ -119,10 +135,10 @@ import sys
 os.getpid = lambda: 1
 # As the kernel has it there: what nobody catches is dropped.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-from emostream import __main__
+from emostream import __main__, command_line
 
 # In place of a command that is still being imported.
-__main__.make_app = lambda *, overview: signal.raise_signal(signal.SIGTERM)
+command_line.make_app = lambda *, overview: signal.raise_signal(signal.SIGTERM)
 sys.argv = ["emostream", "consume"]
 __main__.main()
 """

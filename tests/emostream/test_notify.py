@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from monitor.settings import Settings, load
 from tests.monitor.notify.receiver import Receiver, receiving
 

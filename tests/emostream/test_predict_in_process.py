@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emollm.tasks import V_REG
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from emostream.exits import CommandError
 
 pytest.importorskip("ctranslate2")

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from consumer.settings import Settings
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from emostream.exits import CommandError
 from emostream.registry_findings import look_at_registry, schemas_for
 from infra.kafka import TopicNames, create_topics, default_topics

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from emostream.__main__ import main
+from emostream.command_line import main
 
 Emostream = Callable[..., tuple[int, str, str]]
 

@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from emostream.__main__ import main
+from emostream.command_line import main
 from tests.faults.mutants import MUTANTS
 
 _LOOK_S = 0.25

@@ -102,7 +102,7 @@ import sys
 from importlib.util import find_spec
 path, modules = list(sys.path), set(sys.modules)
 import emostream
-import emostream.__main__
+import emostream.command_line
 assert sys.path == path
 ours = [name for name in {NAMES.split()} if find_spec(name) or name in sys.modules]
 assert ours == [], ours

@@ -11,7 +11,7 @@ import pytest
 from consumer.app import run
 from consumer.options import Until
 from consumer.settings import Settings
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from runtime.errors import Misconfigured
 from runtime.kafka.protocol import Partition
 from runtime.registry.client import RegistryClient

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from emostream.demo.live import LiveChoice, send_live
 from emostream.demo.tally import Tally
 from emostream.exits import CommandError, explain

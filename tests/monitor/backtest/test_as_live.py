@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from monitor.backtest import backtest
 from monitor.configured import detection, make_matcher
 from monitor.events import Reading

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from bench.monitor.nab import score
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from emostream.exits import CommandError
 from monitor.backtest import EventFileError, Tally, backtest
 from monitor.backtest.picture import Mood, picture

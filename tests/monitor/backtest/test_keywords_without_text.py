@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from monitor.backtest import backtest
 from monitor.detection import DetectionSettings
 from monitor.tracks import TrackMatcher, TrackRule

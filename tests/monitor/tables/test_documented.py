@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("pyarrow", reason="of `make test`, not `make unit-light`")
 
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from emostream.exits import CommandError
 from infra.kafka import TopicNames, create_topics, default_topics
 from monitor.live.journal import window_key

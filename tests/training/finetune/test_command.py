@@ -16,7 +16,7 @@ from emollm.pool import PoolOptions, open_pool
 from emollm.prompts import PromptBuilder, Wrapper
 from emollm.protocol import PoolAnswer
 from emollm.tasks import V_REG
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from emostream.exits import explain
 from infra.tgi import ServerSettings, TgiServer
 from tests.training.finetune import semeval, tiny

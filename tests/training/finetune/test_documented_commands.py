@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emostream.__main__ import make_app
+from emostream.command_line import make_app
 from tests.training.finetune import semeval, tiny
 from training.finetune.records import write
 
