@@ -254,6 +254,9 @@ async def test_a_mute_holds_until_it_is_over(board: Board) -> None:
     (change,) = [one async for one in changes]
     assert change == MutesChanged(mutes=(MuteView(mute=mute, in_force=True),))
     assert board.muted("trains")
+    before, then = at - timedelta(seconds=1), at + timedelta(seconds=1)
+    assert [board.muted_since("trains", one) for one in (before, at, then)] == [False, True, True]
+    assert not board.muted_since("planes", then)
     board.mute_record("trains", msgspec.structs.replace(mute, until=at - timedelta(seconds=1)))
     assert not board.muted("trains")
     assert not board.mutes()
