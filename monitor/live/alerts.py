@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_OID, uuid5
 
 import msgspec
+from msgspec import UNSET
 
 from monitor.page.data import AlertView
-from schemas.alert import Alert, AlertAction, AlertState
+from schemas.alert import Alert, AlertAction, AlertState, Measure, Severity
 
 SHOWN = 200
 _KEPT = 1_000
@@ -25,6 +26,8 @@ class Alerts:
         """Ids of transitions."""
         self._open: dict[str, dict[str, None]] = {}
         """By track, the ids of its open alerts: tracks are asked for theirs all the time."""
+        self._fired: dict[str, dict[Severity, Measure]] = {}
+        """By open alert, the severities with which it fired, the first one first."""
 
     def take(self, record: Alert | AlertAction) -> AlertView | None:
         """Take a record of the topic; give the alert as it is now, None where nothing changed."""
@@ -76,6 +79,23 @@ class Alerts:
         ids = [alert_id for known in self._open.values() for alert_id in known]
         return sorted((self._alerts[one].alert for one in ids), key=lambda alert: alert.at)
 
+    def fired(self) -> list[Alert]:
+        """Of the open alerts that have fired: how each did, then its newest transition.
+
+        By the severity of its firings it was decided who is told.
+        """
+        found: list[Alert] = []
+        for alert in self.open():
+            if alert.fired_at is not UNSET:
+                found += [
+                    msgspec.structs.replace(
+                        alert, transition="firing", severity=severity, measure=measure
+                    )
+                    for severity, measure in self._fired.get(alert.alert_id, {}).items()
+                ]
+                found.append(alert)
+        return found
+
     def shown(self) -> list[AlertView]:
         """Open ones first, then the newest past ones."""
         views = sorted(
@@ -89,7 +109,11 @@ class Alerts:
         known = self._open.setdefault(alert.track, {})
         if alert.transition not in _DONE:
             known[alert.alert_id] = None
+            if alert.transition == "firing":
+                fired = self._fired.setdefault(alert.alert_id, {})
+                fired.setdefault(alert.severity, alert.measure)
             return
+        self._fired.pop(alert.alert_id, None)
         known.pop(alert.alert_id, None)
         if not known:
             del self._open[alert.track]

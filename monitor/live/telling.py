@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from monitor.live.board import Board
 from monitor.notify import Notifier
@@ -100,10 +100,7 @@ class Telling:
             page_url=self._settings.page.url or page_url,
             observer=_Counting(self._counts),
         )
-        known = self._board.alerts_kept.open()
-        self._notifier.start(
-            [alert for alert in known if alert.fired_at is not UNSET], was_muted=self._was_muted
-        )
+        self._notifier.start(self._board.alerts_kept.fired(), was_muted=self._was_muted)
         stack.push_async_callback(self._end)
         consumer: KafkaConsumer = AiokafkaBrokers(self._options).consumer()
         if self._values is not None:

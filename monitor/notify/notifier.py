@@ -97,18 +97,19 @@ class Notifier:
     ) -> None:
         """Begin; `firing` are the alerts that fire already, or did before they became stale.
 
-        Targets that want it are told of them again, and all of those whose track is muted now, once
-        it isn't. `was_muted` says of these whether it was muted already when they fired: who was
-        told then is told the end.
+        Of each how it fired, where that is known, then its newest transition. Targets that want it
+        are told of them again, and all of those whose track is muted now, once it isn't.
+        `was_muted` says of these whether it was muted already when they fired: who was told then is
+        told the end.
         """
-        told = []
+        told: list[tuple[Alert, Severity]] = []
         for alert in firing:
-            self._severity(alert)
+            severity = self._severity(alert)
             if not self._keep_back(alert) or not was_muted(alert):
                 self._remember_told(alert)
-                told.append(alert)
+                told.append((alert, severity))
         for queue, settings in self._queues:
-            queue.restore([alert for alert in told if _wants(settings, alert, alert.severity)])
+            queue.restore([alert for alert, severity in told if _wants(settings, alert, severity)])
             self._tasks.append(asyncio.create_task(queue.run(), name=f"notify {queue.name}"))
 
     @property

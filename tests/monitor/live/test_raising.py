@@ -97,3 +97,20 @@ def test_an_alert_of_this_term_is_told_under_its_own_id() -> None:
     raising = Raising(alerts, history_after_s=3_600)
     own = [alert("resolved", 5), alert("pending", 4, "b"), alert("resolved", 2, "b")]
     assert raising.choose(own, WALL) == own
+
+
+def test_of_an_open_alert_the_severities_with_which_it_fired_are_known() -> None:
+    """And not that of its newest transition alone, which is of the hour before it."""
+    alerts = Alerts()
+    for number, (transition, severity) in enumerate(
+        [("firing", "info"), ("stale", "critical"), ("firing", "warning"), ("stale", "info")]
+    ):
+        fired = NOW - timedelta(minutes=30)
+        alerts.take(
+            alert(transition, 30 - number, id=f"t-{number}", severity=severity, fired_at=fired)
+        )
+    alerts.take(alert("pending", 20, "b"))
+    told = [(one.transition, one.severity) for one in alerts.fired()]
+    assert told == [("firing", "info"), ("firing", "warning"), ("stale", "info")]
+    alerts.take(alert("resolved", 10, fired_at=NOW))
+    assert alerts.fired() == []

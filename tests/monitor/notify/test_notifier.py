@@ -354,6 +354,24 @@ async def test_who_is_told_that_it_fires_is_told_how_it_ends_and_nobody_else(
     assert [one.alerts[0].transition for one in target.taken] == told[known:]
 
 
+@pytest.mark.parametrize(
+    ("fired", "told"), [("warning", ["stale", "resolved"]), ("info", [])], ids=["told", "not told"]
+)
+async def test_a_restart_while_it_is_stale_changes_nothing_of_who_is_told_how_it_ends(
+    fired: Severity, told: list[str]
+) -> None:
+    """What is newest then has the severity of the hour before it, not of its firing."""
+    target, clock = Resending(), FakeClock()
+    settings = options(group_s=0, min_severity="warning")
+    newest = alert(transition="stale", severity="info" if fired == "warning" else "warning")
+    before = [alert(severity=fired), newest]
+    async with running(target, clock=clock, settings=settings, firing=before) as notifier:
+        await clock.advance(61)
+        notifier.offer(alert(transition="resolved", severity=newest.severity))
+        await settle()
+    assert [one.alerts[0].transition for one in target.taken] == told
+
+
 async def test_an_alert_that_ends_though_the_mood_stays_is_not_called_normal() -> None:
     lasts = alert(transition="resolved", note="it lasts: from here on this is the usual level")
     assert compose([lasts]).title == "[warning] airline fires no more"
