@@ -240,6 +240,9 @@ async def test_what_is_unknown_or_unreadable_is_refused(board: Board, written: W
         await board.act(MuteTrack(track="nothing", by="ann"))
     with pytest.raises(ValueError, match="days and times"):
         await board.act(MuteTrack(track="planes", by="ann", weekly="never", zone="UTC"))
+    for_ever = datetime.fromisoformat("9999-12-31T23:59:59-05:00")  # past the last day in UTC
+    with pytest.raises(ValueError, match="until"):
+        await board.act(MuteTrack(track="planes", by="ann", until=for_ever))
     with pytest.raises(NotFoundError):
         await board.posts("nothing", T0, T0, limit=1, negative=False)
     assert not written
