@@ -52,6 +52,30 @@ async def test_total_silence_makes_an_alert_stale_and_never_resolves_it() -> Non
     assert rig.counts.value(m.ALERT_STATE, "trains") == 3
 
 
+async def test_an_alert_is_written_with_its_tracks_baseline_though_its_minute_still_runs() -> None:
+    """After a crash nothing else tells that it is open: it was ended as one that nobody follows."""
+    rig = TermRig(settings(), NOW + CALM + 1_200)
+    states: list[tuple[str, object]] = []
+    write = rig.journal.write
+
+    async def noted(windows: object, alerts: object, *more: object, **named: object) -> None:
+        before = len(rig.journal.alerts)
+        rig.journal.baselines.clear()
+        await write(windows, alerts, *more, **named)  # type: ignore[arg-type]
+        for alert in rig.journal.alerts[before:]:
+            kept = rig.journal.baselines["trains"]
+            assert kept is not None
+            states.append((alert.transition, TrackDetector.restore(kept.state).alert_state))
+
+    await rig.read(*mood(0, CALM, every_s=40, negative=0.3))
+    rig.journal.write = noted  # type: ignore[method-assign]
+    storm = mood(CALM, CALM + 600, every_s=4, negative=0.8)
+    for pair in zip(storm[::2], storm[1::2], strict=True):
+        rig.clock.now += 1.0  # so that it is written before the term's end, which writes all
+        await rig.read(*pair)
+    assert states == [("pending", "pending"), ("firing", "firing")]
+
+
 async def test_a_stale_alert_comes_back_with_its_posts_under_the_same_id() -> None:
     rig = await in_a_storm()
     await silence(rig, HOUR)
