@@ -150,6 +150,16 @@ class Raising:
         self._inherited = {alert.track: alert for alert in alerts.open() if alert.kind == "spike"}
         """By track, the alert that was open when this term began."""
 
+    def hold(self, found: list[Alert]) -> None:
+        """Keep those of which the topic knows nothing, as history that may go on.
+
+        A monitor that was catching up when it ended had not told of them yet, and of a track that
+        is new nobody was told what was found while it was warmed.
+        """
+        for alert in found:
+            if alert.track not in self._inherited and not self._alerts.knows(alert.alert_id):
+                self._held[alert.alert_id] = alert
+
     def choose(self, found: list[Alert], wall: float) -> list[Alert]:
         """The transitions to write now, in order. `wall`: Unix seconds."""
         chosen: list[Alert] = []
@@ -164,7 +174,8 @@ class Raising:
 
     def present(self, wall: float, watermark: float) -> list[Alert]:
         """What was held back as history and still goes on when event time reaches the present."""
-        if self._after_s is None or not self._held or wall - watermark > self._after_s:
+        past = self._after_s is not None and wall - watermark > self._after_s
+        if past or not self._held:
             return []
         held, self._held = list(self._held.values()), {}
         for alert in held:

@@ -70,6 +70,7 @@ class Term:
         self._quiet_since = quiet_since
         after = None if self._settings.history == "alert" else self._settings.history_after_s
         self._raising = Raising(board.alerts_kept, history_after_s=after)
+        self._raising.hold(watch.open_alerts())
         self._windows: list[Window] = []
         self._alerts: list[Alert] = []
         self._fed: dict[int, int] = {}

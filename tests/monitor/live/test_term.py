@@ -76,6 +76,22 @@ async def test_an_alert_is_written_with_its_tracks_baseline_though_its_minute_st
     assert states == [("pending", "pending"), ("firing", "firing")]
 
 
+async def test_what_goes_on_into_the_present_is_told_though_a_restart_came_before_it() -> None:
+    storm, wall = CALM + 1_200, NOW + CALM + 3 * HOUR
+    before = TermRig(settings(), wall)
+    await before.read(*mood(0, CALM, every_s=40, negative=0.3))
+    await before.read(*mood(CALM, storm, every_s=4, negative=0.8))
+    assert before.transitions == []
+    assert before.watch.detectors["trains"].alert_state == "firing"
+    rig = TermRig(settings(), wall, after=before.watch)
+    await rig.read(*mood(storm, storm + HOUR, every_s=4, negative=0.8))
+    assert rig.transitions == []  # still history
+    await rig.read(*mood(storm + HOUR, CALM + 3 * HOUR, every_s=4, negative=0.8))
+    assert rig.transitions == ["firing"]
+    await rig.read(*mood(CALM + 3 * HOUR, CALM + 5 * HOUR, every_s=20, negative=0.3))
+    assert rig.transitions == ["firing", "resolved"]
+
+
 async def test_a_stale_alert_comes_back_with_its_posts_under_the_same_id() -> None:
     rig = await in_a_storm()
     await silence(rig, HOUR)
