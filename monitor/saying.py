@@ -60,13 +60,17 @@ def mute_of(
     _check(by, note)
     if not track:
         raise ValueError("a mute needs the name of a track")
+    try:
+        ends = until.astimezone(UTC) if until else None
+    except OverflowError:
+        raise ValueError("until must lie within the years 1 to 9999 in UTC, too") from None
     mute = Mute(
         version=1,
         id=str(uuid4()),
         track=track,
         by=by,
         at=at.astimezone(UTC),
-        until=until.astimezone(UTC) if until else None,
+        until=ends,
         weekly=weekly,
         zone=zone,
         note=note,

@@ -191,6 +191,13 @@ class Watch:
                     self._raise(detector, transitions, closed)
         return closed.alerts
 
+    def open_alerts(self) -> list[Alert]:
+        """Return the alerts that are open as they are now; after a restart or a warming."""
+        closed = Closed([], [], [])
+        for detector in self._detectors.values():
+            self._raise(detector, detector.still_open(), closed)
+        return closed.alerts
+
     def safe_offsets(self) -> dict[int, int]:
         """Return, per partition, the offset to commit once all returned windows are acknowledged.
 

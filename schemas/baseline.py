@@ -26,5 +26,9 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """What made it a track; absent in what older versions wrote."""
     rule: str | UnsetType = UNSET
     """Digest of what the configuration gives a named track; absent in what older versions wrote."""
+    since: dict[str, Annotated[int, Meta(ge=0)]] | UnsetType = UNSET
+    """Partition of the windows' topic to the offset before which windows of this name are another
+    track's: one with other conditions, or made by something else; absent in what older versions
+    wrote."""
     state: bytes
     """The detector's own form; base64 in JSON. Empty: the track had no posts yet."""

@@ -122,11 +122,6 @@ class TrackDetector:
         return self._s.open.state if self._s.open else None
 
     @property
-    def open_since(self) -> int | None:
-        """Unix seconds at which the open alert's evidence begins; None where none is open."""
-        return self._s.open.started * PANE_S if self._s.open else None
-
-    @property
     def warm(self) -> bool:
         """Whether it has seen enough to say anything."""
         state = self._s
@@ -197,6 +192,13 @@ class TrackDetector:
         opened = self._s.open
         if opened is not None and opened.state != "stale" and silent_s >= self._silence_s():
             self._become_stale(opened, "no events: nothing is known")
+        return self._found
+
+    def still_open(self) -> list[Transition]:
+        """Return the open alert as it is now, where there is one: for who doesn't know of it."""
+        self._found = []
+        if self._s.open is not None:
+            self._say(self._s.open, self._s.open.state, self._s.pane - 1)
         return self._found
 
     def _take(self, pane: int, sums: PaneSums) -> None:
@@ -484,10 +486,8 @@ class TrackDetector:
         state = self._s
         begin = max(0, opened.started - state.base)
         if begin < len(state.counts):
-            (_, posts, negative), (_, before, negative_before) = (
-                state.counts[-1],
-                state.counts[begin],
-            )
+            _, posts, negative = state.counts[-1]
+            _, before, negative_before = state.counts[begin]
             opened.posts = max(opened.posts, posts - before)
             opened.negative = max(opened.negative, negative - negative_before)
         at = (pane + 1) * PANE_S + self._settings.lateness_s

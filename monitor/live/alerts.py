@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_OID, uuid5
 
 import msgspec
+from msgspec import UNSET
 
 from monitor.page.data import AlertView
-from schemas.alert import Alert, AlertAction, AlertState
+from schemas.alert import Alert, AlertAction, AlertState, Measure, Severity
 
 SHOWN = 200
 _KEPT = 1_000
@@ -25,6 +26,8 @@ class Alerts:
         """Ids of transitions."""
         self._open: dict[str, dict[str, None]] = {}
         """By track, the ids of its open alerts: tracks are asked for theirs all the time."""
+        self._fired: dict[str, dict[Severity, Measure]] = {}
+        """By open alert, the severities with which it fired, the first one first."""
 
     def take(self, record: Alert | AlertAction) -> AlertView | None:
         """Take a record of the topic; give the alert as it is now, None where nothing changed."""
@@ -76,6 +79,23 @@ class Alerts:
         ids = [alert_id for known in self._open.values() for alert_id in known]
         return sorted((self._alerts[one].alert for one in ids), key=lambda alert: alert.at)
 
+    def fired(self) -> list[Alert]:
+        """Of the open alerts that have fired: how each did, then its newest transition.
+
+        By the severity of its firings it was decided who is told.
+        """
+        found: list[Alert] = []
+        for alert in self.open():
+            if alert.fired_at is not UNSET:
+                found += [
+                    msgspec.structs.replace(
+                        alert, transition="firing", severity=severity, measure=measure
+                    )
+                    for severity, measure in self._fired.get(alert.alert_id, {}).items()
+                ]
+                found.append(alert)
+        return found
+
     def shown(self) -> list[AlertView]:
         """Open ones first, then the newest past ones."""
         views = sorted(
@@ -89,7 +109,11 @@ class Alerts:
         known = self._open.setdefault(alert.track, {})
         if alert.transition not in _DONE:
             known[alert.alert_id] = None
+            if alert.transition == "firing":
+                fired = self._fired.setdefault(alert.alert_id, {})
+                fired.setdefault(alert.severity, alert.measure)
             return
+        self._fired.pop(alert.alert_id, None)
         known.pop(alert.alert_id, None)
         if not known:
             del self._open[alert.track]
@@ -126,6 +150,16 @@ class Raising:
         self._inherited = {alert.track: alert for alert in alerts.open() if alert.kind == "spike"}
         """By track, the alert that was open when this term began."""
 
+    def hold(self, found: list[Alert]) -> None:
+        """Keep those of which the topic knows nothing, as history that may go on.
+
+        A monitor that was catching up when it ended had not told of them yet, and of a track that
+        is new nobody was told what was found while it was warmed.
+        """
+        for alert in found:
+            if alert.track not in self._inherited and not self._alerts.knows(alert.alert_id):
+                self._held[alert.alert_id] = alert
+
     def choose(self, found: list[Alert], wall: float) -> list[Alert]:
         """The transitions to write now, in order. `wall`: Unix seconds."""
         chosen: list[Alert] = []
@@ -140,7 +174,8 @@ class Raising:
 
     def present(self, wall: float, watermark: float) -> list[Alert]:
         """What was held back as history and still goes on when event time reaches the present."""
-        if self._after_s is None or not self._held or wall - watermark > self._after_s:
+        past = self._after_s is not None and wall - watermark > self._after_s
+        if past or not self._held:
             return []
         held, self._held = list(self._held.values()), {}
         for alert in held:

@@ -151,6 +151,11 @@ class Board:
         mute = self._mutes.get(track)
         return mute is not None and in_force(mute, at or self._now())
 
+    def muted_since(self, track: str, at: datetime) -> bool:
+        """Whether the track's mute had been spoken by then, and was in force."""
+        mute = self._mutes.get(track)
+        return mute is not None and mute.at <= at and in_force(mute, at)
+
     # ---- what the page asks (`PageData`)
 
     def tracks(self) -> Sequence[TrackState]:

@@ -46,6 +46,9 @@ class Journal:
         self._partitions = 1
         self.windows_end: dict[int, int] = {}
         """By partition of the windows' topic, the offset after the last one known."""
+        self.since: dict[str, dict[str, int]] = {}
+        """By track, the offsets from which on windows are its own. A track that isn't here is new:
+        what the topic holds of its name when its first baseline is made was another's."""
 
     async def start(self) -> None:
         """Shut out the monitor that was active before.
@@ -90,6 +93,7 @@ class Journal:
             key, value = baseline.track.encode(), msgspec.json.encode(baseline)
             records.append((Outgoing(topic=names.baselines_topic, key=key, value=value), None))
         for track in gone:
+            self.since.pop(track, None)
             key = track.encode()
             records.append((Outgoing(topic=names.baselines_topic, key=key, value=None), None))
         topic = self._settings.output.events_topic
@@ -109,14 +113,16 @@ class Journal:
 
     def baseline(self, track: str, state: bytes, *, closed_until: int, at: float) -> Baseline:
         """A snapshot that windows written after the last `write` are to be added to."""
+        windows = {str(number): offset for number, offset in self.windows_end.items()}
         return Baseline(
             version=1,
             track=track,
             at=datetime.fromtimestamp(at, UTC),
             closed_until=closed_until,
-            windows={str(number): offset for number, offset in self.windows_end.items()},
+            windows=windows,
             by=made_by(self._settings),
             rule=self._rules.get(track, UNSET),
+            since=self.since.setdefault(track, windows),
             state=state,
         )
 

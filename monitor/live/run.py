@@ -148,6 +148,10 @@ async def _run(
     )
     note_committed(stored, await log.committed())
     left = _leave_unwatched(settings, stored, board)
+    journal.since = {
+        track: stored.since.get(track, {})
+        for track in {*stored.tracks, *stored.refused}.difference(left)
+    }
     new = new_tracks(settings, stored)
     warmed = await warm(settings, broker, stored, new) if new else []
     watch = make_watch(settings, matcher)

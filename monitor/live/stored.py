@@ -37,6 +37,8 @@ class Stored(msgspec.Struct):
     """What made a track one, where its baseline says so."""
     rules: dict[str, str] = {}
     """The digest of its rule, likewise."""
+    since: dict[str, dict[str, int]] = {}
+    """By partition of the windows' topic, the offset from which on windows are its own."""
     tracks: dict[str, None] = {}
     """All that have a baseline or a window, in the order of their first."""
     closed_until: int | None = None
@@ -66,14 +68,18 @@ async def load_windows(
         spans = await log.spans()
         recent = await log.offsets_at(datetime.fromtimestamp(now, UTC) - HISTORY)
         stored.windows_end = {number: span.end for number, span in spans.items()}
+        stored.since = {track: _keep_reached(since, spans) for track, since in stored.since.items()}
         starts = _starts(stored, spans, recent)
         async for record in log.in_order(starts):
             window = _decode(record)
             if window is None:
                 continue
+            _note(stored, window)
+            own = stored.since.get(window.track, {})
+            if record.offset < own.get(str(record.partition), 0):
+                continue
             if record.offset >= recent[record.partition]:
                 on_window(window)
-            _note(stored, window)
             baseline_ = stored.baselines.get(window.track)
             if baseline_ is None or window.end.timestamp() > baseline_.closed_until:
                 latest[window.track, window.start] = window
@@ -116,6 +122,8 @@ def _take_baseline(stored: Stored, key: bytes, value: bytes) -> None:
             stored.made_by[baseline.track] = baseline.by
         if not isinstance(baseline.rule, UnsetType):
             stored.rules[baseline.track] = baseline.rule
+        if not isinstance(baseline.since, UnsetType):
+            stored.since[baseline.track] = baseline.since
         if baseline.state:
             TrackDetector.restore(baseline.state)
             stored.baselines[baseline.track] = baseline
@@ -136,6 +144,12 @@ def _starts(
         oldest = min(one.windows.get(str(number), 0) for one in stored.baselines.values())
         starts[number] = Span(max(span.start, min(oldest, recent[number])), span.end)
     return starts
+
+
+def _keep_reached(since: Mapping[str, int], spans: Mapping[int, Span]) -> dict[str, int]:
+    """Without what lies past a partition's end: the topic was made again, and has nothing older."""
+    ends = {str(number): span.end for number, span in spans.items()}
+    return {number: first for number, first in since.items() if first <= ends.get(number, 0)}
 
 
 def _note(stored: Stored, window: Window) -> None:

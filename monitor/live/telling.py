@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UnsetType
 
 from monitor.live.board import Board
 from monitor.notify import Notifier
@@ -100,8 +100,7 @@ class Telling:
             page_url=self._settings.page.url or page_url,
             observer=_Counting(self._counts),
         )
-        known = self._board.alerts_kept.open()
-        self._notifier.start([alert for alert in known if alert.fired_at is not UNSET])
+        self._notifier.start(self._board.alerts_kept.fired(), was_muted=self._was_muted)
         stack.push_async_callback(self._end)
         consumer: KafkaConsumer = AiokafkaBrokers(self._options).consumer()
         if self._values is not None:
@@ -153,6 +152,11 @@ class Telling:
 
     def _is_muted(self, track: str, at: datetime) -> bool:
         return self._board.muted(track, at)
+
+    def _was_muted(self, alert: Alert) -> bool:
+        """Whether its track was muted already when it fired, by the mute that it has now."""
+        fired = alert.at if isinstance(alert.fired_at, UnsetType) else alert.fired_at
+        return self._board.muted_since(alert.track, fired)
 
     async def _examples(self, alert: Alert) -> Sequence[str]:
         try:

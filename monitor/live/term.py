@@ -70,6 +70,7 @@ class Term:
         self._quiet_since = quiet_since
         after = None if self._settings.history == "alert" else self._settings.history_after_s
         self._raising = Raising(board.alerts_kept, history_after_s=after)
+        self._raising.hold(watch.open_alerts())
         self._windows: list[Window] = []
         self._alerts: list[Alert] = []
         self._fed: dict[int, int] = {}
@@ -241,9 +242,11 @@ class Term:
             self._snapshot_at = now
             self._snapshot_of = set(self._watch.detectors)
         elif closed_until is not None:
-            # A track's first window comes with its baseline, which says what made it a track.
+            # A track's first window comes with its baseline, which says what made it a track. So
+            # does an alert: its minute may still run, and no window tells who takes over of it.
             wall = self._clock.wall()
-            for track in {window.track for window in windows} - self._snapshot_of:
+            first = {window.track for window in windows} - self._snapshot_of
+            for track in first | {alert.track for alert in alerts}:
                 detector = self._watch.detectors.get(track)
                 if detector is not None:
                     self._snapshot_of.add(track)

@@ -84,20 +84,32 @@ class Notifier:
         """By open alert, the highest severity with which it fired."""
         self._untold: OrderedDict[str, Alert] = OrderedDict()
         """By open alert whose firing a mute kept from being told, its newest transition."""
+        self._told: OrderedDict[str, None] = OrderedDict()
+        """Open alerts of which a firing was told: their ends are, too, mute or not."""
         self.muted = 0
         """Transitions that a mute kept from being told, since the start."""
 
-    def start(self, firing: Sequence[Alert] = ()) -> None:
+    def start(
+        self,
+        firing: Sequence[Alert] = (),
+        *,
+        was_muted: Callable[[Alert], bool] = lambda _alert: True,
+    ) -> None:
         """Begin; `firing` are the alerts that fire already, or did before they became stale.
 
-        Targets that want it are told of them again, and all of those whose track is muted now, once
-        it isn't.
+        Of each how it fired, where that is known, then its newest transition. Targets that want it
+        are told of them again, and all of those whose track is muted now, once it isn't.
+        `was_muted` says of these whether it was muted already when they fired: who was told then is
+        told the end.
         """
-        told = [alert for alert in firing if not self._keep_back(alert)]
+        told: list[tuple[Alert, Severity]] = []
         for alert in firing:
-            self._severity(alert)
+            severity = self._severity(alert)
+            if not self._keep_back(alert) or not was_muted(alert):
+                self._remember_told(alert)
+                told.append((alert, severity))
         for queue, settings in self._queues:
-            queue.restore([alert for alert in told if _wants(settings, alert, alert.severity)])
+            queue.restore([alert for alert, severity in told if _wants(settings, alert, severity)])
             self._tasks.append(asyncio.create_task(queue.run(), name=f"notify {queue.name}"))
 
     @property
@@ -177,15 +189,19 @@ class Notifier:
                 self.muted += 1
                 return True
             self._untold.pop(alert.alert_id, None)
+            self._remember_told(alert)
             return False
-        if alert.alert_id in self._untold:
-            if alert.transition == "resolved":
-                del self._untold[alert.alert_id]
-            else:
-                self._untold[alert.alert_id] = alert
-            self.muted += 1
-            return True
-        return False
+        told = alert.alert_id in self._told
+        kept_back = alert.alert_id in self._untold
+        if alert.transition == "resolved":
+            self._untold.pop(alert.alert_id, None)
+            self._told.pop(alert.alert_id, None)
+        elif kept_back:
+            self._untold[alert.alert_id] = alert
+        if told or not kept_back:
+            return False
+        self.muted += 1
+        return True
 
     def _severity(self, alert: Alert) -> Severity:
         """The severity that decides who is told.
@@ -210,6 +226,11 @@ class Notifier:
         if len(self._untold) > _REMEMBERED:
             self._untold.popitem(last=False)
         return True
+
+    def _remember_told(self, alert: Alert) -> None:
+        self._told[alert.alert_id] = None
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.wall(), UTC)

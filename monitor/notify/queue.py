@@ -108,6 +108,9 @@ class TargetQueue:
     def restore(self, firing: Sequence[Alert]) -> None:
         """These are open already: a target that wants them again and again gets them."""
         self._firing = {alert.alert_id: alert for alert in firing}
+        restore: Callable[[Sequence[Alert]], None] | None = getattr(self._target, "restore", None)
+        if restore is not None:
+            restore(firing)
 
     async def run(self) -> None:
         """Empty the queue until it is closed and empty."""

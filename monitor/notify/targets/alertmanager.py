@@ -1,5 +1,6 @@
 """Prometheus's Alertmanager, API v2: it groups, silences and routes by its own rules."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -35,6 +36,11 @@ class Alertmanager:
         self._poster = Poster(timeout_s=settings.timeout_s)
         self._labels: dict[str, dict[str, str]] = {}
         """By alert, as they were first sent: with others its end would be another alert's."""
+
+    def restore(self, firing: Sequence[Alert]) -> None:
+        """These were sent before the start; the first of each alert as it was first sent."""
+        for alert in firing:
+            self._labels_of(alert)
 
     async def deliver(self, notification: Notification) -> None:
         """POST it to every replica, though one fails; see `Target.deliver`."""

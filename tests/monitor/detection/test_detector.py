@@ -74,7 +74,8 @@ def test_a_gap_raises_nothing() -> None:
 def test_silence_makes_an_alert_stale_and_never_resolves_it() -> None:
     detector, now = after_calm()
     feed(detector, calm_day(7, 0.01, share=0.8, start=now))
-    assert detector.open_since is not None
+    (now_open,) = detector.still_open()
+    assert (now_open.state, now_open.at) == ("firing", detector.next_pane * PANE_S + 30)
     transitions = detector.advance((now + 2 * 3600) // PANE_S)
     assert [one.state for one in transitions] == ["stale"]
     assert detector.advance((now + 20 * 3600) // PANE_S) == []

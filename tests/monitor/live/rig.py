@@ -16,6 +16,7 @@ from monitor.live.places import Places, Tombstones
 from monitor.live.term import Term
 from monitor.settings import Settings
 from monitor.telemetry import metrics as m
+from monitor.watch import Watch
 from runtime.kafka.producing import Outgoing
 from runtime.telemetry.metric import Counts
 from schemas import AffectEvent
@@ -107,12 +108,16 @@ class FakeJournal:
 class TermRig:
     """A term of a monitor with these settings, on a clock of its own."""
 
-    def __init__(self, settings: Settings, wall: float) -> None:
+    def __init__(self, settings: Settings, wall: float, after: Watch | None = None) -> None:
+        """`after` is the watch of a term before, whose windows and baselines were written."""
         self.clock = Turned(wall)
         self.intake, self.journal = FakeIntake(), FakeJournal()
         self.counts = Counts(m.ALL)
         self.matcher = make_matcher(settings)
         self.watch = make_watch(settings, self.matcher)
+        if after is not None and after.closed_until is not None:
+            states = after.snapshots().values()
+            self.watch.restore(states, [], closed_until=after.closed_until, read_until={})
         for partition in self.intake.at:
             self.watch.watermark.assign(partition)
         self.quiet_since: float | None = None

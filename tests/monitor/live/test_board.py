@@ -240,6 +240,9 @@ async def test_what_is_unknown_or_unreadable_is_refused(board: Board, written: W
         await board.act(MuteTrack(track="nothing", by="ann"))
     with pytest.raises(ValueError, match="days and times"):
         await board.act(MuteTrack(track="planes", by="ann", weekly="never", zone="UTC"))
+    for_ever = datetime.fromisoformat("9999-12-31T23:59:59-05:00")  # past the last day in UTC
+    with pytest.raises(ValueError, match="until"):
+        await board.act(MuteTrack(track="planes", by="ann", until=for_ever))
     with pytest.raises(NotFoundError):
         await board.posts("nothing", T0, T0, limit=1, negative=False)
     assert not written
@@ -254,6 +257,9 @@ async def test_a_mute_holds_until_it_is_over(board: Board) -> None:
     (change,) = [one async for one in changes]
     assert change == MutesChanged(mutes=(MuteView(mute=mute, in_force=True),))
     assert board.muted("trains")
+    before, then = at - timedelta(seconds=1), at + timedelta(seconds=1)
+    assert [board.muted_since("trains", one) for one in (before, at, then)] == [False, True, True]
+    assert not board.muted_since("planes", then)
     board.mute_record("trains", msgspec.structs.replace(mute, until=at - timedelta(seconds=1)))
     assert not board.muted("trains")
     assert not board.mutes()

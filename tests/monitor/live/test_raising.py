@@ -66,6 +66,23 @@ def test_a_spike_of_history_that_goes_on_is_told_when_the_present_is_reached() -
     assert raising.choose([alert("resolved", 1)], WALL) == [alert("resolved", 1)]
 
 
+def test_of_what_a_start_finds_open_that_is_told_of_which_nobody_knows() -> None:
+    alerts = Alerts()
+    for told in (alert("firing", 40), alert("resolved", 30, "b", track="planes")):
+        alerts.take(told)
+    found = [
+        alert("firing", 5),
+        alert("firing", 5, "another", track="trains"),  # it has one that is told
+        alert("firing", 5, "b", track="planes"),
+        alert("firing", 5, "c", track="buses"),
+    ]
+    for after_s in (3_600.0, None):
+        raising = Raising(alerts, history_after_s=after_s)
+        raising.hold(found)
+        assert raising.present(WALL, WALL - 60) == found[3:]
+        assert raising.present(WALL, WALL) == []
+
+
 def test_a_change_of_instrument_is_raised_although_it_never_fired() -> None:
     raising = Raising(Alerts(), history_after_s=3_600)
     changed = alert("resolved", 1, kind="instrument")
@@ -97,3 +114,20 @@ def test_an_alert_of_this_term_is_told_under_its_own_id() -> None:
     raising = Raising(alerts, history_after_s=3_600)
     own = [alert("resolved", 5), alert("pending", 4, "b"), alert("resolved", 2, "b")]
     assert raising.choose(own, WALL) == own
+
+
+def test_of_an_open_alert_the_severities_with_which_it_fired_are_known() -> None:
+    """And not that of its newest transition alone, which is of the hour before it."""
+    alerts = Alerts()
+    for number, (transition, severity) in enumerate(
+        [("firing", "info"), ("stale", "critical"), ("firing", "warning"), ("stale", "info")]
+    ):
+        fired = NOW - timedelta(minutes=30)
+        alerts.take(
+            alert(transition, 30 - number, id=f"t-{number}", severity=severity, fired_at=fired)
+        )
+    alerts.take(alert("pending", 20, "b"))
+    told = [(one.transition, one.severity) for one in alerts.fired()]
+    assert told == [("firing", "info"), ("firing", "warning"), ("stale", "info")]
+    alerts.take(alert("resolved", 10, fired_at=NOW))
+    assert alerts.fired() == []

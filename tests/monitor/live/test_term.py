@@ -52,6 +52,46 @@ async def test_total_silence_makes_an_alert_stale_and_never_resolves_it() -> Non
     assert rig.counts.value(m.ALERT_STATE, "trains") == 3
 
 
+async def test_an_alert_is_written_with_its_tracks_baseline_though_its_minute_still_runs() -> None:
+    """After a crash nothing else tells that it is open: it was ended as one that nobody follows."""
+    rig = TermRig(settings(), NOW + CALM + 1_200)
+    states: list[tuple[str, object]] = []
+    write = rig.journal.write
+
+    async def noted(windows: object, alerts: object, *more: object, **named: object) -> None:
+        before = len(rig.journal.alerts)
+        rig.journal.baselines.clear()
+        await write(windows, alerts, *more, **named)  # type: ignore[arg-type]
+        for alert in rig.journal.alerts[before:]:
+            kept = rig.journal.baselines["trains"]
+            assert kept is not None
+            states.append((alert.transition, TrackDetector.restore(kept.state).alert_state))
+
+    await rig.read(*mood(0, CALM, every_s=40, negative=0.3))
+    rig.journal.write = noted  # type: ignore[method-assign]
+    storm = mood(CALM, CALM + 600, every_s=4, negative=0.8)
+    for pair in zip(storm[::2], storm[1::2], strict=True):
+        rig.clock.now += 1.0  # so that it is written before the term's end, which writes all
+        await rig.read(*pair)
+    assert states == [("pending", "pending"), ("firing", "firing")]
+
+
+async def test_what_goes_on_into_the_present_is_told_though_a_restart_came_before_it() -> None:
+    storm, wall = CALM + 1_200, NOW + CALM + 3 * HOUR
+    before = TermRig(settings(), wall)
+    await before.read(*mood(0, CALM, every_s=40, negative=0.3))
+    await before.read(*mood(CALM, storm, every_s=4, negative=0.8))
+    assert before.transitions == []
+    assert before.watch.detectors["trains"].alert_state == "firing"
+    rig = TermRig(settings(), wall, after=before.watch)
+    await rig.read(*mood(storm, storm + HOUR, every_s=4, negative=0.8))
+    assert rig.transitions == []  # still history
+    await rig.read(*mood(storm + HOUR, CALM + 3 * HOUR, every_s=4, negative=0.8))
+    assert rig.transitions == ["firing"]
+    await rig.read(*mood(CALM + 3 * HOUR, CALM + 5 * HOUR, every_s=20, negative=0.3))
+    assert rig.transitions == ["firing", "resolved"]
+
+
 async def test_a_stale_alert_comes_back_with_its_posts_under_the_same_id() -> None:
     rig = await in_a_storm()
     await silence(rig, HOUR)

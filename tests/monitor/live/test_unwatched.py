@@ -1,5 +1,7 @@
 """What is watched no longer gives up its place, its baseline and its open alerts."""
 
+import dataclasses
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,17 +12,18 @@ from structlog.testing import capture_logs
 from infra.kafka import create_topics, default_topics
 from monitor.configured import digest
 from monitor.live.alerts import Alerts
-from monitor.live.stored import Stored, read_compacted
+from monitor.live.stored import Stored, load_windows, read_compacted
 from monitor.live.unwatched import drop_unwatched, ends_of, with_baseline
 from monitor.settings import Settings
 from monitor.tracks import TrackRule
 from runtime.kafka.producing import kafka_producer
 from schemas.alert import Alert
 from schemas.baseline import Baseline, MadeBy
+from schemas.window import Window
 from tests.monitor.alerts import make_alert
 from tests.monitor.live.made import T0, event
 from tests.monitor.live.rig import TermRig
-from tests.monitor.live.stage import closing, folded, make_stage, mood, posts
+from tests.monitor.live.stage import Stage, closing, folded, make_stage, mood, posts
 from tests.topics import topic_names
 
 HOUR = 3_600.0
@@ -136,6 +139,39 @@ async def test_a_track_that_is_given_other_conditions_is_warmed_by_them(
         assert [one["tracks"] for one in logs if one["event"] == "tracks_warmed"] == warmed
     windows = folded(await stage.everything(stage.names.windows)).values()
     assert sum(window.posts for window in windows) == 200
+
+
+async def test_minutes_that_a_name_had_by_other_conditions_are_shown_no_more(
+    bootstrap: str, tmp_path: Path
+) -> None:
+    """The windows' topic still holds them, at each start."""
+    stage = await make_stage(bootstrap, tmp_path)
+    minute = b"mine|2026-03-02T08:%02d:00Z"
+    await stage.write([*posts(0, 300), *closing(10_000, 1_200)])
+    async with stage.running(tracks=[{"name": "mine", "topics": ["trains"]}]):
+        await stage.windows_until([minute % 9])
+    planes = [{"name": "mine", "topics": ["planes"]}]
+    for _ in range(2):
+        async with stage.running(tracks=planes):
+            pass
+        assert await posts_shown(stage) == 100
+    # Made again it holds nothing of the time before, whatever its offsets are.
+    (again,) = [one for one in default_topics(topic_names()) if "windows" in one.name]
+    await create_topics({"bootstrap_servers": bootstrap}, [again])
+    stage.names = dataclasses.replace(stage.names, windows=again.name)
+    async with stage.running(tracks=planes, windows_topic=again.name):
+        await stage.write([*posts(600, 900), *closing(20_000, 2_400)])
+        await stage.windows_until([minute % 29])
+    assert await posts_shown(stage) == 100
+
+
+async def posts_shown(stage: Stage) -> int:
+    """The posts of all minutes that a monitor which starts now would show."""
+    shown: list[Window] = []
+    names = {**stage.settings.monitor.model_dump(), "windows_topic": stage.names.windows}
+    settings = Settings.model_validate({"monitor": names})
+    await load_windows(settings, stage.broker, time.time(), shown.append)
+    return sum(window.posts for window in shown)
 
 
 @pytest.mark.parametrize("kind", ["usable", "blank", "refused", "older"])

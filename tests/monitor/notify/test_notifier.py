@@ -278,6 +278,39 @@ async def test_what_fires_under_a_mute_at_the_start_is_told_when_that_ends() -> 
         assert [one.alerts[0].alert_id for one in target.taken] == ["alert-1"]
 
 
+async def test_who_was_told_before_a_mute_is_told_the_end_though_it_fired_again_meanwhile() -> None:
+    clock, target, muted = FakeClock(), Resending(), set[str]()
+    async with muting(muted, target, clock) as notifier:
+        for transition in ("firing", "stale"):
+            notifier.offer(alert(transition=transition))
+            await settle()
+        muted.add("airline")
+        for transition in ("firing", "resolved"):
+            notifier.offer(alert(transition=transition))
+            await settle()
+        await clock.advance(600)  # and nothing of it is sent again
+    told = [one.alerts[0].transition for one in target.taken]
+    assert told == ["firing", "stale", "resolved"]
+
+
+@pytest.mark.parametrize(
+    ("was_muted", "told"), [(False, ["firing", "resolved"]), (True, [])], ids=["before", "since"]
+)
+async def test_a_restart_under_a_mute_keeps_who_was_told_before_it(
+    told: list[str], *, was_muted: bool
+) -> None:
+    clock, target = FakeClock(), Resending()
+    notifier = Notifier(
+        [(target, options(group_s=0))], clock=clock, is_muted=lambda _track, _at: True
+    )
+    notifier.start([alert()], was_muted=lambda _alert: was_muted)
+    await clock.advance(61)
+    notifier.offer(alert(transition="resolved"))
+    await settle()
+    await notifier.aclose(within_s=1)
+    assert [one.alerts[0].transition for one in target.taken] == told
+
+
 @pytest.mark.parametrize(
     ("settings", "changes"),
     [
@@ -319,6 +352,24 @@ async def test_who_is_told_that_it_fires_is_told_how_it_ends_and_nobody_else(
             notifier.offer(alert(transition=transition, severity=ended))
             await settle()
     assert [one.alerts[0].transition for one in target.taken] == told[known:]
+
+
+@pytest.mark.parametrize(
+    ("fired", "told"), [("warning", ["stale", "resolved"]), ("info", [])], ids=["told", "not told"]
+)
+async def test_a_restart_while_it_is_stale_changes_nothing_of_who_is_told_how_it_ends(
+    fired: Severity, told: list[str]
+) -> None:
+    """What is newest then has the severity of the hour before it, not of its firing."""
+    target, clock = Resending(), FakeClock()
+    settings = options(group_s=0, min_severity="warning")
+    newest = alert(transition="stale", severity="info" if fired == "warning" else "warning")
+    before = [alert(severity=fired), newest]
+    async with running(target, clock=clock, settings=settings, firing=before) as notifier:
+        await clock.advance(61)
+        notifier.offer(alert(transition="resolved", severity=newest.severity))
+        await settle()
+    assert [one.alerts[0].transition for one in target.taken] == told
 
 
 async def test_an_alert_that_ends_though_the_mood_stays_is_not_called_normal() -> None:

@@ -1,7 +1,7 @@
 """Each kind of target says what its receiver expects, and never its own address."""
 
 import base64
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -9,6 +9,8 @@ from pydantic import SecretStr
 from standardwebhooks import Webhook as Verifier
 
 from monitor.notify.message import compose
+from monitor.notify.notifier import NullObserver
+from monitor.notify.queue import TargetQueue
 from monitor.notify.settings import NotifySettings
 from monitor.notify.target import Rejected, Target, Unavailable
 from monitor.notify.targets import make_target
@@ -91,6 +93,23 @@ async def test_alertmanager_is_told_of_the_end_with_the_labels_of_the_beginning(
         await manager.aclose()
         firing, _, resolved = (msgspec.json.decode(body)[0] for body in receiver.bodies)
     assert resolved["labels"] == firing["labels"]
+
+
+async def test_alertmanager_knows_the_labels_of_the_beginning_after_a_restart_too() -> None:
+    async with receiving() as receiver:
+        manager = target("alertmanager", receiver.url)
+        queue = TargetQueue(
+            manager,
+            NotifySettings(name="team", kind="alertmanager", url=SecretStr(receiver.url)),
+            clock=FakeClock(),
+            compose=cast("Any", None),
+            observer=NullObserver(),
+        )
+        queue.restore([alert(), alert(transition="stale", severity="critical")])
+        await manager.deliver(compose([alert(transition="resolved", severity="critical")]))
+        await manager.aclose()
+        (sent,) = receiver.json
+    assert sent["labels"]["severity"] == alert().severity == "warning"
 
 
 async def test_alertmanager_fails_only_when_no_replica_took_it() -> None:
