@@ -34,7 +34,8 @@ class Serving(msgspec.Struct, frozen=True):
 
     def command(self, model: str) -> str:
         """The launch command for a model; empty where there is none."""
-        return self.launch.replace("{model}", model)
+        name = model.rstrip("/").rpartition("/")[2]
+        return self.launch.replace("{model}", model).replace("{name}", name)
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +83,10 @@ _TGI_LAUNCH: Final = (
     f"{_TGI_IMAGE}:3.3.6 --model-id {{model}} --dtype float16"
     " --max-input-tokens 2000 --max-total-tokens 2048"
 )
+_TGI_BLOOM_LAUNCH: Final = _TGI_LAUNCH.replace(
+    "-p 3000:80", "-p 3000:80 -v ./{name}-tgi:/data/{name}"
+).replace("{model}", "/data/{name}")
+"""Of the folder that `models for-tgi` wrote; mounted under the name that says which model it is."""
 _TGI_LAST_T5: Final = "2.4.0"
 """The last release that serves T5."""
 _TGI_T5_LAUNCH: Final = (
@@ -130,7 +135,7 @@ _SERVING: Final[Mapping[str, tuple[Serving, ...]]] = {
             "fails with 'weight word_embeddings.weight does not exist' until the 'transformer.' "
             "prefix is stripped from the checkpoint's tensor names: `emostream models for-tgi`",
             pads=True,
-            launch=_TGI_LAUNCH,
+            launch=_TGI_BLOOM_LAUNCH,
         ),
         _VLLM,
         _OWN,

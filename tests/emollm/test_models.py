@@ -100,7 +100,7 @@ def test_the_table_says_what_each_model_takes_and_how_it_is_launched() -> None:
             command = entry.command(card.hub_id or card.name)
             assert bool(command) == (entry.works != "no"), (card.name, entry.server)
             if card.hub_id is not None and command:
-                assert card.hub_id in command
+                assert card.name in command
         assert card.cache_mb_per_token > 0
     small = find_model("emostream-small")
     assert small.cache_mb_per_token == pytest.approx(2 * 2 * 384 * 2 / 1e6, rel=0.03)
@@ -154,6 +154,15 @@ def test_the_table_says_which_server_pads_a_models_batches(
     entry = serving_on(find_model(model), server)
     assert entry is not None
     assert entry.pads is pads
+
+
+def test_tgi_is_launched_with_the_folder_of_blooms_converted_tensors() -> None:
+    """And knows it by the model's name, by which its prompts are chosen."""
+    card = find_model("Emobloom-7b")
+    command = card.serving[0].command(card.hub_id or "")
+    assert " -v ./Emobloom-7b-tgi:/data/Emobloom-7b ghcr.io" in command
+    served = command.split("--model-id ")[1].split()[0]
+    assert find_model(served) == card
 
 
 def test_the_tgi_that_still_serves_t5_is_launched_in_bfloat16() -> None:
