@@ -100,6 +100,8 @@ class Rows:
             elif not line.strip():
                 continue
             else:
+                if not number and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    raise self._error("is UTF-16: save it again as UTF-8")
                 line = line.removeprefix(b"" if number else codecs.BOM_UTF8)
                 if not number and line.lstrip().startswith(b"["):
                     raise self._error(

@@ -29,6 +29,8 @@ def objects(path: Path) -> Iterator[tuple[int, Line]]:
     decoder = msgspec.json.Decoder(Line)
     with unpacked(path) as lines:
         for number, line in enumerate(lines, start=1):
+            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise DataError(path, "it is UTF-16: save it again as UTF-8")
             content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             if content.strip():
                 try:

@@ -96,6 +96,8 @@ def test_a_table_without_the_column_or_not_in_utf_8_is_refused(tmp_path: Path) -
         rows(tmp_path / "a.csv", "id;text\n1;a\n")
     with pytest.raises(CommandError, match="isn't UTF-8"):
         rows(tmp_path / "a.csv", b"text\n\xff\n")
+    with pytest.raises(CommandError, match="is UTF-16: save it again as UTF-8"):
+        rows(tmp_path / "a.jsonl", '{"text": "a"}\n'.encode("utf-16"))
 
 
 @pytest.mark.parametrize("header", ["text,id,text", "id,text,id"])

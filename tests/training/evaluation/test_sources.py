@@ -358,6 +358,7 @@ def test_a_post_beside_an_empty_instruction_is_a_post(tmp_path: Path, instructio
         ("a.jsonl.gz", CUT_OFF.decode("latin-1"), "can't be unpacked"),
         ("a.jsonl.gz", DAMAGED.decode("latin-1"), "can't be unpacked"),
         ("a.jsonl", '{"text": ' + "[" * 100_000, "line 1: no JSON object"),
+        ("a.jsonl", "\xff\xfe{\0", "it is UTF-16: save it again as UTF-8"),
         ("a.csv", "V-reg,text\n0.9,Well, yes\n", "line 2: 3 cells, the header has 2"),
         ("a.csv", "text,score\na,1\n", "no column is named as a question: one of EI-reg:anger"),
         ("a.csv", "text;V-reg\na;1\n", "its cells are separated by “;”"),
