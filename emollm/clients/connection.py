@@ -15,6 +15,7 @@ from emollm.clients.transport import (
 
 _HEAD_LIMIT = 64 * 1024
 """Longest head of an answer that is read, in bytes, and longest trailers; a TGI's has about 300."""
+_X = ord("x")
 _SENT_AT_ONCE = 16 * 1024
 """A request of up to so many bytes is in the sockets' buffers, whole, before it can be answered."""
 
@@ -147,8 +148,8 @@ class Connection(asyncio.Protocol):
             self._wrong = "an answer to no question"
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep what is needed; TGI's answers have eleven, of which the first letter tells most."""
-        if name[:1] not in b"cCtT":
+        """Keep what is needed; of TGI's twelve, most begin with x. Each nanosecond counts here."""
+        if name[0] == _X:  # no slice, and no look through bytes: they cost three times as much
             return
         match len(name):
             case 12 if name.lower() == b"content-type":
