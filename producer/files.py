@@ -21,6 +21,7 @@ import msgspec
 
 from producer.errors import UnreadableFile
 from producer.report import BadLine
+from runtime.encodings import is_utf16
 from runtime.table_rows import tsv_cells, tsv_problem
 
 FileFormat: TypeAlias = Literal["jsonl", "csv", "tsv"]
@@ -107,7 +108,7 @@ class PostFile:
 
     def _refuse_another_kind(self, start: bytes) -> None:
         """Else each line of it would be a bad one, and none would say why."""
-        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        if is_utf16(start):
             raise UnreadableFile(f"{self.path} is UTF-16: save it again as UTF-8")
         if self.format == "jsonl" and start.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"[":
             raise UnreadableFile(

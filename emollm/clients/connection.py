@@ -148,8 +148,11 @@ class Connection(asyncio.Protocol):
             self._wrong = "an answer to no question"
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep what is needed; of TGI's twelve, most begin with x. Each nanosecond counts here."""
-        if name[0] == _X:  # no slice, and no look through bytes: they cost three times as much
+        """Keep what is needed; most of what TGI sends begins with `x-`.
+
+        Called a dozen times an answer: `name[:1] in …` here took as long as all the rest of it.
+        """
+        if name[0] == _X:
             return
         match len(name):
             case 12 if name.lower() == b"content-type":

@@ -13,6 +13,7 @@ import msgspec
 
 from emollm.prompts import is_blank
 from emostream.exits import WRONG_USAGE, CommandError
+from runtime.encodings import is_utf16
 from runtime.table_rows import TableRow, separator_hint, table_rows
 
 MAX_LINE_BYTES = 1_048_576
@@ -100,7 +101,7 @@ class Rows:
             elif not line.strip():
                 continue
             else:
-                if not number and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                if not number and is_utf16(line):
                     raise self._error("is UTF-16: save it again as UTF-8")
                 line = line.removeprefix(b"" if number else codecs.BOM_UTF8)
                 if not number and line.lstrip().startswith(b"["):

@@ -116,5 +116,5 @@ def _lines(made: "Plan") -> list[str]:
 
 
 def _rate(number: float) -> str:
-    """Three digits of what is small: 69 servers of 1 a second each would be no sum."""
+    """Three digits of what is small: 69 servers of "1 posts/s each" don't come to 36 posts/s."""
     return f"{number:.0f}" if number >= 10 else f"{number:.3g}"

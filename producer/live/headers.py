@@ -14,8 +14,8 @@ SOURCE = f"{PREFIX}source"
 POSITION = f"{PREFIX}position"
 """Its own place in the stream, Unix microseconds."""
 WATERMARK = f"{PREFIX}watermark"
-"""Up to where Kafka has acknowledged everything of this source where the record is there: when it
-was sent, all but the record itself was."""
+"""Up to where Kafka has acknowledged everything of this source once it has acknowledged this
+record, as known when it was sent."""
 VERSION = f"{PREFIX}version"
 """Of the post."""
 ALIAS = f"{PREFIX}alias"

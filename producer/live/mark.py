@@ -36,7 +36,7 @@ class Mark:
         return ticket
 
     def with_acknowledged(self, ticket: int) -> int:
-        """Give the watermark for when this record is acknowledged: what the record may say."""
+        """Give the watermark as it is once this record, too, is acknowledged: what it may say."""
         for other, before in self._in_flight.items():
             if other != ticket:
                 return before

@@ -1,6 +1,6 @@
 """HTML of posts to text, as a browser shows it: Mastodon and its relatives send posts as HTML.
 
-p, div, lists, quotes, … lines of their own, paragraphs with a blank line between
+p, div, lists, …        lines of their own, paragraphs with a blank line between
 td, th                  a space between them
 br                      a line break
 span.invisible          left out: Mastodon hides a link's scheme and tail in them

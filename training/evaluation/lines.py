@@ -12,6 +12,7 @@ import msgspec
 from emollm.instructions import KNOWN_TASKS, parse, unwrapped
 from emollm.prompts import is_blank
 from emollm.readers import Unreadable
+from runtime.encodings import is_utf16
 from training.evaluation import labels, tables
 from training.evaluation.errors import DataError
 from training.evaluation.files import unpacked
@@ -29,7 +30,7 @@ def objects(path: Path) -> Iterator[tuple[int, Line]]:
     decoder = msgspec.json.Decoder(Line)
     with unpacked(path) as lines:
         for number, line in enumerate(lines, start=1):
-            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            if number == 1 and is_utf16(line):
                 raise DataError(path, "it is UTF-16: save it again as UTF-8")
             content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             if content.strip():

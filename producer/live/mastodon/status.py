@@ -113,10 +113,10 @@ class StatusReader:
         note = account.get("note")
         if isinstance(note, str) and _NO_ROBOTS.search(html_to_text(note[:_MOST_NOTE])):
             return OPTED_OUT
-        return self._leaves_out(account)
+        return self._not_asked_for(account)
 
-    def _leaves_out(self, account: dict[str, Any]) -> str | None:
-        # A hashtag's stream has no remote half.
+    def _not_asked_for(self, account: dict[str, Any]) -> str | None:
+        # The server splits public timelines by side; a hashtag's stream has both.
         side = "remote" if "@" in str(account.get("acct")) else "local"
         if side not in self._sides:
             return OTHER_SIDE

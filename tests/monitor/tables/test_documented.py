@@ -131,6 +131,13 @@ async def test_pandas_reads_it_as_the_page_shows_also_where_a_day_is_null(
     found = re.search(r"```python\n(.*?)```", SECTION, re.DOTALL)
     assert found is not None
     code = found[1] + "print(len(events), 'events')\n"
+    call = 'pd.read_parquet("tables/events", partitioning=None'
+    assert f"{call})" in code
+    named = re.search(r"name a file of today, `(schema=.*)\(FILE\)`", SECTION)
+    assert named is not None
+    newest = max(config.parent.glob("tables/events/day=*/*.parquet"))
+    schema = f"{named[1]}({str(newest)!r})"
+    code = f"import pyarrow.parquet\n{code.replace(f'{call})', f'{call}, {schema})')}" + code
     async with Process(sys.executable, "-c", code, cwd=config.parent) as process:
         assert await process.wait() == 0, process.output
     assert process.stdout[-1] == "40 events"
