@@ -25,6 +25,7 @@ from emostream.recent_records import describe, healthy, recent_records, sample
 from emostream.registry_findings import look_at_registry, schemas_for
 from emostream.two_models import POSTS, agreement, judged
 from runtime.errors import Misconfigured
+from runtime.kafka import unclosed
 from runtime.kafka.access import refusal
 from runtime.kafka.connection import Broker
 from runtime.kafka.diagnosis import diagnose as why_kept_out
@@ -78,6 +79,7 @@ async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
         yield bad("broker", str(error))
         yield skipped("topics", "no broker to ask")
         return
+    unclosed.install()
     admin = AIOKafkaAdminClient(bootstrap_servers=options.bootstrap, **options.security)
     try:
         async with asyncio.timeout(_KAFKA_S):

@@ -11,6 +11,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from infra.kafka._ports import address
+from runtime.kafka import unclosed
 
 _POLL_S = 0.03
 _GROUP, _ANY_GROUP = 0, "emostream-ready"
@@ -24,6 +25,7 @@ async def answering(host: str, port: int, cluster_id: str) -> None:
     for consumer groups (so the offsets topic is there and led), and hands out producer ids (so
     idempotent producers can begin). Never gives up: the caller bounds it, in seconds.
     """
+    unclosed.install()
     await _listening(host, port)
     while not await _answers(address(host, port), cluster_id):  # noqa: ASYNC110 - it is another process
         await asyncio.sleep(_POLL_S)

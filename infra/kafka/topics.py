@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError, for_code
 from infra.kafka._topic_state import differing, read_topics, undelivered
 from infra.kafka.errors import TopicsError
 from infra.kafka.events import BrokerEvent
+from runtime.kafka import unclosed
 
 _log = structlog.get_logger(__name__)
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -185,6 +186,7 @@ async def create_topics(
     if not specs:
         return []
     deadline = time.monotonic() + timeout_s
+    unclosed.install()
     admin = AIOKafkaAdminClient(**client_options)
     try:
         await admin.start()

@@ -20,6 +20,7 @@ from monitor.telemetry import log_events
 from monitor.telemetry import metrics as m
 from monitor.telemetry.health import Health
 from runtime.clock import Clock, sleep
+from runtime.kafka import unclosed
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import KafkaFault
 from runtime.kafka.topic_log import KafkaTopicLog, kafka_topic_log
@@ -200,11 +201,12 @@ class PipeWatch:
         """Posts that the consumer's group has not settled; None where that isn't known."""
         source = self._settings.input
         topics = source.topics
+        unclosed.install()
         admin = AIOKafkaAdminClient(
             bootstrap_servers=self._broker.bootstrap, **self._broker.security
         )
-        await admin.start()
         try:
+            await admin.start()
             committed = await admin.list_consumer_group_offsets(source.group_id)
             if source.pattern:
                 there = await admin.list_topics()

@@ -13,7 +13,7 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.conn import CloseReason
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from runtime.kafka import offset_fetches, record_batches, unread
+from runtime.kafka import offset_fetches, record_batches, unclosed, unread
 from runtime.kafka.access import cluster_id, refusal
 from runtime.kafka.aiokafka_transactions import AiokafkaTransactions
 from runtime.kafka.coordinators import wait_for_brokers
@@ -43,7 +43,7 @@ from runtime.kafka.protocol import (
     TransactionalProducer,
 )
 from runtime.kafka.protocol import RebalanceListener as OurListener
-from runtime.kafka.stopping import stop_consumer
+from runtime.kafka.stopping import cut_off_producer, stop_consumer
 from runtime.kafka.topic_facts import is_compacted, topic_facts
 from runtime.telemetry import log_events
 
@@ -430,16 +430,24 @@ class AiokafkaProducer:
         producer = self._producer
         if producer is None:
             return
+        in_order = False
         stopping = asyncio.ensure_future(producer.stop())
-        done, _ = await asyncio.wait((stopping,), timeout=timeout_s)
-        if done:
-            if (error := stopping.exception()) is not None:
-                _log.warning(log_events.PRODUCER_STOP_FAILED, error=type(error).__name__)
-            return
-        # Idempotent sends never expire: end them, so that `stop` and whoever waits for them go on.
-        producer._message_accumulator.fail_all(errors.ProducerClosed())  # noqa: SLF001
-        await asyncio.wait((stopping,), timeout=_LAST_WORDS_S)
-        stopping.cancel()
+        try:
+            done, _ = await asyncio.wait((stopping,), timeout=timeout_s)
+            if done:
+                if (error := stopping.exception()) is not None:
+                    _log.warning(log_events.PRODUCER_STOP_FAILED, error=type(error).__name__)
+                in_order = error is None
+                return
+            # Idempotent sends never expire: end them, so that `stop` and whoever waits for them go
+            # on.
+            producer._message_accumulator.fail_all(errors.ProducerClosed())  # noqa: SLF001
+            done, _ = await asyncio.wait((stopping,), timeout=_LAST_WORDS_S)
+            in_order = bool(done) and stopping.exception() is None
+        finally:
+            if not in_order:
+                stopping.cancel()
+                cut_off_producer(producer)
 
 
 class AiokafkaBrokers:
@@ -450,6 +458,7 @@ class AiokafkaBrokers:
         record_batches.install()
         unread.install()
         offset_fetches.install()
+        unclosed.install()
         # Below INFO aiokafka logs keys and values, which hold what people wrote.
         logger = logging.getLogger("aiokafka")
         if logger.getEffectiveLevel() < logging.INFO:

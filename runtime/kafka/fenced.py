@@ -17,13 +17,14 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
+from runtime.kafka import unclosed, unread
 from runtime.kafka.coordinators import wait_for_brokers
 from runtime.kafka.errors import DeliveryStalled, Fenced, ProducerLost, TopicMissing
 from runtime.kafka.faults import read_fault
 from runtime.kafka.options import KafkaOptions
 from runtime.kafka.producing import Outgoing
-from runtime.kafka.stopping import stop_in_time
-from runtime.kafka.unread import abandon, install
+from runtime.kafka.stopping import stop_producer
+from runtime.kafka.unread import abandon
 from runtime.spelling import did_you_mean
 
 _log = structlog.get_logger(__name__)
@@ -46,7 +47,8 @@ class FencedProducer:
         self._id = transactional_id
         self._producer: Any = None
         self._fenced = False
-        install()
+        unread.install()
+        unclosed.install()
 
     async def start(self) -> None:
         """Take the id over. When this returns, the one before can write nothing more.
@@ -155,4 +157,4 @@ class FencedProducer:
         if self._producer is None:
             return
         producer, self._producer = self._producer, None
-        await stop_in_time(producer.stop, within_s=_STOP_S)
+        await stop_producer(producer, within_s=_STOP_S)

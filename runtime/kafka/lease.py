@@ -15,6 +15,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
+from runtime.kafka import unclosed
 from runtime.kafka.coordinators import wait_for_brokers
 from runtime.kafka.errors import KafkaFault, TopicMissing
 from runtime.kafka.faults import read_fault
@@ -61,6 +62,7 @@ class Lease:
             KafkaFault: no broker answers, or it refuses.
         """
         options = self._options
+        unclosed.install()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=options.bootstrap,
             client_id=options.client_id,

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -12,10 +12,11 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from runtime.kafka import unread
+from runtime.kafka import unclosed, unread
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import DeliveryStalled, TopicMissing
 from runtime.kafka.protocol import Headers
+from runtime.kafka.stopping import stop_producer
 from runtime.spelling import closest
 
 _MAX_REQUEST_BYTES = 16 * 1024 * 1024
@@ -195,6 +196,7 @@ async def kafka_producer(
     """
     delivery = delivery or Delivery()
     unread.install()
+    unclosed.install()
     producer = AIOKafkaProducer(
         bootstrap_servers=broker.bootstrap,
         enable_idempotence=True,
@@ -210,14 +212,8 @@ async def kafka_producer(
             await _require(producer, topic)
         yield producer
     finally:
-        try:
-            async with asyncio.timeout(_STOP_S):
-                await producer.stop()
-        except TimeoutError:  # a broker that is away: flushing would wait for it without end
-            with suppress(KafkaError, TimeoutError):
-                async with asyncio.timeout(_STOP_S):
-                    await producer._sender.close()  # noqa: SLF001 - stop() can't be bounded
-                    await producer.client.close()
+        # A broker may be away: flushing would wait for it without end.
+        await stop_producer(producer, within_s=_STOP_S)
 
 
 async def _start(producer: AIOKafkaProducer, broker: Broker) -> None:

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError, UnknownMemberIdError
 
 from runtime.errors import Misconfigured
-from runtime.kafka import offset_fetches, record_batches
+from runtime.kafka import offset_fetches, record_batches, unclosed
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.coordinators import wait_for_brokers
 from runtime.kafka.errors import Fenced, ReadingStalled
@@ -64,6 +64,7 @@ async def skip_bad_batches(
     """
     record_batches.install()
     offset_fetches.install()
+    unclosed.install()
     found: list[Skipped] = []
     async with _consumer(broker, group) as consumer:
         places = await _partitions(consumer, topics, only)

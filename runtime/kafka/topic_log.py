@@ -10,7 +10,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from runtime.kafka import offset_fetches, record_batches
+from runtime.kafka import offset_fetches, record_batches, unclosed
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import ReadingStalled, TopicMissing
 from runtime.kafka.ordered import OrderedReader
@@ -218,6 +218,7 @@ async def kafka_topic_log(
     """
     record_batches.install()
     offset_fetches.install()
+    unclosed.install()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=broker.bootstrap,
         group_id=group,

@@ -1,9 +1,9 @@
-"""Stopping aiokafka's consumer, whatever it is doing."""
+"""Stopping aiokafka's clients, whatever they are doing."""
 
 import asyncio
 
 from runtime.kafka.aiokafka_brokers import AiokafkaConsumer
-from runtime.kafka.stopping import stop_consumer, stop_in_time
+from runtime.kafka.stopping import stop_consumer, stop_producer
 from tests.consumer.delivery.rig import options
 
 
@@ -43,21 +43,34 @@ async def test_a_topic_that_is_read_ends_cleanly_just_when_its_broker_is_lost() 
     assert real.closed
 
 
-async def test_a_cancellation_of_ours_is_not_swallowed() -> None:
-    class Slow:
-        async def stop(self) -> None:
-            await asyncio.Event().wait()
+class Slow:
+    """aiokafka's consumer and producer in one, whose `stop` never ends."""
 
-    stopping = asyncio.ensure_future(stop_in_time(Slow().stop, within_s=60))
+    def __init__(self) -> None:
+        self._sync_task = asyncio.ensure_future(asyncio.sleep(60))
+        self.sender_task = asyncio.ensure_future(asyncio.sleep(60))
+        self.client = self._client = self._sender = self
+        self._conns: dict[int, None] = {}
+        self._fetcher = self._coordinator = None
+
+    async def stop(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_cancellation_of_ours_is_not_swallowed() -> None:
+    client = Slow()
+    stopping = asyncio.ensure_future(stop_consumer(client, within_s=60))
     await asyncio.sleep(0)
     stopping.cancel()
-    await asyncio.wait((stopping,))
+    await asyncio.wait((stopping, client._sync_task))
     assert stopping.cancelled()
+    assert client._sync_task.cancelled()
+    client.sender_task.cancel()
 
 
-async def test_what_does_not_stop_is_left_after_its_time() -> None:
-    class Never:
-        async def stop(self) -> None:
-            await asyncio.Event().wait()
-
-    assert not await stop_in_time(Never().stop, within_s=0)
+async def test_what_does_not_stop_is_cut_off_after_its_time() -> None:
+    client = Slow()
+    assert not await stop_producer(client, within_s=0)
+    await asyncio.wait((client._sync_task, client.sender_task))
+    assert client._sync_task.cancelled()
+    assert client.sender_task.cancelled()
