@@ -15,7 +15,11 @@ from emollm.clients.transport import (
 
 _HEAD_LIMIT = 64 * 1024
 """Longest head of an answer that is read, in bytes, and longest trailers; a TGI's has about 300."""
-_X = ord("x")
+_HEAD_END = b"\r\n\r\n"
+"""The parser takes no other ends of lines."""
+_TYPE = "application/json"
+_TYPE_HEADER = b"\r\ncontent-type: application/json\r\n"
+"""What TGI, vLLM and `emostream serve` send."""
 _SENT_AT_ONCE = 16 * 1024
 """A request of up to so many bytes is in the sockets' buffers, whole, before it can be answered."""
 
@@ -28,7 +32,8 @@ class Connection(asyncio.Protocol):
     """A connection that `ask` asks one thing after the other.
 
     The event loop calls the lower-case `…_made`, `…_received` and `…_lost`, the parser the `on_…`.
-    No callback of the parser raises: it would swallow the reason.
+    No callback of the parser raises: it would swallow the reason. It gives no headers: a call for
+    each of an answer's eleven took as long as all the rest of it, and one is needed.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -43,6 +48,7 @@ class Connection(asyncio.Protocol):
         """When it was last put aside, on the loop's clock."""
         self.retire_at = float("inf")
         """From when on it isn't used again, on the loop's clock."""
+        self._rest = bytearray()
         self._begin()
 
     def _begin(self) -> None:
@@ -57,10 +63,13 @@ class Connection(asyncio.Protocol):
         self._trailing = 0
         """Bytes that came after the body began and held nothing of it: trailers, or nonsense."""
         self._keep = False
-        self._has_length = False
-        self._content_type: bytes = b""
+        self._head: bytes = b""
+        """What came until the body began, and the first of the body that came with it."""
+        self._measured = False
+        """Whether the length that the head tells was looked at."""
         self._body: bytes = b""
-        self._rest = bytearray()
+        if self._rest:
+            self._rest = bytearray()
 
     @property
     def usable(self) -> bool:
@@ -80,8 +89,8 @@ class Connection(asyncio.Protocol):
         However this ends without an answer, by an error or by being cancelled, the connection is
         closed at once.
         """
-        assert self.usable
         assert self._transport is not None
+        assert self._future is None
         self._begin()
         self._timeout_s = timeout_s
         self.due = self._loop.time() + timeout_s
@@ -115,15 +124,28 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._got += len(data)
+        if not self._in_body:
+            self._head = self._head + data if self._head else data
         self._no_body = self._in_body
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._wrong = self._wrong or "what came is not HTTP"
-        if not self._in_body and self._got > _HEAD_LIMIT:
-            self._wrong = self._wrong or "the answer's head is too long"
+        if self._wrong or not self._future.done():
+            self._judge(len(data))
+
+    def _judge(self, came: int) -> None:
+        """Whether what has come can still become an answer, when the whole of it isn't there."""
+        if not self._in_body:
+            if self._got > _HEAD_LIMIT:
+                self._wrong = self._wrong or "the answer's head is too long"
+        elif not self._measured:
+            self._measured = True
+            length = self._header(b"content-length")  # digits: the parser has seen to that
+            if length is not None and (len(length) > 15 or int(length) > BODY_LIMIT):
+                self._wrong = self._wrong or "the answer is too long"
         if self._no_body:
-            self._trailing += len(data)
+            self._trailing += came
             if self._trailing > _HEAD_LIMIT:
                 self._wrong = self._wrong or "the answer's trailers are too long"
         if self._wrong:
@@ -135,7 +157,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         if self._future is None or self._future.done():
             return
-        if self._in_body and not self._has_length and exc is None:
+        if self._in_body and exc is None and not self._has_length():
             self._answer()
         elif self._got:
             self._fail(ConnectionLost("the connection was closed in mid-answer"))
@@ -146,23 +168,6 @@ class Connection(asyncio.Protocol):
         """A second answer to one question is no answer to the next."""
         if self._future is None or self._future.done():
             self._wrong = "an answer to no question"
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep what is needed; most of what TGI sends begins with `x-`.
-
-        Called a dozen times an answer: `name[:1] in …` here took as long as all the rest of it.
-        """
-        if name[0] == _X:
-            return
-        match len(name):
-            case 12 if name.lower() == b"content-type":
-                self._content_type = value
-            case 14 if name.lower() == b"content-length":
-                self._has_length = True
-                if len(value) > 15 or int(value) > BODY_LIMIT:  # the parser has seen to digits
-                    self._wrong = "the answer is too long"
-            case 17 if name.lower() == b"transfer-encoding":
-                self._has_length = True
 
     def on_headers_complete(self) -> None:
         """From here on, closing may be the end of the body."""
@@ -182,8 +187,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Answer; a 1xx only announces the answer."""
         if self._status < 200:
-            self._content_type = b""
-            self._has_length = False
+            self._head = self._head.lstrip(b"\r\n").partition(_HEAD_END)[2]
         elif not self._wrong:
             self._keep = self._parser.should_keep_alive()  # only here does the parser know
             self._answer()
@@ -191,7 +195,29 @@ class Connection(asyncio.Protocol):
     def _answer(self) -> None:
         if self._future is not None and not self._future.done():
             body = self._body + self._rest if self._rest else self._body
-            self._future.set_result(Response(self._status, _kind(self._content_type), body))
+            self._future.set_result(Response(self._status, self._kind(), body))
+
+    def _kind(self) -> str:
+        """The content type, lower case, without parameters; empty where there is none."""
+        head = self._head
+        if 0 < head.find(_TYPE_HEADER) < head.find(_HEAD_END):
+            return _TYPE
+        raw = self._header(b"content-type") or b""
+        return raw.partition(b";")[0].strip().lower().decode("latin-1")
+
+    def _has_length(self) -> bool:
+        """Whether the head tells where the body ends."""
+        names = (b"content-length", b"transfer-encoding")
+        return any(self._header(name) is not None for name in names)
+
+    def _header(self, name: bytes) -> bytes | None:
+        """A header's value, by its name in lower case; None where it isn't there."""
+        lines = self._head.lstrip(b"\r\n").partition(_HEAD_END)[0].split(b"\r\n")
+        for line in lines[1:]:
+            found, _, value = line.partition(b":")
+            if found.lower() == name:
+                return value.strip()
+        return None
 
     def _fail(self, error: Exception) -> None:
         if self._future is not None and not self._future.done():
@@ -210,10 +236,3 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.get_write_buffer_size() > 0:
             return True
         return status >= 300 and len(request) > _SENT_AT_ONCE
-
-
-def _kind(raw: bytes) -> str:
-    """The content type, lower case, without parameters."""
-    if raw == b"application/json":
-        return "application/json"
-    return raw.partition(b";")[0].strip().lower().decode("latin-1")

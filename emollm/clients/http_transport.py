@@ -3,7 +3,8 @@
 import asyncio
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from yarl import URL
 
@@ -67,14 +68,14 @@ class HttpTransport:
         """Base URL, without credentials."""
         return self._shown
 
-    async def post(self, path: str, body: bytes, timeout_s: float) -> Response:
+    def post(self, path: str, body: bytes, timeout_s: float) -> Coroutine[Any, Any, Response]:
         """POST a JSON body to `path` below the base URL. Raises TransportError."""
         request = b"%bContent-Length: %d\r\n\r\n%b" % (self._head("POST", path), len(body), body)
-        return await self._call(request, timeout_s)
+        return self._call(request, timeout_s)
 
-    async def get(self, path: str, timeout_s: float) -> Response:
+    def get(self, path: str, timeout_s: float) -> Coroutine[Any, Any, Response]:
         """GET `path` below the base URL. Raises TransportError."""
-        return await self._call(self._head("GET", path) + b"\r\n", timeout_s)
+        return self._call(self._head("GET", path) + b"\r\n", timeout_s)
 
     async def aclose(self) -> None:
         """Close all connections. Calls in flight fail with NoAnswer."""

@@ -31,6 +31,7 @@ from runtime.kafka.first_offsets import FirstOffsets
 from runtime.kafka.group_rights import group_operations
 from runtime.kafka.options import FETCH_WAIT_S, KafkaOptions, whole_names
 from runtime.kafka.partition_fetches import PartitionFetches
+from runtime.kafka.partitioning import partition_of
 from runtime.kafka.protocol import (
     BadBatch,
     ConsumedRecord,
@@ -365,6 +366,7 @@ class AiokafkaProducer:
                 acks="all",
                 compression_type=None if options.compression == "none" else options.compression,
                 linger_ms=_LINGER_MS,
+                partitioner=partition_of,
                 max_batch_size=_PRODUCER_BATCH_BYTES,
                 max_request_size=_PRODUCER_REQUEST_BYTES,
                 request_timeout_ms=_ms(options.request_timeout_s),

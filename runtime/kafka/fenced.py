@@ -22,6 +22,7 @@ from runtime.kafka.coordinators import wait_for_brokers
 from runtime.kafka.errors import DeliveryStalled, Fenced, ProducerLost, TopicMissing
 from runtime.kafka.faults import read_fault
 from runtime.kafka.options import KafkaOptions
+from runtime.kafka.partitioning import partition_of
 from runtime.kafka.producing import Outgoing
 from runtime.kafka.stopping import stop_producer
 from runtime.kafka.unread import abandon
@@ -64,6 +65,7 @@ class FencedProducer:
             transactional_id=self._id,
             transaction_timeout_ms=_TRANSACTION_MS,
             acks="all",
+            partitioner=partition_of,
             compression_type=None if options.compression == "none" else options.compression,
             max_request_size=options.max_request_bytes,
             request_timeout_ms=round(1000 * options.request_timeout_s),

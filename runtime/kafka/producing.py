@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from runtime.kafka import unclosed, unread
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import DeliveryStalled, TopicMissing
+from runtime.kafka.partitioning import partition_of
 from runtime.kafka.protocol import Headers
 from runtime.kafka.stopping import stop_producer
 from runtime.spelling import closest
@@ -203,6 +204,7 @@ async def kafka_producer(
         acks="all",
         compression_type=delivery.compression,
         linger_ms=delivery.linger_ms,
+        partitioner=partition_of,
         max_request_size=_MAX_REQUEST_BYTES,
         **broker.security,
     )

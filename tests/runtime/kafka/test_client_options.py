@@ -24,6 +24,7 @@ from runtime.kafka.errors import (
 )
 from runtime.kafka.faults import read_fault
 from runtime.kafka.options import KafkaOptions
+from runtime.kafka.partitioning import partition_of
 from runtime.kafka.producing import Delivery, kafka_producer
 from runtime.kafka.protocol import OffsetAndMetadata, Partition
 
@@ -122,6 +123,7 @@ async def test_every_option_of_the_producer_reaches_aiokafka(
         "acks": "all",
         "compression_type": None if compression == "none" else "zstd",
         "linger_ms": 0,
+        "partitioner": partition_of,
         "max_batch_size": 65_536,
         "max_request_size": 2**31 - 1,
         "request_timeout_ms": 40_000,
@@ -140,6 +142,7 @@ async def test_the_tools_producer_is_idempotent_and_waits_for_all_replicas(
     assert handed["enable_idempotence"] is True
     assert handed["acks"] == "all"
     assert handed["linger_ms"] == 7
+    assert handed["partitioner"] is partition_of
     assert handed["security_protocol"] == "SSL"
 
 
