@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import msgspec
 from aiokafka import TopicPartition
-from aiokafka.partitioner import murmur2
 from msgspec import UNSET
 
 from monitor.configured import digest, rules
@@ -14,6 +13,7 @@ from monitor.settings import Settings
 from runtime.errors import Misconfigured
 from runtime.kafka.fenced import FencedProducer
 from runtime.kafka.options import KafkaOptions
+from runtime.kafka.partitioning import partition_of
 from runtime.kafka.producing import Outgoing
 from runtime.registry.errors import Unencodable
 from runtime.registry.values import JSON_VALUES, ValueWriter
@@ -29,7 +29,7 @@ def window_key(window: Window) -> bytes:
 
 def track_partition(track: str, partitions: int) -> int:
     """Where all windows of a track stand: by the track alone, as Kafka's own clients would."""
-    return int(murmur2(track.encode()) & 0x7FFFFFFF) % partitions
+    return partition_of(track.encode(), range(partitions), ())
 
 
 class Journal:
