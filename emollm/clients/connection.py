@@ -32,8 +32,8 @@ class Connection(asyncio.Protocol):
     """A connection that `ask` asks one thing after the other.
 
     The event loop calls the lower-case `…_made`, `…_received` and `…_lost`, the parser the `on_…`.
-    No callback of the parser raises: it would swallow the reason. It gives no headers: a call for
-    each of an answer's eleven took as long as all the rest of it, and one is needed.
+    No callback of the parser raises: it would swallow the reason. There is no `on_header`: called
+    for each of an answer's eleven it took as long as all the rest, and mostly one is needed.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -89,8 +89,8 @@ class Connection(asyncio.Protocol):
         However this ends without an answer, by an error or by being cancelled, the connection is
         closed at once.
         """
+        assert self.usable
         assert self._transport is not None
-        assert self._future is None
         self._begin()
         self._timeout_s = timeout_s
         self.due = self._loop.time() + timeout_s

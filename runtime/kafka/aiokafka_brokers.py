@@ -432,22 +432,18 @@ class AiokafkaProducer:
         producer = self._producer
         if producer is None:
             return
-        in_order = False
         stopping = asyncio.ensure_future(producer.stop())
         try:
             done, _ = await asyncio.wait((stopping,), timeout=timeout_s)
-            if done:
-                if (error := stopping.exception()) is not None:
-                    _log.warning(log_events.PRODUCER_STOP_FAILED, error=type(error).__name__)
-                in_order = error is None
-                return
-            # Idempotent sends never expire: end them, so that `stop` and whoever waits for them go
-            # on.
-            producer._message_accumulator.fail_all(errors.ProducerClosed())  # noqa: SLF001
-            done, _ = await asyncio.wait((stopping,), timeout=_LAST_WORDS_S)
-            in_order = bool(done) and stopping.exception() is None
+            if not done:
+                # Idempotent sends never expire: end them, so that `stop` and whoever waits for
+                # them go on.
+                producer._message_accumulator.fail_all(errors.ProducerClosed())  # noqa: SLF001
+                await asyncio.wait((stopping,), timeout=_LAST_WORDS_S)
+            elif not stopping.cancelled() and (error := stopping.exception()) is not None:
+                _log.warning(log_events.PRODUCER_STOP_FAILED, error=type(error).__name__)
         finally:
-            if not in_order:
+            if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
                 stopping.cancel()
                 cut_off_producer(producer)
 
