@@ -42,7 +42,8 @@ def run(work: Coroutine[Any, Any, _T], *, sentence: str = "") -> _T:
         finally:
             if not ctrl_c.pressed:
                 signal.signal(signal.SIGINT, before)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # or the sentence might be there twice
+    # Or the sentence might be there twice. SIG_IGN makes Python complain of one just before it.
+    signal.signal(signal.SIGINT, lambda *_: None)
     if sentence:
         sys.stderr.write(f"{sentence}\n")
         sys.stderr.flush()
@@ -104,7 +105,14 @@ def end_at_once_on_another() -> None:
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
+_ending: list[str] = []
+"""With the sentence in it the process is ending at once. (An Event may hang in signal handlers.)"""
+
+
 def _end(sentence: str = "") -> None:
+    if _ending:  # Ctrl-C is held: this broke into the one that is ending it, between its lines
+        return
+    _ending.append(sentence)
     tidy = _TIDY if sys.stderr.isatty() else b""
     # Not by sys.stderr: this signal may have come in the middle of its write.
     if words := tidy + (f"{sentence}\n".encode() if sentence else b""):

@@ -34,6 +34,33 @@ except KeyboardInterrupt:
     sys.exit(130)
 """
 
+_PRESSED_WHILE_ENDING = """
+import os
+import signal
+
+from emostream.interrupt import run
+
+write = os.write
+left = [signal.SIGINT] * 3
+
+
+def write_and_press(file: int, words: bytes) -> None:
+    write(file, words)
+    if left:
+        signal.raise_signal(left.pop())
+
+
+os.write = write_and_press
+
+
+async def work() -> None:
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+
+
+run(work(), sentence="interrupted")
+"""
+
 
 @pytest.fixture
 def program(tmp_path: Path) -> str:
@@ -63,6 +90,14 @@ async def test_the_second_one_ends_a_cleanup_that_hangs(program: str) -> None:
         process.signal(signal.SIGINT)
         assert await process.wait() == 130
     assert process.stdout == ["working", "cleaning up"]
+    assert process.stderr == ["interrupted"]
+
+
+async def test_one_that_breaks_into_the_end_says_nothing_more(tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(_PRESSED_WHILE_ENDING)
+    async with command(str(file)) as process:
+        assert await process.wait() == 130
     assert process.stderr == ["interrupted"]
 
 
