@@ -7,17 +7,16 @@ _NAMESPACE = hashlib.sha1(
     uuid5(NAMESPACE_URL, "urn:emostream:affect-event").bytes, usedforsecurity=False
 )
 _DIGEST_BYTES = 16
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""RFC 9562's variant, two bits, in the digit that has them."""
 
 
 def uuid5_of(name: str) -> str:
     """UUIDv5 of the name in emostream's namespace: RFC 9562, a third of `uuid.uuid5`'s time."""
     digest = _NAMESPACE.copy()
     digest.update(name.encode())
-    value = bytearray(digest.digest()[:16])
-    value[6] = value[6] & 0x0F | 0x50  # version 5
-    value[8] = value[8] & 0x3F | 0x80  # variant of RFC 9562
-    text = value.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = digest.hexdigest()
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 class EventIds:

@@ -103,7 +103,7 @@ class Cache(Section):
     """Answers that are remembered: the same text is asked once."""
 
     removed: ClassVar[Mapping[str, str]] = {
-        "max_bytes": "use cache.max_entries; an answer takes about 350 bytes",
+        "max_bytes": "use cache.max_entries; an answer takes 200 to 350 bytes",
         "ttl_s": "answers don't age, decoding is greedy; a restart empties the cache",
     }
 

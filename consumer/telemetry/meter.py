@@ -58,6 +58,12 @@ class _Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def observe_all(self, values: Sequence[float]) -> None:
+        bounds, counts = self.bounds, self.counts
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+        self.total += sum(values)
+
     def cumulative(self) -> list[tuple[str, float]]:
         so_far, rows = 0, []
         for bound, count in zip([*map(str, self.bounds), "+Inf"], self.counts, strict=True):
@@ -146,11 +152,14 @@ class Meter(Collector):
     def events_published(self, records: Sequence[Record], now: float) -> None:
         """Count the events, and how long each took."""
         self._counts[m.EVENTS.name][()] += len(records)
-        latency, age = self._latency, self._age
-        for record in records:
-            latency.observe(now - record.received_at)
-            if record.timestamp_ms >= 0:
-                age.observe(max(0.0, now - record.timestamp_ms / 1000))
+        self._latency.observe_all([now - record.received_at for record in records])
+        self._age.observe_all(
+            [
+                max(0.0, now - record.timestamp_ms / 1000)
+                for record in records
+                if record.timestamp_ms >= 0
+            ]
+        )
 
     def dead_letter(self, stage: str, class_name: str) -> None:
         """Count it by stage and class."""

@@ -13,7 +13,7 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.conn import CloseReason
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from runtime.kafka import offset_fetches, record_batches, unclosed, unread
+from runtime.kafka import fast_lz4, offset_fetches, record_batches, unclosed, unread
 from runtime.kafka.access import cluster_id, refusal
 from runtime.kafka.aiokafka_transactions import AiokafkaTransactions
 from runtime.kafka.coordinators import wait_for_brokers
@@ -457,6 +457,7 @@ class AiokafkaBrokers:
         unread.install()
         offset_fetches.install()
         unclosed.install()
+        fast_lz4.install()
         # Below INFO aiokafka logs keys and values, which hold what people wrote.
         logger = logging.getLogger("aiokafka")
         if logger.getEffectiveLevel() < logging.INFO:

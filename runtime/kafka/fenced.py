@@ -17,7 +17,7 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
-from runtime.kafka import unclosed, unread
+from runtime.kafka import fast_lz4, unclosed, unread
 from runtime.kafka.coordinators import wait_for_brokers
 from runtime.kafka.errors import DeliveryStalled, Fenced, ProducerLost, TopicMissing
 from runtime.kafka.faults import read_fault
@@ -50,6 +50,7 @@ class FencedProducer:
         self._fenced = False
         unread.install()
         unclosed.install()
+        fast_lz4.install()
 
     async def start(self) -> None:
         """Take the id over. When this returns, the one before can write nothing more.

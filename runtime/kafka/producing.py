@@ -12,7 +12,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from runtime.kafka import unclosed, unread
+from runtime.kafka import fast_lz4, unclosed, unread
 from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.errors import DeliveryStalled, TopicMissing
 from runtime.kafka.partitioning import partition_of
@@ -198,6 +198,7 @@ async def kafka_producer(
     delivery = delivery or Delivery()
     unread.install()
     unclosed.install()
+    fast_lz4.install()
     producer = AIOKafkaProducer(
         bootstrap_servers=broker.bootstrap,
         enable_idempotence=True,

@@ -59,3 +59,11 @@ def test_the_bound_holds_whatever_is_put_and_got(
                     model.popitem(last=False)
         assert len(cache) <= max_entries
         assert cache.nbytes == sum(map(nbytes_of, model.values()))
+
+
+def test_many_entries_are_weighed_by_the_latest() -> None:
+    cache = AnswerCache[object](max_entries=1_000)
+    for number in range(1_500):
+        cache.put(b"%d" % number, "a text" if number > 1_200 else ("a", "b"))
+    assert len(cache) == 1_000
+    assert cache.nbytes == 1_000 * nbytes_of("a text")
