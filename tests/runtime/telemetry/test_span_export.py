@@ -187,7 +187,7 @@ async def test_a_collector_that_refuses_costs_spans_and_its_words_stay_out_of_th
         with capture_logs() as logs:
             async with exporting_to(collector.url, authorization=SECRET) as export:
                 finish(export, 2)
-                await collector.until(lambda: collector.requests == 1)
+                await collector.until(lambda: collector.requests >= 1)
                 await export.aclose(0.5)
         assert export.counts["exported"] == 0
         assert export.counts["failed"] + export.counts["abandoned"] == 2
@@ -233,7 +233,7 @@ async def test_a_collector_whose_answer_drips_is_left_and_told_of(head: bytes) -
     async with RawServer(drip) as server:
         with capture_logs() as logs:
             async with exporting_to(server.url, answer_s=0.3) as export:
-                finish(export, 3)
-                await until(lambda: export.counts["failed"] == 3)
+                finish(export, 1)  # several may go in one request or in two
+                await until(lambda: export.counts["failed"] == 1)
     (line,) = [entry for entry in logs if entry["event"] == "spans_dropped"]
-    assert (line["spans"], line["reason"], line["came"]) == (3, "failed", "ReadTimeout")
+    assert (line["spans"], line["reason"], line["came"]) == (1, "failed", "ReadTimeout")
