@@ -15,10 +15,14 @@ from runtime.kafka.connection import Broker
 from runtime.kafka.ordered import OrderedReader
 from runtime.kafka.topic_log import StoredRecord, kafka_topic_log
 
+_KEPT = {"retention.ms": "-1"}
+"""The records are of 1970. Half a minute after its start, and every five minutes from then on, a
+broker deletes what is older than it keeps."""
+
 
 async def _topic(bootstrap: str, partitions: int) -> str:
     name = f"ordered-{secrets.token_hex(4)}"
-    await create_topics({"bootstrap_servers": bootstrap}, [TopicSpec(name, partitions, 1)])
+    await create_topics({"bootstrap_servers": bootstrap}, [TopicSpec(name, partitions, 1, _KEPT)])
     return name
 
 
