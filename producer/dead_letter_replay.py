@@ -88,6 +88,11 @@ class DlqReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """Records on the topic that are no dead letters."""
     by_topic: dict[str, int]
     """Topic to how many dead letters were sent there."""
+    older_than_kept: dict[str, int]
+    """Topic to how many of these are older, by their timestamp, than its retention keeps a record.
+
+    Kafka deletes them, read or not, unless something newer follows in their partition soon.
+    """
     dry_run: bool
     seconds: float
     failure: str | None = None
@@ -167,6 +172,8 @@ class _Replay:
         self._to_read = 0
         self._refused: list[tuple[int, int]] = []
         self._by_topic: Counter[str] = Counter()
+        self._older_than_kept: Counter[str] = Counter()
+        self._kept_ms: dict[str, int | None] = {}
 
     async def run(self, stop: asyncio.Event) -> DlqReplayReport:
         wanted = self._settings.dead_letter_filter
@@ -225,13 +232,21 @@ class _Replay:
             if stop.is_set():
                 self._matched -= 1
                 return
-            self._sent += 1
-            self._by_topic[target] += 1
+            await self._count(stored, target)
             if self._sends:
                 await self._sends.send(replayed_record(stored, target), on_ack=settle)
             self._observe()
             if settings.limit is not None and self._sent >= settings.limit:
                 return
+
+    async def _count(self, stored: StoredDeadLetter, target: str) -> None:
+        self._sent += 1
+        self._by_topic[target] += 1
+        if target not in self._kept_ms:
+            self._kept_ms[target] = await self._log.kept_ms(target)
+        at_ms, kept_ms = stored.dead.timestamp_ms, self._kept_ms[target]
+        if at_ms is not None and kept_ms is not None:
+            self._older_than_kept[target] += at_ms + kept_ms < self._clock.wall() * 1000
 
     def _report(self, failure: str | None) -> DlqReplayReport:
         sends = self._sends
@@ -244,6 +259,7 @@ class _Replay:
             refused_samples=tuple(self._refused[:_REFUSED_SAMPLES]),
             unreadable=self._unreadable,
             by_topic=dict(self._by_topic),
+            older_than_kept=dict(+self._older_than_kept),
             dry_run=self._settings.dry_run,
             seconds=self._clock.monotonic() - self._started,
             failure=failure,

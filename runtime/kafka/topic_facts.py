@@ -1,4 +1,4 @@
-"""What aiokafka 0.14's consumer doesn't ask of topics: their ids, our rights, their clean-up."""
+"""What aiokafka 0.14's consumer doesn't ask of topics: ids, our rights, clean-up, retention."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -35,6 +35,8 @@ _NO_ID = bytes(16)
 _UNKNOWN_TOPIC = 3
 _TOPIC_RESOURCE = 2
 _CLEANUP = "cleanup.policy"
+_RETENTION = "retention.ms"
+_TIMESTAMPS = "message.timestamp.type"
 
 
 class _Uuid:
@@ -171,17 +173,37 @@ async def is_compacted(client: Any, topic: str) -> bool:
     Raises:
         aiokafka.errors.KafkaError: no broker answers.
     """
+    return "compact" in (await _config(client, topic, _CLEANUP)).get(_CLEANUP, "")
+
+
+async def kept_ms(client: Any, topic: str) -> int | None:
+    """Ask one broker for how long the topic keeps a record, by the record's own timestamp.
+
+    None where it deletes nothing by that, or where the brokers don't tell.
+
+    Raises:
+        aiokafka.errors.KafkaError: no broker answers.
+    """
+    config = await _config(client, topic, _CLEANUP, _RETENTION, _TIMESTAMPS)
+    kept = int(config.get(_RETENTION, -1))
+    by_its_own = config.get(_TIMESTAMPS) != "LogAppendTime"
+    return kept if kept >= 0 and by_its_own and "delete" in config.get(_CLEANUP, "") else None
+
+
+async def _config(client: Any, topic: str, *names: str) -> dict[str, str]:
+    """These settings of a topic, the cluster's defaults among them; those that a broker tells."""
     node = client.get_random_node()
     if node is None:
         raise NodeNotReadyError("no broker is known")
-    resources = [(_TOPIC_RESOURCE, topic, [_CLEANUP])]
+    resources = [(_TOPIC_RESOURCE, topic, list(names))]
     try:
         answer = await client.send(node, DescribeConfigsRequest(resources))
     except (NotImplementedError, IncompatibleBrokerVersion):
-        return False
-    return any(
-        name == _CLEANUP and "compact" in (value or "")
+        return {}
+    return {
+        name: value
         for error_code, _, _, _, entries in answer.resources
         if not error_code
         for name, value, *_ in entries
-    )
+        if value is not None
+    }

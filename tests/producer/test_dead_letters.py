@@ -1,6 +1,7 @@
 """Dead letters: found, shown, sent back once more but never in a loop."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -134,6 +135,31 @@ async def test_a_letter_is_shown_with_its_bytes_only_when_asked() -> None:
 async def test_what_is_no_letter_is_not_shown(partition: int, offset: int) -> None:
     with pytest.raises(NoSuchDeadLetter, match=f"/{partition}/{offset}"):
         await show_dead_letter(BROKER, partition, offset, log=log())
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_letters_that_their_topic_would_not_keep_are_counted(*, dry_run: bool) -> None:
+    day_ms = 24 * 3_600_000
+    now_ms = int(time.time() * 1000)
+    store = MemoryTopicLog(
+        [
+            stored(n, replace(LETTER, topic=topic, timestamp_ms=at))
+            for n, (topic, at) in enumerate(
+                [
+                    ("posts", now_ms - 8 * day_ms),
+                    ("posts", now_ms - 6 * day_ms),
+                    ("posts", None),
+                    ("other", now_ms - 8 * day_ms),
+                    ("posts", 0),
+                ]
+            )
+        ]
+    )
+    store.kept = {"posts": 7 * day_ms}
+    report = await send_back(FakeProducer(), store, dry_run=dry_run)
+    assert report.ok
+    assert report.replayed == 5
+    assert report.older_than_kept == {"posts": 2}
 
 
 async def test_a_letter_goes_back_as_the_record_it_was_with_its_count_one_up() -> None:

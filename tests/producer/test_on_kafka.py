@@ -1,6 +1,7 @@
 """The producer's promises on a real Apache Kafka."""
 
 import asyncio
+import secrets
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -122,6 +123,32 @@ async def test_letters_are_listed_shown_and_sent_back_to_where_they_came_from(
     assert {record.headers for record in back} == {(("own", b"1"), ("null", None), (REPLAYS, b"1"))}
     assert {record.timestamp_ms for record in back} == {1_700_000_000_000}
     assert {record.value for record in back} == {LETTER.value}
+
+
+@pytest.mark.parametrize(
+    ("config", "older"),
+    [
+        ({"retention.ms": str(7 * 24 * 3_600_000)}, 4),
+        ({"retention.ms": "-1"}, 0),
+        ({"retention.ms": "1000", "message.timestamp.type": "LogAppendTime"}, 0),
+        ({"retention.ms": "1000", "cleanup.policy": "compact"}, 0),
+    ],
+)
+async def test_letters_older_than_their_topic_keeps_are_told_before_they_are_sent(
+    broker: Broker, make_topic: MakeTopic, config: dict[str, str], older: int
+) -> None:
+    posts, dlq = f"posts-{secrets.token_hex(4)}", await make_topic()
+    await create_topics(
+        {"bootstrap_servers": broker.bootstrap}, [TopicSpec(posts, 1, 1, config=config)]
+    )
+    await write_letters(broker, dlq, posts, 4)
+    words = ("dlq", "replay", "--bootstrap", broker.bootstrap, "--topic", dlq, "--dry-run")
+    async with emostream(*words) as process:
+        assert await process.wait() == 0
+    first, *more = process.stdout
+    assert first == "4 of 4 dead letters would be replayed"
+    told = f"4 of them older than {posts} keeps records (retention.ms): "
+    assert [line.startswith(told) for line in more] == ([True] if older else [])
 
 
 async def test_a_group_remembers_what_was_sent_back(broker: Broker, make_topic: MakeTopic) -> None:
