@@ -21,8 +21,8 @@ _POSTS = 12
 _NOTICED_S = 45.0
 """For a member to come to the batch: all may be starting, or waiting for a model server."""
 _BEFORE_IT_S = 120.0
-"""For what is before it, though others go on: a poison post there is judged by who holds its partition
-for ten seconds at least, and the other faults may have that change hands more often."""
+"""For what is before it, though others go on: a poison post there is judged by who holds its
+partition for ten seconds at least, and other faults may have that change hands more often."""
 _SKIPPED_S = 40.0
 """For a group to be empty: a killed or static member is missed after its session timeout."""
 _HEADER = 70
