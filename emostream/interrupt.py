@@ -42,7 +42,8 @@ def run(work: Coroutine[Any, Any, _T], *, sentence: str = "") -> _T:
         finally:
             if not ctrl_c.pressed:
                 signal.signal(signal.SIGINT, before)
-    # Or the sentence might be there twice. SIG_IGN makes Python complain of one just before it.
+    # Another one would write the sentence again. Not SIG_IGN: Python writes a complaint of its own
+    # about a signal that came just before that was set.
     signal.signal(signal.SIGINT, lambda *_: None)
     if sentence:
         sys.stderr.write(f"{sentence}\n")
@@ -106,11 +107,11 @@ def end_at_once_on_another() -> None:
 
 
 _ending: list[str] = []
-"""With the sentence in it the process is ending at once. (An Event may hang in signal handlers.)"""
+"""Not empty once the process ends at once. No Event: its lock may hang in a signal handler."""
 
 
 def _end(sentence: str = "") -> None:
-    if _ending:  # Ctrl-C is held: this broke into the one that is ending it, between its lines
+    if _ending:  # Ctrl-C is held: this handler interrupted the one that is ending the process
         return
     _ending.append(sentence)
     tidy = _TIDY if sys.stderr.isatty() else b""

@@ -88,10 +88,10 @@ class DlqReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """Records on the topic that are no dead letters."""
     by_topic: dict[str, int]
     """Topic to how many dead letters were sent there."""
-    older_than_kept: dict[str, int]
-    """Topic to how many of these are older, by their timestamp, than its retention keeps a record.
+    older_than_retention: dict[str, int]
+    """Topic to how many of these are older, by their timestamp, than its `retention.ms`.
 
-    Kafka deletes them, read or not, unless something newer follows in their partition soon.
+    Kafka may delete them before they are read, unless newer records follow in their partition.
     """
     dry_run: bool
     seconds: float
@@ -172,8 +172,8 @@ class _Replay:
         self._to_read = 0
         self._refused: list[tuple[int, int]] = []
         self._by_topic: Counter[str] = Counter()
-        self._older_than_kept: Counter[str] = Counter()
-        self._kept_ms: dict[str, int | None] = {}
+        self._older_than_retention: Counter[str] = Counter()
+        self._retention_ms: dict[str, int | None] = {}
 
     async def run(self, stop: asyncio.Event) -> DlqReplayReport:
         wanted = self._settings.dead_letter_filter
@@ -242,11 +242,11 @@ class _Replay:
     async def _count(self, stored: StoredDeadLetter, target: str) -> None:
         self._sent += 1
         self._by_topic[target] += 1
-        if target not in self._kept_ms:
-            self._kept_ms[target] = await self._log.kept_ms(target)
-        at_ms, kept_ms = stored.dead.timestamp_ms, self._kept_ms[target]
-        if at_ms is not None and kept_ms is not None:
-            self._older_than_kept[target] += at_ms + kept_ms < self._clock.wall() * 1000
+        if target not in self._retention_ms:
+            self._retention_ms[target] = await self._log.retention_ms(target)
+        at_ms, retention_ms = stored.dead.timestamp_ms, self._retention_ms[target]
+        if at_ms is not None and retention_ms is not None:
+            self._older_than_retention[target] += at_ms + retention_ms < self._clock.wall() * 1000
 
     def _report(self, failure: str | None) -> DlqReplayReport:
         sends = self._sends
@@ -259,7 +259,7 @@ class _Replay:
             refused_samples=tuple(self._refused[:_REFUSED_SAMPLES]),
             unreadable=self._unreadable,
             by_topic=dict(self._by_topic),
-            older_than_kept=dict(+self._older_than_kept),
+            older_than_retention=dict(+self._older_than_retention),
             dry_run=self._settings.dry_run,
             seconds=self._clock.monotonic() - self._started,
             failure=failure,

@@ -89,8 +89,8 @@ class Connection(asyncio.Protocol):
         However this ends without an answer, by an error or by being cancelled, the connection is
         closed at once.
         """
+        assert self.usable
         assert self._transport is not None
-        assert self._future is None
         self._begin()
         self._timeout_s = timeout_s
         self.due = self._loop.time() + timeout_s

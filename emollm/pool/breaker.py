@@ -60,8 +60,7 @@ class Breaker:
     def on_answer(self) -> None:
         """Count an answered prompt."""
         self._row = 0
-        if self._share:
-            self._share -= self._share / _WINDOW
+        self._share -= self._share / _WINDOW
 
     def on_failure(self, post: Hashable) -> bool:
         """Count a failed prompt of a post. True: they are too many, so open or probe it."""

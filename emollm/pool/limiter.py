@@ -68,8 +68,7 @@ class Limiter:
 
         An answer while there was room proves nothing about more, so it doesn't count.
         """
-        if self._share:
-            self._share -= self._share / _WINDOW
+        self._share -= self._share / _WINDOW
         before = int(self._limit)
         if in_flight < before:
             return False

@@ -207,10 +207,10 @@ def replay(
     else:
         verb = "would be replayed" if dry_run else "replayed"
         sys.stdout.write(f"{report.replayed:,} of {report.matched:,} dead letters {verb}\n")
-        for name, count in report.older_than_kept.items():
+        for name, count in report.older_than_retention.items():
             sys.stdout.write(
-                f"{count:,} of them older than {name} keeps records (retention.ms): where nothing"
-                " newer follows in their partition, Kafka deletes them in minutes, read or not\n"
+                f"{count:,} of them are older than the retention.ms of {name}: Kafka may delete"
+                " them within minutes, before they are read, unless newer records follow\n"
             )
         if report.refused:
             samples = ", ".join(f"{p}/{o}" for p, o in report.refused_samples)

@@ -176,10 +176,10 @@ async def is_compacted(client: Any, topic: str) -> bool:
     return "compact" in (await _config(client, topic, _CLEANUP)).get(_CLEANUP, "")
 
 
-async def kept_ms(client: Any, topic: str) -> int | None:
-    """Ask one broker for how long the topic keeps a record, by the record's own timestamp.
+async def retention_ms(client: Any, topic: str) -> int | None:
+    """Ask one broker for the topic's retention.ms, as far as it counts from a record's timestamp.
 
-    None where it deletes nothing by that, or where the brokers don't tell.
+    None where records aren't deleted by their own timestamp, or where the brokers don't tell.
 
     Raises:
         aiokafka.errors.KafkaError: no broker answers.

@@ -16,7 +16,7 @@ from runtime.kafka.errors import ReadingStalled, TopicMissing
 from runtime.kafka.ordered import OrderedReader
 from runtime.kafka.protocol import Headers
 from runtime.kafka.stopping import stop_consumer
-from runtime.kafka.topic_facts import kept_ms, topic_facts
+from runtime.kafka.topic_facts import retention_ms, topic_facts
 from runtime.spelling import did_you_mean
 
 _T = TypeVar("_T")
@@ -66,8 +66,8 @@ class TopicLog(Protocol):
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Commit the next offset to be read of each partition, for the group."""
 
-    async def kept_ms(self, topic: str) -> int | None:
-        """For how long any topic keeps a record, by the record's timestamp; None if not by that."""
+    async def retention_ms(self, topic: str) -> int | None:
+        """The retention.ms of any topic; None if it doesn't delete by records' own timestamps."""
 
 
 class KafkaTopicLog:
@@ -116,10 +116,11 @@ class KafkaTopicLog:
         ends = await self._consumer.end_offsets(self._partitions)
         return {tp.partition: at.offset if at else ends[tp] for tp, at in found.items()}
 
-    async def kept_ms(self, topic: str) -> int | None:
-        """For how long any topic keeps a record; see `TopicLog`. None if no broker answers."""
+    async def retention_ms(self, topic: str) -> int | None:
+        """The retention.ms of any topic; see `TopicLog`. None, too, if no broker answers."""
         try:
-            return await kept_ms(self._consumer._client, topic)  # noqa: SLF001 - no public way
+            client = self._consumer._client  # noqa: SLF001 - no public way
+            return await retention_ms(client, topic)
         except KafkaError:
             return None
 

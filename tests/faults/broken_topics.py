@@ -20,9 +20,6 @@ _POSTS = 12
 """In a batch that is going to be corrupted, about."""
 _NOTICED_S = 45.0
 """For a member to come to the batch: all may be starting, or waiting for a model server."""
-_BEFORE_IT_S = 120.0
-"""For what is before it, though others go on: a poison post there is judged by who holds its
-partition for ten seconds at least, and other faults may have that change hands more often."""
 _SKIPPED_S = 40.0
 """For a group to be empty: a killed or static member is missed after its session timeout."""
 _HEADER = 70
@@ -95,12 +92,7 @@ class CorruptBatch(Breakage):
     async def _skip(self, world: World, partition: int, offset: int) -> None:
         """Skip it, as the runbook says: once what is before it is done, with no member up."""
         where = (NAMES.posts, partition)
-        try:
-            async with asyncio.timeout(_BEFORE_IT_S):
-                done = await world.cluster.past({where: offset}, _NOTICED_S)
-        except TimeoutError:
-            done = False
-        if not done:
+        if not await world.cluster.past({where: offset}, _NOTICED_S):
             world.notes["corrupt batch: repaired, what is before it took too long"] += 1
             return
         crew = world.crew

@@ -92,8 +92,8 @@ class MemoryTopicLog:
     def __init__(self, records: list[StoredRecord]) -> None:
         self.records = records
         self.committed: dict[int, int] = {}
-        self.kept: dict[str, int] = {}
-        """For how long a topic keeps its records, in ms."""
+        self.retention: dict[str, int] = {}
+        """A topic's `retention.ms`."""
 
     async def spans(self, *, since: datetime | None = None) -> dict[int, Span]:
         spans = {}
@@ -116,5 +116,5 @@ class MemoryTopicLog:
     async def commit(self, offsets: Mapping[int, int]) -> None:
         self.committed.update(offsets)
 
-    async def kept_ms(self, topic: str) -> int | None:
-        return self.kept.get(topic)
+    async def retention_ms(self, topic: str) -> int | None:
+        return self.retention.get(topic)

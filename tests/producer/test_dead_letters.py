@@ -155,11 +155,11 @@ async def test_letters_that_their_topic_would_not_keep_are_counted(*, dry_run: b
             )
         ]
     )
-    store.kept = {"posts": 7 * day_ms}
+    store.retention = {"posts": 7 * day_ms}
     report = await send_back(FakeProducer(), store, dry_run=dry_run)
     assert report.ok
     assert report.replayed == 5
-    assert report.older_than_kept == {"posts": 2}
+    assert report.older_than_retention == {"posts": 2}
 
 
 async def test_a_letter_goes_back_as_the_record_it_was_with_its_count_one_up() -> None:

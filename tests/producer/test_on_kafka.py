@@ -147,7 +147,7 @@ async def test_letters_older_than_their_topic_keeps_are_told_before_they_are_sen
         assert await process.wait() == 0
     first, *more = process.stdout
     assert first == "4 of 4 dead letters would be replayed"
-    told = f"4 of them older than {posts} keeps records (retention.ms): "
+    told = f"4 of them are older than the retention.ms of {posts}: Kafka may delete them "
     assert [line.startswith(told) for line in more] == ([True] if older else [])
 
 
