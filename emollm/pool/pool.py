@@ -52,7 +52,8 @@ class Pool:
 
     - It goes to the tail of the queue, each time with a longer delay. That is no verdict.
     - After `FAILURES_IN_COMPANY` (more on a server that fails often), or at once if its connection
-      was lost while the server had it, it is asked *alone*: nothing else in flight on that server.
+      was lost while the server had it, or at its first failure where an earlier call that asked it
+      was abandoned, it is asked *alone*: nothing else in flight on that server.
       Trying prompts alone takes turns with the queue, which gets half of the time at least.
     - A failure alone counts only if the same server answers a harmless prompt right after.
       `Evidence.condemns` says when there are enough, over long enough, that luck is excluded.
@@ -375,7 +376,8 @@ class Pool:
             due = now + retry_delay(pending.failures, self._rand())
             share = upstream.failure_rate.share
             enough = max(FAILURES_IN_COMPANY, failures_to_exclude_luck(share, COMPANY_ODDS))
-            if pending.failures >= enough or (isinstance(error, Unavailable) and error.lost):
+            lost = isinstance(error, Unavailable) and error.lost
+            if self._trials.resume(pending) or lost or pending.failures >= enough:
                 self._trials.add(pending, due)
             else:
                 self._queue.put_last(pending, due)

@@ -34,10 +34,11 @@ class Quarantine:
         return min(self._due.values(), default=math.inf)
 
     def add(self, pending: Pending, due: float) -> None:
-        """Take a prompt in, behind those of its post."""
+        """Take a prompt in: behind those of its post, but first if there is evidence already."""
         post = post_of(pending)
         if post in self._posts:
-            self._posts[post].append(pending)
+            waiting = self._posts[post]
+            waiting.append(pending) if pending.evidence is None else waiting.appendleft(pending)
         else:
             self._posts[post] = deque((pending,))
             self._due[post] = due
@@ -72,13 +73,16 @@ class Quarantine:
         waiting.clear()
         return others
 
-    def remove(self, call: Call) -> None:
-        """Forget a call's prompts."""
+    def remove(self, call: Call) -> list[Pending]:
+        """Take out a call's prompts, but for one that is being tried."""
+        removed = []
         for post in tuple(self._posts):
+            removed += [one for one in self._posts[post] if one.call is call]
             rest = deque(one for one in self._posts[post] if one.call is not call)
             self._posts[post] = rest
             if not rest and post in self._due:
                 del self._posts[post], self._due[post]
+        return removed
 
 
 def post_of(pending: Pending) -> Hashable:

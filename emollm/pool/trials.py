@@ -1,7 +1,7 @@
 """Asking one prompt alone, and judging it by what comes of that."""
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -22,6 +22,7 @@ from emollm.pool.evidence import Evidence
 from emollm.pool.health import HealthChecks
 from emollm.pool.quarantine import Quarantine
 from emollm.pool.queue import Call, Pending
+from emollm.pool.recent import Recent
 from emollm.pool.upstream import Upstream, Worker
 from emollm.protocol import GenerateParams, Generation, PoolAnswer
 from runtime.clock import Clock, Timer, sleep
@@ -44,9 +45,11 @@ pauses; if it answers, it didn't die, unless there was no server in between."""
 DEATHS_MEMORY_S = 600.0
 """A server that died under other prompts lately dies by itself: each of those deaths makes one more
 necessary for a verdict."""
-CONDEMNED_KEPT = 256
-CONDEMNED_S = 300.0
-"""A condemned post's other prompts, and its reposts, aren't tried for five minutes."""
+REMEMBERED = 256
+REMEMBERED_S = 300.0
+"""A condemned post's other prompts, and its reposts, aren't tried for five minutes. What a trial
+has shown is kept as long once its call is abandoned: a rebalance comes sooner than some verdicts.
+"""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -93,7 +96,8 @@ class Trials:
         self._not_emptied = 0
         """How often in a row one wasn't empty in time."""
         self._deaths: deque[tuple[float, str | None]] = deque()
-        self._condemned: OrderedDict[str, tuple[float, Poison]] = OrderedDict()
+        self._condemned: Recent[str, Poison] = Recent(REMEMBERED, REMEMBERED_S, self._now)
+        self._abandoned: Recent[Hashable, Evidence] = Recent(REMEMBERED, REMEMBERED_S, self._now)
 
     def __len__(self) -> int:
         """Prompts that wait to be asked alone."""
@@ -162,6 +166,7 @@ class Trials:
             if due is not None and not pending.call.closed:
                 self._quarantine.put_back(pending, due)
             else:
+                self._remember_abandoned(pending)
                 self._quarantine.done(pending, now)
             if upstream.breaker.closed and now - upstream.trial_began < IN_A_ROW_S:
                 following = self._take(now)
@@ -180,21 +185,33 @@ class Trials:
         for upstream in self._upstreams:
             trial = upstream.trial
             if trial is not None and trial.call is call and not upstream.trying:
+                self._remember_abandoned(trial)
                 self._quarantine.done(trial, self._now())
                 self._drop(upstream)
-        self._quarantine.remove(call)
+        for pending in self._quarantine.remove(call):
+            self._remember_abandoned(pending)
 
     def settle_condemned(self, pending: Pending) -> bool:
         """Settle a prompt if its post is condemned. False: it isn't."""
         post = pending.prompt.post
-        if post is None or post not in self._condemned:
-            return False
-        until, poison = self._condemned[post]
-        if self._now() >= until:
-            del self._condemned[post]
+        poison = None if post is None else self._condemned.get(post)
+        if poison is None:
             return False
         pending.call.settle(pending, _copy(poison))
         return True
+
+    def resume(self, pending: Pending) -> bool:
+        """Give a prompt that failed again what an abandoned trial of it has shown. False: nothing.
+
+        Its post came again: after a rebalance, the records that aren't committed are read anew.
+        """
+        if pending.evidence is None:
+            pending.evidence = self._abandoned.pop(_identity(pending))
+        return pending.evidence is not None
+
+    def _remember_abandoned(self, pending: Pending) -> None:
+        if pending.evidence is not None and not pending.settled:
+            self._abandoned.put(_identity(pending), pending.evidence)
 
     def _take(self, now: float) -> Pending | None:
         while (pending := self._quarantine.take(now)) is not None:
@@ -328,9 +345,7 @@ class Trials:
             poison = FailedAlone(f"{name}: {error}", server=upstream.url, status=error.status)
         pending.call.settle(pending, poison)
         if post is not None:
-            self._condemned[post] = (self._now() + CONDEMNED_S, poison)
-            if len(self._condemned) > CONDEMNED_KEPT:
-                self._condemned.popitem(last=False)
+            self._condemned.put(post, poison)
             for other in self._quarantine.others(pending):
                 other.call.settle(other, _copy(poison))
 
@@ -348,6 +363,11 @@ def _went_away(error: ModelError, problems: Sequence[ModelError]) -> bool:
 def _enough_s(upstream: Upstream) -> float:
     """Seconds that others wait for one prompt at most."""
     return max(EXCLUSIVE_S, 3 * upstream.latency_s)
+
+
+def _identity(pending: Pending) -> Hashable:
+    """What makes two prompts the same question, whichever call asks it."""
+    return pending.prompt.task, pending.prompt.text
 
 
 def _in_flight(upstream: Upstream) -> int:

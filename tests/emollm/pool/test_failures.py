@@ -20,6 +20,8 @@ from emollm.errors import (
 )
 from emollm.pool import Pool, PoolOptions
 from emollm.pool.health import PROBE_TEXT
+from emollm.pool.queue import Pending
+from emollm.pool.trials import REMEMBERED_S, Trials
 from emollm.protocol import Generation, PoolAnswer, Prompt, ServerInfo
 from tests.emollm.pool.fakes import (
     HANG,
@@ -125,6 +127,95 @@ async def test_a_server_that_fails_at_random_condemns_nothing(kind: str) -> None
 
         await asyncio.gather(*map(work, range(40)))
     assert answered > 500
+
+
+async def abandoned(pool: Pool, *texts: str, after_s: float) -> list[PoolAnswer | ModelError]:
+    """Ask, and give up after a while, as a rebalance does: the answers, or none if it came to that.
+
+    A post of three prompts each.
+    """
+    asked = [
+        Prompt(text=f"{text} {task}", params=PARAMS, task=task, post=text)
+        for text in texts
+        for task in ("V-reg", "E-c", "EI-reg")
+    ]
+    try:
+        async with asyncio.timeout(after_s):
+            return await pool.ask(asked)
+    except TimeoutError:
+        return []
+
+
+@pytest.mark.parametrize("kind", ["429", "500", "reset", "hang"])
+@simulated
+async def test_a_poison_post_is_condemned_though_its_partition_is_reassigned_again_and_again(
+    kind: str,
+) -> None:
+    """A trial takes longer than the group stays as it is: what it showed isn't shown again."""
+    error = Unavailable("reset", lost=True) if kind == "reset" else POISON[kind]
+    server = FakeServer(unless_poison(error), info=WIDE, latency_s=0.1)
+    async with Started(server, options=PoolOptions(timeout_s=1.0)) as pool:
+        for number in range(10):  # a sound server
+            await pool.ask(prompts(*(f"{number} {text}" for text in TEXTS)))
+        answers: list[PoolAnswer | ModelError] = []
+        rebalances = 0
+        while not answers and rebalances < 6:
+            answers = await abandoned(pool, "a", "poison", "b", after_s=9.0)
+            rebalances += 1
+        assert rebalances > 1, "it was condemned before there was anything to remember"
+        good, bad = answers[:3] + answers[6:], answers[3:6]
+        assert len(texts_of(good)) == 6
+        assert [type(answer) for answer in bad] == [FailedAlone] * 3
+
+
+@simulated
+async def test_what_an_abandoned_trial_showed_is_forgotten_after_minutes() -> None:
+    server = FakeServer(unless_poison(POISON["500"]), info=WIDE, latency_s=0.1)
+    async with Started(server) as pool:
+        for _ in range(6):
+            assert not await abandoned(pool, "poison", after_s=9.0)
+            await asyncio.sleep(REMEMBERED_S)
+
+
+@simulated
+async def test_a_server_that_fails_at_random_condemns_nothing_in_post_after_post_asked_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """30 % of all requests, and a rebalance every five seconds for a quarter of an hour."""
+    rng = Random("rebalances")
+    resumed = 0
+    resume = Trials.resume
+
+    def counted(trials: Trials, pending: Pending) -> bool:
+        nonlocal resumed
+        goes_on = resume(trials, pending)
+        resumed += goes_on
+        return goes_on
+
+    monkeypatch.setattr(Trials, "resume", counted)
+
+    def reply(prompt: str) -> Generation | ModelError:
+        return echo(prompt) if rng.random() >= 0.3 else Unavailable("reset", lost=True)
+
+    server = FakeServer(reply, info=WIDE, latency_s=0.4)
+    loop = asyncio.get_running_loop()
+    answered = 0
+    async with Started(server, options=PoolOptions(timeout_s=3.0)) as pool:
+        end = loop.time() + 900.0
+
+        async def work(number: int) -> None:
+            nonlocal answered
+            while loop.time() < end:
+                answers: list[PoolAnswer | ModelError] = []
+                text = f"{number} {answered}"
+                while not answers:
+                    answers = await abandoned(pool, text, after_s=5.0)
+                assert len(texts_of(answers)) == 3
+                answered += 1
+
+        await asyncio.gather(*map(work, range(40)))
+    assert answered > 500
+    assert resumed > 20
 
 
 @simulated

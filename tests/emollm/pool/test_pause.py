@@ -90,7 +90,7 @@ async def test_a_refusal_of_a_condemned_posts_prompt_holds_up_no_other() -> None
     async def answer(prompt: str) -> Generation | ModelError:
         await asyncio.sleep(0.01)
         if prompt == "condemned":
-            pool._trials._condemned["post"] = (pool._now() + 300.0, FailedAlone("429"))
+            pool._trials._condemned.put("post", FailedAlone("429"))
             return Overloaded("full", status=429)
         return echo(prompt)
 
@@ -101,4 +101,5 @@ async def test_a_refusal_of_a_condemned_posts_prompt_holds_up_no_other() -> None
         async with asyncio.timeout(30.0):
             answers = await pool.ask([poisoned, *prompts("other")])
         assert isinstance(answers[0], FailedAlone)
+        assert str(answers[0]) == "429", "judged anew, though its post is condemned"
         assert texts_of(answers[1:]) == expected("other")

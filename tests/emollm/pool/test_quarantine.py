@@ -118,6 +118,17 @@ def test_one_prompt_of_a_post_is_tried_at_a_time_and_what_was_begun_goes_first(
     assert quarantine.take(3.0) is second
 
 
+def test_what_there_is_evidence_of_goes_before_the_others_of_its_post(
+    pending: Callable[..., Pending],
+) -> None:
+    quarantine = Quarantine()
+    first, second = pending("a", 1), pending("a", 2)
+    second.evidence = Evidence()
+    quarantine.add(first, 1.0)
+    quarantine.add(second, 2.0)
+    assert quarantine.take(1.0) is second
+
+
 def test_the_others_of_a_condemned_post_come_out_with_it(
     pending: Callable[..., Pending],
 ) -> None:
@@ -136,7 +147,7 @@ def test_a_cancelled_calls_prompts_are_forgotten(pending: Callable[..., Pending]
     first, other = pending("a"), pending("b")
     quarantine.add(first, 1.0)
     quarantine.add(other, 1.0)
-    quarantine.remove(first.call)
+    assert quarantine.remove(first.call) == [first]
     assert quarantine.take(1.0) is other
     quarantine.remove(other.call)
     quarantine.done(other, 1.0)
