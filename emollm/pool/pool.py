@@ -328,6 +328,7 @@ class Pool:
         if isinstance(answer, Generation):
             self._on_request(upstream.url, prompt.task, "answered", now - sent_at)
             upstream.on_answer(now - sent_at)
+            self._trials.acquit(pending)
             if pending.attempts == 1:
                 upstream.failure_rate.on_answer()
             if upstream.limiter.on_answer(upstream.in_flight + 1, now):

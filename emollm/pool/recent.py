@@ -17,6 +17,10 @@ class Recent(Generic[Key, Value]):
         self._now = now
         self._values: OrderedDict[Key, tuple[float, Value]] = OrderedDict()
 
+    def __len__(self) -> int:
+        """Values that are held, those whose time is over among them."""
+        return len(self._values)
+
     def put(self, key: Key, value: Value) -> None:
         """Remember a value from now on, in place of the key's former one."""
         self._values[key] = (self._now() + self._seconds, value)

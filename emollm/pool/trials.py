@@ -209,6 +209,11 @@ class Trials:
             pending.evidence = self._abandoned.pop(_identity(pending))
         return pending.evidence is not None
 
+    def acquit(self, pending: Pending) -> None:
+        """Forget what abandoned trials of a prompt have shown: it was answered."""
+        if self._abandoned:
+            self._abandoned.pop(_identity(pending))
+
     def _remember_abandoned(self, pending: Pending) -> None:
         if pending.evidence is not None and not pending.settled:
             self._abandoned.put(_identity(pending), pending.evidence)

@@ -178,6 +178,23 @@ async def test_what_an_abandoned_trial_showed_is_forgotten_after_minutes() -> No
 
 
 @simulated
+async def test_what_an_abandoned_trial_showed_is_forgotten_once_the_prompt_is_answered() -> None:
+    """A post that was answered since isn't condemned for a second of trouble minutes later."""
+    said: dict[str, ModelError] = {"post V-reg": POISON["500"]}
+    server = FakeServer(lambda text: said.get(text, echo(text)), info=WIDE, latency_s=0.1)
+    async with Started(server) as pool:
+        await pool.ask(prompts(*TEXTS))  # a sound server
+        assert not await abandoned(pool, "post", after_s=9.0)
+        trouble = said.copy()
+        said.clear()
+        assert len(texts_of(await abandoned(pool, "post", after_s=9.0))) == 3
+        await asyncio.sleep(60.0)
+        said.update(trouble)
+        asyncio.get_running_loop().call_later(1.0, said.clear)
+        assert len(texts_of(await abandoned(pool, "post", after_s=60.0))) == 3
+
+
+@simulated
 async def test_a_server_that_fails_at_random_condemns_nothing_in_post_after_post_asked_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
