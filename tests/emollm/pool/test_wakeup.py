@@ -48,3 +48,24 @@ async def test_asked_again_in_each_turn_of_the_loop_it_is_called_all_the_same() 
         wakeup.at(due)
         await asyncio.sleep(0)
     assert calls
+
+
+@simulated
+async def test_who_is_called_early_and_asks_again_is_called_in_time() -> None:
+    """asyncio calls up to a nanosecond early. The loop has something else to do in each turn."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    due = loop.time() + 5e-10
+
+    def ring() -> None:
+        if loop.time() >= due:
+            ended.set()
+        else:
+            ask_again()
+
+    def ask_again() -> None:
+        wakeup.at(due)
+        loop.call_soon(int)
+
+    wakeup = Wakeup(LoopClock(), ring)
+    ask_again()
+    await ended.wait()
