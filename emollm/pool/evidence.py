@@ -58,6 +58,11 @@ class Evidence:
         self._chain += requests
         self._share = max(self._share, share)
 
+    def skip(self, seconds: float) -> None:
+        """Leave out a time in which it wasn't asked: its failures don't span that."""
+        self._first_at += seconds
+        self._last_at += seconds
+
     def condemns(self, other_deaths: int = 0) -> bool:
         """Whether it must be the prompt.
 

@@ -97,7 +97,9 @@ class Trials:
         """How often in a row one wasn't empty in time."""
         self._deaths: deque[tuple[float, str | None]] = deque()
         self._condemned: Recent[str, Poison] = Recent(REMEMBERED, REMEMBERED_S, self._now)
-        self._abandoned: Recent[Hashable, Evidence] = Recent(REMEMBERED, REMEMBERED_S, self._now)
+        self._abandoned: Recent[Hashable, tuple[float, Evidence]] = Recent(
+            REMEMBERED, REMEMBERED_S, self._now
+        )
 
     def __len__(self) -> int:
         """Prompts that wait to be asked alone."""
@@ -205,8 +207,9 @@ class Trials:
 
         Its post came again: after a rebalance, the records that aren't committed are read anew.
         """
-        if pending.evidence is None:
-            pending.evidence = self._abandoned.pop(_identity(pending))
+        if pending.evidence is None and (kept := self._abandoned.pop(_identity(pending))):
+            at, pending.evidence = kept
+            pending.evidence.skip(self._now() - at)
         return pending.evidence is not None
 
     def acquit(self, pending: Pending) -> None:
@@ -216,7 +219,7 @@ class Trials:
 
     def _remember_abandoned(self, pending: Pending) -> None:
         if pending.evidence is not None and not pending.settled:
-            self._abandoned.put(_identity(pending), pending.evidence)
+            self._abandoned.put(_identity(pending), (self._now(), pending.evidence))
 
     def _take(self, now: float) -> Pending | None:
         while (pending := self._quarantine.take(now)) is not None:

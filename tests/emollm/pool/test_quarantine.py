@@ -45,6 +45,17 @@ def test_a_verdict_takes_ten_seconds() -> None:
     assert failures_until_condemned(GenerationFailed("500"), SOUND, apart_s=1.0) == VERDICT_S + 1
 
 
+def test_the_time_between_two_trials_is_no_part_of_the_ten_seconds() -> None:
+    evidence = Evidence()
+    for at in (0.0, 1.0, 2.0, 3.0):
+        evidence.failed(GenerationFailed("500"), SOUND, at)
+    evidence.skip(60.0)
+    evidence.failed(GenerationFailed("500"), SOUND, 64.0)
+    assert not evidence.condemns()
+    evidence.failed(GenerationFailed("500"), SOUND, 71.0)
+    assert evidence.condemns()
+
+
 def test_the_flakiest_server_it_failed_on_counts() -> None:
     evidence = Evidence()
     evidence.failed(GenerationFailed("500"), FLAKY, 0.0)
