@@ -179,13 +179,13 @@ async def test_what_an_abandoned_trial_showed_is_forgotten_after_minutes() -> No
 
 @simulated
 async def test_two_short_troubles_minutes_apart_are_no_long_one() -> None:
-    """The post fails as often as a verdict takes, but for 8 s and for 2 s."""
+    """The post fails as often as a verdict takes, but for 9 s and for 1 s."""
     server = FakeServer(unless_poison(POISON["500"]), info=WIDE, latency_s=0.1)
     async with Started(server) as pool:
         await pool.ask(prompts(*TEXTS))  # a sound server
-        assert not await abandoned(pool, "poison", after_s=8.0)
+        assert not await abandoned(pool, "poison", after_s=9.0)
         await asyncio.sleep(200.0)
-        asyncio.get_running_loop().call_later(2.0, setattr, server, "reply", echo)
+        asyncio.get_running_loop().call_later(1.0, setattr, server, "reply", echo)
         answers = await abandoned(pool, "poison", after_s=60.0)
         assert len(texts_of(answers)) == 3
 

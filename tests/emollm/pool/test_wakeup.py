@@ -52,7 +52,7 @@ async def test_asked_again_in_each_turn_of_the_loop_it_is_called_all_the_same() 
 
 @simulated
 async def test_who_is_called_early_and_asks_again_is_called_in_time() -> None:
-    """An event loop calls up to a nanosecond early. The loop has something else to do in each turn."""
+    """A loop calls up to a nanosecond early; this one has something else to do in each turn."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     due = loop.time() + 5e-10
 
