@@ -25,6 +25,8 @@ _SLOW = frozenset({"punycode", "idna"})
 _REFERENCES = re.compile(rb"(?:&#(?:[0-9]{1,9}|[xX][0-9a-fA-F]{1,8});)+")
 _REFERENCE = re.compile(rb"&#(?:([0-9]+)|[xX]([0-9a-fA-F]+));")
 _SURROGATES = range(0xD800, 0xE000)
+_URI = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+")
+"""With a scheme (RFC 3986, 3.1): unlike a time or a title, it is one in the world."""
 _HTML = ("text/html", "application/xhtml+xml")
 
 
@@ -132,7 +134,7 @@ def _item(entry: Any, *, base: str, feed: str, source: str, lang: str | None) ->
 
 def _key(given: str, text: str, feed: str) -> str:
     """Give an id that no other feed has: ids are often numbers, whatever the standards say."""
-    if ":" in given:
+    if _URI.fullmatch(given):
         return given[:1_000]
     if given:
         return f"{feed}#{given[:500]}"

@@ -225,11 +225,13 @@ async def test_an_entry_of_two_feeds_is_a_post_of_the_one_that_gave_it_first() -
     [
         "<rss version='2.0'><channel><item><guid>1</guid>{}</item></channel></rss>",
         "<feed xmlns='http://www.w3.org/2005/Atom'><entry><id>1</id>{}</entry></feed>",
+        "<rss version='2.0'><channel><item><guid>2026-01-31T08:00Z</guid>{}</item></channel></rss>",
+        "<rss version='2.0'><channel><item><guid>Weather: rain</guid>{}</item></channel></rss>",
     ],
-    ids=["rss", "atom"],
+    ids=["rss", "atom", "time", "title"],
 )
 async def test_feeds_of_one_host_that_number_their_entries_share_none(shape: str) -> None:
-    """A number is no address, though RSS takes a guid for one unless it says otherwise."""
+    """A number, a time or a title is no address, though RSS takes a guid for one by default."""
     kafka = MemoryKafka()
 
     async def give(request: web.Request) -> web.Response:
