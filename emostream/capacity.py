@@ -138,6 +138,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     gpu: str
     prompts_per_post: float
     tokens_per_prompt: float
+    longest_prompt: int
+    """In tokens, by the model's context."""
     prompts_per_s_each: float
     """Of one server at its ceiling."""
     basis: Basis
@@ -176,8 +178,8 @@ def plan(
     `usd_per_hour` the price of one.
 
     Raises:
-        Unknown: no figure for this model on this GPU, the model doesn't fit into it, or a number
-            that can't be meant.
+        Unknown: no figure for this model on this GPU, the model doesn't fit into it, its context
+            doesn't hold the prompts, or a number that can't be meant.
     """
     _check(
         posts_per_s=posts_per_s,
@@ -205,6 +207,7 @@ def plan(
         gpu=gpu,
         prompts_per_post=prompts_per_post,
         tokens_per_prompt=tokens_per_prompt,
+        longest_prompt=card.max_input_tokens,
         prompts_per_s_each=each,
         basis=basis,
         source=source,
@@ -235,6 +238,11 @@ def _ceiling(
     """Prompts a second of one server, where that is from, and the source."""
     if measured is not None:
         return measured, "yours", "your measurement"
+    if tokens > card.max_input_tokens:
+        raise Unknown(
+            f"--tokens-per-prompt {tokens:g}: {card.name} takes prompts of at most"
+            f" {card.max_input_tokens:,} tokens; longer posts are shortened to that"
+        )
     if card.name == MODELS[-1].name and gpu == "cpu":
         if tokens != TOKENS_PER_PROMPT:  # its tokenizer folds instructions: others don't follow
             raise Unknown(

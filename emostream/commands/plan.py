@@ -42,7 +42,7 @@ def plan(
         model: As `emostream models` names it.
         gpu: h100, l40s, a100, l4; cpu for the small model. Any name, with --prompts-per-s.
         prompts_per_post: 3.27 for the whole profile; 2.25 with a second opinion.
-        tokens_per_prompt: Instruction and text.
+        tokens_per_prompt: Instruction and text; no more than the model takes.
         prompts_per_s: What you measured of one server at its ceiling.
         usd_per_hour: The price of one server.
         json_: One JSON object.
@@ -106,6 +106,8 @@ def _lines(made: "Plan") -> list[str]:
     ]
     if first.posts_per_s < made.posts_per_s:
         lines.append(f"That is below the load: as planned, {first.name} can't keep up with it.")
+    if made.tokens_per_prompt > made.longest_prompt:  # a measurement of another model, then
+        lines.append(f"{made.model} itself takes {made.longest_prompt:,} tokens a prompt at most.")
     if made.prompts_that_fit is not None and made.prompts_that_fit < IN_FLIGHT:
         lines.append(
             f"Only {made.prompts_that_fit} prompts fit into its memory: set model.max_concurrency."

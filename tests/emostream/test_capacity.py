@@ -71,6 +71,15 @@ def test_a_model_that_does_not_fit_is_refused() -> None:
         plan(posts_per_s=1, card=BIG, gpu="l4")
 
 
+def test_prompts_longer_than_the_models_context_are_refused_or_told() -> None:
+    assert plan(posts_per_s=1, card=CHAT, gpu="h100", tokens_per_prompt=2_000).servers == 1
+    with pytest.raises(Unknown, match="Emollama-chat-7b takes prompts of at most 2,000 tokens"):
+        plan(posts_per_s=1, card=CHAT, gpu="h100", tokens_per_prompt=2_001)
+    # What somebody measured there was another model, of about its size.
+    made = plan(posts_per_s=1, card=CHAT, gpu="h100", tokens_per_prompt=4_000, prompts_per_s=5)
+    assert made.tokens_per_prompt > made.longest_prompt == 2_000
+
+
 @given(
     st.dictionaries(
         st.sampled_from(
@@ -147,12 +156,16 @@ def test_the_command_prints_it_and_refuses_in_a_sentence(
     assert math.isclose(json.loads(capsys.readouterr().out)["posts_per_s"], 36)
     app(["plan", "--posts-per-s", "7000"])
     assert "below the load: as planned, monitor can't keep up" in capsys.readouterr().out
-    app(["plan", "--posts-per-s", "36", "--gpu", "l4", "--tokens-per-prompt", "2048"])
+    app(["plan", "--posts-per-s", "36", "--gpu", "l4", "--tokens-per-prompt", "2000"])
     said = capsys.readouterr().out
-    assert "69 x l4 with Emollama-chat-7b, 0.526 posts/s each" in said
-    assert "80% of 2.15 prompts/s" in said
+    assert "67 x l4 with Emollama-chat-7b, 0.538 posts/s each" in said
+    assert "80% of 2.2 prompts/s" in said
+    longer = ["--tokens-per-prompt", "4000", "--prompts-per-s", "5"]
+    app(["plan", "--posts-per-s", "36", *longer])
+    assert "Emollama-chat-7b itself takes 2,000 tokens a prompt" in capsys.readouterr().out
     for words in (
         ["--gpu", "tpu"],
+        ["--tokens-per-prompt", "4000"],
         ["--gpu=", "--prompts-per-s", "400"],
         ["--model", "gpt"],
         ["--usd-per-hour", "inf"],

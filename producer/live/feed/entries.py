@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
+from urllib.parse import urljoin
 
 from producer.live.feed.fetcher import Fetched, within_bounds
 from producer.live.items import UNREADABLE, Found, Item, Passed
@@ -24,6 +25,8 @@ _SLOW = frozenset({"punycode", "idna"})
 _REFERENCES = re.compile(rb"(?:&#(?:[0-9]{1,9}|[xX][0-9a-fA-F]{1,8});)+")
 _REFERENCE = re.compile(rb"&#(?:([0-9]+)|[xX]([0-9a-fA-F]+));")
 _SURROGATES = range(0xD800, 0xE000)
+_URI = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+")
+"""With a scheme (RFC 3986, 3.1): unlike a time or a title, it is one in the world."""
 _HTML = ("text/html", "application/xhtml+xml")
 
 
@@ -47,10 +50,9 @@ def read_entries(fetched: Fetched, *, feed: str, source: str) -> list[Item]:
         # A file, for feedparser takes a text for an address or a path and opens it.
         parsed = feedparser.parse(
             io.BytesIO(body),
-            response_headers={
-                "content-type": "application/xml; charset=utf-8",
-                "content-location": fetched.url,
-            },
+            # Not where it is from: each id would be made an address, numbers too, and the entries
+            # of two feeds of one host would share them.
+            response_headers={"content-type": "application/xml; charset=utf-8"},
         )
     except NotAFeed:
         raise
@@ -61,7 +63,9 @@ def read_entries(fetched: Fetched, *, feed: str, source: str) -> list[Item]:
         raise NotAFeed
     within_bounds(len(entries))
     lang = _text(parsed.get("feed", {}).get("language"))[:35] or None
-    items = [_item(entry, feed=feed, source=source, lang=lang) for entry in entries]
+    items = [
+        _item(entry, base=fetched.url, feed=feed, source=source, lang=lang) for entry in entries
+    ]
     return sorted(items, key=lambda item: item.at or 0.0)
 
 
@@ -105,12 +109,12 @@ def _codec(encoding: str) -> str:
         return ""
 
 
-def _item(entry: Any, *, feed: str, source: str, lang: str | None) -> Item:
+def _item(entry: Any, *, base: str, feed: str, source: str, lang: str | None) -> Item:
     title = _plain(entry.get("title_detail"))
     body = _plain(entry.get("summary_detail")) or _plain(next(iter(entry.get("content", [])), None))
     text = body if not title or body.startswith(title) else f"{title}\n\n{body}".strip()
     text = text[:_MOST_TEXT]
-    link = _text(entry.get("link"))
+    link = _absolute(base, _text(entry.get("link")))
     key = _key(_text(entry.get("id")) or link, text, feed)
     if not key:
         return Passed(reason=UNREADABLE)
@@ -130,11 +134,18 @@ def _item(entry: Any, *, feed: str, source: str, lang: str | None) -> Item:
 
 def _key(given: str, text: str, feed: str) -> str:
     """Give an id that no other feed has: ids are often numbers, whatever the standards say."""
-    if ":" in given:
+    if _URI.fullmatch(given):
         return given[:1_000]
     if given:
         return f"{feed}#{given[:500]}"
     return f"{feed}#{blake2b(text.encode(), digest_size=16).hexdigest()}" if text.strip() else ""
+
+
+def _absolute(base: str, link: str) -> str:
+    try:
+        return urljoin(base, link) if link else ""
+    except ValueError:
+        return ""
 
 
 def _plain(detail: Any) -> str:

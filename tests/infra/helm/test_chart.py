@@ -71,6 +71,25 @@ def test_the_chart_carries_the_one_copy_of_rules_and_dashboards(name: str) -> No
     assert link.is_file()
 
 
+def test_no_list_of_the_values_that_may_be_empty_is_written_below_other_items() -> None:
+    """`[]` on a line of its own, after items, is no YAML: `model.args: []`, say."""
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    written = [
+        found[1]
+        for path in sorted((CHART / "templates").glob("*.yaml"))
+        for found in re.finditer(
+            r"^ *\{\{- toYaml \.Values\.([\w.]+) ", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    ]
+    assert written
+    for name in written:
+        found = schema
+        for part in name.split("."):
+            found = found["properties"][part]
+            found = schema["definitions"].get(found.get("$ref", "").rpartition("/")[2], found)
+        assert found.get("minItems", 0) > 0, name
+
+
 # ---- rendered
 
 
@@ -141,6 +160,13 @@ def test_values_that_can_not_work_are_refused_by_name(values: dict[str, Any], na
     done = helm("template", "r", values=values)
     assert done.returncode != 0
     assert named in done.stderr
+
+
+@needs_helm
+@pytest.mark.parametrize("args", [[], ["--quantize", "fp8"]])
+def test_the_model_server_is_launched_with_the_arguments_given(args: list[str]) -> None:
+    found = container(rendered({"model": {"args": args}}), "r-emostream-model")["args"]
+    assert found[found.index("8080") + 1 :] == args
 
 
 @needs_helm

@@ -65,6 +65,13 @@ def test_each_rule_says_what_it_means_in_a_sentence() -> None:
     assert all(rule["annotations"]["summary"] for rule in rules())
 
 
+def test_each_rule_says_whether_somebody_has_to_get_up() -> None:
+    found = {rule["alert"]: rule.get("labels", {}).get("severity") for rule in rules()}
+    assert set(found.values()) == {"critical", "warning", "info"}
+    assert found["EmostreamPostsLost"] == "critical"
+    assert found["EmostreamSpansDropped"] == "info"
+
+
 @promtool
 def test_prometheus_takes_the_rules_and_each_fires_as_it_should(tmp_path: Path) -> None:
     for path in (RULES, TESTS):

@@ -117,6 +117,11 @@ async def test_duckdb_reads_it_as_the_page_shows(config: Path) -> None:
         assert [share for *_, share in rows[:2]] == [1.0, 0.0]
         assert database.execute(emotions).fetchall() == [("made-up", "anger", 26)]
         assert [row[0] for row in database.execute(worse).fetchall()] == ["trains"]
+        later = mood.replace("day >= '2026-01-31'", "day >= '2026-03-03'")
+        ((_, plan),) = database.execute(f"EXPLAIN ANALYZE {later}").fetchall()
+        read = {int(files) for files in re.findall(r"Total Files Read: (\d+)", plan)}
+        assert read == {len(list(config.parent.glob("tables/events/day=2026-03-03/*.parquet")))}
+        assert len(database.execute(later).fetchall()) < 40
 
 
 @pytest.mark.skipif(

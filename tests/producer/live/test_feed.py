@@ -220,6 +220,33 @@ async def test_an_entry_of_two_feeds_is_a_post_of_the_one_that_gave_it_first() -
     assert shared() == [f"{first}: first", f"{first}: edited"]
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "<rss version='2.0'><channel><item><guid>1</guid>{}</item></channel></rss>",
+        "<feed xmlns='http://www.w3.org/2005/Atom'><entry><id>1</id>{}</entry></feed>",
+        "<rss version='2.0'><channel><item><guid>2026-01-31T08:00Z</guid>{}</item></channel></rss>",
+        "<rss version='2.0'><channel><item><guid>Weather: rain</guid>{}</item></channel></rss>",
+    ],
+    ids=["rss", "atom", "time", "title"],
+)
+async def test_feeds_of_one_host_that_number_their_entries_share_none(shape: str) -> None:
+    """A number, a time or a title is no address, though RSS takes a guid for one by default."""
+    kafka = MemoryKafka()
+
+    async def give(request: web.Request) -> web.Response:
+        title = f"<title>{request.match_info['name']}</title><link href='../more/1'/>"
+        return web.Response(body=shape.format(title))
+
+    async with serving(("GET", "/feeds/{name}", give)) as url:
+        here = f"{url}/feeds"
+        await poll(f"{here}/one", kafka, lambda: len(kafka.records) == 2, others=[f"{here}/two"])
+    posts = [msgspec.json.decode(record.value or b"", type=Post) for record in kafka.records]
+    assert {post.text for post in posts} == {"one", "two"}
+    if "Atom" in shape:
+        assert {post.url for post in posts} == {f"{url}/more/1"}
+
+
 async def test_what_kafka_did_not_take_is_fetched_again_although_the_feed_has_not_changed() -> None:
     kafka = MemoryKafka()
     lost = iter([True])

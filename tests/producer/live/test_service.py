@@ -9,9 +9,11 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from producer.live import LiveSettings, SourceFailed, SourceRefused
 from producer.live.items import Found, Gone, Item
+from producer.live.log_events import PROGRESS
 from producer.live.meter import Meter
 from producer.live.metrics import CONNECTED
 from producer.live.outlet import Opened
@@ -23,6 +25,7 @@ from runtime.kafka.errors import Denied, TopicMissing, Unreachable
 from runtime.settings.telemetry import Http
 from tests.producer.live.memory_kafka import HastyClock, MemoryKafka, run
 from tests.producer.live.scripted import ScriptedSource, found, gone, made, passed
+from tests.runtime.fake_clock import FakeClock
 
 
 def now_us() -> int:
@@ -287,6 +290,32 @@ async def test_a_background_task_that_fails_ends_the_run() -> None:
             until=lambda: False,
             clock=Broken(),
         )
+
+
+async def test_how_it_goes_is_logged_each_minute() -> None:
+    clock, kafka, stop = FakeClock(), MemoryKafka(), asyncio.Event()
+    posts = [found(number, number) for number in range(1, 31)]
+    late = msgspec.structs.replace(posts[-1], at=clock.wall() - 7.0)
+    source = ScriptedSource([*posts[:-1], passed(40), late])
+    with capture_logs() as logs:
+        running = asyncio.create_task(
+            run_live(
+                made(source),
+                LiveSettings(http=Http(port=0)),
+                Broker(),
+                names=["scripted"],
+                stop=stop,
+                outlet=kafka,
+                clock=clock,
+            )
+        )
+        await kafka.has(lambda: kafka.holds("p30"))
+        await clock.advance(119.0)
+        stop.set()
+        await running
+    (line,) = [line for line in logs if line["event"] == PROGRESS]
+    assert (line["records"], line["posts_per_s"], line["lag_s"]) == (30, 0.5, 7.0)
+    assert (line["skipped"], line["disconnects"]) == ({"lang": 1}, 0)
 
 
 async def test_a_limit_ends_the_run() -> None:
