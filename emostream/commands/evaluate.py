@@ -112,6 +112,7 @@ def evaluate(
     labels = sources.gold(
         gold or files[0], part=part, text_column=text_column, scale=scale, note=_note
     )
+    _tell_shared_ids(gold or files[0], labels)
     if gold is not None:
         predicted = sources.predictions(files, part=part, text_column=text_column, note=_note)
         _require_same_posts(gold, labels, predicted)
@@ -135,6 +136,17 @@ def evaluate(
 
 def _note(sentence: str) -> None:
     sys.stderr.write(f"{sentence}\n")
+
+
+def _tell_shared_ids(gold: Path, labels: "list[Reading]") -> None:
+    from training.evaluation.readings import shared_ids
+
+    if shared := sorted({post for _, post in shared_ids(labels)}):
+        more = f" and {len(shared) - 1:,} more" if shared[1:] else ""
+        _note(
+            f"{gold}: an id that stands for several texts counts for nothing:"
+            f" {visible(shared[0])}{more}"
+        )
 
 
 def _ignored(

@@ -206,6 +206,17 @@ async def test_nor_are_those_that_share_their_ids_by_chance(tmp_path: Path) -> N
     assert "2 posts have the same id in both and different texts, 1 among them" in done.err
 
 
+async def test_ids_of_several_posts_are_named_and_their_texts_count(tmp_path: Path) -> None:
+    labels, predicted = tmp_path / "labels.csv", tmp_path / "pred.csv"
+    labels.write_text("id,text,V-reg\n7,What a day,0.7\n7,Oh no,0.1\n8,So,0.3\n8,Well,0.5\n")
+    predicted.write_text("id,text,V-reg\n7,Oh no.,0.1\n7,What a day,0.7\n8,Well,0.5\n8,So,0.3\n")
+    done = await run_command("evaluate", str(predicted), "--gold", str(labels), "--json")
+    assert done.status == 0, done.err
+    assert "an id that stands for several texts counts for nothing: 7 and 1 more" in done.err
+    found = json.loads(done.out)["models"]["pred.csv"]["V-reg"]
+    assert found["metrics"]["pearson"] == pytest.approx(1)
+
+
 async def test_bias_is_reported_beside_a_model_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
