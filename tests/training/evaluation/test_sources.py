@@ -73,6 +73,19 @@ def test_a_semeval_folder_is_read_in_the_organisers_names(tmp_path: Path) -> Non
     assert found["E-c"].id == "2018-En-3"
 
 
+def test_its_files_may_be_gzipped(tmp_path: Path) -> None:
+    plain = gold(semeval(tmp_path), part="dev")
+    for path in list(tmp_path.rglob("*.txt")):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert gold(tmp_path, part="dev") == plain
+    (file,) = tmp_path.rglob("*fear-dev.txt.gz")
+    assert [one.value for one in gold(file)] == [0.25]
+    file.write_bytes(CUT_OFF)
+    with pytest.raises(DataError, match="it can't be unpacked"):
+        gold(file)
+
+
 def test_sentences_without_gold_labels_are_left_out(tmp_path: Path) -> None:
     (only,) = gold(semeval(tmp_path), part="test")
     assert (only.task, only.value) == ("V-reg", 0.5)
