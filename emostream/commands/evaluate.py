@@ -41,8 +41,9 @@ def evaluate(
     Gold labels: a folder or a file of SemEval-2018 task 1; the EmoLLMs' JSON lines (`instruction`,
     `output`); a CSV, TSV or JSON lines of your own with a text and a column named as each question
     (`V-reg`, `EI-reg:anger`, `E-c`, `V-T`, …). Predictions: all of these, what `emostream predict`
-    writes, and events as `emostream events --json` prints them. Files may be gzipped. A row of a
-    TSV is one line; quotes around a whole cell of it are taken off, any other quote is text.
+    or the EmoLLMs' `inference.py` writes, and events as `emostream events --json` prints them.
+    Files may be gzipped. A row of a TSV is one line; quotes around a whole cell of it are taken
+    off, any other quote is text.
 
     With --bias and no files, the model reads sentences that differ only in whom they are about
     (women and men, names typical of groups); what differs by more than luck is reported.

@@ -1,4 +1,7 @@
-"""JSON lines, gzipped or not: the EmoLLMs' own, what `emostream predict` writes, and events."""
+"""JSON lines, gzipped or not: the EmoLLMs' own, what `emostream predict` writes, and events.
+
+The EmoLLMs' own `inference.py` writes `output` alone: the prompt and the answer as one text.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 import msgspec
 
 from emollm.instructions import KNOWN_TASKS, parse, unwrapped
-from emollm.prompts import is_blank
+from emollm.prompts import Wrapper, is_blank
 from emollm.readers import Unreadable
 from runtime.encodings import is_utf16
 from training.evaluation import labels, tables
@@ -88,13 +91,15 @@ def predictions(path: Path, *, text_column: str = "text", name: str | None = Non
         if is_event(line):
             model, readings = _event(line)
             found.setdefault(model, []).extend(readings)
-        elif _has_instruction(line):
-            answers = line.get("pred")
+            continue
+        asks = _taken_apart(line)
+        if _has_instruction(asks):
+            answers = asks.get("pred")
             if isinstance(answers, str):
                 answers = {name or path.name: answers}
             if not isinstance(answers, dict):
                 continue
-            asked = _instruction(path, number, line)
+            asked = _instruction(path, number, asks)
             task = KNOWN_TASKS[asked.task]
             for model, answer in answers.items():
                 value = (
@@ -107,6 +112,16 @@ def predictions(path: Path, *, text_column: str = "text", name: str | None = Non
         elif "values" in line and isinstance(line.get("model"), str):
             found.setdefault(line["model"], []).extend(_values(line, text_column))
     return found
+
+
+def _taken_apart(line: Line) -> Line:
+    """Part the prompt from the answer in a line of the EmoLLMs' own script; others stay."""
+    before, after = Wrapper.HUMAN.value
+    said = line.get("output")
+    if _has_instruction(line) or not isinstance(said, str) or not said.startswith(before):
+        return line
+    instruction, found, answer = said.removeprefix(before).partition(after)
+    return {**line, "instruction": instruction, "pred": answer} if found else line
 
 
 def _has_instruction(line: Line) -> bool:

@@ -183,6 +183,18 @@ def test_the_emollms_lines_have_gold_and_the_answers_of_models(tmp_path: Path) -
     assert isinstance(found["b"][0].value, Unreadable)
 
 
+def test_what_the_emollms_own_script_writes_is_read(tmp_path: Path) -> None:
+    """It decodes the prompt with the answer, sampled, so that some go on with a prompt."""
+    said = f"Human: \n{V_REG.instruction('So Human: what.')}\n\nAssistant:\n"
+    lines = [{"output": said + answer} for answer in ("0.5", " 0.25", f"high\n\n{said}0.7")]
+    file = write(tmp_path / "predict.json", *lines)
+    ((name, found),) = predictions([file]).items()
+    assert name == "predict.json"
+    assert [one.value for one in found[:2]] == [0.5, 0.25]
+    assert isinstance(found[2].value, Unreadable)
+    assert {(one.question, one.text) for one in found} == {("V-reg", "So Human: what.")}
+
+
 def test_an_instruction_in_the_models_wrapper_is_the_same(tmp_path: Path) -> None:
     wrapped = f"Human: \n{V_REG.instruction('So.')}\n\nAssistant:\n"
     (label,) = gold(write(tmp_path / "a.jsonl", {"instruction": wrapped, "output": "0.5"}))
