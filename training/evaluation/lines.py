@@ -37,6 +37,9 @@ def objects(path: Path) -> Iterator[tuple[int, Line]]:
                 raise DataError(path, "it is UTF-16: save it again as UTF-8")
             content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             if content.strip():
+                if content.lstrip().startswith(b"["):
+                    what = "a JSON list, and not an object on each line: jq -c '.[]' makes those"
+                    raise DataError(path, what, line=number)
                 try:
                     found = decoder.decode(content)
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -59,6 +62,8 @@ def gold(
     """
     for number, line in objects(path):
         if not _has_instruction(line):
+            if half := next(filter(None, map(labels.half_named, line)), None):
+                raise DataError(path, f"the key {half}", line=number)
             found = list(
                 tables.row_labels(
                     line, path=path, line=number, text_column=text_column, scale=scale

@@ -239,13 +239,23 @@ def test_quotes_that_begin_texts_lose_no_label_in_silence(tmp_path: Path) -> Non
         gold(file)
 
 
-@pytest.mark.parametrize("name", ["EI-reg", "EI-reg:angr", "e-c:joy"])
-def test_a_column_that_names_half_a_question_is_not_left_out_in_silence(
-    tmp_path: Path, name: str
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("EI-reg", "EI-reg:anger or EI-reg:fear or EI-reg:joy or EI-reg:sadness"),
+        ("EI-oc", "EI-oc:anger or"),  # spelt like E-c, which isn't meant
+        ("EI-reg:angr", "EI-reg:anger or"),
+        ("e-c:joy", "E-c"),
+    ],
+)
+def test_a_name_of_half_a_question_is_not_left_out_in_silence(
+    tmp_path: Path, name: str, meant: str
 ) -> None:
-    path = write(tmp_path / "a.csv", f"text,V-reg,{name}", "a,0.5,0.1")
-    with pytest.raises(DataError, match=f"the column '{name}' names a task and no question"):
-        gold(path)
+    said = f"'{name}' names a task and no question of it: must be {meant}"
+    with pytest.raises(DataError, match=f"the column {said}"):
+        gold(write(tmp_path / "a.csv", f"text,V-reg,{name}", "a,0.5,0.1"))
+    with pytest.raises(DataError, match=f"line 1: the key {said}"):
+        gold(write(tmp_path / "a.jsonl", {"text": "a", "V-reg": 0.5, name: 0.1}))
 
 
 def test_a_gzipped_csv_is_the_same(tmp_path: Path) -> None:
@@ -382,6 +392,7 @@ def test_a_post_beside_an_empty_instruction_is_a_post(tmp_path: Path, instructio
         ("a.jsonl.gz", "\x1f\x8bno", "can't be unpacked"),
         ("a.jsonl.gz", CUT_OFF.decode("latin-1"), "can't be unpacked"),
         ("a.jsonl.gz", DAMAGED.decode("latin-1"), "can't be unpacked"),
+        ("a.jsonl", '[{"text": "a"}]', "line 1: a JSON list, and not an object on each line: jq"),
         ("a.jsonl", '{"text": ' + "[" * 100_000, "line 1: no JSON object"),
         ("a.jsonl", "\xff\xfe{\0", "it is UTF-16: save it again as UTF-8"),
         ("a.csv", "V-reg,text\n0.9,Well, yes\n", "line 2: 3 cells, the header has 2"),
