@@ -251,7 +251,11 @@ def _ask(
         async with open_batch_model(settings, tasks, model_id=model_id) as model:
             with Bar("answers", len(gold)) as bar:
                 found = await ask_gold(
-                    model, gold, wording=wording, progress=lambda done: bar.update(done, done)
+                    model,
+                    gold,
+                    wording=wording,
+                    progress=lambda done: bar.update(done, done),
+                    note=_note,
                 )
             return {model.name: found}
 

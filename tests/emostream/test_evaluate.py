@@ -106,6 +106,16 @@ async def test_labels_without_a_text_are_not_asked_about(tmp_path: Path) -> None
     assert "no label has a text that the model could be asked about: name its column" in done.err
 
 
+async def test_texts_that_lost_their_ends_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    long = "word " * 10_000
+    file.write_text(f"text,V-reg,E-c\n{long}a,0.7,joy\n{long}b,0.1,\nOh no,0.1,\n")
+    async with FakeTgi() as tgi:
+        done = await run_command("evaluate", str(file), "--server", tgi.url)
+    assert done.status == 0, done.err
+    assert "2 texts are too long for the model: it is asked about their beginnings" in done.err
+
+
 async def test_servers_that_pad_are_asked_by_length(tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     texts = ["ccc " * 9, "a", "bb " * 5]
