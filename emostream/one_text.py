@@ -70,4 +70,6 @@ def report_lines(event: AffectEvent) -> Iterator[str]:
     if event.custom is not UNSET:
         yield from (f"{name}  {value}" for name, value in event.custom.items())
     yield from (f"unanswered {name}: {reason}" for name, reason in event.unanswered.items())
+    if event.text_truncated:
+        yield "truncated  the text is too long for the model, which read its beginning"
     yield f"model      {event.model.id}, {event.prompts} prompts"

@@ -21,7 +21,7 @@ _ONE = "answer"
 """The question of a row that is a whole instruction."""
 _OF_AN_INSTRUCTION = {"value", "unreadable"}
 """What a line has of its instruction's answer, beside `pred`, which names the models."""
-_OF_A_POST = {"model", "answers", "values", "unreadable"}
+_OF_A_POST = {"model", "answers", "values", "unreadable", "text_truncated"}
 
 
 class Counts(msgspec.Struct):
@@ -62,7 +62,8 @@ class Asker:
 
         All fields of the row stay. An instruction gets `pred` (the answer by model) and, where its
         task is known, `value` or `unreadable`; a post gets `answers`, `values` and `unreadable`, by
-        question. `error` says why there is no answer.
+        question, and `text_truncated` where the model saw its beginning only. `error` says why
+        there is no answer.
 
         Raises:
             emollm.errors.Stop: no server can be asked until a human acts.
@@ -100,6 +101,8 @@ class Asker:
         plan = self._plan
         prepared = self._model.builder.prepare(text)
         said: dict[str, Any] = {"model": self._model.name, "answers": {}, "values": {}}
+        if prepared.truncated:
+            said["text_truncated"] = True
 
         async def ask(questions: Sequence[Question]) -> None:
             prompts = [

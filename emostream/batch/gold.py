@@ -31,20 +31,31 @@ def can_be_asked(gold: Reading) -> bool:
 
 
 async def ask_gold(
-    model: BatchModel, gold: Sequence[Reading], *, wording: int, progress: Callable[[int], None]
+    model: BatchModel,
+    gold: Sequence[Reading],
+    *,
+    wording: int,
+    progress: Callable[[int], None],
+    note: Callable[[str], None] = lambda _: None,
 ) -> list[Reading]:
     """Ask the model what people were asked; prompts of one task together, and each only once.
 
     Labels without a text have nothing to ask. `wording` counts from 0 and starts over at a task's
-    last one. `progress` is told how many questions were answered.
+    last one. `progress` is told how many questions were answered, `note` in a sentence how many
+    texts lost their ends.
 
     Raises:
         emollm.errors.Stop: no server can be asked until a human acts.
     """
     questions: dict[str, tuple[Reading, Prompt]] = {}
+    cut: set[str] = set()
     for one in sorted(filter(can_be_asked, gold), key=lambda one: one.question):
-        prompt = _prompt(model, one, wording)
+        prompt, truncated = _prompt(model, one, wording)
         questions.setdefault(prompt.text, (one, prompt))
+        if truncated:
+            cut.add(one.text)
+    if cut:
+        note(f"{len(cut):,} texts are too long for the model: it is asked about their beginnings")
     found: list[Reading] = []
     waiting = list(questions.values())
     for start in range(0, len(waiting), _CHUNK):
@@ -63,9 +74,11 @@ async def ask_gold(
     return found
 
 
-def _prompt(model: BatchModel, one: Reading, wording: int) -> Prompt:
+def _prompt(model: BatchModel, one: Reading, wording: int) -> tuple[Prompt, bool]:
+    """Build a label's prompt, and say whether its text lost its end."""
     if one.instruction:
-        return model.prompt(one.instruction, one.task)
+        return model.prompt(one.instruction, one.task), False
     task = asked_task(one)
     prepared = model.builder.prepare(one.text)
-    return model.builder.build(task, prepared, one.emotion, wording % len(task.wordings))
+    prompt = model.builder.build(task, prepared, one.emotion, wording % len(task.wordings))
+    return prompt, prepared.truncated

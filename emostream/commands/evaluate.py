@@ -41,8 +41,9 @@ def evaluate(
     Gold labels: a folder or a file of SemEval-2018 task 1; the EmoLLMs' JSON lines (`instruction`,
     `output`); a CSV, TSV or JSON lines of your own with a text and a column named as each question
     (`V-reg`, `EI-reg:anger`, `E-c`, `V-T`, …). Predictions: all of these, what `emostream predict`
-    writes, and events as `emostream events --json` prints them. Files may be gzipped. A row of a
-    TSV is one line; quotes around a whole cell of it are taken off, any other quote is text.
+    or the EmoLLMs' `inference.py` writes, and events as `emostream events --json` prints them.
+    Files may be gzipped. A row of a TSV is one line; quotes around a whole cell of it are taken
+    off, any other quote is text.
 
     With --bias and no files, the model reads sentences that differ only in whom they are about
     (women and men, names typical of groups); what differs by more than luck is reported.
@@ -112,6 +113,7 @@ def evaluate(
     labels = sources.gold(
         gold or files[0], part=part, text_column=text_column, scale=scale, note=_note
     )
+    _tell_shared_ids(gold or files[0], labels)
     if gold is not None:
         predicted = sources.predictions(files, part=part, text_column=text_column, note=_note)
         _require_same_posts(gold, labels, predicted)
@@ -135,6 +137,17 @@ def evaluate(
 
 def _note(sentence: str) -> None:
     sys.stderr.write(f"{sentence}\n")
+
+
+def _tell_shared_ids(gold: Path, labels: "list[Reading]") -> None:
+    from training.evaluation.readings import shared_ids
+
+    if shared := sorted({post for _, post in shared_ids(labels)}):
+        more = f" and {len(shared) - 1:,} more" if shared[1:] else ""
+        _note(
+            f"{gold}: an id that stands for several texts counts for nothing:"
+            f" {visible(shared[0])}{more}"
+        )
 
 
 def _ignored(
@@ -238,7 +251,11 @@ def _ask(
         async with open_batch_model(settings, tasks, model_id=model_id) as model:
             with Bar("answers", len(gold)) as bar:
                 found = await ask_gold(
-                    model, gold, wording=wording, progress=lambda done: bar.update(done, done)
+                    model,
+                    gold,
+                    wording=wording,
+                    progress=lambda done: bar.update(done, done),
+                    note=_note,
                 )
             return {model.name: found}
 

@@ -106,6 +106,16 @@ async def test_labels_without_a_text_are_not_asked_about(tmp_path: Path) -> None
     assert "no label has a text that the model could be asked about: name its column" in done.err
 
 
+async def test_texts_that_lost_their_ends_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    long = "word " * 10_000
+    file.write_text(f"text,V-reg,E-c\n{long}a,0.7,joy\n{long}b,0.1,\nOh no,0.1,\n")
+    async with FakeTgi() as tgi:
+        done = await run_command("evaluate", str(file), "--server", tgi.url)
+    assert done.status == 0, done.err
+    assert "2 texts are too long for the model: it is asked about their beginnings" in done.err
+
+
 async def test_servers_that_pad_are_asked_by_length(tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     texts = ["ccc " * 9, "a", "bb " * 5]
@@ -204,6 +214,17 @@ async def test_nor_are_those_that_share_their_ids_by_chance(tmp_path: Path) -> N
     done = await run_command("evaluate", str(predicted), "--gold", str(labels))
     assert done.status == 2
     assert "2 posts have the same id in both and different texts, 1 among them" in done.err
+
+
+async def test_ids_of_several_posts_are_named_and_their_texts_count(tmp_path: Path) -> None:
+    labels, predicted = tmp_path / "labels.csv", tmp_path / "pred.csv"
+    labels.write_text("id,text,V-reg\n7,What a day,0.7\n7,Oh no,0.1\n8,So,0.3\n8,Well,0.5\n")
+    predicted.write_text("id,text,V-reg\n7,Oh no.,0.1\n7,What a day,0.7\n8,Well,0.5\n8,So,0.3\n")
+    done = await run_command("evaluate", str(predicted), "--gold", str(labels), "--json")
+    assert done.status == 0, done.err
+    assert "an id that stands for several texts counts for nothing: 7 and 1 more" in done.err
+    found = json.loads(done.out)["models"]["pred.csv"]["V-reg"]
+    assert found["metrics"]["pearson"] == pytest.approx(1)
 
 
 async def test_bias_is_reported_beside_a_model_card(

@@ -25,6 +25,13 @@ async def test_a_text_is_read_without_kafka_and_told_in_lines() -> None:
     report = "\n".join(report_lines(event))
     assert "valence    0.73" in report
     assert "lzw1008/Emollama-chat-7b, 3 prompts" in report
+    assert "truncated" not in report
+
+
+async def test_a_text_that_lost_its_end_is_told() -> None:
+    async with FakeTgi() as tgi:
+        event = await read_one(settings(tgi.url), "word " * 10_000)
+    assert "truncated  the text is too long for the model" in "\n".join(report_lines(event))
 
 
 async def test_a_shape_configured_for_a_topic_is_no_matter_here() -> None:

@@ -113,6 +113,20 @@ async def test_posts_are_asked_what_the_configuration_says(tmp_path: Path) -> No
     assert second == {"id": "8", "message": "", "error": "nothing visible in the text"}
 
 
+async def test_a_post_that_lost_its_end_is_told(tmp_path: Path) -> None:
+    """As in an event: the values are those of its beginning. What an earlier run said goes."""
+    file = tmp_path / "posts.jsonl"
+    text = "word " * 10_000
+    posts = [{"text": text}, {"text": "What a day", "text_truncated": True}]
+    file.write_text("\n".join(map(json.dumps, posts)), encoding="utf-8")
+    async with FakeTgi() as tgi:
+        done = await run_command("predict", str(file), "--server", tgi.url)
+    long, short = map(json.loads, done.out.splitlines())
+    assert long["text_truncated"] is True
+    assert long["text"] == text
+    assert "text_truncated" not in short
+
+
 async def test_nothing_of_an_earlier_run_stays_beside_the_new_answers(tmp_path: Path) -> None:
     """It would be scored as of this model: what is `unreadable` counts as no value."""
     file = tmp_path / "read.jsonl"

@@ -33,10 +33,16 @@ def question(name: str) -> tuple[Task, str | None] | None:
     return _BY_NAME.get(name.strip().lower())
 
 
-def half_named(name: str) -> bool:
-    """Whether a name is a task's, and yet no question: without an emotion, or with a wrong one."""
+def half_named(name: str) -> str | None:
+    """Say that a name is a task's, and yet no question: without an emotion, or with a wrong one.
+
+    None where it isn't.
+    """
     task = name.strip().lower().partition(":")[0]
-    return question(name) is None and task in {one.lower() for one in KNOWN_TASKS}
+    meant = [one for one in QUESTIONS if one.lower().partition(":")[0] == task]
+    if not meant or question(name) is not None:
+        return None
+    return f"{name!r} names a task and no question of it: must be {' or '.join(meant)}"
 
 
 def value_of(label: object, task: Task, emotion: str | None) -> Value | Unreadable:

@@ -1,4 +1,7 @@
-"""JSON lines, gzipped or not: the EmoLLMs' own, what `emostream predict` writes, and events."""
+"""JSON lines, gzipped or not: the EmoLLMs' own, what `emostream predict` writes, and events.
+
+The EmoLLMs' own `inference.py` writes `output` alone: the prompt and the answer as one text.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 import msgspec
 
 from emollm.instructions import KNOWN_TASKS, parse, unwrapped
-from emollm.prompts import is_blank
+from emollm.prompts import Wrapper, is_blank
 from emollm.readers import Unreadable
 from runtime.encodings import is_utf16
 from training.evaluation import labels, tables
@@ -34,6 +37,9 @@ def objects(path: Path) -> Iterator[tuple[int, Line]]:
                 raise DataError(path, "it is UTF-16: save it again as UTF-8")
             content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             if content.strip():
+                if content.lstrip().startswith(b"["):
+                    what = "a JSON list, and not an object on each line: jq -c '.[]' makes those"
+                    raise DataError(path, what, line=number)
                 try:
                     found = decoder.decode(content)
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -56,6 +62,8 @@ def gold(
     """
     for number, line in objects(path):
         if not _has_instruction(line):
+            if half := next(filter(None, map(labels.half_named, line)), None):
+                raise DataError(path, f"the key {half}", line=number)
             found = list(
                 tables.row_labels(
                     line, path=path, line=number, text_column=text_column, scale=scale
@@ -88,13 +96,15 @@ def predictions(path: Path, *, text_column: str = "text", name: str | None = Non
         if is_event(line):
             model, readings = _event(line)
             found.setdefault(model, []).extend(readings)
-        elif _has_instruction(line):
-            answers = line.get("pred")
+            continue
+        asks = _taken_apart(line)
+        if _has_instruction(asks):
+            answers = asks.get("pred")
             if isinstance(answers, str):
                 answers = {name or path.name: answers}
             if not isinstance(answers, dict):
                 continue
-            asked = _instruction(path, number, line)
+            asked = _instruction(path, number, asks)
             task = KNOWN_TASKS[asked.task]
             for model, answer in answers.items():
                 value = (
@@ -107,6 +117,16 @@ def predictions(path: Path, *, text_column: str = "text", name: str | None = Non
         elif "values" in line and isinstance(line.get("model"), str):
             found.setdefault(line["model"], []).extend(_values(line, text_column))
     return found
+
+
+def _taken_apart(line: Line) -> Line:
+    """Part the prompt from the answer in a line of the EmoLLMs' own script; others stay."""
+    before, after = Wrapper.HUMAN.value
+    said = line.get("output")
+    if _has_instruction(line) or not isinstance(said, str) or not said.startswith(before):
+        return line
+    instruction, found, answer = said.removeprefix(before).partition(after)
+    return {**line, "instruction": instruction, "pred": answer} if found else line
 
 
 def _has_instruction(line: Line) -> bool:

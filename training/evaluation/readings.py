@@ -50,16 +50,20 @@ def matched(gold: Sequence[Reading], predicted: Sequence[Reading]) -> list[Pair]
     """Find each gold label's prediction: of the post with the same id, else with the same text.
 
     Where both sides have the whole instruction, the answer to the same one comes first: a post may
-    be asked in several wordings. Of several predictions that are left the first counts. A zero-shot
-    set that has none of its own takes V-reg's, mapped from 0..1 to its scale.
+    be asked in several wordings. An id that is no post's own (`shared_ids`) finds nothing. Of
+    several predictions that are left the first counts. A zero-shot set that has none of its own
+    takes V-reg's, mapped from 0..1 to its scale.
     """
+    shared = shared_ids(gold)
     known: dict[tuple[str, str, str, str], Value | Unreadable] = {}
     for one in predicted:
         for key in _keys(one):
             known.setdefault((one.question, *key), one.value)
 
     def of(question: str, one: Reading) -> Value | Unreadable | None:
-        found = (known.get((question, *key)) for key in _keys(one))
+        lone = (one.question, one.id) not in shared
+        keys = (key for key in _keys(one) if lone or key != (one.id, "", ""))
+        found = (known.get((question, *key)) for key in keys)
         return next((value for value in found if value is not None), None)
 
     pairs: list[Pair] = []
@@ -83,12 +87,32 @@ def _keys(one: Reading) -> Iterator[tuple[str, str, str]]:
         yield "", "", folded(one.text)
 
 
+def shared_ids(gold: Sequence[Reading]) -> set[tuple[str, str]]:
+    """Find the ids that one question's labels give to several texts, each with the question.
+
+    They are an author's or a thread's, say: no prediction is found by them.
+    """
+    texts: dict[tuple[str, str], str] = {}
+    found: set[tuple[str, str]] = set()
+    for one in gold:
+        if one.id and one.text:
+            key, text = (one.question, one.id), folded(one.text)
+            if texts.setdefault(key, text) != text:
+                found.add(key)
+    return found
+
+
 def strangers(gold: Sequence[Reading], predicted: Sequence[Reading]) -> list[str]:
     """Name the ids whose texts differ, where so many do that these can't be the same posts.
 
     Some may differ: events hold handles as hashes, and texts may have been shortened.
     """
     texts = {one.id: folded(one.text) for one in predicted if one.id and one.text}
-    both = {one.id: folded(one.text) for one in gold if one.text and one.id in texts}
+    shared = {post for _, post in shared_ids(gold)}
+    both = {
+        one.id: folded(one.text)
+        for one in gold
+        if one.text and one.id in texts and one.id not in shared
+    }
     differ = [post for post, text in both.items() if text != texts[post]]
     return differ if 2 * len(differ) > len(both) else []

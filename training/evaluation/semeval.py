@@ -7,6 +7,7 @@ known in their variants: `EI-reg-En-anger-dev.txt`, `2018-Valence-oc-En-test-gol
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +17,13 @@ from emollm.instructions import KNOWN_TASKS
 from emollm.readers import Unreadable
 from schemas import EMOTIONS, INTENSITY_EMOTIONS
 from training.evaluation.errors import DataError
+from training.evaluation.files import unpacked
 from training.evaluation.readings import Reading
 
 _NAME: Final = re.compile(
     r"(?:2018-)?(?P<task>EI-reg|EI-oc|V(?:alence)?-reg|V(?:alence)?-oc|E-c)[-_]En"
     rf"(?:[-_](?P<emotion>{'|'.join(INTENSITY_EMOTIONS)}))?[-_](?P<part>train|dev|test|pred)"
-    r"(?:-gold)?\.(?:txt|tsv)",
+    r"(?:-gold)?\.(?:txt|tsv)(?:\.gz)?",
     re.IGNORECASE,
 )
 _TASKS: Final = {
@@ -72,13 +74,13 @@ def files(folder: Path, part: str | None, *, submission: bool = False) -> list[P
 
 
 def read(path: Path) -> Iterator[Reading]:
-    """Read the labels, or a submission's predictions, of one file.
+    """Read the labels, or a submission's predictions, of one file, gzipped or not.
 
     What is no value of the task is `Unreadable`: submissions hold such. A `NONE` label of a
     test file without gold labels is left out.
 
     Raises:
-        DataError: a row has too few columns, or the file isn't UTF-8.
+        DataError: a row has too few columns, or the file can't be read or isn't UTF-8.
     """
     name = _NAME.fullmatch(path.name)
     assert name is not None
@@ -108,12 +110,11 @@ def _flags(cells: list[str]) -> tuple[str, ...] | Unreadable:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Rows with their line numbers, without the header and blank lines."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="\n") as lines:
+    with unpacked(path) as file:
+        lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="\n")
+        try:
             for number, line in enumerate(lines, start=1):
                 if number > 1 and line.strip():
                     yield number, line.rstrip("\r\n").split("\t")
-    except UnicodeDecodeError as error:
-        raise DataError(path, "it isn't UTF-8") from error
-    except OSError as error:
-        raise DataError(path, f"it can't be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise DataError(path, "it isn't UTF-8") from error

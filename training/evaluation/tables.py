@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from emollm.readers import Unreadable
-from runtime.spelling import did_you_mean
 from runtime.table_rows import TableRow, separator_hint, table_rows
 from training.evaluation import labels
 from training.evaluation.errors import DataError
@@ -103,12 +102,8 @@ def _check(path: Path, names: Sequence[str], text_column: str) -> None:
             raise DataError(path, f"it has the column {name!r} twice: rename one of them")
         columns[key] = name
     for name in names:
-        if name and labels.half_named(name):
-            raise DataError(
-                path,
-                f"the column {name!r} names a task and no question of it"
-                f"{did_you_mean(name, labels.QUESTIONS)}",
-            )
+        if (half := labels.half_named(name)) is not None:
+            raise DataError(path, f"the column {half}")
     known = [name for name in names if labels.question(name)]
     if not known:
         fix = separator_hint(names) or f"one of {', '.join(labels.QUESTIONS)}"

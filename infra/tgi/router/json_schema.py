@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from infra.tgi.router.errors import InvalidRequestError
@@ -16,6 +17,7 @@ _TYPES = {
     "boolean": r"(?:true|false)",
     "null": r"null",
 }
+_COMMA = r"[ ]?,[ ]?"
 _CONTAINERS = frozenset({"object", "array"})
 
 #: Characters of a pattern. The worst found take 0.1 s to compile at half this length; the longest
@@ -29,6 +31,9 @@ _MAX_DEPTH = 32
 
 def schema_to_regex(value: Any) -> str:
     """A JSON schema as a regular expression of its texts, properties in their order.
+
+    With `required`, properties that aren't listed there may be left out, as in TGI. Without it
+    (TGI: all may be) none is: such an answer fits the schema, too, and is what was asked for.
 
     Raises `InvalidRequestError` for what isn't a schema, for the parts of JSON Schema that aren't
     read here (references, combinations), and for one that is too deep or too long.
@@ -68,6 +73,9 @@ def _check_types(schema: Any, depth: int) -> None:
     properties = schema.get("properties", {})
     if not isinstance(properties, dict):
         raise _invalid(f'{_short(properties)} is not of type "object"')
+    required = schema.get("required", [])
+    if not isinstance(required, list) or not all(isinstance(one, str) for one in required):
+        raise _invalid(f"{_short(required)} is no list of properties' names")
     for inner in properties.values():
         _check_types(inner, depth - 1)
     _check_types(schema.get("items"), depth - 1)
@@ -78,10 +86,38 @@ def _short(value: Any) -> str:
 
 
 def _object(schema: dict[str, Any]) -> str:
-    pairs = [
+    """Members in their order, with commas between those that are there."""
+    members = [
         _written(name) + "[ ]?:[ ]?" + _value(inner) for name, inner in schema["properties"].items()
     ]
-    return _bounded(r"\{[ ]?" + r"[ ]?,[ ]?".join(pairs) + r"[ ]?\}")
+    _bounded("".join(members))  # before they are written out again and again
+    required = schema.get("required")
+    if required is None:  # TGI leaves out any of them, which nobody wants who left `required` out
+        return _braced(_COMMA.join(members))
+    needed = [name in required for name in schema["properties"]]
+    if True not in needed:  # for each of them: where it is the last one
+        return _braced(f"(?:{'|'.join(map(_up_to, _beginnings(members)))})?")
+    last = len(needed) - 1 - needed[::-1].index(True)
+    parts = [
+        *(member + _COMMA for member in members[:last]),
+        members[last],
+        *(_COMMA + member for member in members[last + 1 :]),
+    ]
+    pairs = zip(parts, needed, strict=True)
+    return _braced("".join(part if must else f"(?:{part})?" for part, must in pairs))
+
+
+def _beginnings(members: list[str]) -> Iterator[list[str]]:
+    return (members[:end] for end in range(1, len(members) + 1))
+
+
+def _up_to(members: list[str]) -> str:
+    """Write some of them, and the last one in any case."""
+    return "".join(f"(?:{member}{_COMMA})?" for member in members[:-1]) + members[-1]
+
+
+def _braced(members: str) -> str:
+    return _bounded(rf"\{{[ ]?{members}[ ]?\}}")
 
 
 def _value(schema: Any) -> str:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from emollm.readers import Unreadable, Value
-from training.evaluation.readings import Pair, Reading, matched
+from training.evaluation.readings import Pair, Reading, matched, shared_ids, strangers
 from training.evaluation.scores import score
 
 BAD = Unreadable("not a number")
@@ -70,6 +70,18 @@ def test_the_id_finds_a_prediction_before_the_text() -> None:
     people = [gold("V-reg", 0.5, id="1", text="Hello")]
     model = [gold("V-reg", 0.1, text="Hello"), gold("V-reg", 0.9, id="1", text="Bye")]
     assert matched(people, model) == [(people[0], 0.9)]
+
+
+def test_an_id_of_several_posts_finds_none_of_them() -> None:
+    """A column `id` may be the author's: all posts were given the first one's prediction."""
+    people = [gold("V-reg", n / 10, id="7", text=f"post {n}") for n in range(3)]
+    model = [gold("V-reg", n / 10, id="7", text=f"post {n}") for n in reversed(range(3))]
+    assert [value for _, value in matched(people, model)] == [0.0, 0.1, 0.2]
+    assert not strangers(people, model)
+    assert shared_ids(people) == {("V-reg", "7")}
+    # Several people's labels of one post are no such thing.
+    post = gold("V-reg", 0.5, id="7", text="post 0")
+    assert matched([post, post], [gold("V-reg", 0.4, id="7")]) == [(post, 0.4)] * 2
 
 
 def test_each_wording_of_a_question_has_the_answer_to_itself() -> None:

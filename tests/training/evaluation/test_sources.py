@@ -73,6 +73,19 @@ def test_a_semeval_folder_is_read_in_the_organisers_names(tmp_path: Path) -> Non
     assert found["E-c"].id == "2018-En-3"
 
 
+def test_its_files_may_be_gzipped(tmp_path: Path) -> None:
+    plain = gold(semeval(tmp_path), part="dev")
+    for path in list(tmp_path.rglob("*.txt")):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert gold(tmp_path, part="dev") == plain
+    (file,) = tmp_path.rglob("*fear-dev.txt.gz")
+    assert [one.value for one in gold(file)] == [0.25]
+    file.write_bytes(CUT_OFF)
+    with pytest.raises(DataError, match="it can't be unpacked"):
+        gold(file)
+
+
 def test_sentences_without_gold_labels_are_left_out(tmp_path: Path) -> None:
     (only,) = gold(semeval(tmp_path), part="test")
     assert (only.task, only.value) == ("V-reg", 0.5)
@@ -170,6 +183,18 @@ def test_the_emollms_lines_have_gold_and_the_answers_of_models(tmp_path: Path) -
     assert isinstance(found["b"][0].value, Unreadable)
 
 
+def test_what_the_emollms_own_script_writes_is_read(tmp_path: Path) -> None:
+    """It decodes the prompt with the answer, sampled, so that some go on with a prompt."""
+    said = f"Human: \n{V_REG.instruction('So Human: what.')}\n\nAssistant:\n"
+    lines = [{"output": said + answer} for answer in ("0.5", " 0.25", f"high\n\n{said}0.7")]
+    file = write(tmp_path / "predict.json", *lines)
+    ((name, found),) = predictions([file]).items()
+    assert name == "predict.json"
+    assert [one.value for one in found[:2]] == [0.5, 0.25]
+    assert isinstance(found[2].value, Unreadable)
+    assert {(one.question, one.text) for one in found} == {("V-reg", "So Human: what.")}
+
+
 def test_an_instruction_in_the_models_wrapper_is_the_same(tmp_path: Path) -> None:
     wrapped = f"Human: \n{V_REG.instruction('So.')}\n\nAssistant:\n"
     (label,) = gold(write(tmp_path / "a.jsonl", {"instruction": wrapped, "output": "0.5"}))
@@ -214,13 +239,23 @@ def test_quotes_that_begin_texts_lose_no_label_in_silence(tmp_path: Path) -> Non
         gold(file)
 
 
-@pytest.mark.parametrize("name", ["EI-reg", "EI-reg:angr", "e-c:joy"])
-def test_a_column_that_names_half_a_question_is_not_left_out_in_silence(
-    tmp_path: Path, name: str
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("EI-reg", "EI-reg:anger or EI-reg:fear or EI-reg:joy or EI-reg:sadness"),
+        ("EI-oc", "EI-oc:anger or"),  # spelt like E-c, which isn't meant
+        ("EI-reg:angr", "EI-reg:anger or"),
+        ("e-c:joy", "E-c"),
+    ],
+)
+def test_a_name_of_half_a_question_is_not_left_out_in_silence(
+    tmp_path: Path, name: str, meant: str
 ) -> None:
-    path = write(tmp_path / "a.csv", f"text,V-reg,{name}", "a,0.5,0.1")
-    with pytest.raises(DataError, match=f"the column '{name}' names a task and no question"):
-        gold(path)
+    said = f"'{name}' names a task and no question of it: must be {meant}"
+    with pytest.raises(DataError, match=f"the column {said}"):
+        gold(write(tmp_path / "a.csv", f"text,V-reg,{name}", "a,0.5,0.1"))
+    with pytest.raises(DataError, match=f"line 1: the key {said}"):
+        gold(write(tmp_path / "a.jsonl", {"text": "a", "V-reg": 0.5, name: 0.1}))
 
 
 def test_a_gzipped_csv_is_the_same(tmp_path: Path) -> None:
@@ -357,6 +392,7 @@ def test_a_post_beside_an_empty_instruction_is_a_post(tmp_path: Path, instructio
         ("a.jsonl.gz", "\x1f\x8bno", "can't be unpacked"),
         ("a.jsonl.gz", CUT_OFF.decode("latin-1"), "can't be unpacked"),
         ("a.jsonl.gz", DAMAGED.decode("latin-1"), "can't be unpacked"),
+        ("a.jsonl", '[{"text": "a"}]', "line 1: a JSON list, and not an object on each line: jq"),
         ("a.jsonl", '{"text": ' + "[" * 100_000, "line 1: no JSON object"),
         ("a.jsonl", "\xff\xfe{\0", "it is UTF-16: save it again as UTF-8"),
         ("a.csv", "V-reg,text\n0.9,Well, yes\n", "line 2: 3 cells, the header has 2"),

@@ -52,6 +52,37 @@ def test_a_pattern_holds_to_what_the_schema_says_of_a_value(
 
 
 @pytest.mark.parametrize(
+    ("required", "right", "wrong"),
+    [
+        (None, ["abc"], ["", "a", "ab", "bc"]),
+        (["a", "b", "c", "other"], ["abc"], ["", "ab", "ac"]),
+        (["b"], ["b", "ab", "bc", "abc"], ["", "a", "c", "ac"]),
+        (["c", "a"], ["ac", "abc"], ["a", "c", "ab", "bc"]),
+        ([], ["", "a", "b", "c", "ab", "ac", "bc", "abc"], ["ba", "cb", "aa"]),
+    ],
+)
+def test_properties_that_are_not_required_may_be_left_out(
+    required: list[str] | None, right: list[str], wrong: list[str]
+) -> None:
+    """All had to come, whatever the schema said."""
+    schema = {"properties": {name: {"type": "integer"} for name in "abc"}}
+    pattern = re.compile(
+        schema_to_regex(schema | ({} if required is None else {"required": required}))
+    )
+    for names in (*right, *wrong):
+        text = "{" + ", ".join(f'"{name}": 1' for name in names) + "}"
+        assert bool(pattern.fullmatch(text)) == (names in right), text
+    for text in ('{"a": 1, "b": 1, "c": 1,}', '{,"b": 1}', '{"a": 1 "b": 1, "c": 1}'):
+        assert not pattern.fullmatch(text)
+
+
+def test_a_hundred_thousand_properties_that_may_be_left_out_are_refused_at_once() -> None:
+    schema = {"properties": {str(n): {"type": "null"} for n in range(100_000)}, "required": []}
+    with pytest.raises(InvalidRequestError, match="more than 8192 characters"):
+        schema_to_regex(schema)
+
+
+@pytest.mark.parametrize(
     ("schema", "words"),
     [
         ({"type": "string"}, "must have a 'properties' field"),
@@ -63,6 +94,8 @@ def test_a_pattern_holds_to_what_the_schema_says_of_a_value(
         ({"properties": {"a": {"type": "string", "maxLength": "3"}}}, '"3" is no number of'),
         ({"properties": {"a": {"type": "string", "minLength": True}}}, "true is no number of"),
         ({"properties": {"a": {"type": "string", "minLength": 3, "maxLength": 2}}}, "is below"),
+        ({"properties": {"a": {"type": "null"}}, "required": "a"}, '"a" is no list of'),
+        ({"properties": {"a": {"properties": {}, "required": [5]}}}, "is no list of"),
         ("[" * 100_000, "grammar is not valid"),
         ("{", "grammar is not valid"),
         (5, "grammar is not supported"),
