@@ -15,6 +15,16 @@ KNOWN_TASKS: Final[Mapping[str, Task]] = {
 }
 """The five trained tasks and the paper's zero-shot ones, by name."""
 
+_README: Final[Mapping[str, str]] = {
+    "EI-reg": "Task: {wording}\nText: {text}\nEmotion: {emotion}\nIntensity Score:",
+    "EI-oc": "Task: {wording}\nText: {text}\nEmotion: {emotion}\nIntensity Class:",
+    "V-reg": "Task: {wording}\nText: {text}\nIntensity Score:",
+    "V-oc": "Task: {wording}\nText: {text}\nIntensity Class:",
+    "E-c": "Task: {wording}\nText: {text}\nThis text contains emotions:",
+}
+"""How the authors' README and model cards ask, on several lines. Nothing was trained or scored on
+it, but who copies from there asks so."""
+
 _EMOBANK: Final = ("Emobank-valence", "Emobank-arousal", "Emobank-dominance")
 """Its three wordings ask three things; those of any other task ask the same."""
 
@@ -30,12 +40,16 @@ class Instruction(NamedTuple):
 
 
 def unwrapped(prompt: str) -> str:
-    """Return a prompt without the wrapper of any model; as it is where it has none."""
+    """Return a prompt without the wrapper of any model; as it is where it has none.
+
+    The authors' README writes it without the space, and mostly nothing follows `Assistant:`.
+    """
     for wrapper in Wrapper:
         before, after = wrapper.value
         if before and prompt.startswith(before) and prompt.endswith(after):
             return prompt[len(before) : len(prompt) - len(after)]
-    return prompt
+    copied = _COPIED.fullmatch(prompt)
+    return prompt if copied is None else copied["instruction"]
 
 
 def parse(instruction: str) -> Instruction | None:
@@ -76,19 +90,26 @@ def _free() -> Iterator[tuple[re.Pattern[str], re.Pattern[str], tuple[str, ...]]
     for name, source in WORDINGS.items():
         tasks = (_name(name, index) for index in range(len(source.wordings)))
         by_layout.setdefault(source.layout, []).extend(dict.fromkeys(tasks))
+    by_layout.update((layout, [name]) for name, layout in _README.items())
     for layout, found in by_layout.items():
         before, _, after = layout.partition("{text}")
-        start = re.escape(before).replace(re.escape("{wording}"), ".*?")
+        start = _escaped(before).replace(re.escape("{wording}"), ".*?")
         end = _pattern(after)
         pattern = re.compile(f"{start}(?P<text>.*){end}", re.DOTALL)
         yield re.compile(rf"{end}\Z"), pattern, tuple(found)
 
 
 def _pattern(after: str) -> str:
-    pattern = re.escape(after.rstrip()).replace(re.escape("{emotion}"), r"(?P<emotion>\w+)")
+    pattern = _escaped(after.rstrip()).replace(re.escape("{emotion}"), r"(?P<emotion>\w+)")
     return rf"{pattern}\s*"
 
 
+def _escaped(part: str) -> str:
+    """Write it as a pattern; spaces at the end of a line don't count."""
+    return re.escape(part).replace(re.escape("\n"), r"[ \t]*\n")
+
+
+_COPIED: Final = re.compile(r"Human:[ \t]*\n(?P<instruction>.*)\n\nAssistant:\s*", re.DOTALL)
 # Layouts with an emotion first: the others would take it for a part of the text.
 _KNOWN: Final = sorted(_known(), key=lambda one: "emotion" not in one[1].groupindex)
 _FREE: Final = sorted(_free(), key=lambda one: "emotion" not in one[1].groupindex)

@@ -40,3 +40,34 @@ def test_a_wrapper_is_taken_off(wrapper: Wrapper) -> None:
     before, after = wrapper.value
     instruction = V_REG.instruction("Grr.")
     assert unwrapped(f"{before}{instruction}{after}") == instruction
+
+
+@pytest.mark.parametrize(
+    ("end", "task", "emotion"),
+    [
+        ("Emotion: joy\nIntensity Score:", "EI-reg", "joy"),
+        ("Emotion: joy\nIntensity Class:", "EI-oc", "joy"),
+        ("Intensity Score:", "V-reg", None),
+        ("Intensity Class:", "V-oc", None),
+        ("This text contains emotions:", "E-c", None),
+    ],
+)
+@pytest.mark.parametrize("space", ["", " "])
+def test_the_authors_readme_asks_on_several_lines(
+    end: str, task: str, emotion: str | None, space: str
+) -> None:
+    text = "Grr.\n\nEmotion: anger, they say"
+    instruction = f"Task: How is it?{space}\nText: {text}{space}\n{end}{space}"
+    wrapped = f"Human:{space}\n{instruction}\n\nAssistant:"
+    for prompt in (wrapped, f"{wrapped}\n"):
+        assert unwrapped(prompt) == instruction
+    asked = parse(instruction)
+    assert asked is not None
+    assert asked._replace(text=asked.text.rstrip()) == Instruction((task,), emotion, text)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Human: who?\n\nAssistant:", "He said: Human:\nx\n\nAssistant:", "Human:\nx"]
+)
+def test_what_is_no_wrapper_stays(prompt: str) -> None:
+    assert unwrapped(prompt) == prompt

@@ -267,6 +267,20 @@ async def test_an_instruction_of_ones_own_has_an_answer_and_no_value(tmp_path: P
     assert json.loads(done.out) == line
 
 
+async def test_a_prompt_as_the_authors_readme_has_it_is_wrapped_once_and_read(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "a.jsonl"
+    instruction = "Task: Evaluate the valence.\nText: Happy!\nIntensity Score:"
+    row = {"instruction": f"Human:\n{instruction}\n\nAssistant:\n"}
+    file.write_text(json.dumps(row))
+    async with FakeTgi() as tgi:
+        done = await run_command("predict", str(file), "--server", tgi.url)
+        (asked,) = (one for one in tgi.prompts if "Happy!" in one)
+    assert asked == f"Human: \n{instruction}\n\nAssistant:\n"
+    assert json.loads(done.out) == {**row, "pred": {MODEL: "0.734"}, "value": 0.734}
+
+
 async def test_a_server_and_a_model_to_run_exclude_each_other(tmp_path: Path) -> None:
     words = ("predict", str(instructions(tmp_path / "a.jsonl")), "--server", "http://127.0.0.1:1")
     done = await run_command(*words, "--model-id", "small")
