@@ -10,9 +10,11 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from consumer.analysis.event_ids import EventIds
+from consumer.analysis.plan import make_plan
 from consumer.app import run
 from consumer.options import Until
-from consumer.settings import Settings
+from consumer.settings import Settings, Tasks
 from runtime.kafka.protocol import Partition
 from schemas.headers import ERRORS_PREFIX
 from tests.consumer.fakes import reach
@@ -115,6 +117,39 @@ async def test_an_unknown_model_is_asked_as_the_configuration_describes_it() -> 
     (value,) = broker.values("affect.events")
     assert json.loads(value or b"")["model"]["id"] == "ours"
     assert json.loads(value or b"")["model"]["revision"] == "r7"
+
+
+@pytest.mark.parametrize(
+    ("configured", "cluster_id", "model", "revision"),
+    [
+        ({}, "fake-cluster", "", ""),
+        (
+            {
+                "kafka": {"cluster_id": "ours"},
+                "model": {"name": "lzw1008/Emollama-chat-13b", "revision": "r7"},
+            },
+            *("ours", "lzw1008/Emollama-chat-13b", "r7"),
+        ),
+    ],
+)
+async def test_event_ids_hold_the_cluster_and_the_model_only_where_that_is_configured(
+    configured: dict[str, dict[str, Any]], cluster_id: str, model: str, revision: str
+) -> None:
+    """Not what a server says of its model: which one was up first must not matter."""
+    broker = kafka(post(1))
+    async with FakeTgi() as tgi:
+        status = await run(
+            settings(tgi.url, **configured),
+            until=Until(max_records=1),
+            signals=False,
+            make_brokers=broker.brokers,
+        )
+    assert status == 0
+    ids = EventIds(
+        make_plan(Tasks()).signature, cluster_id=cluster_id, model=model, revision=revision
+    )
+    (value,) = broker.values("affect.events")
+    assert json.loads(value or b"")["id"] == ids.of("posts", 0, 0, post(1))
 
 
 async def test_a_refused_token_ends_with_exit_3() -> None:

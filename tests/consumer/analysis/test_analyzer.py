@@ -16,6 +16,8 @@ from consumer.settings import Tasks
 from emollm.custom import CustomTask
 from emollm.errors import FailedAlone, ModelError, Refused, Unauthorized
 from emollm.protocol import Prompt
+from runtime.registry.errors import Unencodable
+from runtime.registry.values import Encoded
 from schemas import AffectEvent, DeadLetter, Sentiment
 from tests.consumer.fakes import FakePool, canonical, event_of, make_analyzer, reach, record
 
@@ -420,6 +422,28 @@ async def test_a_deeply_nested_meta_is_a_dead_letter_not_a_crash() -> None:
         value = f'{{"id": "1", "text": "x", "meta": {{"a": {inner}}}}}'.encode()
         (outcome,) = await make_analyzer(FakePool()).process([record("", value=value)])
         assert isinstance(outcome, Emit) or getattr(outcome, "class_name", "") == "TooDeep"
+
+
+@pytest.mark.parametrize(
+    ("error", "class_name"),
+    [
+        (RecursionError(), "TooDeep"),
+        (Unencodable("no such field"), "Unencodable"),
+        (ValueError("no such number"), "Unencodable"),
+    ],
+)
+async def test_a_dead_letter_of_an_event_that_can_not_be_written_names_the_model(
+    error: Exception, class_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def frame(_: AffectEvent) -> Encoded:
+        raise error
+
+    listing = make_analyzer(FakePool())
+    monkeypatch.setattr(listing.analyzer._events, "_frame", frame)
+    (outcome,) = await listing.process([record("x")])
+    assert isinstance(outcome, DeadLetter)
+    assert (outcome.stage, outcome.class_name) == ("publish", class_name)
+    assert outcome.model == "emostream-small"
 
 
 async def test_no_dead_letter_quotes_the_post() -> None:

@@ -46,6 +46,34 @@ async def test_while_no_server_passes_the_canary_no_unanswered_post_is_a_dead_le
     assert found == []
 
 
+async def test_an_unanswered_post_waits_while_the_model_is_doubted_for_others() -> None:
+    """One alone is no reason to doubt it; its answers are those of the model that is doubted."""
+    pool = FakePool(lambda _: "gibberish")
+    pool.available = False
+    waiting = asyncio.Event()
+
+    async def wait_available() -> None:
+        waiting.set()
+        await pool.passed.wait()
+
+    pool.wait_available = wait_available  # type: ignore[method-assign]
+    pool.passed.clear()
+    found: list[Outcome] = []
+    working = asyncio.ensure_future(
+        make_analyzer(pool).analyzer.process(
+            [record("Number 1.")], lambda _, outcome: found.append(outcome)
+        )
+    )
+    await reach(lambda: waiting.is_set() or working.done())
+    assert found == []
+    pool.say, pool.available = canonical, True
+    pool.passed.set()
+    await working
+    assert pool.suspected == 0
+    (outcome,) = found
+    assert isinstance(outcome, Emit)
+
+
 async def test_posts_that_stay_unanswered_after_the_canary_are_dead_letters() -> None:
     pool = FakePool(lambda _: "gibberish")
     found = await make_analyzer(pool).process([record(f"Number {n}.", n) for n in range(6)])

@@ -13,6 +13,11 @@ from tests.runtime.fake_clock import settle
 from tests.runtime.kafka.fake_kafka import FakeConsumer, FakeKafka, FakeLog
 
 
+def test_a_topic_that_is_created_again_is_noticed_and_found_within_a_minute() -> None:
+    """Its id is looked at, and then the client must learn where its partitions are."""
+    assert EVERY_S + options().metadata_max_age_s <= 60
+
+
 @pytest.mark.parametrize("topic", ["affect.events", "affect.dlq"])
 async def test_a_deleted_output_topic_ends_the_service_with_exit_2_and_says_so(topic: str) -> None:
     rig = Rig()

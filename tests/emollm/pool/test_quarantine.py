@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from emollm.errors import GenerationFailed, ModelError, Overloaded, TimedOut
-from emollm.pool.evidence import VERDICT_S, Evidence
+from emollm.pool.evidence import Evidence
 from emollm.pool.failure_rate import MOST, FailureRate, failures_to_exclude_luck
 from emollm.pool.quarantine import Quarantine
 from emollm.pool.queue import Call, Pending
@@ -42,7 +42,7 @@ def test_a_verdict_takes_as_many_failures_as_exclude_luck(
 
 
 def test_a_verdict_takes_ten_seconds() -> None:
-    assert failures_until_condemned(GenerationFailed("500"), SOUND, apart_s=1.0) == VERDICT_S + 1
+    assert failures_until_condemned(GenerationFailed("500"), SOUND, apart_s=1.0) == 11
 
 
 def test_the_time_between_two_trials_is_no_part_of_the_ten_seconds() -> None:

@@ -8,6 +8,7 @@ from emollm.errors import ModelError, Unavailable
 from emollm.pool import BreakerState, PoolOptions
 from emollm.protocol import Generation, Prompt, ServerInfo
 from tests.emollm.pool.fakes import (
+    HANG,
     PARAMS,
     FakeServer,
     Started,
@@ -112,6 +113,30 @@ async def test_servers_that_are_all_slow_get_at_most_a_twentieth_more() -> None:
 
 
 @simulated
+async def test_servers_that_are_slow_now_and_then_get_at_most_a_twentieth_more() -> None:
+    """With one request in ten: each of these would be given to a second server."""
+    first, second = two_servers()
+    requests = itertools.count()
+
+    async def answer(prompt: str) -> Generation | ModelError:
+        await asyncio.sleep(20.0 if next(requests) % 10 == 0 else 0.1)
+        return echo(prompt)
+
+    async with Started(first, second) as pool:
+        first._answer = second._answer = answer  # type: ignore[method-assign]
+        asking = []
+        for number in range(3_000):
+            asking.append(asyncio.ensure_future(pool.ask(prompts(f"post {number}"))))
+            await asyncio.sleep(0.01)
+        for number, answers in enumerate(await asyncio.gather(*asking)):
+            assert texts_of(answers) == expected(f"post {number}")
+    asked = Counter(first.asked + second.asked)
+    extra = asked.total() - 3_000
+    assert 0.04 * asked.total() < extra <= 0.05 * asked.total()
+    assert max(asked.values()) == 2, "one extra request for a prompt"
+
+
+@simulated
 async def test_the_slower_answer_is_called_off_and_the_faster_one_counts_once() -> None:
     first, second = two_servers()
     async with Started(first, second) as pool:
@@ -132,6 +157,22 @@ async def test_the_slower_answer_is_called_off_and_the_faster_one_counts_once() 
         assert not isinstance(answer, ModelError)
         assert answer.attempts == 2
         assert sum(state.in_flight for state in pool.servers()) == 0
+
+
+@simulated
+async def test_a_prompt_that_two_servers_were_slow_with_is_not_given_to_two_again() -> None:
+    servers = two_servers(latency_s=0.05)
+    for one in servers:
+        one.reply = lambda text: HANG if text == "stuck" else echo(text)
+    async with Started(*servers, options=PoolOptions(timeout_s=3.0)) as pool:
+        stuck = asyncio.ensure_future(pool.ask(prompts("stuck")))
+        others = []
+        for number in range(160):  # eight seconds: it is asked in company for the third time
+            others.append(asyncio.ensure_future(pool.ask(prompts(f"post {number}"))))
+            await asyncio.sleep(0.05)
+        assert sum(one.asked.count("stuck") for one in servers) == 2 + 1 + 1
+        stuck.cancel()
+        await asyncio.gather(*others)
 
 
 @simulated

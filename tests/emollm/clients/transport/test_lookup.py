@@ -96,6 +96,23 @@ async def test_a_dead_first_address_costs_a_moment_and_then_nothing() -> None:
             await transport.aclose()
 
 
+async def test_an_address_that_was_overtaken_is_tried_last_for_a_while() -> None:
+    """Else every second connection would wait for it."""
+    loop = asyncio.get_running_loop()
+    with black_hole() as dead:
+        async with RawServer(answering(200, OK)) as alive:
+            addresses = lookup.Lookup("gpu", 8080, Names(address(dead), address(alive.port)))
+            (await addresses.connect(loop)).close()
+
+            def first_ones(after_s: float) -> list[int]:
+                now = loop.time() + after_s
+                turns = [addresses._in_turn(addresses._found, now) for _ in range(2)]
+                return [turn[0][4][1] for turn in turns]
+
+            assert first_ones(0.0) == [alive.port] * 2
+            assert sorted(first_ones(lookup.AVOIDED_S)) == sorted([alive.port, dead])
+
+
 async def test_a_refused_address_is_passed_over() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
