@@ -184,7 +184,8 @@ async def test_two_members_joining_and_leaving_lose_nothing_and_duplicates_are_e
     assert await one == 0
     await produce(2_000, 500)
     await until(lambda: len(second.snapshot().partitions) == PARTITIONS)
-    await until(lambda: all(state.lag == 0 for state in second.snapshot().partitions))
+    # No lag says less: it is of the last fetch, perhaps before the last posts were written.
+    await until(lambda: first.snapshot().published + second.snapshot().published >= 2_500)
     second.stop()
     assert await two == 0
     events = await read_events(options)
