@@ -55,7 +55,7 @@ async def ask_gold(
         if truncated:
             cut.add(one.text)
     if cut:
-        note(f"{len(cut):,} texts are too long for the model: it is asked about their beginnings")
+        note(f"too long for the model, which reads their beginnings: {len(cut):,} of the texts")
     found: list[Reading] = []
     waiting = list(questions.values())
     for start in range(0, len(waiting), _CHUNK):

@@ -113,7 +113,7 @@ async def test_texts_that_lost_their_ends_are_counted(tmp_path: Path) -> None:
     async with FakeTgi() as tgi:
         done = await run_command("evaluate", str(file), "--server", tgi.url)
     assert done.status == 0, done.err
-    assert "2 texts are too long for the model: it is asked about their beginnings" in done.err
+    assert "too long for the model, which reads their beginnings: 2 of the texts" in done.err
 
 
 async def test_servers_that_pad_are_asked_by_length(tmp_path: Path) -> None:
