@@ -205,7 +205,7 @@ class Trials:
     def resume(self, pending: Pending) -> bool:
         """Give a prompt that failed again what an abandoned trial of it has shown. False: nothing.
 
-        Its post came again: after a rebalance, the records that aren't committed are read anew.
+        Its post came again: after a rebalance, records that aren't committed are read again.
         """
         if pending.evidence is None and (kept := self._abandoned.pop(_identity(pending))):
             at, pending.evidence = kept

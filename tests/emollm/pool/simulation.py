@@ -13,7 +13,7 @@ class _Selector(selectors.SelectSelector):
     """Never waits: it counts how long the loop would have waited. There are no sockets here.
 
     A turn of the loop takes a nanosecond at least. asyncio runs timers up to that much early: who
-    asks again then, with something else to do in the same turn, would ask for ever.
+    asks again then, with something else to do in the same turn, would ask forever.
     """
 
     waited: float = 0.0

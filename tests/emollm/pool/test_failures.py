@@ -208,7 +208,7 @@ async def test_what_an_abandoned_trial_showed_is_forgotten_once_the_prompt_is_an
 
 
 @simulated
-async def test_a_server_that_fails_at_random_condemns_nothing_in_post_after_post_asked_anew(
+async def test_a_server_that_fails_at_random_condemns_nothing_in_posts_that_are_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """30 % of all requests, and a rebalance every five seconds for a quarter of an hour."""

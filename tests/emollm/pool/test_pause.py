@@ -101,5 +101,5 @@ async def test_a_refusal_of_a_condemned_posts_prompt_holds_up_no_other() -> None
         async with asyncio.timeout(30.0):
             answers = await pool.ask([poisoned, *prompts("other")])
         assert isinstance(answers[0], FailedAlone)
-        assert str(answers[0]) == "429", "judged anew, though its post is condemned"
+        assert str(answers[0]) == "429", "judged again, though its post is condemned"
         assert texts_of(answers[1:]) == expected("other")
