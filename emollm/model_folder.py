@@ -38,7 +38,8 @@ def _read(folder: Path) -> dict[str, Any]:
         if (folder / _ADAPTERS).is_file():
             raise ModelFolderError(
                 f"{folder} holds adapters ({_ADAPTERS}), which are no model without their base:"
-                " name the folder of the model that they were merged into"
+                " name the folder of the model that they were merged into (emostream train merge"
+                f" {folder} MERGED)"
             )
         raise ModelFolderError(
             f"{folder} is no model's folder, it has no {_CONFIG}: name the folder that has it, or"

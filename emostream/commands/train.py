@@ -28,6 +28,7 @@ _HELP = """Fine-tune a LLaMA, OPT, BLOOM, T5 or BART on instructions, as the Emo
 emostream train data SemEval2018-Task1/ aaid/
 emostream train run facebook/opt-125m my-model/ --data aaid/ --method lora
 emostream train run lzw1008/Emollama-chat-7b tuned/ --data own.json --dev own-dev.json
+emostream train merge my-adapters/ merged/ --base facebook/opt-125m
 emostream serve --model-id my-model/
 ```
 """
@@ -147,6 +148,50 @@ def run(
         if scores is not None:
             (out / "scores.json").write_bytes(saving.to_json(scores))
     _print(out, result, scores, as_json=json_)
+
+
+@app.command
+def merge(
+    adapters: Path,
+    out: Path,
+    *,
+    base: str | None = None,
+    wrapper: Literal["human", "bare"] | None = None,
+) -> None:
+    """Add LoRA adapters that were trained elsewhere to their base model's weights.
+
+    What `emostream train run` writes is merged already. This is for adapters alone, as peft saves
+    them: no server loads them without their base. OUT is a folder that any server loads; the
+    weights keep the base's type of number. It needs the memory of the base's weights, and no GPU.
+
+    **Examples**
+
+    ```
+    emostream train merge my-adapters/ merged/
+    emostream train merge my-adapters/ merged/ --base lzw1008/Emollama-7b --wrapper human
+    ```
+
+    Args:
+        adapters: Folder with `adapter_config.json` and `adapter_model.safetensors` (or `.bin`).
+        out: Folder to write.
+        base: The model that they were trained on: a folder, or a name on the hub. [default: what
+            `adapter_config.json` names]
+        wrapper: What was put around instructions in training: `human` (between `Human:` and
+            `Assistant:`) or `bare`. [default: the table's, or as its family is asked]
+    """
+    quiet_logs("error")
+    for module in ("torch", "transformers", "peft"):
+        require(module)
+    from emollm.prompts import Wrapper
+    from training.finetune import merging
+
+    merged = merging.merge(
+        adapters, out, base=base, wrapper=Wrapper.named(wrapper) if wrapper else None, tell=_note
+    )
+    sys.stdout.write(
+        f"{out}: {merged.name} with the adapters added; asked in the wrapper"
+        f" {merged.wrapper.name.lower()}\nserve it: emostream serve --model-id {out}\n"
+    )
 
 
 def _note(sentence: str) -> None:

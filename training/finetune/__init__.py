@@ -2,5 +2,5 @@
 
 `aaid` builds the authors' instruction data out of SemEval-2018's files, `records` reads and writes
 their `conversations` JSON, `encoding` and `batches` say what the model sees and what counts, `run`
-trains and saves. Only `base`, `batches`, `trainer`, `saving` and `run` need torch.
+trains and saves. Only `base`, `batches`, `trainer`, `saving`, `merging` and `run` need torch.
 """

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
+import transformers.utils.logging
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -53,7 +55,7 @@ class Base:
 
 
 def load(name: str, plan: Plan, wrapper: Wrapper | None = None) -> Base:
-    """Load a base model: a folder or a name on the hub. Takes seconds to minutes.
+    """Load a base model to be trained: a folder or a name on the hub. Takes seconds to minutes.
 
     `wrapper` is the table's where None, else that which its family is asked in.
 
@@ -62,6 +64,39 @@ def load(name: str, plan: Plan, wrapper: Wrapper | None = None) -> Base:
     """
     device = _device(plan)
     _check_method(plan, device)
+
+    def model(config: Any, cached: bool) -> Any:
+        return _model(name, config, plan, device, cached=cached)
+
+    base = _load(name, wrapper, model, max_tokens=plan.max_tokens, device=device)
+    return replace(base, model=_trainable(base.model, plan))
+
+
+def load_as_published(name: str, wrapper: Wrapper | None = None) -> Base:
+    """Load a base model as it is, in the type of number it was published in, on the CPU.
+
+    Raises:
+        FinetuneError: it can't be loaded.
+    """
+
+    def model(config: Any, cached: bool) -> Any:
+        dtype = config.dtype or torch.float32
+        return _loader(config).from_pretrained(name, dtype=dtype, local_files_only=cached)
+
+    return _load(name, wrapper, model, max_tokens=sys.maxsize, device="cpu")
+
+
+def _load(
+    name: str,
+    wrapper: Wrapper | None,
+    make: Callable[[Any, bool], Any],
+    *,
+    max_tokens: int,
+    device: Literal["cpu", "cuda"],
+) -> Base:
+    """Load a model; `make` gets its config, and whether it is on this machine already."""
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = Path(name)
     try:
         if folder.is_dir() or name.startswith(("/", "./", "../")):
@@ -75,7 +110,7 @@ def load(name: str, plan: Plan, wrapper: Wrapper | None = None) -> Base:
         config = AutoConfig.from_pretrained(name, local_files_only=cached)
         _check_family(name, config.model_type)
         tokenizer: Any = AutoTokenizer.from_pretrained(name, local_files_only=cached)
-        model = _model(name, config, plan, device, cached=cached)
+        model = make(config, cached)
     except FinetuneError:
         raise
     except Exception as error:  # a damaged file makes each library raise its own
@@ -93,10 +128,10 @@ def load(name: str, plan: Plan, wrapper: Wrapper | None = None) -> Base:
         name=name,
         family=config.model_type,
         wrapper=wrapper or _wrapper(name, config),
-        model=_trainable(model, plan),
+        model=model,
         tokenizer=tokenizer,
         eos_id=int(eos_id),
-        limits=_limits(config, plan, encoder_decoder=encoder_decoder),
+        limits=_limits(config, max_tokens, encoder_decoder=encoder_decoder),
         batcher=Batcher(
             pad_id=_first(config.pad_token_id, tokenizer.pad_token_id, eos_id),
             decoder=_decoder(config, chosen) if encoder_decoder else None,
@@ -123,10 +158,9 @@ def merged(base: Base, adapters: Path) -> Any:
         return base.model.merge_and_unload()
     from peft import PeftModel  # noqa: PLC0415 - only for LoRA
 
-    loader = AutoModelForSeq2SeqLM if base.batcher.decoder else AutoModelForCausalLM
-    plain: Any = loader.from_pretrained(base.name, dtype=base.dtype)
+    plain: Any = _loader(base.model.config).from_pretrained(base.name, dtype=base.dtype)
     plain.generation_config = base.model.generation_config
-    with _old_name():
+    with old_name():
         return PeftModel.from_pretrained(plain, str(adapters)).merge_and_unload()
 
 
@@ -154,7 +188,6 @@ def _check_method(plan: Plan, device: str) -> None:
 
 
 def _model(name: str, config: Any, plan: Plan, device: str, *, cached: bool) -> Any:
-    loader: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     narrow = plan.lora and device == "cuda"
     dtype = torch.bfloat16 if narrow and torch.cuda.is_bf16_supported() else torch.float32
     if plan.dtype != "auto":
@@ -169,9 +202,13 @@ def _model(name: str, config: Any, plan: Plan, device: str, *, cached: bool) -> 
             bnb_4bit_use_double_quant=True,
         )
         more["device_map"] = {"": device}
-    model: Any = loader.from_pretrained(name, dtype=dtype, **more)
+    model: Any = _loader(config).from_pretrained(name, dtype=dtype, **more)
     model.config.use_cache = False  # nothing is generated in training
     return model
+
+
+def _loader(config: Any) -> Any:
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
 def _trainable(model: Any, plan: Plan) -> Any:
@@ -202,12 +239,12 @@ def _trainable(model: Any, plan: Plan) -> Any:
         target_modules="all-linear",
         task_type=TaskType.SEQ_2_SEQ_LM if seq2seq else TaskType.CAUSAL_LM,
     )
-    with _old_name():
+    with old_name():
         return get_peft_model(model, config)
 
 
 @contextmanager
-def _old_name() -> Iterator[None]:
+def old_name() -> Iterator[None]:
     """Silence what peft 0.21 is told: it asks transformers 5.23 by a name that is to go."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
@@ -225,10 +262,10 @@ def _wrapper(name: str, config: Any) -> Wrapper:
         return Wrapper.BARE if config.is_encoder_decoder else Wrapper.HUMAN
 
 
-def _limits(config: Any, plan: Plan, *, encoder_decoder: bool) -> Limits:
+def _limits(config: Any, max_tokens: int, *, encoder_decoder: bool) -> Limits:
     names = ("max_position_embeddings", "n_positions", "seq_length")
     known = [getattr(config, name, None) for name in names]
-    positions = min([plan.max_tokens, *(n for n in known if isinstance(n, int) and n > 0)])
+    positions = min([max_tokens, *(n for n in known if isinstance(n, int) and n > 0)])
     return Limits(
         prompt=positions, together=None if encoder_decoder else positions, answer=positions - 2
     )

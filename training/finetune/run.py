@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import msgspec
 import torch
-import transformers
 
 from emollm.prompts import Wrapper
 from training.finetune import base as bases
@@ -133,8 +132,6 @@ def _train(  # noqa: PLR0917  the arguments of `train`, in its order
 ) -> Result:
     with saving.writing(work):
         _claim(work, name, data, plan, wrapper)
-    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     progress.began(f"loading {name}")
     base = bases.load(name, plan, wrapper)
     encoder = Encoder(

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     BartConfig,
     BartForConditionalGeneration,
     BloomConfig,
@@ -25,6 +27,7 @@ from transformers import (
 )
 
 from emollm.tasks import TASKS, V_REG
+from training.finetune.base import old_name
 from training.finetune.records import Record
 
 KINDS = ("llama", "opt", "bloom", "t5", "bart")
@@ -32,6 +35,14 @@ SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 POSITIONS = 512
 WORDS = {"awful": 0.1, "sad": 0.3, "plain": 0.5, "nice": 0.7, "lovely": 0.9}
 """The whole language of the task that the tiny models learn: a word to its valence."""
+TARGETS = {
+    "llama": ["q_proj", "v_proj"],
+    "opt": ["q_proj", "v_proj"],
+    "bloom": ["query_key_value"],
+    "t5": ["q", "v"],
+}
+RANK, ALPHA = 4, 12
+"""Of the adapters, and where they are."""
 FILLERS = ("the", "day", "a", "walk", "rain", "sea", "bread", "town")
 
 
@@ -145,6 +156,28 @@ def save(folder: Path, kind: str) -> Path:
         unk_token="<unk>",
         **({} if kind == "llama" else {"pad_token": "<pad>"}),
     ).save_pretrained(folder)
+    return folder
+
+
+def save_adapters(base: Path, folder: Path, kind: str, **more: Any) -> Path:
+    """Write random adapters for `base` as another program does: with peft alone."""
+    from peft import LoraConfig, get_peft_model  # noqa: PLC0415 - slow to import
+
+    seq2seq = kind in {"t5", "bart"}
+    loader: Any = AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
+    config = LoraConfig(
+        r=RANK,
+        lora_alpha=ALPHA,
+        target_modules=TARGETS[kind],
+        task_type="SEQ_2_SEQ_LM" if seq2seq else "CAUSAL_LM",
+    )
+    with old_name():
+        made: Any = get_peft_model(loader.from_pretrained(base), config)
+    torch.manual_seed(11)
+    for name, weight in made.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(weight, std=0.3)
+    made.save_pretrained(folder, **more)
     return folder
 
 
