@@ -53,10 +53,11 @@ async def browse(chromium: Chromium) -> AsyncIterator[Browse]:
 
 
 SHOWN = "document.querySelector('.alert button') && document.querySelector('.u-over')"
-"""The page has drawn its figures."""
+"""The page has drawn its charts; what they show may still be on its way."""
+LOADED = "document.querySelectorAll('.figure[aria-busy=false]').length === 4"
 
 
 async def ready(tab: Tab) -> None:
     """Wait until the page shows its figures."""
     await tab.until(SHOWN)
-    await tab.until("document.getElementById('reading').textContent.trim().length > 10")
+    await tab.until(LOADED)

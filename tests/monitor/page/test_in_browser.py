@@ -24,6 +24,11 @@ async def ink(tab: Tab, selector: str) -> list[int]:
     return found
 
 
+FIGURES_SAY = """[document.getElementById('reading').textContent,
+  ...[...document.querySelectorAll('.sentence')].map((one) => one.textContent),
+  ...[...document.querySelectorAll('.slider')].map((one) => one.ariaValueText)]"""
+
+
 def calm(**more: Any) -> MadeUp:
     return MadeUp(tracks=3, hours=2, storm_minutes=0, **more)
 
@@ -371,7 +376,8 @@ async def test_figures_that_could_not_be_had_are_asked_for_again(
     )
     await tab.open(page.url)
     await tab.until("document.querySelector('#status').dataset.state === 'live'")
-    await tab.until("document.querySelector('.sentence').textContent.startsWith('No scored')")
+    await tab.until("document.querySelectorAll('.figure[aria-busy=true]').length === 4")
+    assert set(await tab.run(FIGURES_SAY)) == {"Loading…"}, "not that there were no posts"
     await tab.run("__restore()")
     page.hub().send_beat()
     await tab.until("document.querySelector('.sentence').textContent.startsWith('Highest')")
@@ -390,8 +396,10 @@ async def test_a_days_figures_are_shown_though_a_minute_came_before_them(
     await tab.open(page.url)
     await tab.until("document.querySelector('#status').dataset.state === 'live'")
     page.source.advance(2)
-    await tab.until("document.querySelector('.sentence').textContent.startsWith('Highest')")
+    await tab.until("document.getElementById('status-text').textContent.includes('to 12:02')")
+    assert set(await tab.run(FIGURES_SAY)) == {"Loading…"}, "two minutes are no hour"
     await tab.run("__release()")
+    await ready(tab)
     await tab.run("document.querySelector('.slider').focus()")
     await tab.press("Home", 36)
     await tab.until("/posts/.test(document.getElementById('reading').textContent)")

@@ -4,7 +4,7 @@ import { legend } from "./charts.js";
 import { el, plain, setText } from "./dom.js";
 import { RANGES } from "./figures.js";
 import { table } from "./tables.js";
-import { reading, SENTENCES } from "./words.js";
+import { LOADING, reading, SENTENCES } from "./words.js";
 
 export class Figure {
   #key;
@@ -75,10 +75,12 @@ export class Figure {
   }
 
   say(series, range) {
-    const { track, points } = series[0];
-    this.#points = points;
-    this.#caption = `${this.#title} of ${plain(track)}, ${RANGES[range].label}`;
-    setText(this.#sentence, SENTENCES[this.#key](points, RANGES[range].label));
+    const { track, points, loaded } = series[0];
+    this.#points = loaded ? points : [];
+    const { label } = RANGES[range];
+    this.#caption = `${this.#title} of ${plain(track)}, ${label}`;
+    setText(this.#sentence, loaded ? SENTENCES[this.#key](points, label) : LOADING);
+    this.box.setAttribute("aria-busy", String(!loaded));
     const last = points.at(-1);
     const query = new URLSearchParams({
       track,
@@ -97,15 +99,17 @@ export class Figure {
     this.#fill();
   }
 
-  value(index, points) {
+  value(index, points, loaded) {
     this.#slider.setAttribute("aria-valuemax", String(points.length - 1));
     this.#slider.setAttribute("aria-valuenow", String(index));
-    this.#slider.setAttribute("aria-valuetext", reading(points[index], this.#key));
+    const words = loaded ? reading(points[index], this.#key) : LOADING;
+    this.#slider.setAttribute("aria-valuetext", words);
   }
 
   #fill() {
-    if (!this.#table.hidden && this.#points.length) {
-      this.#table.replaceChildren(table(this.#key, this.#points, this.#caption));
-    }
+    if (this.#table.hidden) return;
+    this.#table.replaceChildren(
+      ...(this.#points.length ? [table(this.#key, this.#points, this.#caption)] : []),
+    );
   }
 }

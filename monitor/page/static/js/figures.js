@@ -63,6 +63,7 @@ class Track {
 export class Figures {
   #tracks = new Map();
   #loading = new Map();
+  #loaded = new Set();
 
   /** The track's 24 hours, loaded once; after that changes keep them. */
   load(track) {
@@ -72,10 +73,16 @@ export class Figures {
         .catch((error) => {
           this.#loading.delete(track);
           if (error.status !== 404) throw error;
-        });
+        })
+        .then(() => this.#loaded.add(track));
       this.#loading.set(track, loading);
     }
     return this.#loading.get(track);
+  }
+
+  /** Whether the track's 24 hours were there once: before, a minute without posts says nothing. */
+  loaded(track) {
+    return this.#loaded.has(track);
   }
 
   /** Whether the track's 24 hours are loaded or being loaded; false where that failed. */

@@ -218,6 +218,7 @@ function paint() {
       series: view.tracks.map((track) => ({
         track,
         points: figures.points(track, view.range, end),
+        loaded: figures.loaded(track),
       })),
       state: state.tracks.find((track) => track.track === main),
       range: view.range,

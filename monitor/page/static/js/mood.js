@@ -6,7 +6,7 @@ import { Emotions } from "./emotions.js";
 import { Figure } from "./figure.js";
 import { count, percent, rate } from "./format.js";
 import { Now } from "./now.js";
-import { reading, sentence } from "./words.js";
+import { LOADING, reading, sentence } from "./words.js";
 
 const SPECS = [
   {
@@ -70,7 +70,7 @@ export class Mood {
     this.#now = new Now(document.getElementById("now"));
   }
 
-  /** `series`: [{track, points}]; `state`: the first track's state; `spans`: its alerts. */
+  /** `series`: [{track, points, loaded}]; `state`: the first track's state; `spans`: its alerts. */
   draw({ series, state, range, spans, moment }) {
     const before = this.#series[0]?.points[this.#index];
     this.#series = series;
@@ -146,10 +146,10 @@ export class Mood {
   }
 
   #read() {
-    const points = this.#series[0]?.points ?? [];
-    const point = points[this.#index ?? points.length - 1];
-    if (!point) return;
-    setText(this.#reading, reading(point));
-    for (const figure of this.#figures) figure.value(this.#index ?? points.length - 1, points);
+    const { points = [], loaded } = this.#series[0] ?? {};
+    const index = this.#index ?? points.length - 1;
+    if (!points[index]) return;
+    setText(this.#reading, loaded ? reading(points[index]) : LOADING);
+    for (const figure of this.#figures) figure.value(index, points, loaded);
   }
 }

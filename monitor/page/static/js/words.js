@@ -3,6 +3,9 @@
 import { EMOTIONS } from "./figures.js";
 import { clock, count, percent, percents, points as change, rate, valence } from "./format.js";
 
+/** Instead of figures that are not known yet. */
+export const LOADING = "Loading…";
+
 /** A point in words; `key` names the chart that it is read for. */
 export function reading(point, key = null) {
   const when = `${clock(point.from * 1000)}–${clock(point.to * 1000, point.to * 1000)}`;
