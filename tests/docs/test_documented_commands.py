@@ -65,8 +65,8 @@ OTHERS = {
     "emostream produce replay": Other("emostream produce replay posts.jsonl"),
     "emostream ask": Other("emostream ask --help"),
     "emostream evaluate": Other("emostream evaluate --help"),
-    "emostream train data | run": Other(
-        "emostream train data --help && emostream train run --help"
+    "emostream train data | run | merge": Other(
+        "emostream train data --help && emostream train run --help && emostream train merge --help"
     ),
     "emostream events export": Other("emostream events export --help"),
     "emostream predict": Other("emostream predict --help"),
