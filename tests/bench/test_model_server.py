@@ -24,23 +24,25 @@ _QUESTIONS = [(task, emotion) for task in TASKS.values() for emotion in task.emo
 _PROMPTS = [
     _BUILDER.build(TASKS["V-reg"], _BUILDER.prepare(f"post number {n}")) for n in range(400)
 ]
+_PATIENT_S = 60.0
+"""400 prompts at once took 2 s on two cores at load 15; here nothing is ever late."""
 
 
 async def _client(server: ModelServer) -> ModelClient:
-    client = await detect(ServerOptions(url=server.url), timeout_s=5.0)
+    client = await detect(ServerOptions(url=server.url), timeout_s=_PATIENT_S)
     assert not isinstance(client, ModelError)
     return client
 
 
 async def _ask(client: ModelClient, prompts: list[Prompt]) -> list[Generation | ModelError]:
-    asked = (client.generate(p.text, p.params, timeout_s=5.0) for p in prompts)
+    asked = (client.generate(p.text, p.params, timeout_s=_PATIENT_S) for p in prompts)
     return await asyncio.gather(*asked)
 
 
 async def test_every_answer_can_be_read_and_the_canary_is_content() -> None:
     with ModelServer() as server:
         client = await _client(server)
-        info = await client.info(timeout_s=5.0)
+        info = await client.info(timeout_s=_PATIENT_S)
         assert isinstance(info, ServerInfo)
         assert info.max_concurrent_requests == 128
         for task, emotion in _QUESTIONS:
