@@ -14,9 +14,11 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from consumer import traces
 from consumer.app import run
 from consumer.options import Until
 from consumer.settings import Settings, load
+from consumer.traces import FLUSH_S
 from runtime.errors import EXIT_MISCONFIGURED
 from runtime.kafka.protocol import Partition
 from runtime.telemetry.trace_context import TraceContext, read_trace_context
@@ -28,6 +30,12 @@ from tests.tgi import FakeTgi, error_response
 TEXT = "happy few"
 HANDLE = "ann@example"
 SECRET = "sekrit-of-the-collector"
+
+
+@pytest.fixture(autouse=True)
+def time_to_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that exports may be held up for longer than a consumer waits at its end."""
+    monkeypatch.setattr(traces, "FLUSH_S", 60.0)
 
 
 def producer(number: int, *, sampled: bool) -> TraceContext:
@@ -272,7 +280,10 @@ async def test_a_batch_of_several_partitions_says_where_each_was() -> None:
     assert {place.partition(":")[0] for place in positions} == {"posts-0", "posts-1"}
 
 
-async def test_a_collector_that_hangs_stops_no_post_and_holds_the_end_for_a_second() -> None:
+async def test_a_collector_that_hangs_stops_no_post_and_holds_the_end_for_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(traces, "FLUSH_S", FLUSH_S)
     posts = Posts()
     for _ in range(40):
         posts.add()

@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -287,8 +288,13 @@ async def test_two_ctrl_c_at_once_end_the_demo(tmp_path: Path) -> None:
             await terminal.shows(moment)
             os.killpg(terminal.pid, signal.SIGINT)
             await asyncio.sleep(0.01)
-            os.killpg(terminal.pid, signal.SIGINT)
-            assert await terminal.ended(within_s=60) in {0, 130}, terminal.text
+            # Where this process is held up for a second, the demo has had its last word by now:
+            # then the second one finds it gone, or ends what is left of it as a signal does.
+            with suppress(ProcessLookupError):
+                os.killpg(terminal.pid, signal.SIGINT)
+            status = await terminal.ended(within_s=60)
+            over = "What went in and what came out" in terminal.text
+            assert status in ({0, 130, -signal.SIGINT} if over else {0, 130}), terminal.text
         finally:
             await terminal.close()
         assert "Traceback" not in terminal.text

@@ -67,7 +67,7 @@ async def test_all_waves_of_a_batch_come_before_those_of_a_later_one() -> None:
     pool.gate.clear()
     analyzer = make_analyzer(pool)
     batches = [asyncio.ensure_future(analyzer.process([record(f"Number {n}.", n)])) for n in (1, 2)]
-    await asyncio.sleep(0.01)
+    await reach(lambda: pool.waiting == len(batches))
     first_waves = len(pool.turns)
     pool.gate.set()
     await asyncio.gather(*batches)

@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from consumer.delivery import topic_watch
 from consumer.delivery.service import Service
-from consumer.options import CommitPolicy, Until
+from consumer.options import CommitPolicy, DrainBudget, Until
 from consumer.processor import Done
 from consumer.records import Record
 from infra.kafka import TopicSpec, create_topics
@@ -152,15 +152,20 @@ class Holding(Echo):
 
 
 async def test_who_follows_a_consumer_killed_before_it_noticed_reads_the_new_topic_from_its_start(
-    options: KafkaOptions,
+    options: KafkaOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Old posts end on the new topic: their offsets are committed there, and valid in it."""
+    # It must neither notice, nor be done with giving the deleted topic's partitions back, before
+    # the topic is there again, however long that takes here.
+    monkeypatch.setattr(topic_watch, "EVERY_S", 1_000.0)
+    patient = msgspec.structs.replace(LIMITS, drain=DrainBudget(revoke_s=50, stop_s=5))
+    options = msgspec.structs.replace(options, rebalance_timeout_s=59.0)
     (posts,) = options.input_topics
     old = [b"old-%d" % number for number in range(40)]
     new = [b"new-%d" % number for number in range(120)]
     await produce(options, old)
     processor = Holding(b"old")
-    service = Service(options, processor, limits=LIMITS)
+    service = Service(options, processor, limits=patient)
     running = asyncio.create_task(service.run(signals=False))
     await until(lambda: service.snapshot().consumed == len(old))
     await delete(options, posts)
