@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -486,15 +487,17 @@ async def test_a_long_prompt_arrives_without_a_warning(make: Make) -> None:
 
 
 async def test_no_error_shows_a_secret(make: Make) -> None:
-    async with RawServer(answering(200)) as server:
-        port = server.port
-    options = ServerOptions(url=f"http://user:hunter2@127.0.0.1:{port}/x", token="hush-hush")
-    transport = make(options)
-    with pytest.raises(TransportError) as caught:  # nothing listens there any more
-        await transport.post("/generate", b'{"inputs":"my secret diary"}', 5.0)
-    await transport.aclose()
-    with pytest.raises(NoAnswer):
-        await transport.post("/generate", b"{}", 5.0)
+    with socket.socket() as gone:
+        # Bound and not listening: nobody else is given this port meanwhile.
+        gone.bind(("127.0.0.1", 0))
+        url = f"http://user:hunter2@127.0.0.1:{gone.getsockname()[1]}/x"
+        options = ServerOptions(url=url, token="hush-hush")
+        transport = make(options)
+        with pytest.raises(TransportError) as caught:
+            await transport.post("/generate", b'{"inputs":"my secret diary"}', 5.0)
+        await transport.aclose()
+        with pytest.raises(NoAnswer):
+            await transport.post("/generate", b"{}", 5.0)
     shown = f"{caught.value!r} {caught.value.__cause__!r} {transport!r} {options!r} {transport.url}"
     assert caught.value.__suppress_context__
     for secret in ("hunter2", "hush-hush", "diary", "user"):
