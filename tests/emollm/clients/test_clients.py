@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable
 
 import msgspec
@@ -426,8 +427,11 @@ async def test_a_cancelled_prompt_frees_its_place_on_the_server(dialect: str) ->
 
 
 async def test_a_server_that_is_gone_is_unavailable(dialect: str) -> None:
-    async with RawServer(answering(200)) as server:
-        url = server.url
-    client = CLIENTS[dialect](HttpTransport(ServerOptions(url=url)))
-    assert type(await client.generate(POST, PARAMS, timeout_s=5.0)) is Unavailable
-    await client.aclose()
+    with socket.socket() as gone:
+        # Bound and not listening: nobody else is given this port meanwhile.
+        gone.bind(("127.0.0.1", 0))
+        client = CLIENTS[dialect](
+            HttpTransport(ServerOptions(url=f"http://127.0.0.1:{gone.getsockname()[1]}"))
+        )
+        assert type(await client.generate(POST, PARAMS, timeout_s=5.0)) is Unavailable
+        await client.aclose()

@@ -54,7 +54,10 @@ def black_hole() -> Iterator[int]:
         yield port
 
 
-async def test_connections_go_to_all_addresses_in_turn() -> None:
+async def test_connections_go_to_all_addresses_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    # However late this busy process looks at its sockets, none is too slow to be waited for: the
+    # other address would be tried beside it, and would count those connections as well.
+    monkeypatch.setattr(lookup, "SLOW_S", 60.0)
     async with RawServer(answering(200, OK)) as one, RawServer(answering(200, OK)) as two:
         names = Names(address(one.port), address(two.port))
         transport = transport_to(names)
@@ -80,18 +83,17 @@ async def test_a_look_up_is_short_lived(monkeypatch: pytest.MonkeyPatch) -> None
         await transport.aclose()
 
 
-async def test_a_dead_first_address_costs_a_moment_and_then_nothing() -> None:
+async def test_a_dead_first_address_costs_a_moment_and_then_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert lookup.SLOW_S < 0.1 * http_transport.CONNECT_TIMEOUT_S, "a moment"
     with black_hole() as dead:
         async with RawServer(answering(200, OK)) as alive:
             transport = transport_to(Names(address(dead), address(alive.port)))
-            loop = asyncio.get_running_loop()
-            began = loop.time()
             await transport.post("/generate", b"{}", 10.0)
-            first_s = loop.time() - began
-            assert first_s < 0.5 * http_transport.CONNECT_TIMEOUT_S
-            began = loop.time()
+            # From now on, who is given the dead one first waits for it in vain.
+            monkeypatch.setattr(lookup, "SLOW_S", 60.0)
             await asyncio.gather(*(transport.post("/generate", b"{}", 10.0) for _ in range(20)))
-            assert loop.time() - began < 1.0
             assert len(alive.requests) == 21
             await transport.aclose()
 
