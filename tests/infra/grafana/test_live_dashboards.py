@@ -151,15 +151,19 @@ def late_windows(start: datetime) -> list[bytes]:
 async def stored(http: aiohttp.ClientSession, base: str, *programs: Scraped) -> float:
     """Wait until what is true now of all of them is stored; give a time at which it was.
 
-    A scrape that took too long stores nothing and ends all curves until the next one: under load a
-    question about "now" may find none.
+    A scrape that took too long stores nothing and ends all curves until the next one, as of the
+    time when it began. So under load a question about "now" may find none, and a question about a
+    moment ago may find none once a scrape that was under way then has ended. Of each program a
+    later scrape than the time given has been stored: about that nothing changes any more.
     """
     since = time.time()
     while True:
-        at = time.time()
-        up = await ask(http, base, f"timestamp(up) > {since:.3f} and up == 1", at)
-        if len(up) == len(programs):
-            return at
+        newest = await ask(http, base, "timestamp(up)", time.time())
+        if len(newest) == len(programs):
+            at = min(float(one["value"][1]) for one in newest)
+            up = await ask(http, base, f"timestamp(up) > {since:.3f} and up == 1", at)
+            if len(up) == len(programs):
+                return at
         await asyncio.gather(*(one.once_more() for one in programs))
 
 

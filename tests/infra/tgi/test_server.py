@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -51,18 +50,20 @@ async def post(
 
 async def test_beyond_the_permits_a_request_is_refused_at_once() -> None:
     engine = StandIn()
-    async with running(engine, ServerSettings(port=0, max_concurrent_requests=2)) as (_, client):
+    settings = ServerSettings(port=0, max_concurrent_requests=2)
+    async with running(engine, settings) as (server, client):
         engine.gate.clear()
-        held = [asyncio.ensure_future(post(client, "/generate", ASK)) for _ in range(2)]
+        held = [asyncio.ensure_future(post(client, "/generate", ASK))]
         await asyncio.to_thread(engine.entered.acquire)
-        started = time.perf_counter()
+        held.append(asyncio.ensure_future(post(client, "/generate", ASK)))
+        await until(lambda: "tgi_queue_size 1" in server.metrics.text())
         async with client.post("/generate", json=ASK) as response:
             assert response.status == 429
             assert await response.json() == {
                 "error": "Model is overloaded",
                 "error_type": "overloaded",
             }
-        assert time.perf_counter() - started < 1
+        assert not any(one.done() for one in held), "it waited for a permit"
         engine.gate.set()
         assert [status for status, _, _ in await asyncio.gather(*held)] == [200, 200]
         async with client.post("/generate", json=ASK) as response:
