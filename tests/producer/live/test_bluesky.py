@@ -68,8 +68,11 @@ def sources(
     clock: Clock | None = None,
     answer_s: float = 60.0,
 ) -> MakeSources:
-    """The sources of a run. By default a host has more time to answer than a busy machine takes:
-    each connection that is given up is one more, and after some the start has failed."""
+    """Make the source of a run.
+
+    By default a host has more time to answer than a busy machine takes: each connection that is
+    given up is one more, and after some the start has failed.
+    """
     clock = clock or SystemClock()
 
     def made(watcher: SourceWatcher) -> list[BlueskySource]:
