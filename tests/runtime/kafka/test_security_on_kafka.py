@@ -19,7 +19,7 @@ from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.errors import Denied, Unreachable
 from tests.runtime.kafka.on_free_ports import on_free_ports
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.usefixtures("patient")]
 
 JAAS = "org.apache.kafka.common.security"
 PLAIN = f'{JAAS}.plain.PlainLoginModule required user_ann="sekrit";'
@@ -96,7 +96,6 @@ async def seen_with(
                 "bootstrap": bootstrap,
                 "tls": encryption,
                 "sasl": sasl,
-                "request_timeout_s": 5,
             },
             "input": {"group_id": uuid.uuid4().hex},
         }
