@@ -179,8 +179,8 @@ async def create_topics(
     `sasl_mechanism` and so on.
 
     Raises:
-        TopicsError: a topic was refused, or has no leader after `timeout_s` seconds; says which
-            and what to do. The others are made.
+        TopicsError: a topic was refused, or has no leader after `timeout_s` seconds, or there is
+            no broker that could have it; says which and what to do. The others are made.
         aiokafka.errors.KafkaConnectionError: no broker answers.
     """
     if not specs:
@@ -190,7 +190,8 @@ async def create_topics(
     admin = AIOKafkaAdminClient(**client_options)
     try:
         await admin.start()
-        created = await _create(admin, specs, timeout_s)
+        brokers = await _await_brokers(admin, [spec.name for spec in specs], deadline)
+        created = await _create(admin, specs, brokers, timeout_s)
         await _await_leaders(admin, [spec.name for spec in specs], deadline)
         fresh = [
             TopicPartition(s.name, n)
@@ -220,11 +221,32 @@ def _result(spec: TopicSpec, created: bool, found: Mapping[str, Mapping[str, str
     return TopicResult(spec.name, TopicStatus.DIFFERS, differences)
 
 
+async def _await_brokers(admin: AIOKafkaAdminClient, names: Sequence[str], deadline: float) -> int:
+    """Return how many brokers there are, as soon as there is one.
+
+    A broker that has just started, or was away until its lease ran out, answers before it is part
+    of its own cluster: with no broker at all. aiokafka then knows none to ask anything else.
+    """
+    client = admin._client  # noqa: SLF001 - no public way
+    while True:
+        if not client.cluster.brokers():
+            await client.force_metadata_update()
+        if client.cluster.brokers():
+            brokers = len((await admin.describe_cluster())["brokers"])
+            if brokers:
+                return brokers
+        if time.monotonic() > deadline:
+            raise TopicsError(
+                dict.fromkeys(names, "the brokers name none of the cluster: are all up?")
+            )
+        await asyncio.sleep(_POLL_S)
+
+
 async def _create(
-    admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], timeout_s: float
+    admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec], brokers: int, timeout_s: float
 ) -> set[str]:
     # Asking for the cluster's own default (-1) takes a newer request than aiokafka's.
-    copies = min(_COPIES, len((await admin.describe_cluster())["brokers"]))
+    copies = min(_COPIES, brokers)
     asked = [
         NewTopic(s.name, s.partitions, s.replication_factor or copies, topic_configs=dict(s.config))
         for s in specs

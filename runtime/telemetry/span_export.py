@@ -81,6 +81,9 @@ class SpanExport(SpanProcessor):
         self._given_up = False
         self._in_hand = 0
         """Spans of the request under way."""
+        self._hands = threading.Lock()
+        """Held, never for long, while spans change hands: one is in the queue, in hand or counted,
+        whenever the end looks."""
         self._failing = False
         self._tell_at = -float("inf")
         self._told_dropped = 0
@@ -116,10 +119,12 @@ class SpanExport(SpanProcessor):
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await ended.wait()
-        left = len(self._queue) + self._in_hand
-        self._queue.clear()
-        if not ended.is_set():
-            self._given_up = True
+        with self._hands:
+            left = len(self._queue) + self._in_hand
+            self._queue.clear()
+            self._in_hand = 0
+            self._given_up = not ended.is_set()
+        if self._given_up:
             self._exporter.shutdown()  # ends its pauses between two tries
         self.counts["abandoned"] += left
         if left:
@@ -137,29 +142,29 @@ class SpanExport(SpanProcessor):
         self._ended()
 
     def _export_all(self) -> None:
-        while self._queue:
-            batch: list[ReadableSpan] = []
-            with suppress(IndexError):  # the loop gave the rest up
-                while len(batch) < EXPORT_SPANS:
-                    batch.append(self._queue.popleft())
-            if not batch:
-                return
-            self._in_hand = len(batch)
+        while batch := self._take():
             exported = self._export(batch)
-            self._in_hand = 0
-            if self._given_up:  # and counted
-                return
-            if exported:
-                self.counts["exported"] += len(batch)
-                if self._failing:
-                    self._tell_at = -float("inf")
-                    self._tell()
-                    self._failing = False
-                    _log.info(log_events.SPANS_EXPORTED_AGAIN, dropped=self._dropped)
-            else:
-                self.counts["failed"] += len(batch)
+            with self._hands:
+                self._in_hand = 0
+                if self._given_up:  # and counted
+                    return
+                self.counts["exported" if exported else "failed"] += len(batch)
+            if not exported:
                 self._failing = True
+            elif self._failing:
+                self._tell_at = -float("inf")
+                self._tell()
+                self._failing = False
+                _log.info(log_events.SPANS_EXPORTED_AGAIN, dropped=self._dropped)
             self._tell()
+
+    def _take(self) -> list[ReadableSpan]:
+        """What goes into one request."""
+        with self._hands:
+            size = min(len(self._queue), EXPORT_SPANS)
+            batch = [self._queue.popleft() for _ in range(size)]
+            self._in_hand = size
+        return batch
 
     def _export(self, batch: list[ReadableSpan]) -> bool:
         try:

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives import serialization as pem
 from pydantic import BaseModel, SecretStr
 
 from consumer.settings import Settings
-from infra.kafka import BrokerSettings, EmbeddedKafka
-from tests.runtime.kafka.test_security_on_kafka import free_ports, unsigned_token
+from infra.kafka import BrokerSettings
+from tests.runtime.kafka.on_free_ports import on_free_ports
+from tests.runtime.kafka.test_security_on_kafka import unsigned_token
 
 _LOGIN = "org.apache.kafka.common.security.{}LoginModule required {};"
 
@@ -61,29 +62,32 @@ async def secured_kafka(folder: Path) -> AsyncIterator[Secured]:
     password = SECRETS["kafka.tls.key_password"].encode()
     locked = pem.BestAvailableEncryption(password)
     key_file.write_bytes(key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, locked))
-    plain, controller, sasl = free_ports(3)
-    ours = f"PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}"
-    user = f'user_ann="{SECRETS["kafka.sasl.password"]}"'
-    properties = {
-        "listeners": f"{ours},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": ours,
-        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-        "listener.security.protocol.map": (
-            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL"
-        ),
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.certificate.chain": chain,
-        "ssl.keystore.key": key.private_bytes(
-            pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()
-        ).decode(),
-        "listener.name.sasl.sasl.enabled.mechanisms": "PLAIN,OAUTHBEARER",
-        "listener.name.sasl.plain.sasl.jaas.config": _LOGIN.format("plain.Plain", user),
-        # Kafka's own for development: takes tokens that nobody signed.
-        "listener.name.sasl.oauthbearer.sasl.jaas.config": _LOGIN.format(
-            "oauthbearer.OAuthBearer", 'unsecuredLoginStringClaim_sub="k"'
-        ),
-    }
-    async with EmbeddedKafka(BrokerSettings(port=plain, properties=properties)):
+
+    def settings(plain: int, controller: int, sasl: int) -> BrokerSettings:
+        ours = f"PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}"
+        user = f'user_ann="{SECRETS["kafka.sasl.password"]}"'
+        properties = {
+            "listeners": f"{ours},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": ours,
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listener.security.protocol.map": (
+                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL"
+            ),
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.certificate.chain": chain,
+            "ssl.keystore.key": key.private_bytes(
+                pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()
+            ).decode(),
+            "listener.name.sasl.sasl.enabled.mechanisms": "PLAIN,OAUTHBEARER",
+            "listener.name.sasl.plain.sasl.jaas.config": _LOGIN.format("plain.Plain", user),
+            # Kafka's own for development: takes tokens that nobody signed.
+            "listener.name.sasl.oauthbearer.sasl.jaas.config": _LOGIN.format(
+                "oauthbearer.OAuthBearer", 'unsecuredLoginStringClaim_sub="k"'
+            ),
+        }
+        return BrokerSettings(port=plain, properties=properties)
+
+    async with on_free_ports(3, settings) as (plain, _, sasl):
         yield Secured(f"127.0.0.1:{plain}", f"127.0.0.1:{sasl}", ca_file, cert_file, key_file)
 
 

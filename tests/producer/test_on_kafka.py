@@ -5,6 +5,7 @@ import secrets
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -27,6 +28,7 @@ from producer import (
     send_load,
     show_dead_letter,
 )
+from runtime.kafka import producing
 from runtime.kafka.errors import TopicMissing
 from runtime.kafka.producing import kafka_producer
 from runtime.kafka.topic_log import Span, StoredRecord, kafka_topic_log
@@ -74,7 +76,14 @@ async def test_every_kind_of_bad_input_reaches_the_topic_byte_for_byte(
 async def test_a_topic_that_is_missing_is_said_with_the_mend(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.kafka.producing._METADATA_S", 1.0)
+    start = producing._start
+
+    async def started(*args: Any) -> None:
+        await start(*args)
+        # Not before: a busy machine may take long to connect.
+        monkeypatch.setattr(producing, "_METADATA_S", 1.0)
+
+    monkeypatch.setattr(producing, "_start", started)
     with pytest.raises(TopicMissing, match=r"nowhere.*emostream topics create"):
         await send_load(LoadSettings(topic="nowhere", count=1), broker)
     with pytest.raises(TopicMissing, match="nowhere"):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import MessageSizeTooLargeError
 
 from infra.kafka import (
@@ -45,6 +49,54 @@ async def test_a_topic_that_differs_is_reported_and_left_as_it_is(kafka: Embedde
             "retention.ms": ("2000", "1000"),
         }
     assert "retention.ms is 1000, not 2000" in str(result)
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """The first two answers of each client, and another one, name no broker; gives how many did.
+
+    So answers a broker that hung until its lease ran out.
+    """
+    update, seen = ClusterMetadata.update_metadata, dict[ClusterMetadata, int]()
+    describe, described = AIOKafkaAdminClient.describe_cluster, 0
+
+    def without(cluster: ClusterMetadata, metadata: Any) -> Any:
+        seen[cluster] = seen.get(cluster, 0) + 1
+        if seen[cluster] <= 2:
+            metadata.brokers = []
+        return update(cluster, metadata)
+
+    async def describe_cluster(admin: AIOKafkaAdminClient) -> dict[str, Any]:
+        nonlocal described
+        described += 1
+        found: dict[str, Any] = await describe(admin)
+        return found | {"brokers": []} if described == 1 else found
+
+    monkeypatch.setattr(ClusterMetadata, "update_metadata", without)
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_cluster", describe_cluster)
+    return lambda: described
+
+
+async def test_brokers_that_name_none_of_the_cluster_are_asked_again(
+    kafka: EmbeddedKafka, nobody: Callable[[], int]
+) -> None:
+    """A topic of no copies was asked for, and refused."""
+    spec = TopicSpec(f"late-{secrets.token_hex(4)}", partitions=1)
+    (result,) = await create_topics({"bootstrap_servers": kafka.bootstrap}, [spec])
+    assert result.status is TopicStatus.CREATED
+    assert nobody() == 2
+
+
+async def test_where_no_broker_is_ever_named_it_says_so(
+    kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def describe_cluster(_: AIOKafkaAdminClient) -> dict[str, Any]:
+        return {"brokers": []}
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_cluster", describe_cluster)
+    options = {"bootstrap_servers": kafka.bootstrap}
+    with pytest.raises(TopicsError, match="never: the brokers name none of the cluster"):
+        await create_topics(options, [TopicSpec("never")], timeout_s=0.1)
 
 
 async def test_lists_in_another_order_do_not_differ(kafka: EmbeddedKafka) -> None:

@@ -66,14 +66,20 @@ def sources(
     langs: Sequence[str] = (),
     labels: Sequence[str] = ("bot",),
     clock: Clock | None = None,
+    answer_s: float = 60.0,
 ) -> MakeSources:
+    """Make the source of a run.
+
+    By default a host has more time to answer than a busy machine takes: each connection that is
+    given up is one more, and after some the start has failed.
+    """
     clock = clock or SystemClock()
 
     def made(watcher: SourceWatcher) -> list[BlueskySource]:
         return [
             BlueskySource(
                 BlueskyOptions(urls=urls, silence_s=SILENCE_S, rewind_s=REWIND_S),
-                jetstream=AiohttpJetstream(session, clock, answer_s=1.0),
+                jetstream=AiohttpJetstream(session, clock, answer_s=answer_s),
                 reader=MessageReader(Selection(langs), left_out_labels=labels),
                 watcher=watcher,
                 clock=clock,
@@ -407,7 +413,7 @@ async def test_a_host_that_takes_connections_and_says_nothing_is_left(
         async with jetstream(log_of(3)) as server:
             kafka = MemoryKafka()
             kafka.begin("bluesky", now_us() - 1_000_000)
-            await consume(make(url, server.url), kafka, ids(0, 1, 2))
+            await consume(make(url, server.url, answer_s=1.0), kafka, ids(0, 1, 2))
         connection, _ = hung.accept()  # it was tried
         connection.close()
 

@@ -49,6 +49,9 @@ class Cluster(Protocol):
     async def send_to(self, partition: Partition, values: Sequence[bytes]) -> None:
         """Write to one partition, as a producer that already knows it."""
 
+    async def nothing_under_way(self, consumer: Any) -> None:
+        """Return when a consumer that is paused waits for no answer to a fetch any more."""
+
 
 class Real:
     def __init__(self, bootstrap: str) -> None:
@@ -100,6 +103,11 @@ class Real:
             for value in values:
                 await producer.send_and_wait(partition.topic, value, partition=partition.partition)
 
+    async def nothing_under_way(self, consumer: Any) -> None:
+        # Paused, it begins none.
+        if pending := [one for one in consumer._consumer._fetcher._pending_tasks if not one.done()]:
+            await asyncio.wait(pending)
+
 
 class Fake:
     def __init__(self) -> None:
@@ -130,6 +138,9 @@ class Fake:
     async def send_to(self, partition: Partition, values: Sequence[bytes]) -> None:
         for value in values:
             self.kafka.logs[partition].append(None, value)
+
+    async def nothing_under_way(self, consumer: Any) -> None:
+        pass
 
 
 def kafka_options(bootstrap: str) -> KafkaOptions:

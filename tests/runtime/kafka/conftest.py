@@ -9,6 +9,15 @@ from runtime.kafka.protocol import KafkaProducer
 from tests.runtime.kafka.clusters import Cluster, Fake, Member, Real
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of the diagnosis may take as long as a busy machine takes, which isn't Kafka's fault.
+
+    It has 3 s, and a test of some of them has been seen to take more than one.
+    """
+    monkeypatch.setattr("runtime.kafka.diagnosis._STEP_S", 60.0)
+
+
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.kafka)])
 def chosen(request: pytest.FixtureRequest) -> Fake | Real:
     if request.param == "fake":

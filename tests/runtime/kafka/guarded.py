@@ -12,8 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest, DescribeAclsRequest
 from cryptography.hazmat.primitives import serialization as pem
 
-from infra.kafka import BrokerSettings, EmbeddedKafka
-from infra.kafka._ports import free_port
+from infra.kafka import BrokerSettings
+from tests.runtime.kafka.on_free_ports import on_free_ports
 
 PASSWORD = "sekrit"
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
@@ -84,31 +84,31 @@ async def guarded_kafka(folder: Path) -> AsyncIterator[Guarded]:
     key_pem = key.private_bytes(
         pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()
     ).decode()
-    ports: set[int] = set()
-    while len(ports) < 4:
-        ports.add(free_port("127.0.0.1"))
-    plain, controller, sasl, tls = ports
-    ours = ",".join(
-        f"{name}://127.0.0.1:{port}"
-        for name, port in (("PLAINTEXT", plain), ("SASL", sasl), ("TLS", tls))
-    )
     users = " ".join(f'user_{name}="{PASSWORD}"' for name in ("ann", "bob"))
-    properties = {
-        "listeners": f"{ours},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": ours,
-        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-        "listener.security.protocol.map": (
-            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL"
-        ),
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.certificate.chain": "".join(
-            blob.bytes().decode() for blob in certificate.cert_chain_pems
-        ),
-        "ssl.keystore.key": key_pem,
-        "listener.name.sasl.sasl.enabled.mechanisms": "PLAIN",
-        "listener.name.sasl.plain.sasl.jaas.config": f"{_PLAIN} {users};",
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:ANONYMOUS",
-    }
-    async with EmbeddedKafka(BrokerSettings(port=plain, properties=properties)):
+
+    def settings(plain: int, controller: int, sasl: int, tls: int) -> BrokerSettings:
+        ours = ",".join(
+            f"{name}://127.0.0.1:{port}"
+            for name, port in (("PLAINTEXT", plain), ("SASL", sasl), ("TLS", tls))
+        )
+        properties = {
+            "listeners": f"{ours},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": ours,
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listener.security.protocol.map": (
+                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL"
+            ),
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.certificate.chain": "".join(
+                blob.bytes().decode() for blob in certificate.cert_chain_pems
+            ),
+            "ssl.keystore.key": key_pem,
+            "listener.name.sasl.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl.plain.sasl.jaas.config": f"{_PLAIN} {users};",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+        }
+        return BrokerSettings(port=plain, properties=properties)
+
+    async with on_free_ports(4, settings) as (plain, _, sasl, tls):
         yield Guarded(f"127.0.0.1:{plain}", f"127.0.0.1:{sasl}", f"127.0.0.1:{tls}", ca_file)

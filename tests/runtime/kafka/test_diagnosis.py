@@ -14,6 +14,8 @@ from runtime.kafka.errors import Denied, Unreachable
 from runtime.kafka.options import KafkaOptions
 from tests.runtime.kafka.guarded import Guarded
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 PLAIN: dict[str, object] = {"security_protocol": "PLAINTEXT"}
 
 

@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives import serialization as pem
 
 from consumer.app import kafka_options
 from consumer.settings import Settings
-from infra.kafka import BrokerSettings, EmbeddedKafka
-from infra.kafka._ports import free_port
+from infra.kafka import BrokerSettings
 from runtime.kafka.aiokafka_brokers import AiokafkaBrokers
 from runtime.kafka.errors import Denied, Unreachable
+from tests.runtime.kafka.on_free_ports import on_free_ports
+
+pytestmark = [pytest.mark.kafka, pytest.mark.usefixtures("patient")]
 
 JAAS = "org.apache.kafka.common.security"
 PLAIN = f'{JAAS}.plain.PlainLoginModule required user_ann="sekrit";'
@@ -43,34 +45,30 @@ async def secured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sec
     key_pem = key.private_bytes(
         pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()
     ).decode()
-    plain, controller, sasl, tls = free_ports(4)
-    listeners = {"PLAINTEXT": plain, "SASL": sasl, "TLS": tls}
-    ours = ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items())
-    properties = {
-        "listeners": f"{ours},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": ours,
-        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-        "listener.security.protocol.map": (
-            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,TLS:SSL"
-        ),
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.certificate.chain": "".join(
-            blob.bytes().decode() for blob in certificate.cert_chain_pems
-        ),
-        "ssl.keystore.key": key_pem,
-        "listener.name.sasl.sasl.enabled.mechanisms": "PLAIN,OAUTHBEARER",
-        "listener.name.sasl.plain.sasl.jaas.config": PLAIN,
-        "listener.name.sasl.oauthbearer.sasl.jaas.config": OAUTH,
-    }
-    async with EmbeddedKafka(BrokerSettings(port=plain, properties=properties)):
+
+    def settings(plain: int, controller: int, sasl: int, tls: int) -> BrokerSettings:
+        listeners = {"PLAINTEXT": plain, "SASL": sasl, "TLS": tls}
+        ours = ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items())
+        properties = {
+            "listeners": f"{ours},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": ours,
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listener.security.protocol.map": (
+                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,TLS:SSL"
+            ),
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.certificate.chain": "".join(
+                blob.bytes().decode() for blob in certificate.cert_chain_pems
+            ),
+            "ssl.keystore.key": key_pem,
+            "listener.name.sasl.sasl.enabled.mechanisms": "PLAIN,OAUTHBEARER",
+            "listener.name.sasl.plain.sasl.jaas.config": PLAIN,
+            "listener.name.sasl.oauthbearer.sasl.jaas.config": OAUTH,
+        }
+        return BrokerSettings(port=plain, properties=properties)
+
+    async with on_free_ports(4, settings) as (_, _, sasl, tls):
         yield Secured(f"127.0.0.1:{sasl}", f"127.0.0.1:{tls}", ca_file)
-
-
-def free_ports(count: int) -> list[int]:
-    ports: set[int] = set()
-    while len(ports) < count:
-        ports.add(free_port("127.0.0.1"))
-    return list(ports)
 
 
 def unsigned_token(subject: str, age_s: float = 0) -> str:
@@ -98,7 +96,6 @@ async def seen_with(
                 "bootstrap": bootstrap,
                 "tls": encryption,
                 "sasl": sasl,
-                "request_timeout_s": 5,
             },
             "input": {"group_id": uuid.uuid4().hex},
         }

@@ -124,9 +124,20 @@ async def test_a_connection_that_comes_about_after_its_client_was_closed(
     assert not any(one.connected() for one in opened)
 
 
+@pytest.fixture
+async def own_kafka() -> AsyncIterator[EmbeddedKafka]:
+    """Frozen for longer than its lease, it is no part of its cluster for a moment afterwards.
+
+    Of the one that the tests share, the next test would know no broker.
+    """
+    async with EmbeddedKafka() as broker:
+        yield broker
+
+
 async def test_clients_whose_broker_is_frozen(
-    kafka: EmbeddedKafka, opened: list[Any], tasks: None
+    own_kafka: EmbeddedKafka, opened: list[Any], tasks: None
 ) -> None:
+    kafka = own_kafka
     topic = f"frozen-{secrets.token_hex(4)}"
     await create_topics({"bootstrap_servers": kafka.bootstrap}, [TopicSpec(topic, 1)])
     chosen = options(bootstrap=kafka.bootstrap, input_topics=(topic,), group_id=topic)
