@@ -22,14 +22,14 @@ KEYS = {
 }
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(620)
 def test_every_tweet_comes_out_and_the_model_agrees_with_people() -> None:
     """Real Kafka, the model that ships, real tweets: nothing lost, valence close to the humans'."""
     done = subprocess.run(
         [sys.executable, "-m", "emostream", "demo", "--posts", "150", "--rate", "0", "--json"],
         capture_output=True,
         text=True,
-        timeout=160,
+        timeout=600,  # 90 s under load
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -60,7 +60,7 @@ def runs(process: psutil.Process) -> bool:
         return False
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(620)
 def test_an_interrupt_while_it_stops_ends_it_at_once_and_all_that_it_started() -> None:
     demo = subprocess.Popen(
         [sys.executable, "-m", "emostream", "demo", "--posts", "40", "--json"],
