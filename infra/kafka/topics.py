@@ -237,7 +237,7 @@ async def _await_brokers(admin: AIOKafkaAdminClient, names: Sequence[str], deadl
                 return brokers
         if time.monotonic() > deadline:
             raise TopicsError(
-                dict.fromkeys(names, "the brokers name none of the cluster: are all up?")
+                dict.fromkeys(names, "the cluster's metadata name no broker: are all up?")
             )
         await asyncio.sleep(_POLL_S)
 

@@ -82,8 +82,8 @@ class SpanExport(SpanProcessor):
         self._in_hand = 0
         """Spans of the request under way."""
         self._hands = threading.Lock()
-        """Held, never for long, while spans change hands: one is in the queue, in hand or counted,
-        whenever the end looks."""
+        """Held for a moment while spans move, so that `aclose` finds each of them either in the
+        queue, in hand or counted."""
         self._failing = False
         self._tell_at = -float("inf")
         self._told_dropped = 0

@@ -38,7 +38,7 @@ def merge(
     """Write the folder `out`: the base model's weights with the adapters added to them.
 
     `base` is a folder or a name on the hub; where None, what the adapters' own configuration names.
-    The sums are made in float32 and kept in the base's own type. Takes the memory of its weights.
+    Products are made in float32, sums in the base's own type. Takes the memory of its weights.
 
     Raises:
         FinetuneError: these are no adapters, they don't fit the base, the base can't be loaded, or
@@ -65,7 +65,7 @@ def merge(
     tell("adding the adapters")
     whole = replace(model, model=_added(model, adapters))
     tell(f"writing {out}")
-    with saving.writing(out):
+    with saving.writing(out, then="make room, or let it be written; nothing is left there"):
         saving.save(whole, out, {})
     return whole
 

@@ -18,6 +18,11 @@ from training.finetune.errors import FinetuneError
 ADAPTERS = "adapters"
 """Subfolder of the LoRA adapters alone, which are merged into the weights beside it."""
 
+_GOES_ON: Final = (
+    "what was kept before is whole: make room, or let it be written, and the same command goes on"
+    " from there"
+)
+"""Of a run, which keeps checkpoints."""
 _TORCH_WRITER: Final = "inline_container"
 """In what torch says where its archive can't be written: it keeps the system's words to itself."""
 _NO_SPACE: Final = "os error 28"
@@ -25,8 +30,10 @@ _NO_SPACE: Final = "os error 28"
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path, *, then: str = _GOES_ON) -> Iterator[None]:
     """What is done in here writes files: where one can't be written, say so in a sentence.
+
+    `then` ends the sentence: what is left, and what to do.
 
     Raises:
         FinetuneError: a file can't be written. What was whole before still is.
@@ -39,10 +46,7 @@ def writing(folder: Path) -> Iterator[None]:
         why = _unwritable(error)
         if why is None:
             raise
-        raise FinetuneError(
-            f"{folder}: {why}; what was kept before is whole: make room, or let it be written, and"
-            " the same command goes on from there"
-        ) from error
+        raise FinetuneError(f"{folder}: {why}; {then}") from error
 
 
 def _unwritable(error: BaseException | None) -> str | None:

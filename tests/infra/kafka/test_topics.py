@@ -95,7 +95,7 @@ async def test_where_no_broker_is_ever_named_it_says_so(
 
     monkeypatch.setattr(AIOKafkaAdminClient, "describe_cluster", describe_cluster)
     options = {"bootstrap_servers": kafka.bootstrap}
-    with pytest.raises(TopicsError, match="never: the brokers name none of the cluster"):
+    with pytest.raises(TopicsError, match="never: the cluster's metadata name no broker"):
         await create_topics(options, [TopicSpec("never")], timeout_s=0.1)
 
 

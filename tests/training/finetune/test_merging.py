@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedTokenizerFast
 
 from emollm.prompts import Wrapper
 from emollm.tasks import V_REG
@@ -180,6 +183,20 @@ def test_what_can_not_be_merged_is_refused_and_nothing_is_written(
     with pytest.raises(FinetuneError, match=message):
         merge(made, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["adapters"]
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(PreTrainedTokenizerFast, "save_pretrained", full)  # after the weights
+    with pytest.raises(
+        FinetuneError, match=r"No space left on device; make room.* nothing is left"
+    ):
+        merge(llama / "adapters", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_there_is_refused_before_anything_is_loaded(
