@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
-from monitor.page.data import MuteTrack, Say, TracksChanged
+from monitor.page.data import MuteTrack, Say, TracksChanged, TrackState
 from tests.monitor.page.browsing import Browse, ready
 from tests.monitor.page.chromium import Tab
 from tests.monitor.page.conftest import WALL, Serve, Served
@@ -443,6 +443,25 @@ async def test_the_first_track_is_shown_as_soon_as_there_is_one_and_no_longer_th
     page.source.push(TracksChanged(gone=("trains",)))
     await tab.until("document.getElementById('mood-track').textContent === 'planes'")
     await tab.until("document.querySelectorAll('.track').length === 1")
+
+
+async def test_a_track_that_nobody_chose_is_left_once_it_is_silent_and_another_is_not(
+    serve: Serve, browse: Browse
+) -> None:
+    """At a monitor's first start all posts are of "other", until the tags have their tracks."""
+    page: Served = await serve(MadeUp(tracks=0, hours=1, storm_minutes=0))
+    page.source.names = ("other",)
+    page.source.advance(1)
+    own, chosen = await browse(page), await browse(page, "/?track=other")
+    for tab in (own, chosen):
+        await tab.until("document.getElementById('mood-track').textContent === 'other'")
+    page.source.names = ("trains",)
+    page.source.advance(10)
+    page.source.push(TracksChanged(tracks=(TrackState(track="other", condition="warming"),)))
+    await own.until("document.getElementById('mood-track').textContent === 'trains'")
+    assert "track=trains" in await own.run("location.search")
+    await chosen.until("/\\b0 posts/.test(document.querySelector('.track').textContent)")
+    assert await chosen.run("document.getElementById('mood-track').textContent") == "other"
 
 
 async def test_before_the_first_track_the_page_says_so(serve: Serve, browse: Browse) -> None:

@@ -28,6 +28,7 @@ let watermark = null;
 let due = false;
 let asking = false;
 let first = true;
+let offered = null; // the track that the page shows since nobody chose one
 
 const figures = new Figures();
 const pipe = new Pipe();
@@ -100,13 +101,29 @@ function now() {
 }
 setClock(now);
 
-/** Where no track is chosen, or none that there is: one whose alert fires, else the first. */
+/**
+ * Where no track is chosen, or none that there is: one whose alert fires, else the first with posts.
+ * That is left again once it has none and another has: at a monitor's first start there is but
+ * "other", until the tags have tracks of their own.
+ */
 function settle() {
-  if (view.tracks.length || !state.tracks.length) return false;
-  const worst = state.tracks.find((track) => track.condition === "firing");
-  view = { ...view, tracks: [(worst ?? state.tracks[0]).track] };
+  if (view.tracks.length && !leavesOffered()) return false;
+  const found =
+    state.tracks.find((track) => track.condition === "firing") ??
+    state.tracks.find((track) => track.posts) ??
+    state.tracks[0];
+  if (!found) return false;
+  offered = found.track;
+  view = { ...view, tracks: [offered] };
   address.write(view, { replace: true });
   return true;
+}
+
+function leavesOffered() {
+  const [shown, ...compared] = view.tracks;
+  if (shown !== offered || compared.length || view.at !== null) return false;
+  const silent = state.tracks.some((track) => track.track === offered && !track.posts);
+  return silent && state.tracks.some((track) => track.posts);
 }
 
 /** Take a change over; returns what someone who hears the page must be told of it. */
@@ -169,6 +186,7 @@ function order(a, b) {
 
 /** Show another view, and put it into the address. */
 function go(change, { posts: open = false } = {}) {
+  if (change.tracks) offered = null;
   view = { ...view, ...change };
   address.write(view);
   load();
