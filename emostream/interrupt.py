@@ -100,7 +100,12 @@ class _CtrlC:
 
 
 def end_at_once_on_another() -> None:
-    """From here on Ctrl-C ends the process silently, with status 130; Python may be ending it."""
+    """From here on Ctrl-C ends the process silently, with status 130; Python may be ending it.
+
+    Where it is ignored, it stays so.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        return
     signal.signal(signal.SIGINT, lambda *_: _end())
     # After the last threads have ended Python takes handlers away, and Ctrl-C would kill it.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)

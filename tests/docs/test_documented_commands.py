@@ -290,13 +290,9 @@ async def test_two_ctrl_c_at_once_end_the_demo(tmp_path: Path) -> None:
             await terminal.shows(moment, within_s=200)
             os.killpg(terminal.pid, signal.SIGINT)
             await asyncio.sleep(0.01)
-            # Where this process is held up for a second, the demo has had its last word by now:
-            # then the second one finds it gone, or ends what is left of it as a signal does.
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):  # this process was held up, and the demo is gone
                 os.killpg(terminal.pid, signal.SIGINT)
-            status = await terminal.ended(within_s=60)
-            over = "What went in and what came out" in terminal.text
-            assert status in ({0, 130, -signal.SIGINT} if over else {0, 130}), terminal.text
+            assert await terminal.ended(within_s=60) in {0, 130}, terminal.text
         finally:
             await terminal.close()
         assert "Traceback" not in terminal.text

@@ -116,6 +116,60 @@ def test_what_ends_by_itself_leaves_ctrl_c_as_it_was() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+_PRESSED_AT_THE_VERY_END = """
+import os
+import signal
+import sys
+import threading
+
+import cyclopts
+
+from emostream import __main__, command_line
+
+press, ctrl_c = signal.raise_signal, signal.SIGINT
+
+
+class Last:
+    def __del__(self, press=press, ctrl_c=ctrl_c):
+        press(ctrl_c)
+
+
+app = cyclopts.App()
+kept = []
+
+
+@app.default
+def command() -> int:
+    if os.environ["WHEN"] == "threads":
+        wait = threading._shutdown
+        threading._shutdown = lambda: (press(ctrl_c), wait())
+    else:
+        kept.append(Last())  # goes after Python has taken every handler away
+    return 7
+
+
+command_line.make_app = lambda *, overview: app
+if os.environ["CTRL_C"] == "ignored":
+    signal.signal(ctrl_c, signal.SIG_IGN)
+sys.argv = ["emostream"]
+__main__.main()
+"""
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.parametrize(("when", "status"), [("threads", 130), ("modules", 7)])
+async def test_ctrl_c_once_a_command_has_ended_is_silent(
+    tmp_path: Path, when: str, status: int, *, ignored: bool
+) -> None:
+    """It was a traceback, or Python's death by the signal."""
+    file = tmp_path / "program.py"
+    file.write_text(_PRESSED_AT_THE_VERY_END)
+    environment = {"PYTHONPATH": ".", "WHEN": when, "CTRL_C": "ignored" if ignored else "caught"}
+    async with Process(sys.executable, str(file), environment=environment) as process:
+        assert await process.wait() == (7 if ignored else status)
+    assert process.output == ""
+
+
 @pytest.mark.parametrize("library", ["cyclopts", "pydantic"])
 async def test_ctrl_c_in_the_middle_of_an_import_ends_it_silently(
     tmp_path: Path, library: str
