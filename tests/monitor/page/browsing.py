@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,23 +34,31 @@ async def chromium() -> AsyncIterator[Chromium]:
 async def browse(chromium: Chromium) -> AsyncIterator[Browse]:
     """Open a page in a fresh profile; at the end nothing was violated, nobody else was asked."""
     opened: list[tuple[Tab, Served]] = []
+    # One that stayed open where a test fails would take CPU from all tests after it.
+    async with AsyncExitStack() as tabs:
 
-    async def open_tab(
-        page: "Served", path: str = "/", *, size: tuple[int, int] = (1200, 800), phone: bool = False
-    ) -> Tab:
-        tab = await chromium.tab()
-        opened.append((tab, page))
-        await tab.size(*size, phone=phone)
-        await tab.open(path if path == "about:blank" else page.url + path)
-        return tab
+        async def open_tab(
+            page: "Served",
+            path: str = "/",
+            *,
+            size: tuple[int, int] = (1200, 800),
+            phone: bool = False,
+        ) -> Tab:
+            tab = await chromium.tab()
+            tabs.push_async_callback(tab.close)
+            opened.append((tab, page))
+            await tab.size(*size, phone=phone)
+            await tab.open(path if path == "about:blank" else page.url + path)
+            return tab
 
-    yield open_tab
-    for tab, page in opened:
-        if blame := await tab.blame():
-            pytest.fail(f"the browser complains: {blame}")
-        if outside := [url for url in tab.requests() if not url.startswith((page.url, "data:"))]:
-            pytest.fail(f"asked somebody else: {outside}")
-        await tab.close()
+        yield open_tab
+        for tab, page in opened:
+            if blame := await tab.blame():
+                pytest.fail(f"the browser complains: {blame}")
+            if outside := [
+                url for url in tab.requests() if not url.startswith((page.url, "data:"))
+            ]:
+                pytest.fail(f"asked somebody else: {outside}")
 
 
 SHOWN = "document.querySelector('.alert button') && document.querySelector('.u-over')"
