@@ -20,6 +20,7 @@ _MAX_LINE_BYTES = 1 << 20
 """Many times what a program of ours writes; a longer line fails the test."""
 _SHOWN_LINES = 60
 """Of the output, in a failure's message."""
+_OUTPUT = "its output:"
 
 
 class _Line(NamedTuple):
@@ -31,7 +32,8 @@ class Process:
     """`async with Process(sys.executable, "-m", "emostream", …) as process`.
 
     Its standard input is empty; its output is read as it comes and kept. At the end of the block
-    it is killed, unless it has ended, with all that it started in its process group.
+    it is killed, unless it has ended, with all that it started in its process group. What fails
+    in the block shows the end of the output.
     """
 
     def __init__(
@@ -72,13 +74,17 @@ class Process:
             self._readers.append(asyncio.create_task(self._read(name, pipe)))
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _: object, failure: BaseException | None, __: object) -> None:
+        ended = self.status
         with suppress(ProcessLookupError, PermissionError):  # the latter on macOS, of a zombie
             os.killpg(self.pid, signal.SIGKILL)
         await self._process.wait()
         await asyncio.gather(*self._readers)
         if self._log is not None:
             self._log.close()
+        if failure is not None and _OUTPUT not in str(failure):
+            state = "still ran" if ended is None else f"had ended with status {ended}"
+            failure.add_note(self._with_output(state))
 
     @property
     def pid(self) -> int:
@@ -191,7 +197,7 @@ class Process:
 
     def _with_output(self, message: str) -> str:
         shown = "\n".join(line.text for line in self._lines[-_SHOWN_LINES:])
-        return f"{' '.join(self._command)}: {message}; its output:\n{shown}"
+        return f"{' '.join(self._command)}: {message}; {_OUTPUT}\n{shown}"
 
 
 def emostream(

@@ -21,6 +21,18 @@ async def test_a_line_that_never_comes_is_a_failure_that_shows_the_output() -> N
     assert (process.status, process.stdout, process.stderr) == (0, ["one"], ["two"])
 
 
+async def test_what_fails_in_the_block_shows_the_output() -> None:
+    async def fails() -> None:
+        async with python("print('one'); raise SystemExit(3)") as process:
+            await process.wait()
+            raise ValueError("another matter")
+
+    with pytest.raises(ValueError, match="another") as failed:
+        await fails()
+    (note,) = failed.value.__notes__
+    assert note.endswith("had ended with status 3; its output:\none")
+
+
 async def test_the_second_line_with_a_text_is_waited_for() -> None:
     async with python("print('a 1'); print('b'); print('a 2')") as process:
         assert await process.wait_for_line("a", times=2) == "a 2"
