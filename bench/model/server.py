@@ -1,5 +1,6 @@
 """A stub model server in a process of its own, as bench programs start, read and stop it."""
 
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -76,6 +77,7 @@ class ModelServer:
         self.serving = serving or Serving()
         self.port = port
         self._process: subprocess.Popen[bytes] | None = None
+        self._held: socket.socket | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -98,6 +100,8 @@ class ModelServer:
     def start(self) -> None:
         """Return when it listens. Raises RuntimeError when it doesn't."""
         assert self._process is None, "already started"
+        if not self.port and sys.platform == "linux":  # others don't let two bind one port
+            self._hold_a_port()
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -113,7 +117,7 @@ class ModelServer:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            self.kill()
+            self.stop()
             raise RuntimeError("the stub model server ended before it listened")
         self.port = int(line)
 
@@ -146,6 +150,17 @@ class ModelServer:
     def stop(self) -> None:
         """End it; does nothing where it isn't started. It holds nothing that an end could harm."""
         self.kill()
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def _hold_a_port(self) -> None:
+        """Have a free port bound here, too: while the child is away, nobody else is given it."""
+        self._held = socket.socket()
+        # As the child does: so that it may listen there beside this one, which never does.
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port = self._held.getsockname()[1]
 
     def _call(self, path: str) -> bytes:
         with urllib.request.urlopen(self.url + path, timeout=_ASK_S) as response:

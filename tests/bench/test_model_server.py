@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import socket
+import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -138,6 +140,10 @@ def test_it_starts_again_on_its_port_after_a_kill() -> None:
     with ModelServer() as server:
         port = server.port
         server.kill()
+        # Nobody else is given it meanwhile: the other tests of a busy machine take free ports, too.
+        if sys.platform == "linux":
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", port))
         server.start()
         assert server.port == port
         assert server.stats().asked == 0
