@@ -16,7 +16,7 @@ from runtime.telemetry.span_export import EXPORT_SPANS, SpanExport, make_exporte
 from tests.collector import Collector, attributes
 from tests.http_server import serving
 from tests.polling import until
-from tests.raw_http import Connection, RawServer, Request
+from tests.raw_http import Behaviour, Connection, RawServer, Request
 
 SECRET = "sekrit-of-the-collector"
 
@@ -98,6 +98,26 @@ async def test_what_is_left_at_the_end_is_exported_before_it(exporter: Exporter)
     await export.aclose(20)
     assert export.counts["exported"] == sum(exporter.batches) == 7
     assert exporter.shut_down == 1
+
+
+async def test_who_closes_it_again_while_its_thread_ends_waits_for_nothing(
+    exporter: Exporter,
+) -> None:
+    """The thread had told of its end, once, and was still alive: nobody told the second one."""
+    gone = threading.Event()
+
+    class Lingering(SpanExport):
+        def _run(self) -> None:
+            super()._run()
+            gone.wait(20)
+
+    export = Lingering(exporter, every_s=3_600)
+    finish(export, 1)
+    await export.aclose(20)
+    async with asyncio.timeout(10):
+        await export.aclose(60)
+    gone.set()
+    assert export.counts == {"exported": 1, "queue_full": 0, "failed": 0, "abandoned": 0}
 
 
 async def test_many_are_exported_in_requests_of_bounded_size(exporter: Exporter) -> None:
@@ -247,12 +267,7 @@ async def test_a_collector_that_is_away_costs_spans(capfd: pytest.CaptureFixture
     assert "urllib3" not in "".join(capfd.readouterr())
 
 
-@pytest.mark.parametrize(
-    "head", [b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 503 No\r\ncontent-length: 99999\r\n\r\n"]
-)
-async def test_a_collector_whose_answer_drips_is_left_and_told_of(head: bytes) -> None:
-    """It held the thread for good: all later spans were lost, and the log said nothing."""
-
+def dripping(head: bytes) -> Behaviour:
     async def drip(_: Request, connection: Connection) -> None:
         await connection.write(head)
         with suppress(ConnectionError):
@@ -260,7 +275,15 @@ async def test_a_collector_whose_answer_drips_is_left_and_told_of(head: bytes) -
                 await connection.write(b"x")
                 await asyncio.sleep(0.02)  # the server's pace
 
-    async with RawServer(drip) as server:
+    return drip
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 503 No\r\ncontent-length: 99999\r\n\r\n"]
+)
+async def test_a_collector_whose_answer_drips_is_left_and_told_of(head: bytes) -> None:
+    """It held the thread for good: all later spans were lost, and the log said nothing."""
+    async with RawServer(dripping(head)) as server:
         with capture_logs() as logs:
             async with exporting_to(server.url, answer_s=0.3) as export:
                 finish(export, 1)  # several may go in one request or in two
