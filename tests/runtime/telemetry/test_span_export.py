@@ -10,7 +10,9 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from structlog.testing import capture_logs
+from urllib3.connection import HTTPConnection
 
+from runtime.telemetry import collector_connection
 from runtime.telemetry.otlp import OtlpTracer
 from runtime.telemetry.span_export import EXPORT_SPANS, SpanExport, make_exporter
 from tests.collector import Collector, attributes
@@ -287,6 +289,33 @@ async def test_a_collector_whose_answer_drips_is_left_and_told_of(head: bytes) -
         with capture_logs() as logs:
             async with exporting_to(server.url, answer_s=0.3) as export:
                 finish(export, 1)  # several may go in one request or in two
+                await until(lambda: export.counts["failed"] == 1)
+    (line,) = [entry for entry in logs if entry["event"] == "spans_dropped"]
+    assert (line["spans"], line["reason"], line["came"]) == (1, "failed", "ReadTimeout")
+
+
+async def test_a_collector_that_is_reached_once_its_time_is_up_is_left_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There was no connection to end when the time was over, and none ended later."""
+    up = threading.Event()
+    end, connect = collector_connection.Collector._end, HTTPConnection.connect
+
+    def ended(collector: collector_connection.Collector, late: threading.Event) -> None:
+        end(collector, late)
+        up.set()
+
+    def held_up(connection: HTTPConnection) -> None:
+        assert up.wait(20)
+        up.clear()
+        connect(connection)
+
+    monkeypatch.setattr(collector_connection.Collector, "_end", ended)
+    monkeypatch.setattr(HTTPConnection, "connect", held_up)
+    async with RawServer(dripping(b"HTTP/1.1 200 OK\r\nx: ")) as server:
+        with capture_logs() as logs:
+            async with exporting_to(server.url, answer_s=0.1) as export:
+                finish(export, 1)
                 await until(lambda: export.counts["failed"] == 1)
     (line,) = [entry for entry in logs if entry["event"] == "spans_dropped"]
     assert (line["spans"], line["reason"], line["came"]) == (1, "failed", "ReadTimeout")
