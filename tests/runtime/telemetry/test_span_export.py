@@ -16,9 +16,9 @@ from runtime.telemetry import collector_connection
 from runtime.telemetry.otlp import OtlpTracer
 from runtime.telemetry.span_export import EXPORT_SPANS, SpanExport, make_exporter
 from tests.collector import Collector, attributes
-from tests.http_server import serving
 from tests.polling import until
 from tests.raw_http import Behaviour, Connection, RawServer, Request
+from tests.refusing import refusing_port
 
 SECRET = "sekrit-of-the-collector"
 
@@ -257,10 +257,8 @@ async def test_a_redirect_is_not_followed_and_its_spans_are_lost() -> None:
 
 
 async def test_a_collector_that_is_away_costs_spans(capfd: pytest.CaptureFixture[str]) -> None:
-    async with serving() as url:
-        pass
-    with capture_logs() as logs:
-        async with exporting_to(url) as export:
+    with refusing_port() as port, capture_logs() as logs:
+        async with exporting_to(f"http://127.0.0.1:{port}") as export:
             finish(export, 1)
             await came(export, "ConnectionError")
             await export.aclose(0.5)
