@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
@@ -22,12 +23,14 @@ class Collector(requests.Session):
         self.came: str = "nothing was sent"
         """`HTTP 503`, or the class of what went wrong; nothing that the collector wrote."""
         self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._late = threading.Event()
+        """Of the latest request: set once its time is up."""
         for scheme in ("http://", "https://"):
-            self.mount(scheme, _Adapter(self._sockets))
+            self.mount(scheme, _Adapter(self._connected))
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         """Send a request. A redirect is an error: the headers would go along to anywhere."""
-        late = threading.Event()
+        late = self._late = threading.Event()
         timer = threading.Timer(kwargs["timeout"], self._end, (late,))
         timer.daemon = True
         timer.start()
@@ -49,27 +52,37 @@ class Collector(requests.Session):
         """End the request under way: the only one, whichever of the connections it is on."""
         late.set()
         for one in list(self._sockets):
-            with suppress(OSError):  # it is closed
-                one.shutdown(socket.SHUT_RDWR)
+            _cut(one)
+
+    def _connected(self, one: socket.socket) -> None:
+        """Note a connection's socket; connecting may have taken all of its request's time."""
+        self._sockets.add(one)
+        if self._late.is_set():
+            _cut(one)
+
+
+def _cut(one: socket.socket) -> None:
+    with suppress(OSError):  # it is closed
+        one.shutdown(socket.SHUT_RDWR)
 
 
 class _Adapter(HTTPAdapter):
-    """Notes its connections' sockets."""
+    """Tells of its connections' sockets."""
 
-    def __init__(self, sockets: WeakSet[socket.socket]) -> None:
-        self._sockets = sockets
+    def __init__(self, connected: Callable[[socket.socket], None]) -> None:
+        self._connected = connected
         super().__init__()
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         """Give the pool of connections for a request, a proxy's included."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         if "ConnectionCls" not in vars(pool):
-            sockets = self._sockets
+            connected = self._connected
 
             class Connection(pool.ConnectionCls):  # type: ignore[misc]
                 def connect(self) -> None:
                     super().connect()
-                    sockets.add(self.sock)
+                    connected(self.sock)
 
             pool.ConnectionCls = Connection
         return pool

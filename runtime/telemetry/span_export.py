@@ -87,6 +87,8 @@ class SpanExport(SpanProcessor):
         self._failing = False
         self._tell_at = -float("inf")
         self._told_dropped = 0
+        self._over = False
+        """Whether the thread has told of its end, or is about to: it is alive for a moment yet."""
         self._ended: Callable[[], None] = lambda: None
         self.counts: Counter[Outcome] = Counter(dict.fromkeys(get_args(Outcome), 0))
         """Finished spans by what became of them. Each key is counted by one thread alone."""
@@ -114,7 +116,7 @@ class SpanExport(SpanProcessor):
         self._ended = tell
         self._closing = True
         self._wake.set()
-        if not self._thread.is_alive():
+        if self._over or not self._thread.is_alive():
             ended.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
@@ -139,6 +141,7 @@ class SpanExport(SpanProcessor):
             self._export_all()
         self._export_all()
         self._exporter.shutdown()
+        self._over = True
         self._ended()
 
     def _export_all(self) -> None:

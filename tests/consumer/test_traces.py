@@ -69,7 +69,8 @@ async def consume(
     posts: Posts, tgi: FakeTgi, tracing: dict[str, Any], **sections: dict[str, Any]
 ) -> int:
     values: dict[str, Any] = {
-        "model": {"servers": [tgi.url], "timeout_s": 5, "wait_s": 5},
+        # Each request is a span: none may be given up, and asked again, on a busy machine.
+        "model": {"servers": [tgi.url], "timeout_s": 50, "wait_s": 5},
         "output": {"author_key": "a-key-of-the-pseudonyms-0123"},
         "batch": {"max_wait_s": 0.05},
         "http": {"port": 0},

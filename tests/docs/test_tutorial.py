@@ -9,12 +9,13 @@ from typing import NamedTuple
 import aiohttp
 import pytest
 
-from infra.kafka._ports import free_port
 from tests.docs.terminal import Terminal
+from tests.faults.ports import Ports
 
 PAGE = Path(__file__).parents[2] / "docs/tutorial.md"
 PORTS = ("9092", "3000", "9090", "8765")
-"""What the page names; a test takes free ones, here and in what is expected."""
+"""What the page names; a test takes free ones, here and in what is expected. They are used minutes
+later: of those that every test's broker draws from, one might be another's by then."""
 ENDLESS = ("emostream broker", "emostream serve", "emostream consume", "emostream monitor")
 
 
@@ -48,10 +49,9 @@ async def opened(command: str, folder: Path, env: dict[str, str]) -> AsyncIterat
 @pytest.mark.timeout(600)
 async def test_each_step_prints_what_the_page_says(tmp_path: Path) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    ports: dict[str, str] = {}
-    while len(set(ports.values())) < len(PORTS):
-        ports = {port: str(free_port("127.0.0.1")) for port in PORTS}
-    # In one pass: a free port may itself contain one that the page names (30006, say).
+    own = Ports()
+    ports = {port: str(own.take()) for port in PORTS}
+    # In one pass: a free port may itself contain one that the page names (13000, say).
     page = re.sub("|".join(PORTS), lambda found: ports[found[0]], page)
     env = {
         "EMOSTREAM_KAFKA__BOOTSTRAP": f"127.0.0.1:{ports['9092']}",
@@ -64,6 +64,7 @@ async def test_each_step_prints_what_the_page_says(tmp_path: Path) -> None:
     assert len([step for step in done if step.command.startswith("emostream")]) > 10
     running: list[Terminal] = []
     async with AsyncExitStack() as stack:
+        stack.callback(own.close)
         for step in done:
             terminal = await stack.enter_async_context(opened(step.command, tmp_path, env))
             if step.command.startswith(ENDLESS):

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import sys
 import textwrap
 from collections.abc import Awaitable, Callable
@@ -149,9 +150,13 @@ async def test_a_given_folder_is_kept_and_can_be_started_again_on_another_port(
     async with EmbeddedKafka(BrokerSettings(data_dir=tmp_path / "data")) as kafka:
         topic, first = await _topic(kafka), kafka.bootstrap
         await _produce(kafka, topic, range(10))
-    async with EmbeddedKafka(BrokerSettings(data_dir=tmp_path / "data")) as kafka:
-        assert kafka.bootstrap != first
-        assert await _consume(kafka, topic, 10) == list(range(10))
+    with socket.socket() as taken:  # else the same one may be drawn again
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", int(first.rpartition(":")[2])))
+        taken.listen()
+        async with EmbeddedKafka(BrokerSettings(data_dir=tmp_path / "data")) as kafka:
+            assert kafka.bootstrap != first
+            assert await _consume(kafka, topic, 10) == list(range(10))
     assert (tmp_path / "data" / "kafka.log").stat().st_size > 0
 
 

@@ -13,6 +13,7 @@ from infra.kafka import (
     BrokerSettings,
     BrokerStartError,
     EmbeddedKafka,
+    _launch,
     ready_line,
     run_broker,
 )
@@ -31,9 +32,17 @@ async def test_it_runs_until_sigterm_and_stops_in_order(tmp_path: Path) -> None:
     assert "shutting down" in (tmp_path / "kafka.log").read_text(encoding="utf-8")
 
 
-async def test_a_signal_while_it_starts_gives_the_start_up(tmp_path: Path) -> None:
+async def test_a_signal_while_it_starts_gives_the_start_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines: list[EmbeddedKafka] = []
-    asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGINT)
+
+    async def interrupted(*_: object) -> None:
+        """Java runs, and is not ready before the signal has come, however quick it is."""
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(_launch, "answering", interrupted)
     await run_broker(BrokerSettings(data_dir=tmp_path), lines.append)
     assert lines == []
 

@@ -1,7 +1,7 @@
 """A real Alertmanager takes what we send, shows it as active, and as ended once it is resolved."""
 
+import re
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,19 +26,19 @@ async def alertmanager(folder: Path) -> AsyncIterator[str]:
     assert BINARY is not None
     config = folder / "alertmanager.yml"
     config.write_text("route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     process = Process(
         BINARY,
         f"--config.file={config}",
         f"--storage.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
+        "--web.listen-address=127.0.0.1:0",
         "--cluster.listen-address=",
     )
     async with process:
-        await process.wait_for_line("TLS is disabled")  # its log's last line before it serves
-        yield f"http://127.0.0.1:{port}"
+        # Its log's last line before it serves.
+        line = await process.wait_for_line("TLS is disabled")
+        found = re.search(r"address=(127\.0\.0\.1:\d+)", line)
+        assert found is not None, line
+        yield f"http://{found[1]}"
 
 
 async def shown(url: str) -> list[dict[str, Any]]:

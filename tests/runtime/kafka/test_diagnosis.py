@@ -12,6 +12,7 @@ from runtime.kafka.connection import Broker, unreachable
 from runtime.kafka.diagnosis import diagnose
 from runtime.kafka.errors import Denied, Unreachable
 from runtime.kafka.options import KafkaOptions
+from tests.refusing import refusing_port
 from tests.runtime.kafka.guarded import Guarded
 
 pytestmark = pytest.mark.usefixtures("patient")
@@ -116,9 +117,9 @@ async def listening(
 
 
 async def test_nobody_there() -> None:
-    async with listening(b"") as place:
-        pass
-    said = await words(place, PLAIN)
+    with refusing_port() as port:
+        place = f"127.0.0.1:{port}"
+        said = await words(place, PLAIN)
     assert f"nothing listens at {place}" in said
     assert "kafka.bootstrap" in said
 
@@ -146,13 +147,12 @@ async def test_a_name_that_is_no_machines() -> None:
 
 
 async def test_one_broker_that_lets_us_in_is_enough(guarded: Guarded) -> None:
-    async with listening(b"") as gone:
-        pass
-    assert await diagnose(f"{gone},{guarded.plain}", PLAIN) is None
+    with refusing_port() as port:
+        assert await diagnose(f"127.0.0.1:{port},{guarded.plain}", PLAIN) is None
 
 
 async def test_commands_say_it_too() -> None:
-    async with listening(b"") as gone:
-        pass
-    error = await unreachable(Broker(bootstrap=gone), OSError())
+    with refusing_port() as port:
+        gone = f"127.0.0.1:{port}"
+        error = await unreachable(Broker(bootstrap=gone), OSError())
     assert str(error).startswith(f"no connection to Kafka: nothing listens at {gone}")

@@ -10,13 +10,15 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from structlog.testing import capture_logs
+from urllib3.connection import HTTPConnection
 
+from runtime.telemetry import collector_connection
 from runtime.telemetry.otlp import OtlpTracer
 from runtime.telemetry.span_export import EXPORT_SPANS, SpanExport, make_exporter
 from tests.collector import Collector, attributes
-from tests.http_server import serving
 from tests.polling import until
-from tests.raw_http import Connection, RawServer, Request
+from tests.raw_http import Behaviour, Connection, RawServer, Request
+from tests.refusing import refusing_port
 
 SECRET = "sekrit-of-the-collector"
 
@@ -98,6 +100,26 @@ async def test_what_is_left_at_the_end_is_exported_before_it(exporter: Exporter)
     await export.aclose(20)
     assert export.counts["exported"] == sum(exporter.batches) == 7
     assert exporter.shut_down == 1
+
+
+async def test_who_closes_it_again_while_its_thread_ends_waits_for_nothing(
+    exporter: Exporter,
+) -> None:
+    """The thread had told of its end, once, and was still alive: nobody told the second one."""
+    gone = threading.Event()
+
+    class Lingering(SpanExport):
+        def _run(self) -> None:
+            super()._run()
+            gone.wait(20)
+
+    export = Lingering(exporter, every_s=3_600)
+    finish(export, 1)
+    await export.aclose(20)
+    async with asyncio.timeout(10):
+        await export.aclose(60)
+    gone.set()
+    assert export.counts == {"exported": 1, "queue_full": 0, "failed": 0, "abandoned": 0}
 
 
 async def test_many_are_exported_in_requests_of_bounded_size(exporter: Exporter) -> None:
@@ -235,10 +257,8 @@ async def test_a_redirect_is_not_followed_and_its_spans_are_lost() -> None:
 
 
 async def test_a_collector_that_is_away_costs_spans(capfd: pytest.CaptureFixture[str]) -> None:
-    async with serving() as url:
-        pass
-    with capture_logs() as logs:
-        async with exporting_to(url) as export:
+    with refusing_port() as port, capture_logs() as logs:
+        async with exporting_to(f"http://127.0.0.1:{port}") as export:
             finish(export, 1)
             await came(export, "ConnectionError")
             await export.aclose(0.5)
@@ -247,12 +267,7 @@ async def test_a_collector_that_is_away_costs_spans(capfd: pytest.CaptureFixture
     assert "urllib3" not in "".join(capfd.readouterr())
 
 
-@pytest.mark.parametrize(
-    "head", [b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 503 No\r\ncontent-length: 99999\r\n\r\n"]
-)
-async def test_a_collector_whose_answer_drips_is_left_and_told_of(head: bytes) -> None:
-    """It held the thread for good: all later spans were lost, and the log said nothing."""
-
+def dripping(head: bytes) -> Behaviour:
     async def drip(_: Request, connection: Connection) -> None:
         await connection.write(head)
         with suppress(ConnectionError):
@@ -260,10 +275,45 @@ async def test_a_collector_whose_answer_drips_is_left_and_told_of(head: bytes) -
                 await connection.write(b"x")
                 await asyncio.sleep(0.02)  # the server's pace
 
-    async with RawServer(drip) as server:
+    return drip
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 503 No\r\ncontent-length: 99999\r\n\r\n"]
+)
+async def test_a_collector_whose_answer_drips_is_left_and_told_of(head: bytes) -> None:
+    """It held the thread for good: all later spans were lost, and the log said nothing."""
+    async with RawServer(dripping(head)) as server:
         with capture_logs() as logs:
             async with exporting_to(server.url, answer_s=0.3) as export:
                 finish(export, 1)  # several may go in one request or in two
+                await until(lambda: export.counts["failed"] == 1)
+    (line,) = [entry for entry in logs if entry["event"] == "spans_dropped"]
+    assert (line["spans"], line["reason"], line["came"]) == (1, "failed", "ReadTimeout")
+
+
+async def test_a_collector_that_is_reached_once_its_time_is_up_is_left_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There was no connection to end when the time was over, and none ended later."""
+    up = threading.Event()
+    end, connect = collector_connection.Collector._end, HTTPConnection.connect
+
+    def ended(collector: collector_connection.Collector, late: threading.Event) -> None:
+        end(collector, late)
+        up.set()
+
+    def held_up(connection: HTTPConnection) -> None:
+        assert up.wait(20)
+        up.clear()
+        connect(connection)
+
+    monkeypatch.setattr(collector_connection.Collector, "_end", ended)
+    monkeypatch.setattr(HTTPConnection, "connect", held_up)
+    async with RawServer(dripping(b"HTTP/1.1 200 OK\r\nx: ")) as server:
+        with capture_logs() as logs:
+            async with exporting_to(server.url, answer_s=0.1) as export:
+                finish(export, 1)
                 await until(lambda: export.counts["failed"] == 1)
     (line,) = [entry for entry in logs if entry["event"] == "spans_dropped"]
     assert (line["spans"], line["reason"], line["came"]) == (1, "failed", "ReadTimeout")
