@@ -19,8 +19,9 @@ from tests.tgi import FakeTgi
 
 @pytest.fixture(autouse=True)
 def brief_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Don't wait for a model that isn't there as long as a start may."""
+    """Don't wait for a model that isn't there as long as a start may; for one that is, longer."""
     monkeypatch.setattr("consumer.app._GRACE_S", 0.1)
+    monkeypatch.setattr("consumer.app._SECOND_GRACE_S", 60.0)
 
 
 GONE = "http://127.0.0.1:1"

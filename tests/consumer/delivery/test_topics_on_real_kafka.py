@@ -87,7 +87,11 @@ async def test_when_a_pattern_takes_a_new_topic_what_is_done_is_committed_before
     """Else all that was finished since the last commit comes twice, with each such topic."""
     (posts,) = options.input_topics
     by_pattern = msgspec.structs.replace(
-        options, input_topics=(), input_pattern=f"{posts}.*", metadata_max_age_s=1.0
+        options,
+        input_topics=(),
+        input_pattern=f"{posts}.*",
+        metadata_max_age_s=1.0,
+        session_timeout_s=60.0,  # it isn't thrown out where this process is held up
     )
     seldom = msgspec.structs.replace(
         LIMITS, commit=CommitPolicy(interval_s=1_000, every_records=1_000)

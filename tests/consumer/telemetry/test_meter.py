@@ -13,6 +13,7 @@ from consumer.telemetry.state import PartitionState, Snapshot
 from emollm.pool import BreakerState, PoolObserver
 from emollm.protocol import ServerInfo
 from tests.consumer.fakes import FakePool, make_analyzer, record
+from tests.emollm.pool.simulation import simulated
 
 
 def snapshot(**changes: object) -> Snapshot:
@@ -174,6 +175,7 @@ async def test_the_analysis_counts_prompts_cache_and_unreadable_answers() -> Non
     assert meter.value(m.ANSWERS, "cache") == 3
 
 
+@simulated  # on a loop of its own: on the tests' own what another one has left may just be ending
 async def test_tasks_that_are_alive_are_counted() -> None:
     meter = Meter()
     before = scraped(meter)["emostream_asyncio_tasks", ()]

@@ -82,7 +82,7 @@ async def serve() -> AsyncIterator[Serve]:
         async def start(source: MadeUp | None = None, **settings: Any) -> Served:
             time = [WALL]
             behind = source or MadeUp(tracks=3, hours=1)
-            chosen = PageSettings(port=0, **settings)
+            chosen = PageSettings(**{"port": 0, **settings})
             # No jar: a test says itself which cookie goes along.
             session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
             http = await stack.enter_async_context(session)

@@ -1,9 +1,11 @@
 """The page in a real browser: it draws, follows what happens, and runs nothing of a stranger's."""
 
+from contextlib import closing
 from itertools import pairwise
 from typing import Any
 
 from monitor.page.data import MuteTrack, Say, TracksChanged, TrackState
+from tests.faults.ports import Ports
 from tests.monitor.page.browsing import Browse, ready
 from tests.monitor.page.chromium import Tab
 from tests.monitor.page.conftest import WALL, Serve, Served
@@ -149,15 +151,16 @@ async def test_a_tombstone_takes_away_a_post_that_is_being_read(
 async def test_the_page_comes_back_by_itself_after_the_server_did(
     serve: Serve, browse: Browse
 ) -> None:
-    page: Served = await serve(calm())
-    tab = await browse(page)
-    await tab.until("document.querySelector('#status').dataset.state === 'live'")
-    await page.stop()
-    await tab.until("document.querySelector('#status').dataset.state === 'lost'")
-    page.source.break_out()
-    page.source.advance(10)
-    await page.start()
-    await tab.until("document.querySelector('#status').dataset.state === 'live'")
+    with closing(Ports()) as own:  # while it is away nobody else may take its port
+        page: Served = await serve(calm(), port=own.take())
+        tab = await browse(page)
+        await tab.until("document.querySelector('#status').dataset.state === 'live'")
+        await page.stop()
+        await tab.until("document.querySelector('#status').dataset.state === 'lost'")
+        page.source.break_out()
+        page.source.advance(10)
+        await page.start()
+        await tab.until("document.querySelector('#status').dataset.state === 'live'")
     await tab.until("document.querySelector('[data-tile=negative_share]').dataset.side === 'bad'")
     tab.forgive("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE", "ERR_EMPTY", "ERR_CONNECTION_RESET")
 

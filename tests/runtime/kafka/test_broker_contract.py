@@ -235,7 +235,8 @@ async def test_too_large_a_record_is_refused_and_its_producer_lost_but_not_a_new
 async def test_a_commit_of_a_member_that_was_thrown_out_is_fenced(
     cluster: Cluster, members: Callable[..., Member]
 ) -> None:
-    member = members(session_timeout_s=6.0, heartbeat_interval_s=1.0)
+    # Not by the brokers, before its first commit, where this process is held up.
+    member = members(session_timeout_s=60.0, heartbeat_interval_s=1.0)
     await member.join()
     await member.look_until(lambda: bool(member.consumer.assignment()))
     partition = min(member.consumer.assignment())

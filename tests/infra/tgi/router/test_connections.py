@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -56,6 +56,22 @@ async def answered(reader: asyncio.StreamReader) -> bytes:
     return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
 
 
+async def asked(server: TgiServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that was answered.
+
+    Where this process is held up for the time of a head, its first request comes too late: then
+    another connection is.
+    """
+    async with asyncio.timeout(20):
+        while True:
+            reader, writer = await connect(server)
+            writer.write(_HEALTH)
+            with suppress(asyncio.IncompleteReadError, ConnectionResetError):
+                assert (await answered(reader)).startswith(b"HTTP/1.1 200")
+                return reader, writer
+            writer.close()
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nHost:"], ids=["nothing", "a part"])
 async def test_a_connection_without_a_whole_head_is_closed_in_time(sent: bytes) -> None:
     async with running(header_seconds=0.2) as server:
@@ -82,10 +98,8 @@ async def test_a_head_that_trickles_in_does_not_get_more_time() -> None:
 
 
 async def test_the_next_head_of_a_connection_has_a_deadline_too() -> None:
-    async with running(header_seconds=2.0) as server:  # a busy machine answers the first within it
-        reader, writer = await connect(server)
-        writer.write(_HEALTH)
-        assert (await answered(reader)).startswith(b"HTTP/1.1 200")
+    async with running(header_seconds=2.0) as server:
+        reader, writer = await asked(server)
         writer.write(_HEALTH[:10])
         assert await ended(reader) == b""
         writer.close()
