@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from infra.kafka import TopicNames, create_topics, default_topics
-from infra.kafka._ports import free_port
 from tests.docs.terminal import Terminal
+from tests.refusing import refusing_port
 from tests.tgi import FakeTgi
 
 
@@ -25,11 +25,12 @@ async def consume(folder: Path, **environment: str) -> AsyncIterator[Terminal]:
 
 
 async def test_no_broker_is_one_line_with_the_key_and_none_of_aiokafkas(tmp_path: Path) -> None:
-    nowhere = f"127.0.0.1:{free_port('127.0.0.1')}"
-    async with consume(tmp_path, EMOSTREAM_KAFKA__BOOTSTRAP=nowhere) as terminal:
-        await terminal.shows(f"nothing listens at {nowhere}")
-        await terminal.shows("since=20")
-        assert await terminal.interrupt() == 0
+    with refusing_port() as port:
+        nowhere = f"127.0.0.1:{port}"
+        async with consume(tmp_path, EMOSTREAM_KAFKA__BOOTSTRAP=nowhere) as terminal:
+            await terminal.shows(f"nothing listens at {nowhere}")
+            await terminal.shows("since=20")
+            assert await terminal.interrupt() == 0
     assert "kafka.bootstrap" in terminal.text
     assert "aiokafka" not in terminal.text
     assert "Traceback" not in terminal.text
@@ -48,21 +49,22 @@ async def test_a_wrong_address_of_the_model_is_its_own_sentence(
     url: str, said: str, bootstrap: str, tmp_path: Path
 ) -> None:
     await create_topics({"bootstrap_servers": bootstrap}, default_topics(TopicNames()))
-    async with FakeTgi() as tgi:
-        url = url.replace("SERVER", tgi.url.rpartition(":")[2])
-        url = url.replace("PORT", str(free_port("127.0.0.1")))
-        async with consume(
-            tmp_path,
-            EMOSTREAM_KAFKA__BOOTSTRAP=bootstrap,
-            EMOSTREAM_MODEL__SERVERS=url,
-        ) as terminal:
-            await terminal.shows(re.escape(said))
-            if url.endswith("/generate") or url.startswith("https"):
-                assert await terminal.ended() == 2
-            else:
-                await terminal.shows(r"waiting_for_model.*\n?.*since=20")
-                assert await terminal.interrupt() == 0
-        assert "Traceback" not in terminal.text
+    with refusing_port() as nobodys:
+        async with FakeTgi() as tgi:
+            url = url.replace("SERVER", tgi.url.rpartition(":")[2])
+            url = url.replace("PORT", str(nobodys))
+            async with consume(
+                tmp_path,
+                EMOSTREAM_KAFKA__BOOTSTRAP=bootstrap,
+                EMOSTREAM_MODEL__SERVERS=url,
+            ) as terminal:
+                await terminal.shows(re.escape(said))
+                if url.endswith("/generate") or url.startswith("https"):
+                    assert await terminal.ended() == 2
+                else:
+                    await terminal.shows(r"waiting_for_model.*\n?.*since=20")
+                    assert await terminal.interrupt() == 0
+            assert "Traceback" not in terminal.text
 
 
 async def test_a_misspelt_topic_is_answered_with_the_one_that_is_there(

@@ -13,6 +13,7 @@ from huggingface_hub import constants
 from emollm.hub import OnHub, find_on_hub
 from emollm.model_folder import ModelFolderError
 from tests.http_server import serving
+from tests.refusing import refusing_port
 
 
 @pytest.fixture(autouse=True)
@@ -98,13 +99,12 @@ async def test_a_mistyped_name_gets_the_one_that_was_meant(monkeypatch: pytest.M
 async def test_without_a_hub_only_what_is_in_the_cache_is_loaded(
     monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
-    async with serving() as url:
-        pass
-    at(monkeypatch, url)  # where nobody listens any more
-    with pytest.raises(ModelFolderError, match=r"can't be reached \(.*no such model"):
-        await asyncio.to_thread(find_on_hub, "someone/model")
-    in_the_cache(cache)
-    found = await asyncio.to_thread(find_on_hub, "someone/model")
-    assert found == OnHub("sha", cached=True)
-    with pytest.raises(ModelFolderError, match="has no revision v9"):
-        await asyncio.to_thread(find_on_hub, "someone/model", "v9")
+    with refusing_port() as port:
+        at(monkeypatch, f"http://127.0.0.1:{port}")
+        with pytest.raises(ModelFolderError, match=r"can't be reached \(.*no such model"):
+            await asyncio.to_thread(find_on_hub, "someone/model")
+        in_the_cache(cache)
+        found = await asyncio.to_thread(find_on_hub, "someone/model")
+        assert found == OnHub("sha", cached=True)
+        with pytest.raises(ModelFolderError, match="has no revision v9"):
+            await asyncio.to_thread(find_on_hub, "someone/model", "v9")

@@ -8,7 +8,7 @@ from consumer.settings import Settings
 from emostream.collector_check import CollectorRefusesError, check_collector
 from emostream.diagnosis import diagnose
 from tests.collector import Collector
-from tests.http_server import serving
+from tests.refusing import refusing_port
 
 
 def settings(endpoint: str, **more: object) -> Settings:
@@ -39,10 +39,9 @@ async def test_one_that_refuses_is_told_with_what_to_change(status: int, key: st
 
 
 async def test_one_that_is_away_is_told() -> None:
-    async with serving() as url:
-        pass
-    with pytest.raises(CollectorRefusesError, match=r"can't be reached .*check tracing\.endpoint"):
-        await check_collector(settings(url))
+    said = r"can't be reached .*check tracing\.endpoint"
+    with refusing_port() as port, pytest.raises(CollectorRefusesError, match=said):
+        await check_collector(settings(f"http://127.0.0.1:{port}"))
 
 
 async def test_a_missing_package_is_told_with_what_installs_it(
