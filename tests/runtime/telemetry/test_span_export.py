@@ -1,6 +1,7 @@
 """A collector that hangs, refuses or is away costs spans, which are counted, and nothing else."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -10,7 +11,6 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from structlog.testing import capture_logs
-from urllib3.connection import HTTPConnection
 
 from runtime.telemetry import collector_connection
 from runtime.telemetry.otlp import OtlpTracer
@@ -297,19 +297,20 @@ async def test_a_collector_that_is_reached_once_its_time_is_up_is_left_too(
 ) -> None:
     """There was no connection to end when the time was over, and none ended later."""
     up = threading.Event()
-    end, connect = collector_connection.Collector._end, HTTPConnection.connect
+    end = collector_connection.Collector._end
+    connected = collector_connection.Collector._connected
 
     def ended(collector: collector_connection.Collector, late: threading.Event) -> None:
         end(collector, late)
         up.set()
 
-    def held_up(connection: HTTPConnection) -> None:
+    def held_up(collector: collector_connection.Collector, one: socket.socket) -> None:
         assert up.wait(20)
         up.clear()
-        connect(connection)
+        connected(collector, one)
 
     monkeypatch.setattr(collector_connection.Collector, "_end", ended)
-    monkeypatch.setattr(HTTPConnection, "connect", held_up)
+    monkeypatch.setattr(collector_connection.Collector, "_connected", held_up)
     async with RawServer(dripping(b"HTTP/1.1 200 OK\r\nx: ")) as server:
         with capture_logs() as logs:
             async with exporting_to(server.url, answer_s=0.1) as export:
